@@ -1,0 +1,114 @@
+"""Names and the tables behind them. Code that decides gets a `CatalogReader`; code that changes gets a `Catalog`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+CATALOG_NAME = "spark_catalog"
+DEFAULT_DATABASE = "default"
+
+
+@dataclass(frozen=True, order=True)
+class TableName:
+    """A full name. `str()` gives `spark_catalog.bronze.events`, unquoted, as pipeline events print it."""
+
+    catalog: str
+    database: str
+    table: str
+
+    def __str__(self) -> str:
+        return f"{self.catalog}.{self.database}.{self.table}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """What the catalog knows of a table. For Delta, schema, partitioning, comment and properties come from its log."""
+
+    name: TableName
+    location: Path
+    format: str
+    schema: pa.Schema
+    partition_by: tuple[str, ...] = ()
+    comment: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+    external: bool = False
+
+
+@dataclass(frozen=True)
+class View:
+    """A persisted view: SQL text and the database it was created in."""
+
+    name: TableName
+    text: str
+    comment: str | None = None
+
+
+class CatalogReader(Protocol):
+    """Looks up; changes nothing."""
+
+    warehouse: Path
+    generation: int
+    """Grows with each change of names, so that sessions know when to look again."""
+
+    def qualify(self, parts: Sequence[str] | str, current_database: str = DEFAULT_DATABASE) -> TableName:
+        """A name of one to three parts (or unparsed text, backticks allowed) made full. Raises AnalysisError."""
+
+    def databases(self) -> list[str]:
+        """All database names, sorted; `default` is always there."""
+
+    def tables(self, database: str) -> list[TableName]:
+        """Tables and persisted views of a database, sorted. Raises SCHEMA_NOT_FOUND."""
+
+    def table(self, name: TableName) -> Table | None:
+        """The table of that name as it is now, or None."""
+
+    def view(self, name: TableName) -> View | None:
+        """The persisted view of that name, or None."""
+
+
+class Catalog(CatalogReader, Protocol):
+    """Looks up and changes. Every change is durable when the call returns and seen by all sessions."""
+
+    def create_database(self, name: str, *, if_not_exists: bool = False, comment: str | None = None) -> None:
+        """Make a database and its folder `<warehouse>/<name>.db`. Raises SCHEMA_ALREADY_EXISTS."""
+
+    def drop_database(self, name: str, *, if_exists: bool = False, cascade: bool = False) -> None:
+        """Raises SCHEMA_NOT_FOUND, SCHEMA_NOT_EMPTY."""
+
+    def create_table(
+        self,
+        name: TableName,
+        schema: pa.Schema,
+        *,
+        format: str = "delta",
+        partition_by: Sequence[str] = (),
+        comment: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        location: Path | None = None,
+        if_not_exists: bool = False,
+    ) -> Table:
+        """Make an empty table (or register what lies at `location`). Raises TABLE_OR_VIEW_ALREADY_EXISTS."""
+
+    def drop_table(self, name: TableName, *, if_exists: bool = False) -> None:
+        """Forget a table; a managed one loses its data too. Raises TABLE_OR_VIEW_NOT_FOUND."""
+
+    def create_view(self, view: View, *, replace: bool = False) -> None:
+        """Keep a persisted view."""
+
+    def evolve(
+        self,
+        name: TableName,
+        schema: pa.Schema,
+        *,
+        comment: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Table:
+        """Make `schema` the table's schema (columns added, dropped by name) and set properties; data untouched."""
+
+    def truncate(self, name: TableName) -> None:
+        """Remove all rows in one commit."""

@@ -1,0 +1,90 @@
+"""What riacho asks of a batch engine.
+
+Two verbs carry everything: `schema(relation)` and `run(relation)`. A relation is a Spark Connect `Relation` message
+without streaming parts. Data enter through a `Spool`: Arrow IPC files in shared memory that a relation reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from riacho.ids import SessionId
+from riacho.protos import pb
+
+
+class EngineSession(Protocol):
+    """One client session inside the engine: its confs, temporary views and functions.
+
+    All methods may be called from any thread, several at a time. All raise a `riacho.errors.SparkError` for what the
+    engine refuses or fails at, and `EngineLost` if the engine's process went away; a new process is started, and what
+    the session had set up (confs, views, functions) is set up again, before the next call is served.
+    """
+
+    session_id: SessionId
+    user_id: str
+
+    def schema(self, relation: pb.Relation) -> pa.Schema:
+        """The columns that `relation` would give; nothing is executed."""
+
+    def run(self, relation: pb.Relation) -> pa.Table:
+        """Execute `relation` and collect all its rows. Their order is only given where the relation sorts."""
+
+    def stream(self, relation: pb.Relation) -> Iterator[pa.RecordBatch]:
+        """Execute `relation` and give its rows batch by batch, at least one (possibly empty) batch."""
+
+    def execute(self, command: pb.Command) -> pa.Table | None:
+        """Execute a command; the rows it returns, if it returns any (SQL commands do)."""
+
+    def write_parquet(self, relation: pb.Relation, directory: Path, *, partition_by: Sequence[str] = ()) -> None:
+        """Execute `relation` and write its rows as new Parquet files below `directory` (made if missing).
+
+        Hive style `k=v` folders with `partition_by`. A failed call may leave files behind: use a fresh folder.
+        """
+
+    def parse_ddl(self, text: str) -> pa.Schema:
+        """The schema of DDL text such as `a INT, b ARRAY<STRING>`. Raises ParseError."""
+
+    def get_conf(self, key: str, default: str | None = None) -> str | None:
+        """A conf of the session as text."""
+
+    def set_conf(self, key: str, value: str) -> None:
+        """Set a conf of the session."""
+
+    def sql(self, text: str) -> pa.Table:
+        """Run one SQL statement and collect its rows. Not for the batch path: the engine keeps memory for each text."""
+
+
+class Spool(Protocol):
+    """A folder of Arrow IPC files that feeds one query's batches to the engine; gone when closed."""
+
+    def put(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> tuple[pb.Relation, int]:
+        """Write `batches` (all of `schema`, possibly none) to a new file.
+
+        Returns a relation that reads them, and the number of rows. Small data go to shared memory, large data to disk.
+        """
+
+    def clear(self) -> None:
+        """Remove all files put so far; relations made from them must no longer be run."""
+
+    def close(self) -> None:
+        """Remove the folder."""
+
+
+class Engine(Protocol):
+    """A batch engine that the server owns."""
+
+    def session(self, session_id: SessionId, user_id: str) -> EngineSession:
+        """The session of that identity, made on first use and kept until `release`."""
+
+    def spool(self, name: str) -> Spool:
+        """A fresh spool whose folder name starts with `name`."""
+
+    def release(self, session_id: SessionId, user_id: str) -> None:
+        """Interrupt what the session still runs and forget it. Unknown sessions are ignored."""
+
+    def stop(self) -> None:
+        """Stop the engine's process. Idempotent."""

@@ -1,0 +1,121 @@
+"""Every error that leaves riacho, as Spark's own classes name them.
+
+    SparkError                     what a Spark client can read: classes, condition, SQLSTATE, parameters
+    ├── AnalysisError              org.apache.spark.sql.AnalysisException: the plan or the name is wrong
+    │   └── ParseError             org.apache.spark.sql.catalyst.parser.ParseException
+    ├── IllegalArgumentError       java.lang.IllegalArgumentException: an option or an argument is wrong
+    │   └── NumberFormatError      java.lang.NumberFormatException
+    ├── IllegalStateError          java.lang.IllegalStateException: a log or a checkpoint contradicts itself
+    ├── UnsupportedOperationError  java.lang.UnsupportedOperationException: not done by riacho, and said so
+    ├── SparkRuntimeError          org.apache.spark.SparkRuntimeException: a value made a running query fail
+    ├── SparkGeneralError          org.apache.spark.SparkException: anything else that failed while running
+    ├── PythonWorkerError          org.apache.spark.api.python.PythonException: the user's Python code raised
+    ├── InvalidPlanInputError      org.apache.spark.sql.connect.common.InvalidPlanInput: a message lacks a field
+    └── StreamingQueryError        org.apache.spark.sql.streaming.StreamingQueryException: a query died
+    EngineLost                     the engine's process is gone; the caller may run the same work again
+
+Raise them with `X.of(condition, text, sql_state=…, name=value…)` where Spark has an error condition, else with
+`X(text)`. The message is always the whole rendered text, `[CONDITION] text SQLSTATE: 42000`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Self
+
+_OBJECT = ("java.lang.Exception", "java.lang.Throwable", "java.lang.Object")
+_RUNTIME = ("java.lang.RuntimeException", *_OBJECT)
+
+
+class SparkError(Exception):
+    """An error that a Spark client maps to the exception of the same name.
+
+    `java_classes`: the class names the client looks through, most specific first.
+    `condition`, `sql_state`, `parameters`: Spark's error condition, where it has one (else None, None, {}).
+    """
+
+    java_classes: ClassVar[tuple[str, ...]] = ("org.apache.spark.SparkException", *_OBJECT)
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        condition: str | None = None,
+        sql_state: str | None = None,
+        parameters: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.condition = condition
+        self.sql_state = sql_state
+        self.parameters = parameters or {}
+
+    @classmethod
+    def of(cls, condition: str, text: str, *, sql_state: str, **parameters: str) -> Self:
+        """An error of one of Spark's conditions, its message rendered as Spark renders it."""
+        return cls(
+            f"[{condition}] {text} SQLSTATE: {sql_state}",
+            condition=condition,
+            sql_state=sql_state,
+            parameters=parameters,
+        )
+
+
+class AnalysisError(SparkError):
+    java_classes = ("org.apache.spark.sql.AnalysisException", *_OBJECT)
+
+
+class ParseError(AnalysisError):
+    java_classes = (
+        "org.apache.spark.sql.catalyst.parser.ParseException",
+        "org.apache.spark.sql.AnalysisException",
+        *_OBJECT,
+    )
+
+
+class IllegalArgumentError(SparkError):
+    java_classes = ("java.lang.IllegalArgumentException", *_RUNTIME)
+
+
+class NumberFormatError(IllegalArgumentError):
+    java_classes = ("java.lang.NumberFormatException", "java.lang.IllegalArgumentException", *_RUNTIME)
+
+
+class IllegalStateError(SparkError):
+    java_classes = ("java.lang.IllegalStateException", *_RUNTIME)
+
+
+class UnsupportedOperationError(SparkError):
+    java_classes = ("java.lang.UnsupportedOperationException", *_RUNTIME)
+
+
+class SparkRuntimeError(SparkError):
+    java_classes = ("org.apache.spark.SparkRuntimeException", *_RUNTIME)
+
+
+class SparkGeneralError(SparkError):
+    pass
+
+
+class PythonWorkerError(SparkError):
+    java_classes = ("org.apache.spark.api.python.PythonException", *_RUNTIME)
+
+
+class InvalidPlanInputError(SparkError):
+    java_classes = ("org.apache.spark.sql.connect.common.InvalidPlanInput", *_RUNTIME)
+
+
+class StreamingQueryError(SparkError):
+    java_classes = ("org.apache.spark.sql.streaming.StreamingQueryException", *_OBJECT)
+
+
+class EngineLost(Exception):
+    """The engine's process died or was replaced while work was under way. Whoever can repeat the work does so."""
+
+
+def required(message: object, field: str) -> None:
+    """Refuse a protobuf message that lacks a field we cannot do without.
+
+    Raises InvalidPlanInputError that names the message and the field.
+    """
+    if not message.HasField(field):  # type: ignore[attr-defined]
+        raise InvalidPlanInputError(f"{type(message).__name__}.{field} is required and was not set")

@@ -1,0 +1,105 @@
+"""What a streaming source promises.
+
+A `Source` is configuration: safe to build anywhere, it knows its schema and opens nothing. A `SourceReader` is the
+running object of one query run: it owns files, logs and connections. An `Offset` is JSON text, kept in the
+checkpoint's offset log exactly as the reader gave it (Spark: `org.apache.spark.sql.connector.read.streaming.Offset`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from riacho.clock import Clock
+from riacho.engine.base import EngineSession
+from riacho.ids import Offset
+
+METADATA = "_metadata"
+"""The hidden struct column of file-based sources; a reader adds it when it is opened `with_metadata`."""
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """What a source may use when it opens.
+
+    `log_dir`: `<checkpoint>/sources/<i>`, the reader's own private log (may not exist yet).
+    `session`: the engine session of the query. `with_metadata`: the plan reads `_metadata`, so each batch must carry
+    that column after the data columns.
+    """
+
+    log_dir: Path
+    session: EngineSession
+    clock: Clock
+    with_metadata: bool = False
+
+
+@dataclass(frozen=True)
+class ReadLimit:
+    """How much one batch may take. `everything` is Spark's `ReadAllAvailable` (trigger once); else the source's own options."""
+
+    everything: bool = False
+
+
+@dataclass(frozen=True)
+class SourceData:
+    """The rows of one batch of one source.
+
+    `batches` may be iterated once and is lazy, so that a large batch need not fit in memory; all have `schema`.
+    `metrics`: extra numbers for the source's progress, for example files set aside.
+    """
+
+    schema: pa.Schema
+    batches: Iterator[pa.RecordBatch]
+    metrics: dict[str, str] = field(default_factory=dict)
+
+
+class SourceReader(Protocol):
+    """A running source. Called by one thread, the query's own; never blocks to wait for data."""
+
+    description: str
+    """As progress shows it, for example `FileStreamSource[file:/landing]`."""
+
+    def prepare_available_now(self) -> None:
+        """Called once before the first batch of an availableNow run: freeze the end; never report beyond it."""
+
+    def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
+        """The end of the next batch, or `start` (or None) if there is nothing new.
+
+        Called once per trigger, before the batch is logged. Whatever `read` needs to give the same rows for this
+        range again after a crash must be durable when this returns.
+        """
+
+    def read(self, start: Offset | None, end: Offset) -> SourceData:
+        """The rows in (start, end], the same ones each time it is asked.
+
+        Classic mistake: to look at what is there now instead of what stood there when `end` was chosen.
+        """
+
+    def commit(self, end: Offset) -> None:
+        """All up to `end` has been committed by the sink and will not be asked for again. May be repeated or skipped."""
+
+    def latest(self) -> Offset | None:
+        """The newest offset known, for progress (`latestOffset`), or None."""
+
+    def stop(self) -> None:
+        """The run is over; close what is open. Called exactly once."""
+
+
+class Source(Protocol):
+    """The configuration of a streaming source, made from a streaming `Read` leaf."""
+
+    name: str
+    """Short name of the format, for example `delta`."""
+
+    schema: pa.Schema
+    """The data columns, all nullable, as `df.schema` shows them."""
+
+    has_metadata: bool
+    """Whether it can give `_metadata` and `input_file_name()`."""
+
+    def open(self, context: SourceContext) -> SourceReader:
+        """Start reading for one query run. Raises SparkError for what is missing or wrong."""

@@ -1,0 +1,266 @@
+"""One schema in the forms the world writes it in.
+
+Inside riacho a schema is a `pyarrow.Schema`. At the borders the same schema is Spark Connect's `DataType` message,
+Spark's JSON (Delta logs, schema files, `StructType.json()`) or DDL text (`a INT, b STRING`). TIMESTAMP is
+`timestamp[us, UTC]`, TIMESTAMP_NTZ is `timestamp[us]`. Sources: `org.apache.spark.sql.types.DataType` (JSON and DDL),
+`spark/connect/types.proto` (messages), `org.apache.spark.sql.util.ArrowUtils` (Arrow).
+
+Parsing DDL is the engine's work (`EngineSession.parse_ddl`); writing it is done here.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+
+from riacho.errors import SparkGeneralError
+from riacho.protos import pb
+
+TIMESTAMP = pa.timestamp("us", tz="UTC")
+TIMESTAMP_NTZ = pa.timestamp("us")
+
+# Spark's simple type name, the field of the DataType message, the Arrow type.
+_SIMPLE: tuple[tuple[str, str, pa.DataType], ...] = (
+    ("void", "null", pa.null()),
+    ("binary", "binary", pa.binary()),
+    ("boolean", "boolean", pa.bool_()),
+    ("byte", "byte", pa.int8()),
+    ("short", "short", pa.int16()),
+    ("integer", "integer", pa.int32()),
+    ("long", "long", pa.int64()),
+    ("float", "float", pa.float32()),
+    ("double", "double", pa.float64()),
+    ("string", "string", pa.string()),
+    ("date", "date", pa.date32()),
+    ("timestamp", "timestamp", TIMESTAMP),
+    ("timestamp_ntz", "timestamp_ntz", TIMESTAMP_NTZ),
+    ("interval day to second", "day_time_interval", pa.duration("us")),
+)
+_ARROW_BY_NAME = {name: arrow for name, _, arrow in _SIMPLE}
+_ARROW_BY_FIELD = {field: arrow for _, field, arrow in _SIMPLE}
+_NAME_BY_ARROW = {arrow: name for name, _, arrow in _SIMPLE}
+_FIELD_BY_ARROW = {arrow: field for _, field, arrow in _SIMPLE}
+_DDL_NAMES = {"byte": "TINYINT", "short": "SMALLINT", "integer": "INT", "long": "BIGINT"}
+
+
+def _unsupported(what: object) -> SparkGeneralError:
+    return SparkGeneralError.of(
+        "UNSUPPORTED_DATATYPE", f'Unsupported data type "{what}".', sql_state="0A000", typeName=str(what)
+    )
+
+
+def normalise(arrow: pa.DataType) -> pa.DataType:
+    """The one Arrow type that stands for its Spark type: large, view and dictionary forms folded, times in µs."""
+    if pa.types.is_dictionary(arrow):
+        return normalise(arrow.value_type)
+    if pa.types.is_large_string(arrow) or pa.types.is_string_view(arrow):
+        return pa.string()
+    if pa.types.is_large_binary(arrow) or pa.types.is_binary_view(arrow) or pa.types.is_fixed_size_binary(arrow):
+        return pa.binary()
+    if pa.types.is_timestamp(arrow):
+        return TIMESTAMP_NTZ if arrow.tz is None else TIMESTAMP
+    if pa.types.is_duration(arrow):
+        return pa.duration("us")
+    if pa.types.is_decimal(arrow):
+        return pa.decimal128(arrow.precision, arrow.scale)
+    if pa.types.is_map(arrow):
+        item = pa.field("value", normalise(arrow.item_type), arrow.item_field.nullable)
+        return pa.map_(normalise(arrow.key_type), item)
+    if pa.types.is_struct(arrow):
+        return pa.struct([field.with_type(normalise(field.type)) for field in arrow])
+    if pa.types.is_list(arrow) or pa.types.is_large_list(arrow) or pa.types.is_fixed_size_list(arrow):
+        return pa.list_(pa.field("element", normalise(arrow.value_type), arrow.value_field.nullable))
+    return {
+        pa.uint8(): pa.int16(),
+        pa.uint16(): pa.int32(),
+        pa.uint32(): pa.int64(),
+        pa.uint64(): pa.decimal128(20, 0),
+        pa.float16(): pa.float32(),
+        pa.date64(): pa.date32(),
+    }.get(arrow, arrow)
+
+
+def normalise_schema(schema: pa.Schema) -> pa.Schema:
+    """`schema` with each column's type normalised and without Arrow's key-value metadata."""
+    return pa.schema([pa.field(f.name, normalise(f.type), f.nullable) for f in schema])
+
+
+def nullable(schema: pa.Schema) -> pa.Schema:
+    """`schema` with every column and nested field nullable, as Spark makes the schema of a source (`asNullable`)."""
+    return pa.schema([pa.field(f.name, _nullable_type(f.type)) for f in schema])
+
+
+def _nullable_type(arrow: pa.DataType) -> pa.DataType:
+    if pa.types.is_struct(arrow):
+        return pa.struct([pa.field(f.name, _nullable_type(f.type)) for f in arrow])
+    if pa.types.is_map(arrow):
+        return pa.map_(_nullable_type(arrow.key_type), pa.field("value", _nullable_type(arrow.item_type)))
+    if pa.types.is_list(arrow):
+        return pa.list_(pa.field("element", _nullable_type(arrow.value_type)))
+    return arrow
+
+
+# -- Spark Connect's DataType message
+
+
+def from_proto(message: pb.DataType) -> pa.DataType:
+    """The Arrow type of a `DataType` message. Raises UNSUPPORTED_DATATYPE for kinds that Arrow has no form of."""
+    kind = message.WhichOneof("kind")
+    if kind in _ARROW_BY_FIELD:
+        return _ARROW_BY_FIELD[kind]
+    if kind in ("char", "var_char"):
+        return pa.string()
+    if kind == "decimal":
+        has = message.decimal.HasField
+        return pa.decimal128(
+            message.decimal.precision if has("precision") else 10, message.decimal.scale if has("scale") else 0
+        )
+    if kind == "array":
+        element = from_proto(message.array.element_type)
+        return pa.list_(pa.field("element", element, message.array.contains_null))
+    if kind == "map":
+        item = pa.field("value", from_proto(message.map.value_type), message.map.value_contains_null)
+        return pa.map_(from_proto(message.map.key_type), item)
+    if kind == "struct":
+        return pa.struct([pa.field(f.name, from_proto(f.data_type), f.nullable) for f in message.struct.fields])
+    if kind == "unparsed":
+        raise ValueError(f"unparsed type {message.unparsed.data_type_string!r}: parse it with the engine first")
+    raise _unsupported(kind)
+
+
+def schema_from_proto(message: pb.DataType) -> pa.Schema:
+    """The Arrow schema of a struct `DataType` message."""
+    return pa.schema(list(from_proto(message)))
+
+
+def to_proto(arrow: pa.DataType) -> pb.DataType:
+    """The `DataType` message of an Arrow type. Raises UNSUPPORTED_DATATYPE."""
+    arrow = normalise(arrow)
+    message = pb.DataType()
+    if arrow in _FIELD_BY_ARROW:
+        getattr(message, _FIELD_BY_ARROW[arrow]).SetInParent()
+    elif pa.types.is_decimal(arrow):
+        message.decimal.precision, message.decimal.scale = arrow.precision, arrow.scale
+    elif pa.types.is_struct(arrow):
+        message.struct.SetInParent()
+        for field in arrow:
+            message.struct.fields.add(name=field.name, data_type=to_proto(field.type), nullable=field.nullable)
+    elif pa.types.is_map(arrow):
+        message.map.key_type.CopyFrom(to_proto(arrow.key_type))
+        message.map.value_type.CopyFrom(to_proto(arrow.item_type))
+        message.map.value_contains_null = arrow.item_field.nullable
+    elif pa.types.is_list(arrow):
+        message.array.element_type.CopyFrom(to_proto(arrow.value_type))
+        message.array.contains_null = arrow.value_field.nullable
+    else:
+        raise _unsupported(arrow)
+    return message
+
+
+def schema_to_proto(schema: pa.Schema) -> pb.DataType:
+    """A struct `DataType` message of an Arrow schema."""
+    return to_proto(pa.struct(list(schema)))
+
+
+# -- Spark's JSON
+
+
+def to_json(schema: pa.Schema) -> str:
+    """Spark's compact schema JSON (`StructType.json()`), columns in order."""
+    return json.dumps(_to_json(pa.struct(list(schema))), separators=(",", ":"), ensure_ascii=False)
+
+
+def _to_json(arrow: pa.DataType) -> Any:
+    arrow = normalise(arrow)
+    if arrow in _NAME_BY_ARROW:
+        return _NAME_BY_ARROW[arrow]
+    if pa.types.is_decimal(arrow):
+        return f"decimal({arrow.precision},{arrow.scale})"
+    if pa.types.is_struct(arrow):
+        fields = [
+            {"name": f.name, "type": _to_json(f.type), "nullable": f.nullable, "metadata": {}} for f in arrow
+        ]
+        return {"type": "struct", "fields": fields}
+    if pa.types.is_map(arrow):
+        return {
+            "type": "map",
+            "keyType": _to_json(arrow.key_type),
+            "valueType": _to_json(arrow.item_type),
+            "valueContainsNull": arrow.item_field.nullable,
+        }
+    if pa.types.is_list(arrow):
+        return {
+            "type": "array",
+            "elementType": _to_json(arrow.value_type),
+            "containsNull": arrow.value_field.nullable,
+        }
+    raise _unsupported(arrow)
+
+
+def from_json(text: str) -> pa.Schema:
+    """The Arrow schema of Spark's schema JSON. Raises ValueError if it is no struct, UNSUPPORTED_DATATYPE."""
+    parsed = _from_json(json.loads(text))
+    if not pa.types.is_struct(parsed):
+        raise ValueError(f"a schema must be a struct, found {parsed}")
+    return pa.schema(list(parsed))
+
+
+def _from_json(node: Any) -> pa.DataType:
+    if isinstance(node, str):
+        if node in _ARROW_BY_NAME:
+            return _ARROW_BY_NAME[node]
+        if node == "timestamp_ltz":
+            return TIMESTAMP
+        if node.startswith("decimal("):
+            precision, scale = node[len("decimal(") : -1].split(",")
+            return pa.decimal128(int(precision), int(scale))
+        if node == "decimal":
+            return pa.decimal128(10, 0)
+        if node.startswith(("char(", "varchar(")):
+            return pa.string()
+        raise _unsupported(node)
+    match node["type"]:
+        case "struct":
+            return pa.struct([pa.field(f["name"], _from_json(f["type"]), f["nullable"]) for f in node["fields"]])
+        case "array":
+            return pa.list_(pa.field("element", _from_json(node["elementType"]), node["containsNull"]))
+        case "map":
+            item = pa.field("value", _from_json(node["valueType"]), node["valueContainsNull"])
+            return pa.map_(_from_json(node["keyType"]), item)
+        case other:
+            raise _unsupported(other)
+
+
+# -- DDL text
+
+
+def to_ddl(schema: pa.Schema) -> str:
+    """DDL text of a schema, as `StructType.toDDL` writes it: `a BIGINT, b STRING NOT NULL`, names quoted if need be."""
+    return ", ".join(
+        f"{quote(f.name)} {type_to_ddl(f.type)}{'' if f.nullable else ' NOT NULL'}" for f in schema
+    )
+
+
+def type_to_ddl(arrow: pa.DataType) -> str:
+    """SQL text of one type: `BIGINT`, `ARRAY<STRING>`, `STRUCT<a: INT>`. Raises UNSUPPORTED_DATATYPE."""
+    arrow = normalise(arrow)
+    if arrow in _NAME_BY_ARROW:
+        name = _NAME_BY_ARROW[arrow]
+        return _DDL_NAMES.get(name, name.upper())
+    if pa.types.is_decimal(arrow):
+        return f"DECIMAL({arrow.precision},{arrow.scale})"
+    if pa.types.is_struct(arrow):
+        return f"STRUCT<{', '.join(f'{quote(f.name)}: {type_to_ddl(f.type)}' for f in arrow)}>"
+    if pa.types.is_map(arrow):
+        return f"MAP<{type_to_ddl(arrow.key_type)}, {type_to_ddl(arrow.item_type)}>"
+    if pa.types.is_list(arrow):
+        return f"ARRAY<{type_to_ddl(arrow.value_type)}>"
+    raise _unsupported(arrow)
+
+
+def quote(name: str) -> str:
+    """An identifier as Spark's SQL wants it: bare when it is plain ASCII, else between backticks."""
+    plain = name.isascii() and name.replace("_", "a").isalnum() and not name[:1].isdigit()
+    return name if plain and name else "`" + name.replace("`", "``") + "`"
