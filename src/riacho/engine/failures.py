@@ -1,0 +1,62 @@
+"""The engine's errors, in Spark's words. The one place where they are translated."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from riacho import errors
+from riacho.errors import SparkError
+
+STATUS_DETAILS = "grpc-status-details-bin"
+
+# Most specific first; the first class named in the engine's `classes` that stands here wins.
+_BY_JAVA_CLASS: dict[str, type[SparkError]] = {
+    cls.java_classes[0]: cls
+    for cls in (
+        errors.ParseError,
+        errors.AnalysisError,
+        errors.NumberFormatError,
+        errors.IllegalArgumentError,
+        errors.IllegalStateError,
+        errors.UnsupportedOperationError,
+        errors.SparkRuntimeError,
+        errors.PythonWorkerError,
+        errors.InvalidPlanInputError,
+        errors.SparkGeneralError,
+    )
+}
+_CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
+_CANCELLED = re.compile(r"operation not found|operation .*cancel", re.IGNORECASE)
+
+
+def from_rpc(error: grpc.RpcError) -> SparkError:
+    """The SparkError for a failed call. Condition and class are taken from what the engine says, else SparkException."""
+    if not isinstance(error, grpc.Call):
+        return errors.SparkGeneralError(str(error))
+    message, cls = error.details() or str(error.code()), errors.SparkGeneralError
+    for key, value in error.trailing_metadata() or ():
+        if key == STATUS_DETAILS:
+            status = status_pb2.Status.FromString(value)
+            message = status.message or message
+            cls = _class_of(status) or cls
+    if error.code() is grpc.StatusCode.CANCELLED or _CANCELLED.search(message):
+        return errors.SparkGeneralError.of("OPERATION_CANCELED", "Operation has been canceled.", sql_state="HY008")
+    condition = _CONDITION.search(message)
+    if condition is None:
+        return cls(message)
+    return cls(message[condition.start() :], condition=condition.group(1))
+
+
+def _class_of(status: status_pb2.Status) -> type[SparkError] | None:
+    for detail in status.details:
+        if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
+            info = error_details_pb2.ErrorInfo()
+            detail.Unpack(info)
+            for name in json.loads(info.metadata.get("classes", "[]")):
+                if name in _BY_JAVA_CLASS:
+                    return _BY_JAVA_CLASS[name]
+    return None

@@ -1,0 +1,243 @@
+"""One client session inside the engine, that outlives the engine's process.
+
+What a client sets up in a session (confs, views, functions) is kept here as the very requests that did it, and sent
+again when a new process serves the session. Each call goes to the process that serves now; when that process dies
+during the call, the caller gets `EngineLost`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+import pyarrow as pa
+
+from riacho import types
+from riacho.engine import failures
+from riacho.engine.process import EngineProcess, lost
+from riacho.errors import EngineLost, SparkError
+from riacho.ids import SessionId, new_uuid
+from riacho.protos import pb
+
+TIME_ZONE = "spark.sql.session.timeZone"
+
+
+class Processes(Protocol):
+    """Where a session gets the process that serves it."""
+
+    def current(self) -> EngineProcess:
+        """The process that serves new calls; started if there is none. Raises SparkError if it does not start."""
+
+    def discard(self, process: EngineProcess) -> None:
+        """`process` failed under a call; it must not get another."""
+
+
+class SailSession:
+    """See `engine.base.EngineSession`. `before_call` runs ahead of each call, for instance to register tables."""
+
+    def __init__(
+        self,
+        processes: Processes,
+        session_id: SessionId,
+        user_id: str,
+        before_call: Callable[[SailSession], None] | None = None,
+    ) -> None:
+        self.session_id = session_id
+        self.user_id = user_id
+        self.epoch = 0
+        """The process that knows what this session has set up; 0 while none does."""
+        self._processes = processes
+        self._before_call = before_call
+        self._journal: dict[Hashable, tuple[str, bytes]] = {}
+        self._setting_up = threading.RLock()
+        self._setting_up_thread: int | None = None
+
+    # -- the two verbs, and what is close to them
+
+    def schema(self, relation: pb.Relation) -> pa.Schema:
+        request = self._analyze()
+        request.schema.plan.root.CopyFrom(relation)
+        reply = pb.AnalyzePlanResponse.FromString(self.call("AnalyzePlan", request.SerializeToString()))
+        return types.schema_from_proto(reply.schema.schema)
+
+    def run(self, relation: pb.Relation) -> pa.Table:
+        return pa.Table.from_batches(list(self.stream(relation)))
+
+    def stream(self, relation: pb.Relation) -> Iterator[pa.RecordBatch]:
+        return self._batches(pb.Plan(root=relation))
+
+    def execute(self, command: pb.Command) -> pa.Table | None:
+        batches = []
+        for reply in self._replies(pb.Plan(command=command)):
+            if reply.HasField("arrow_batch"):
+                batches.extend(_decode(reply))
+            elif reply.HasField("sql_command_result"):
+                batches.extend(_local_rows(reply.sql_command_result.relation))
+        return pa.Table.from_batches(batches) if batches else None
+
+    def sql(self, text: str) -> pa.Table:
+        command = pb.Command()
+        command.sql_command.input.sql.query = text
+        for reply in self._replies(pb.Plan(command=command)):
+            if reply.HasField("sql_command_result"):
+                return self.run(reply.sql_command_result.relation)
+        raise failures.errors.SparkGeneralError(f"The engine gave no result for: {text}")
+
+    def write_parquet(self, relation: pb.Relation, directory: Path, *, partition_by: Sequence[str] = ()) -> None:
+        command = pb.Command()
+        write = command.write_operation
+        write.input.CopyFrom(relation)
+        write.source = "parquet"
+        write.path = str(directory)
+        write.mode = pb.WriteOperation.SAVE_MODE_APPEND
+        write.partitioning_columns.extend(partition_by)
+        self.execute(command)
+
+    def parse_ddl(self, text: str) -> pa.Schema:
+        request = self._analyze()
+        request.ddl_parse.ddl_string = text
+        reply = pb.AnalyzePlanResponse.FromString(self.call("AnalyzePlan", request.SerializeToString()))
+        return types.schema_from_proto(reply.ddl_parse.parsed)
+
+    # -- confs
+
+    def get_conf(self, key: str, default: str | None = None) -> str | None:
+        request = pb.ConfigRequest(session_id=self.session_id)
+        request.user_context.user_id = self.user_id
+        request.operation.get_option.keys.append(key)
+        reply = pb.ConfigResponse.FromString(self.call("Config", request.SerializeToString()))
+        for pair in reply.pairs:
+            if pair.HasField("value"):
+                return pair.value
+        return default
+
+    def set_conf(self, key: str, value: str) -> None:
+        request = self._set_conf_request(key, value)
+        self.call("Config", request)
+        self.remember(("conf", key), "Config", request)
+
+    def _set_conf_request(self, key: str, value: str) -> bytes:
+        request = pb.ConfigRequest(session_id=self.session_id)
+        request.user_context.user_id = self.user_id
+        request.operation.set.pairs.add(key=key, value=value)
+        return request.SerializeToString()
+
+    # -- calls in bytes, for whoever passes requests through
+
+    def call(self, method: str, request: bytes) -> bytes:
+        """One unary RPC of the Connect service. Raises SparkError, EngineLost."""
+        with self._serving() as process:
+            try:
+                return process.call(method, request)
+            except grpc.RpcError as error:
+                raise self._failure(process, error) from None
+
+    def execute_plan(self, request: bytes) -> Iterator[bytes]:
+        """ExecutePlan in bytes. Closing the iterator cancels the call. Raises SparkError, EngineLost while read."""
+        with self._serving() as process:
+            call = process.execute(request)
+            try:
+                yield from call
+            except grpc.RpcError as error:
+                raise self._failure(process, error) from None
+            finally:
+                call.cancel()
+
+    def stream_in(self, method: str, requests: Iterator[bytes]) -> bytes:
+        """One client-streaming RPC in bytes. Raises SparkError, EngineLost."""
+        with self._serving() as process:
+            try:
+                return process.stream_in(method, requests)
+            except grpc.RpcError as error:
+                raise self._failure(process, error) from None
+
+    def remember(self, key: Hashable, method: str, request: bytes) -> None:
+        """Keep a request that set something up, to send it again to a new process. A later one of that key replaces it."""
+        with self._setting_up:
+            self._journal.pop(key, None)
+            self._journal[key] = (method, request)
+
+    def forget(self, key: Hashable) -> None:
+        """What `remember` kept under `key` is gone, for instance a dropped view."""
+        with self._setting_up:
+            self._journal.pop(key, None)
+
+    # -- inside
+
+    @contextmanager
+    def _serving(self) -> Iterator[EngineProcess]:
+        process = self._processes.current()
+        with process.in_use():
+            self._set_up(process)
+            yield process
+
+    def _set_up(self, process: EngineProcess) -> None:
+        """Bring a process that is new to this session to the state the session is in, then let `before_call` look."""
+        if self._setting_up_thread == threading.get_ident():
+            return
+        with self._setting_up:
+            self._setting_up_thread = threading.get_ident()
+            try:
+                if self.epoch != process.epoch:
+                    self._send(process, "Config", self._set_conf_request(TIME_ZONE, "UTC"))
+                    for method, request in self._journal.values():
+                        self._send(process, method, request)
+                    self.epoch = process.epoch
+                if self._before_call is not None:
+                    self._before_call(self)
+            finally:
+                self._setting_up_thread = None
+
+    def _send(self, process: EngineProcess, method: str, request: bytes) -> None:
+        try:
+            if method == "ExecutePlan":
+                for _ in process.execute(request):
+                    pass
+            else:
+                process.call(method, request)
+        except grpc.RpcError as error:
+            raise self._failure(process, error) from None
+
+    def _failure(self, process: EngineProcess, error: grpc.RpcError) -> EngineLost | SparkError:
+        gone = lost(error)
+        if gone is not None:
+            self._processes.discard(process)
+            return gone
+        return failures.from_rpc(error)
+
+    def _replies(self, plan: pb.Plan) -> Iterator[pb.ExecutePlanResponse]:
+        request = pb.ExecutePlanRequest(session_id=self.session_id, operation_id=new_uuid(), plan=plan)
+        request.user_context.user_id = self.user_id
+        for reply in self.execute_plan(request.SerializeToString()):
+            yield pb.ExecutePlanResponse.FromString(reply)
+
+    def _batches(self, plan: pb.Plan) -> Iterator[pa.RecordBatch]:
+        for reply in self._replies(plan):
+            if reply.HasField("arrow_batch"):
+                yield from _decode(reply)
+
+    def _analyze(self) -> pb.AnalyzePlanRequest:
+        request = pb.AnalyzePlanRequest(session_id=self.session_id)
+        request.user_context.user_id = self.user_id
+        return request
+
+
+def _decode(reply: pb.ExecutePlanResponse) -> Iterator[pa.RecordBatch]:
+    with pa.ipc.open_stream(reply.arrow_batch.data) as reader:
+        empty = True
+        for batch in reader:
+            empty = False
+            yield batch
+        if empty:
+            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+
+
+def _local_rows(relation: pb.Relation) -> list[pa.RecordBatch]:
+    if relation.WhichOneof("rel_type") != "local_relation" or not relation.local_relation.data:
+        return []
+    with pa.ipc.open_stream(relation.local_relation.data) as reader:
+        return list(reader)

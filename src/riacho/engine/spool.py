@@ -1,0 +1,121 @@
+"""Arrow IPC files that feed the engine: on shared memory while they are small, on disk when they are not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
+
+import pyarrow as pa
+
+from riacho import types
+from riacho.protos import pb
+
+SHARED_MEMORY = Path("/dev/shm")
+MEMORY_LIMIT_BYTES = 1 << 30
+
+
+class FolderSpool:
+    """A spool over two folders made on first use, one on shared memory and one on disk. See `engine.base.Spool`.
+
+    A batch is written to shared memory; from the moment the spool holds more than `memory_limit` bytes there, or shared
+    memory is more than half full, what follows goes to disk. Every batch must have the schema given.
+    """
+
+    def __init__(self, name: str, *, memory_limit: int = MEMORY_LIMIT_BYTES) -> None:
+        self._name = name
+        self._memory_limit = memory_limit
+        self._memory_used = 0
+        self._folders: dict[Path, Path] = {}
+        self._numbers = count()
+        self._files: list[Path] = []
+
+    def put(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> tuple[pb.Relation, int]:
+        rows = 0
+        paths: list[str] = []
+        source = iter(batches)
+        batch = next(source, None)
+        while True:
+            in_memory = self._has_room()
+            path = self._folder(in_memory) / f"{next(self._numbers)}.arrow"
+            self._files.append(path)
+            paths.append(str(path))
+            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+                while batch is not None:
+                    writer.write_batch(batch)
+                    rows += batch.num_rows
+                    batch = next(source, None)
+                    if in_memory and self._memory_used + file.tell() > self._memory_limit:
+                        break
+            if in_memory:
+                self._memory_used += path.stat().st_size
+            if batch is None:
+                return _read(paths), rows
+
+    def clear(self) -> None:
+        for path in self._files:
+            path.unlink(missing_ok=True)
+        self._files.clear()
+        self._memory_used = 0
+
+    def close(self) -> None:
+        self._files.clear()
+        for folder in self._folders.values():
+            shutil.rmtree(folder, ignore_errors=True)
+        self._folders.clear()
+
+    def _has_room(self) -> bool:
+        if self._memory_used > self._memory_limit or not SHARED_MEMORY.is_dir():
+            return False
+        usage = os.statvfs(SHARED_MEMORY)
+        return usage.f_bavail * 2 > usage.f_blocks
+
+    def _folder(self, in_memory: bool) -> Path:
+        root = SHARED_MEMORY if in_memory else Path(tempfile.gettempdir())
+        if root not in self._folders:
+            # The owner's pid in the name lets a later start remove what a killed one left behind.
+            self._folders[root] = Path(tempfile.mkdtemp(prefix=f"riacho-{os.getpid()}-{self._name}-", dir=root))
+        return self._folders[root]
+
+
+def _read(paths: list[str]) -> pb.Relation:
+    relation = pb.Relation()
+    relation.read.data_source.format = "arrow"
+    relation.read.data_source.paths.extend(paths)
+    return relation
+
+
+def remove_leftovers() -> int:
+    """Remove spool folders whose owner no longer runs; how many there were. Called once when a server starts."""
+    removed = 0
+    for root in {SHARED_MEMORY, Path(tempfile.gettempdir())}:
+        for folder in root.glob("riacho-*-*"):
+            owner = folder.name.split("-")[1]
+            if owner.isdigit() and not _runs(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+                removed += 1
+    return removed
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def empty(schema: pa.Schema) -> pb.Relation:
+    """A relation of no rows with these columns, that lives in the plan itself: what analysis uses for a stream."""
+    relation = pb.Relation()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema):
+        pass
+    relation.local_relation.data = sink.getvalue().to_pybytes()
+    relation.local_relation.schema = types.to_json(schema)
+    return relation
