@@ -1,0 +1,86 @@
+"""How a query's plan turns the inputs of one batch into the rows for its sink.
+
+The query loop knows offsets, logs and sinks; an `Execution` knows the plan. The stateless one puts the inputs in the
+place of the plan's leaves. A stateful one also keeps state, versioned by batch: state version N is what batch N-1 left
+behind, so running batch N reads version N and writes version N+1, and running it again does the same again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from riacho.ids import BatchId
+from riacho.protos import pb
+
+EPOCH_MS = 0
+
+
+@dataclass(frozen=True)
+class BatchInput:
+    """What a batch is run on.
+
+    `leaves[i]` reads the new rows of leaf i (in the order of `plan.facts.leaves`); `late_ms` is the watermark that drops
+    late rows (that of the batch before), `evict_ms` the one that closes windows and evicts state (this batch's
+    `batchWatermarkMs`), `time_ms` the batch's timestamp: all in milliseconds since the epoch.
+    """
+
+    batch_id: BatchId
+    leaves: Sequence[pb.Relation]
+    late_ms: int
+    evict_ms: int
+    time_ms: int
+
+
+@dataclass(frozen=True)
+class EventTime:
+    """What one watermark operator saw in a batch (nulls ignored): milliseconds since the epoch, and the count of rows."""
+
+    max_ms: int
+    min_ms: int
+    avg_ms: int
+    count: int
+
+
+@dataclass(frozen=True)
+class BatchOutput:
+    """What a batch gave: `relation` reads the rows for the sink and may be run several times.
+
+    `event_times[i]` belongs to the i-th watermark operator of the plan (None: it saw no row). `state` holds the
+    `stateOperators` entries of progress, one per stateful operator, with Spark's keys.
+    """
+
+    relation: pb.Relation
+    event_times: Sequence[EventTime | None] = ()
+    state: Sequence[dict[str, Any]] = field(default_factory=list)
+
+
+class Execution(Protocol):
+    """One query run's plan, prepared once. Called by the query's own thread only."""
+
+    watermark_delays_ms: Sequence[int]
+    """The delay of each watermark operator of the plan, in plan order; empty without watermarks."""
+
+    def restore(self, batch_id: BatchId) -> None:
+        """Be ready to run `batch_id`: load the state that batch `batch_id - 1` left (none for batch 0).
+
+        Called once at start, and again after a batch failed half way. Raises SparkError if that state is missing or
+        damaged and cannot be rebuilt.
+        """
+
+    def run(self, batch: BatchInput) -> BatchOutput:
+        """Run one batch. The state it leaves is durable when this returns, as version `batch_id + 1`.
+
+        Nothing is final yet: the sink has still to take the rows. May be called again for the same batch after
+        `restore`. Raises SparkError, EngineLost.
+        """
+
+    def committed(self, batch_id: BatchId) -> None:
+        """The sink has the rows of `batch_id` and its commit is logged; what older batches kept may be cleaned up."""
+
+    def wants_no_data_batch(self, evict_ms: int) -> bool:
+        """Whether a batch without input should run under this new eviction watermark (Spark: shouldRunAnotherBatch)."""
+
+    def close(self) -> None:
+        """The run is over. Called exactly once."""
