@@ -61,7 +61,7 @@ class SparkError(Exception):
 
 
 class AnalysisError(SparkError):
-    java_classes = ("org.apache.spark.sql.AnalysisException", *_OBJECT)
+    java_classes: ClassVar[tuple[str, ...]] = ("org.apache.spark.sql.AnalysisException", *_OBJECT)
 
 
 class ParseError(AnalysisError):
@@ -73,7 +73,7 @@ class ParseError(AnalysisError):
 
 
 class IllegalArgumentError(SparkError):
-    java_classes = ("java.lang.IllegalArgumentException", *_RUNTIME)
+    java_classes: ClassVar[tuple[str, ...]] = ("java.lang.IllegalArgumentException", *_RUNTIME)
 
 
 class NumberFormatError(IllegalArgumentError):

@@ -13,6 +13,7 @@ import importlib
 import importlib.util
 import sys
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 _PARENTS = ("pyspark", "pyspark.sql", "pyspark.sql.connect")
 _PROTO = "pyspark.sql.connect.proto"
@@ -35,9 +36,24 @@ def _import_alone() -> ModuleType:
             del sys.modules[name]
 
 
-pb = sys.modules.get(_PROTO) or (
-    importlib.import_module(_PROTO) if "pyspark.sql.connect" in sys.modules else _import_alone()
-)
-"""The module `pyspark.sql.connect.proto`: `pb.Relation`, `pb.Command`, `pb.ExecutePlanRequest`, …"""
+if TYPE_CHECKING:
+    from pyspark.sql.connect import proto as pb
+else:
+    pb = sys.modules.get(_PROTO) or (
+        importlib.import_module(_PROTO) if "pyspark.sql.connect" in sys.modules else _import_alone()
+    )
+    """The module `pyspark.sql.connect.proto`: `pb.Relation`, `pb.Command`, `pb.ExecutePlanRequest`, …"""
+
+
+def _accept_deep_plans() -> None:
+    """Lift the decoder's limit of 100 nested messages: a plan of fifty `withColumn` calls is deeper than that."""
+    try:
+        from google._upb._message import SetAllowOversizeProtos
+    except ImportError:
+        return  # the pure Python messages have no such limit
+    SetAllowOversizeProtos(True)
+
+
+_accept_deep_plans()
 
 __all__ = ["pb"]

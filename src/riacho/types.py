@@ -179,9 +179,7 @@ def _to_json(arrow: pa.DataType) -> Any:
     if pa.types.is_decimal(arrow):
         return f"decimal({arrow.precision},{arrow.scale})"
     if pa.types.is_struct(arrow):
-        fields = [
-            {"name": f.name, "type": _to_json(f.type), "nullable": f.nullable, "metadata": {}} for f in arrow
-        ]
+        fields = [{"name": f.name, "type": _to_json(f.type), "nullable": f.nullable, "metadata": {}} for f in arrow]
         return {"type": "struct", "fields": fields}
     if pa.types.is_map(arrow):
         return {
@@ -238,9 +236,7 @@ def _from_json(node: Any) -> pa.DataType:
 
 def to_ddl(schema: pa.Schema) -> str:
     """DDL text of a schema, as `StructType.toDDL` writes it: `a BIGINT, b STRING NOT NULL`, names quoted if need be."""
-    return ", ".join(
-        f"{quote(f.name)} {type_to_ddl(f.type)}{'' if f.nullable else ' NOT NULL'}" for f in schema
-    )
+    return ", ".join(f"{quote(f.name)} {type_to_ddl(f.type)}{'' if f.nullable else ' NOT NULL'}" for f in schema)
 
 
 def type_to_ddl(arrow: pa.DataType) -> str:
