@@ -9,6 +9,7 @@ process finds nothing changed.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -44,16 +45,9 @@ else:
     )
     """The module `pyspark.sql.connect.proto`: `pb.Relation`, `pb.Command`, `pb.ExecutePlanRequest`, …"""
 
-
-def _accept_deep_plans() -> None:
-    """Lift the decoder's limit of 100 nested messages: a plan of fifty `withColumn` calls is deeper than that."""
-    try:
-        from google._upb._message import SetAllowOversizeProtos
-    except ImportError:
-        return  # the pure Python messages have no such limit
-    SetAllowOversizeProtos(True)
-
-
-_accept_deep_plans()
+# Lift the decoder's limit of 100 nested messages: a plan of fifty `withColumn` calls is deeper than that.
+# The pure Python messages, used where there is no compiled module, have no such limit.
+with contextlib.suppress(ImportError):
+    importlib.import_module("google._upb._message").SetAllowOversizeProtos(True)
 
 __all__ = ["pb"]

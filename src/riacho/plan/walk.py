@@ -11,9 +11,8 @@ Everything is iterative: plans of thousands of nested nodes are common (one `wit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from riacho.protos import pb
@@ -22,20 +21,23 @@ Path = tuple[str | int, ...]
 """How to get from one message to another inside it: field names, and positions in repeated fields."""
 
 
-class Finder:
+Found = TypeVar("Found", bound=Message)
+
+
+class Finder(Generic[Found]):
     """Finds the nearest messages of one type below a message, `target`, without looking past any of type `barrier`."""
 
-    def __init__(self, target: Descriptor, barrier: Descriptor | None = None) -> None:
-        self._target = target.full_name
-        self._barrier = barrier.full_name if barrier else None
+    def __init__(self, target: type[Found], barrier: type[Message] | None = None) -> None:
+        self._target = target.DESCRIPTOR.full_name
+        self._barrier = barrier.DESCRIPTOR.full_name if barrier else None
         self._slots: dict[str, _Slots] = {}
 
-    def nearest(self, message: Message) -> Iterator[Message]:
+    def nearest(self, message: Message) -> Iterator[Found]:
         """The targets below `message`, left to right; what lies inside a target is not looked at."""
         for _, found in self.paths(message):
             yield found
 
-    def paths(self, message: Message) -> Iterator[tuple[Path, Message]]:
+    def paths(self, message: Message) -> Iterator[tuple[Path, Found]]:
         """The same with the path from `message` to each."""
         for name, is_target, repeated in self._slots_of(message.DESCRIPTOR).present(message):
             value = getattr(message, name)
@@ -53,14 +55,14 @@ class Finder:
                     for path, found in self.paths(item):
                         yield (name, index, *path), found
 
-    def _slots_of(self, descriptor: Descriptor) -> _Slots:
+    def _slots_of(self, descriptor: Any) -> _Slots:
         slots = self._slots.get(descriptor.full_name)
         if slots is None:
             fields = [f for f in descriptor.fields if f.message_type and self._leads(f.message_type, set())]
             slots = self._slots[descriptor.full_name] = _Slots(fields, self._target)
         return slots
 
-    def _leads(self, descriptor: Descriptor, seen: set[str]) -> bool:
+    def _leads(self, descriptor: Any, seen: set[str]) -> bool:
         """Whether a message of this type is a target or can hold one."""
         if descriptor.full_name == self._target:
             return True
@@ -91,8 +93,8 @@ class _Slots:
                 yield slot
 
 
-_RELATIONS = Finder(pb.Relation.DESCRIPTOR)
-_EXPRESSIONS = Finder(pb.Expression.DESCRIPTOR, barrier=pb.Relation.DESCRIPTOR)
+_RELATIONS = Finder(pb.Relation)
+_EXPRESSIONS = Finder(pb.Expression, barrier=pb.Relation)
 
 
 def children(message: Message) -> Iterator[pb.Relation]:
@@ -116,7 +118,7 @@ def walk(relation: pb.Relation) -> Iterator[pb.Relation]:
 
 def walk_paths(relation: pb.Relation) -> Iterator[tuple[Path, pb.Relation]]:
     """Like `walk`, with the path from `relation` to each node; see `at`."""
-    pending: list[tuple[Path, Any]] = [((), relation)]
+    pending: list[tuple[Path, pb.Relation]] = [((), relation)]
     while pending:
         path, node = pending.pop()
         yield path, node
@@ -159,7 +161,7 @@ def replace(place: Message, content: Message) -> None:
 
 def expressions(message: Message) -> Iterator[pb.Expression]:
     """All expressions of one relation (or other message) and those nested in them, but not those of its children."""
-    pending: list[Any] = list(_EXPRESSIONS.nearest(message))
+    pending = list(_EXPRESSIONS.nearest(message))
     pending.reverse()
     while pending:
         node = pending.pop()

@@ -127,3 +127,12 @@ def test_a_walk_over_thirty_nodes_stays_well_below_a_millisecond() -> None:
         list(walk(plan))
         fastest = min(fastest, time.perf_counter() - start)
     assert fastest < 1e-3
+
+
+def test_a_deep_plan_from_the_wire_is_decoded() -> None:
+    plan = read("a")
+    for _ in range(500):
+        above = pb.Relation()
+        above.with_columns.input.CopyFrom(plan)
+        plan = above
+    assert pb.Relation.FromString(plan.SerializeToString()) == plan
