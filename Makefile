@@ -1,0 +1,76 @@
+# riacho: everything a developer runs. `make` alone lists it. Needs make and Python 3.11 or newer, nothing else.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+# Every recipe runs here, wherever make was called from.
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+VENV := $(ROOT)/.venv
+PYTHON := $(VENV)/bin/python
+ORACLE := $(ROOT)/.oracle
+# Delta Lake for the oracle: the release that was built for Spark 4.2.
+DELTA := io.delta:delta-spark_4.2_2.13:4.4.0
+
+IN_ROOT := cd "$(ROOT)" &&
+PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+# How the lock files are made: hashes for every platform and Python, and no host is named.
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+.PHONY: help setup demo test check format unit spec bench oracle lock clean
+
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
+
+setup: $(VENV)/.run ## install riacho and what it needs to run, in .venv
+	@echo "riacho is ready: $(VENV)/bin/riacho --help"
+
+demo: $(VENV)/.run ## run the telecom system end to end and print its six answers
+	@$(IN_ROOT) $(PYTHON) -m riacho demo
+
+test: $(VENV)/.dev oracle ## all checks and all tests, against riacho and against Apache Spark
+	@$(IN_ROOT) $(MAKE) check
+	@$(IN_ROOT) $(PYTHON) -m pytest
+
+check: $(VENV)/.dev ## lint, format and types
+	@$(IN_ROOT) $(VENV)/bin/ruff check .
+	@$(IN_ROOT) $(VENV)/bin/ruff format --check .
+	@$(IN_ROOT) $(VENV)/bin/mypy
+
+format: $(VENV)/.dev ## lay the code out as `make check` wants it
+	@$(IN_ROOT) $(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .
+
+unit: $(VENV)/.dev ## the fast tests: no server, no network
+	@$(IN_ROOT) $(PYTHON) -m pytest tests/unit tests/plans
+
+spec: $(VENV)/.dev oracle ## the tests that run on riacho and on Apache Spark alike
+	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec
+
+bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed
+	@$(IN_ROOT) $(PYTHON) bench/run.py
+
+oracle: $(VENV)/.dev ## install Apache Spark in .oracle, and Java if the machine has none
+	@$(IN_ROOT) $(PYTHON) scripts/oracle.py $(DELTA)
+
+lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and lock them
+	@$(PIP) uv
+	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade pyproject.toml requirements/build.in --extra generate -o requirements/run.txt
+	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade pyproject.toml requirements/build.in --extra generate --extra dev -c requirements/run.txt -o requirements/dev.txt
+	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/oracle.in -o requirements/oracle.txt
+
+clean: ## remove what tests and builds leave behind; the environments stay
+	@$(IN_ROOT) rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist spark-warehouse
+
+$(PYTHON):
+	@$(IN_ROOT) python=$$(sh scripts/find-python.sh) && echo "setup: $$python -m venv .venv" && "$$python" -m venv .venv
+
+# A stamp is newer than what it was made from, so a second run has nothing to do.
+$(VENV)/.run: $(ROOT)/requirements/run.txt $(ROOT)/pyproject.toml | $(PYTHON)
+	@echo "setup: installing riacho in .venv"
+	@$(IN_ROOT) $(PIP) --require-hashes -r requirements/run.txt
+	@$(IN_ROOT) $(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(ROOT)/requirements/dev.txt $(VENV)/.run
+	@echo "setup: installing the tools for tests in .venv"
+	@$(IN_ROOT) $(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@

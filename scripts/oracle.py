@@ -1,0 +1,133 @@
+"""Lay Apache Spark in `.oracle/`: the specification that tests/spec runs against, and the other side of bench/.
+
+    python scripts/oracle.py DELTA_COORDINATE
+
+`.oracle/` becomes an environment of the same Python as the one that runs this script (Spark's workers must match the
+client's Python), with Spark from `requirements/oracle.txt`, Delta Lake's jars in `jars/`, and in `java-home` where a
+Java that Spark can use lies. Java is installed by the package manager if the machine has none and we may. What is
+there already is kept; `.oracle/laid` tells what it was made of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+HOME = ROOT / ".oracle"
+LOCK = ROOT / "requirements" / "oracle.txt"
+JAVA_VERSIONS = (17, 21)
+# How each package manager installs Java 17, and what has to be asked first.
+INSTALLERS = {
+    "apt-get": (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "openjdk-17-jre-headless"]),
+    "dnf": (["dnf", "install", "-y", "-q", "java-17-openjdk-headless"],),
+    "apk": (["apk", "add", "--no-cache", "bash", "openjdk17-jre-headless"],),
+    "brew": (["brew", "install", "--quiet", "openjdk@17"],),
+}
+# Delta's own jars. What else they ask for, Spark brings, in the versions it was built with.
+DELTA_JARS = "io.delta_*.jar"
+
+
+def main(coordinate: str) -> None:
+    made_of = hashlib.sha256(f"{LOCK.read_text()}{coordinate}{sys.version}".encode()).hexdigest()
+    laid = HOME / "laid"
+    java = java_home()
+    if not (laid.exists() and laid.read_text() == made_of):
+        lay_environment()
+        lay_delta(coordinate, java)
+    (HOME / "java-home").write_text(f"{java}\n")
+    laid.write_text(made_of)
+
+
+def lay_environment() -> None:
+    print("oracle: installing Apache Spark in .oracle/", flush=True)
+    shutil.rmtree(HOME, ignore_errors=True)
+    run([sys.executable, "-m", "venv", str(HOME)])
+    run([str(HOME / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(LOCK)])
+
+
+def lay_delta(coordinate: str, java: Path) -> None:
+    """Let Spark's own resolver fetch `coordinate` and keep Delta's jars."""
+    print(f"oracle: fetching {coordinate}", flush=True)
+    (spark,) = HOME.glob("lib/python3.*/site-packages/pyspark")
+    nothing = HOME / "nothing.py"
+    nothing.write_text("")
+    cache = HOME / "ivy"
+    submit = [str(spark / "bin" / "spark-submit"), "--master", "local[1]", "--packages", coordinate]
+    submit += ["--conf", f"spark.jars.ivy={cache}", "--conf", "spark.ui.enabled=false", str(nothing)]
+    environment = {"JAVA_HOME": str(java), "SPARK_HOME": str(spark), "PYSPARK_PYTHON": str(HOME / "bin" / "python")}
+    run(submit, environment)
+    jars = HOME / "jars"
+    jars.mkdir()
+    for jar in (cache / "jars").glob(DELTA_JARS):
+        jar.rename(jars / jar.name)
+    if not any(jars.glob("io.delta_delta-spark_*.jar")):
+        sys.exit(f"oracle: {coordinate} brought no jar of Delta Lake; look at {cache}")
+    shutil.rmtree(cache)
+    nothing.unlink()
+
+
+def java_home() -> Path:
+    """Where a Java of `JAVA_VERSIONS` lies; installs one if there is none. Exits with the way out if it cannot."""
+    for candidate in java_candidates():
+        if java_version(candidate) in JAVA_VERSIONS:
+            return candidate
+    install_java()
+    for candidate in java_candidates():
+        if java_version(candidate) in JAVA_VERSIONS:
+            return candidate
+    sys.exit("oracle: Java was installed but is not to be found; set JAVA_HOME to a Java 17 or 21")
+
+
+def java_candidates() -> Iterator[Path]:
+    """Folders that may hold a Java, the user's own choice first."""
+    if home := os.environ.get("JAVA_HOME"):
+        yield Path(home)
+    if java := shutil.which("java"):
+        yield Path(java).resolve().parent.parent
+    for pattern in ("usr/lib/jvm/*", "opt/homebrew/opt/openjdk@*", "usr/local/opt/openjdk@*"):
+        yield from sorted(Path("/").glob(pattern))
+
+
+def java_version(home: Path) -> int | None:
+    """The major version of the Java in `home`, or None if there is none that runs."""
+    try:
+        told = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=True, timeout=30)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r'version "(\d+)', told.stderr)
+    return int(found[1]) if found else None
+
+
+def install_java() -> None:
+    by_hand = "install a Java 17 or 21 runtime (or set JAVA_HOME to one) and run `make test` again"
+    manager = next((name for name in INSTALLERS if shutil.which(name)), None)
+    if manager is None:
+        sys.exit(f"oracle: Apache Spark needs Java, and this machine has no package manager we know: {by_hand}")
+    as_root: list[str] = []
+    if manager != "brew" and os.geteuid() != 0:
+        as_root = ["sudo", "-n"]
+        if not shutil.which("sudo") or subprocess.run([*as_root, "true"], capture_output=True).returncode:
+            sys.exit(f"oracle: Apache Spark needs Java, and we may not install it for you: {by_hand}")
+    for command in INSTALLERS[manager]:
+        print(f"oracle: {' '.join(command)}", flush=True)
+        run([*as_root, *command], {"DEBIAN_FRONTEND": "noninteractive"})
+
+
+def run(command: list[str], environment: dict[str, str] | None = None) -> None:
+    """Run a command quietly; exit with what it printed if it fails."""
+    done = subprocess.run(
+        command, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    if done.returncode:
+        sys.exit(f"oracle: `{' '.join(command)}` failed:\n{done.stdout[-4000:]}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
