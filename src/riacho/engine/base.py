@@ -6,7 +6,7 @@ without streaming parts. Data enter through a `Spool`: Arrow IPC files in shared
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -54,6 +54,15 @@ class EngineSession(Protocol):
     def set_conf(self, key: str, value: str) -> None:
         """Set a conf of the session."""
 
+    def create_view(self, name: str, relation: pb.Relation) -> None:
+        """Make or replace a temporary view of this session."""
+
+    def on_release(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when the session ends, for what lives as long as it does."""
+
+    def interrupt(self) -> None:
+        """Cancel all that this session is running; those calls fail with OPERATION_CANCELED."""
+
     def sql(self, text: str) -> pa.Table:
         """Run one SQL statement and collect its rows. Not for the batch path: the engine keeps memory for each text."""
 
@@ -79,6 +88,12 @@ class Engine(Protocol):
 
     def session(self, session_id: SessionId, user_id: str) -> EngineSession:
         """The session of that identity, made on first use and kept until `release`."""
+
+    def clone(self, session: EngineSession) -> EngineSession:
+        """A new session with the confs, views and functions that `session` has now; later changes are its own.
+
+        What a streaming query runs on (Spark: `SparkSession.cloneSession`).
+        """
 
     def spool(self, name: str) -> Spool:
         """A fresh spool whose folder name starts with `name`."""

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import grpc
 
+from riacho.engine.base import EngineSession
 from riacho.engine.process import EngineProcess
 from riacho.engine.session import SailSession
 from riacho.engine.spool import FolderSpool, remove_leftovers
 from riacho.errors import SparkGeneralError
-from riacho.ids import SessionId
+from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
 
 MEMORY_LIMIT_BYTES = 4 << 30
@@ -63,11 +64,20 @@ class SailEngine:
                 self._sessions[key] = SailSession(self, session_id, user_id, self._prepare)
             return self._sessions[key]
 
+    def clone(self, session: EngineSession) -> SailSession:
+        original = self.session(session.session_id, session.user_id)
+        copy = self.session(SessionId(new_uuid()), session.user_id)
+        copy.copy_journal(original)
+        return copy
+
     def release(self, session_id: SessionId, user_id: str) -> None:
         with self._lock:
             session = self._sessions.pop((user_id, session_id), None)
             process = self._process
-        if session is None or process is None or session.epoch != process.epoch:
+        if session is None:
+            return
+        session.released()
+        if process is None or session.epoch != process.epoch:
             return
         interrupt = pb.InterruptRequest(session_id=session_id, interrupt_type=pb.InterruptRequest.INTERRUPT_TYPE_ALL)
         interrupt.user_context.user_id = user_id

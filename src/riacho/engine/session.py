@@ -53,6 +53,9 @@ class SailSession:
         self._processes = processes
         self._before_call = before_call
         self._journal: dict[Hashable, tuple[str, bytes]] = {}
+        self._on_release: list[Callable[[], None]] = []
+        # A protobuf field given twice has its last value, so these bytes behind a request make it one of this session.
+        self._own_id = pb.ConfigRequest(session_id=session_id).SerializeToString()
         self._setting_up = threading.RLock()
         self._setting_up_thread: int | None = None
 
@@ -166,6 +169,39 @@ class SailSession:
         with self._setting_up:
             self._journal.pop(key, None)
 
+    def create_view(self, name: str, relation: pb.Relation) -> None:
+        command = pb.Command()
+        view = command.create_dataframe_view
+        view.name, view.replace = name, True
+        view.input.CopyFrom(relation)
+        request = self._request(pb.Plan(command=command))
+        for _ in self.execute_plan(request):
+            pass
+        self.remember(("view", name), "ExecutePlan", request)
+
+    def on_release(self, callback: Callable[[], None]) -> None:
+        self._on_release.append(callback)
+
+    def released(self) -> None:
+        """The session has ended; called once, by the engine."""
+        for callback in self._on_release:
+            callback()
+        self._on_release.clear()
+
+    def interrupt(self) -> None:
+        if self.epoch != self._processes.current().epoch:
+            return
+        request = pb.InterruptRequest(
+            session_id=self.session_id, interrupt_type=pb.InterruptRequest.INTERRUPT_TYPE_ALL
+        )
+        request.user_context.user_id = self.user_id
+        self.call("Interrupt", request.SerializeToString())
+
+    def copy_journal(self, other: SailSession) -> None:
+        """Set up here what is set up in `other` now."""
+        with other._setting_up:
+            self._journal = dict(other._journal)
+
     # -- inside
 
     @contextmanager
@@ -185,7 +221,7 @@ class SailSession:
                 if self.epoch != process.epoch:
                     self._send(process, "Config", self._set_conf_request(TIME_ZONE, "UTC"))
                     for method, request in self._journal.values():
-                        self._send(process, method, request)
+                        self._send(process, method, request + self._own_id)
                     self.epoch = process.epoch
                 if self._before_call is not None:
                     self._before_call(self)
@@ -210,10 +246,13 @@ class SailSession:
         return failures.from_rpc(error)
 
     def _replies(self, plan: pb.Plan) -> Iterator[pb.ExecutePlanResponse]:
+        for reply in self.execute_plan(self._request(plan)):
+            yield pb.ExecutePlanResponse.FromString(reply)
+
+    def _request(self, plan: pb.Plan) -> bytes:
         request = pb.ExecutePlanRequest(session_id=self.session_id, operation_id=new_uuid(), plan=plan)
         request.user_context.user_id = self.user_id
-        for reply in self.execute_plan(request.SerializeToString()):
-            yield pb.ExecutePlanResponse.FromString(reply)
+        return request.SerializeToString()
 
     def _batches(self, plan: pb.Plan) -> Iterator[pa.RecordBatch]:
         for reply in self._replies(plan):

@@ -6,6 +6,7 @@ below the last one it committed as a repetition and do nothing (exactly once), o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -38,6 +39,8 @@ class SinkContext:
     session: EngineSession
     scratch: Path
     """A folder for this run, on a disk with room; made by whoever needs it, removed after the run."""
+    check_stop: Callable[[], None] = lambda: None
+    """To be called now and then by a sink that waits for others; raises when somebody asked the query to stop."""
 
 
 @dataclass(frozen=True)

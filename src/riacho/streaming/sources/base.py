@@ -17,9 +17,23 @@ import pyarrow as pa
 from riacho.clock import Clock
 from riacho.engine.base import EngineSession
 from riacho.ids import Offset
+from riacho.types import TIMESTAMP
 
 METADATA = "_metadata"
 """The hidden struct column of file-based sources; a reader adds it when it is opened `with_metadata`."""
+
+
+METADATA_TYPE = pa.struct(
+    [
+        pa.field("file_path", pa.string(), nullable=False),
+        pa.field("file_name", pa.string(), nullable=False),
+        pa.field("file_size", pa.int64(), nullable=False),
+        pa.field("file_block_start", pa.int64(), nullable=False),
+        pa.field("file_block_length", pa.int64(), nullable=False),
+        pa.field("file_modification_time", TIMESTAMP, nullable=False),
+    ]
+)
+"""What `_metadata` holds (Spark: `FileFormat.BASE_METADATA_STRUCT`)."""
 
 
 @dataclass(frozen=True)
@@ -103,3 +117,10 @@ class Source(Protocol):
 
     def open(self, context: SourceContext) -> SourceReader:
         """Start reading for one query run. Raises SparkError for what is missing or wrong."""
+
+
+def batch_schema(source: Source, *, with_metadata: bool) -> pa.Schema:
+    """The columns of a batch of `source`: its own, and the hidden `_metadata` behind them if the plan reads it."""
+    if not with_metadata:
+        return source.schema
+    return source.schema.append(pa.field(METADATA, METADATA_TYPE, nullable=False))

@@ -1,0 +1,51 @@
+"""What a query is before it runs: all that a start command decides, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from riacho.engine.base import EngineSession
+from riacho.ids import SessionId
+from riacho.streaming.execution import Execution
+from riacho.streaming.sinks.base import OutputMode, Sink
+from riacho.streaming.sources.base import Source
+from riacho.streaming.trigger import Trigger
+
+
+@dataclass(frozen=True)
+class SourceUse:
+    """A source of a plan; `with_metadata` if the plan reads `_metadata` of it."""
+
+    source: Source
+    with_metadata: bool = False
+
+
+@dataclass(frozen=True)
+class QueryDefinition:
+    """A checked query, ready to start.
+
+    `sources` stand in the order of the plan's leaves. `prepare` makes the execution, once the checkpoint is known;
+    `schema` are the columns it gives. `session` is the query's own clone of the client's session, whose id is `owner`.
+    `temporary` checkpoints are removed when the query ends without a failure. `tags` and `operation_id` let the client
+    interrupt it.
+    """
+
+    owner: SessionId
+    name: str | None
+    sources: Sequence[SourceUse]
+    schema: pa.Schema
+    sink: Sink
+    output_mode: OutputMode
+    trigger: Trigger
+    checkpoint: Path
+    temporary: bool
+    session: EngineSession
+    prepare: Callable[[Path], Execution]
+    conf: Mapping[str, str] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    operation_id: str = ""
+    plan_text: str = ""

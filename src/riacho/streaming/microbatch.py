@@ -1,0 +1,300 @@
+"""The loop of one query run: plan a batch, log it, run it, commit it.
+
+Everything here happens on the query's own thread. Source: `MicroBatchExecution` of Spark; the steps and what a crash
+between them means are described in `batch.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from riacho.clock import Clock
+from riacho.engine.base import Spool
+from riacho.errors import EngineLost, SparkGeneralError
+from riacho.ids import BatchId, Offset, QueryId, RunId
+from riacho.protos import pb
+from riacho.streaming import progress
+from riacho.streaming.batch import Step
+from riacho.streaming.board import Board, Listener, Status
+from riacho.streaming.checkpoint import BatchLog, Checkpoint, recover
+from riacho.streaming.definition import QueryDefinition, SourceUse
+from riacho.streaming.execution import BatchInput, BatchOutput, Execution
+from riacho.streaming.progress import Durations, Progress, SourceProgress
+from riacho.streaming.sinks.base import SinkBatch, SinkWriter
+from riacho.streaming.sources.base import ReadLimit, SourceReader, batch_schema
+from riacho.streaming.trigger import AvailableNow, Once, ProcessingTime
+from riacho.streaming.watermark import WatermarkTracker
+
+POLLING_DELAY_MS = 10
+IDLE_PROGRESS_INTERVAL_MS = 10_000
+BATCHES_TO_RETAIN = 100
+ENGINE_ATTEMPTS = 4
+WATERMARK_POLICY = "spark.sql.streaming.multipleWatermarkPolicy"
+NO_DATA_BATCHES = "spark.sql.streaming.noDataMicroBatches.enabled"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that a run works with, opened by the query that owns it."""
+
+    query_id: QueryId
+    run_id: RunId
+    definition: QueryDefinition
+    checkpoint: Checkpoint
+    readers: Sequence[SourceReader]
+    writer: SinkWriter
+    execution: Execution
+    spool: Spool
+    clock: Clock
+    board: Board
+    listener: Listener
+    after: Callable[[Step, BatchId], None]
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A batch that is due: what is logged of it, where each source starts, the watermark that drops late rows."""
+
+    batch_id: BatchId
+    start: Sequence[Offset | None]
+    log: BatchLog
+    late_ms: int
+
+    @property
+    def has_data(self) -> bool:
+        return any(end != start for start, end in zip(self.start, self.log.offsets, strict=True))
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What running a batch gave, for progress."""
+
+    sources: Sequence[SourceProgress]
+    output: BatchOutput
+    rows: int | None
+
+
+class MicroBatchRun:
+    """See the module. Raises what fails the query; `Stopped` when somebody asked it to stop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._board = parts.board
+        self._clock = parts.clock
+        self._trigger = parts.definition.trigger
+        recovery = recover(parts.checkpoint, len(parts.readers))
+        self._conf = {**parts.definition.conf, **recovery.conf}
+        self._tracker = WatermarkTracker(
+            parts.execution.watermark_delays_ms,
+            policy=self._conf.get(WATERMARK_POLICY, "min"),
+            initial_ms=recovery.watermark_ms,
+        )
+        self._next = recovery.batch_id
+        self._starts = list(recovery.start)
+        self._late_ms = recovery.late_ms
+        self._pending = recovery.pending
+        self._frozen = False
+        self._ran_before = False
+        self._last_trigger_ms: int | None = None
+        self._last_report_ms = parts.clock.now_ms()
+        self._board.committed = self._board.available = tuple(self._starts)
+        parts.execution.restore(self._next)
+
+    def loop(self) -> None:
+        """Trigger after trigger, until the trigger says it was the last."""
+        while True:
+            started_ms = self._clock.now_ms()
+            ran = self._run_trigger(started_ms)
+            match self._trigger:
+                case ProcessingTime(interval_ms=0):
+                    self._board.check_stop() if ran else self._wait(POLLING_DELAY_MS, "Waiting for data to arrive")
+                case ProcessingTime():
+                    due_ms = self._trigger.next_start_ms(started_ms)
+                    self._wait(max(due_ms - self._clock.now_ms(), 0), "Waiting for next trigger")
+                case AvailableNow():
+                    if not ran:
+                        return
+                    self._board.check_stop()
+                case Once():
+                    return
+
+    def _run_trigger(self, started_ms: int) -> bool:
+        """One trigger; whether a batch ran."""
+        durations = Durations(self._clock)
+        outcome = None
+        with durations.timed("triggerExecution"):
+            batch = self._due(durations)
+            if batch is not None:
+                outcome = self._execute(batch, durations)
+        interval_ms = math.inf if self._last_trigger_ms is None else started_ms - self._last_trigger_ms
+        self._last_trigger_ms = started_ms
+        if batch is None or outcome is None:
+            self._report_idle(started_ms, durations)
+            return False
+        self._report(batch, outcome, started_ms, interval_ms, durations)
+        return True
+
+    # -- deciding
+
+    def _due(self, durations: Durations) -> _Batch | None:
+        """The next batch, logged; None if there is nothing to do. One that was cut off goes first, as it was logged."""
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            return _Batch(self._next, tuple(self._starts), pending, self._late_ms)
+        self._freeze_if_available_now()
+        limit = ReadLimit(everything=isinstance(self._trigger, Once))
+        ends = [
+            self._end_of(reader, start, limit, durations)
+            for reader, start in zip(self._parts.readers, self._starts, strict=True)
+        ]
+        log = BatchLog(ends, self._tracker.current_ms, self._clock.now_ms(), self._conf)
+        batch = _Batch(self._next, tuple(self._starts), log, self._late_ms)
+        if not batch.has_data and not self._cleans_up(log.watermark_ms):
+            return None
+        self._parts.after(Step.PLANNED, batch.batch_id)
+        self._log(batch, durations)
+        self._parts.after(Step.LOGGED, batch.batch_id)
+        return batch
+
+    def _freeze_if_available_now(self) -> None:
+        if isinstance(self._trigger, AvailableNow) and not self._frozen:
+            for reader in self._parts.readers:
+                reader.prepare_available_now()
+            self._frozen = True
+
+    def _end_of(
+        self, reader: SourceReader, start: Offset | None, limit: ReadLimit, durations: Durations
+    ) -> Offset | None:
+        self._board.check_stop()
+        self._say(f"Getting offsets from {reader.description}")
+        with durations.timed("latestOffset"):
+            return reader.latest_offset(start, limit)
+
+    def _cleans_up(self, watermark_ms: int) -> bool:
+        """Whether a batch without data is due. As in Spark, only this run's own last batch can ask for one."""
+        if not self._ran_before or isinstance(self._trigger, Once):
+            return False
+        if self._conf.get(NO_DATA_BATCHES, "true").lower() == "false":
+            return False
+        return self._parts.execution.wants_no_data_batch(watermark_ms)
+
+    def _log(self, batch: _Batch, durations: Durations) -> None:
+        self._say("Writing offsets to log")
+        with durations.timed("walCommit"):
+            self._parts.checkpoint.log_batch(batch.batch_id, batch.log)
+            if batch.batch_id > 0:
+                for reader, start in zip(self._parts.readers, batch.start, strict=True):
+                    if start is not None:
+                        reader.commit(start)
+            if batch.batch_id > BATCHES_TO_RETAIN:
+                self._parts.checkpoint.purge(BatchId(batch.batch_id - BATCHES_TO_RETAIN))
+
+    # -- doing
+
+    def _execute(self, batch: _Batch, durations: Durations) -> _Outcome:
+        parts = self._parts
+        self._board.available = tuple(batch.log.offsets)
+        self._say(
+            "Processing new data" if batch.has_data else "No new data but cleaning up state", data=batch.has_data
+        )
+        with durations.timed("getBatch"):
+            read = [
+                self._read(reader, use, start, end)
+                for reader, use, start, end in zip(
+                    parts.readers, parts.definition.sources, batch.start, batch.log.offsets, strict=True
+                )
+            ]
+        parts.after(Step.READ, batch.batch_id)
+        leaves = [leaf for leaf, _ in read]
+        given = BatchInput(batch.batch_id, leaves, batch.late_ms, batch.log.watermark_ms, batch.log.timestamp_ms)
+        output, rows = self._run_and_write(given, durations)
+        next_watermark_ms = self._tracker.update(output.event_times)
+        with durations.timed("commitOffsets"):
+            parts.checkpoint.log_commit(batch.batch_id, next_watermark_ms)
+        parts.execution.committed(batch.batch_id)
+        parts.after(Step.COMMITTED, batch.batch_id)
+        parts.spool.clear()
+        self._ran_before = True
+        self._starts = list(batch.log.offsets)
+        self._board.committed = batch.log.offsets
+        self._late_ms = batch.log.watermark_ms
+        self._next = BatchId(batch.batch_id + 1)
+        return _Outcome([source for _, source in read], output, rows)
+
+    def _read(
+        self, reader: SourceReader, use: SourceUse, start: Offset | None, end: Offset | None
+    ) -> tuple[pb.Relation, SourceProgress]:
+        """Put a source's rows into the spool. One without news gives no rows, and the plan runs all the same."""
+        self._board.check_stop()
+        if end is None or end == start:
+            leaf, rows = self._parts.spool.put((), batch_schema(use.source, with_metadata=use.with_metadata))
+            return leaf, SourceProgress(reader.description, start, end, reader.latest() or end, rows)
+        data = reader.read(start, end)
+        leaf, rows = self._parts.spool.put(data.batches, data.schema)
+        return leaf, SourceProgress(reader.description, start, end, reader.latest() or end, rows, data.metrics)
+
+    def _run_and_write(self, given: BatchInput, durations: Durations) -> tuple[BatchOutput, int | None]:
+        """Run the plan and let the sink commit; the whole again if the engine's process goes away meanwhile."""
+        for attempt in range(1, ENGINE_ATTEMPTS + 1):
+            self._board.check_stop()
+            try:
+                with durations.timed("queryPlanning"):
+                    output = self._parts.execution.run(given)
+                self._parts.after(Step.RAN, given.batch_id)
+                with durations.timed("addBatch"):
+                    batch = SinkBatch(given.batch_id, output.relation, self._parts.definition.schema)
+                    rows = self._parts.writer.add_batch(batch)
+                self._parts.after(Step.WRITTEN, given.batch_id)
+            except EngineLost:
+                if attempt < ENGINE_ATTEMPTS:
+                    self._parts.execution.restore(given.batch_id)
+                    continue
+                raise SparkGeneralError(
+                    f"The engine's process died {ENGINE_ATTEMPTS} times in a row while it ran batch {given.batch_id}. "
+                    "The batch may need more memory than there is: give the source a limit such as maxFilesPerTrigger."
+                ) from None
+            return output, rows
+        raise AssertionError("unreachable")
+
+    # -- telling
+
+    def _report(
+        self, batch: _Batch, outcome: _Outcome, started_ms: int, interval_ms: float, durations: Durations
+    ) -> None:
+        seen = [event_time for event_time in outcome.output.event_times if event_time is not None]
+        entry = Progress(
+            query_id=self._parts.query_id,
+            run_id=self._parts.run_id,
+            name=self._parts.definition.name,
+            timestamp_ms=started_ms,
+            batch_id=batch.batch_id,
+            durations_ms=durations.as_ms(),
+            sources=outcome.sources,
+            sink=self._parts.writer.description,
+            output_rows=outcome.rows,
+            interval_ms=interval_ms,
+            watermark_ms=batch.log.watermark_ms if self._parts.execution.watermark_delays_ms else None,
+            event_time=seen[0] if seen else None,
+            state=outcome.output.state,
+        )
+        self._board.post(entry)
+        self._last_report_ms = started_ms
+        self._parts.listener.on_progress(progress.progress_event(entry))
+
+    def _report_idle(self, now_ms: int, durations: Durations) -> None:
+        self._board.found_nothing()
+        last = self._board.last
+        if last is None or now_ms - self._last_report_ms < IDLE_PROGRESS_INTERVAL_MS:
+            return
+        self._last_report_ms = now_ms
+        self._board.post(last.idle(self._next, now_ms, durations.as_ms()))
+        self._parts.listener.on_idle(progress.idle_event(self._parts.query_id, self._parts.run_id, now_ms))
+
+    def _say(self, message: str, *, data: bool = False) -> None:
+        self._board.status = Status(message, is_data_available=data, is_trigger_active=True)
+
+    def _wait(self, ms: float, message: str) -> None:
+        self._board.status = Status(message)
+        self._board.sleep(ms)
