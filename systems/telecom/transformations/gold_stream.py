@@ -1,0 +1,43 @@
+"""Gold, what Python says better than SQL: the moment that the answers refer to, and a table fed by changes alone."""
+
+from pyspark import pipelines as dp
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+CHANGE_FEED = {"delta.enableChangeDataFeed": "true"}
+
+
+@dp.materialized_view(
+    name="gold.clock",
+    comment="The moment that all answers refer to, one row",
+    schema="as_of TIMESTAMP COMMENT 'Now, as far as the answers know'",
+    table_properties=CHANGE_FEED,
+)
+def clock() -> DataFrame:
+    """`telecom.now` says which: `event`, so that a run can be repeated exactly; `wall`; or a timestamp."""
+    now = spark.conf.get("telecom.now")
+    if now == "event":
+        return spark.table("silver.events").agg(F.max("hora_conexao").alias("as_of"))
+    moment = F.current_timestamp() if now == "wall" else F.lit(now).cast("timestamp")
+    return spark.range(1).select(moment.alias("as_of"))
+
+
+@dp.table(
+    name="gold.high_connections",
+    comment="Connect events of at least 400 Mbit/s as they arrive, read from the change feed of silver",
+    schema="""
+    nome STRING COMMENT 'Customer name',
+    endereco STRING COMMENT 'Customer address',
+    ip STRING COMMENT 'IPv4 address of the device',
+    dispositivo_de_acesso STRING COMMENT 'Celular (phone) or Computador (computer)',
+    velocidade_de_conexao INT COMMENT 'Speed of the connection in Mbit/s',
+    hora_conexao TIMESTAMP COMMENT 'When the device connected'
+    """,
+    table_properties=CHANGE_FEED,
+)
+def high_connections() -> DataFrame:
+    """Only what is new since the last update is read. `silver.valid_events` only grows, so every change is a new row."""
+    changes = spark.readStream.option("readChangeFeed", "true").table("silver.valid_events")
+    return changes.where("status_conexao = 'Conectado' AND velocidade_de_conexao >= 400").select(
+        "nome", "endereco", "ip", "dispositivo_de_acesso", "velocidade_de_conexao", "hora_conexao"
+    )
