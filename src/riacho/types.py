@@ -5,6 +5,8 @@ Spark's JSON (Delta logs, schema files, `StructType.json()`) or DDL text (`a INT
 `timestamp[us, UTC]`, TIMESTAMP_NTZ is `timestamp[us]`. Sources: `org.apache.spark.sql.types.DataType` (JSON and DDL),
 `spark/connect/types.proto` (messages), `org.apache.spark.sql.util.ArrowUtils` (Arrow).
 
+Of a field's metadata riacho keeps the comment alone, in Arrow under `COMMENT`.
+
 Parsing DDL is the engine's work (`EngineSession.parse_ddl`); writing it is done here.
 """
 
@@ -20,6 +22,7 @@ from riacho.protos import pb
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 TIMESTAMP_NTZ = pa.timestamp("us")
+COMMENT = b"comment"
 
 # Spark's simple type name, the field of the DataType message, the Arrow type.
 _SIMPLE: tuple[tuple[str, str, pa.DataType], ...] = (
@@ -83,8 +86,13 @@ def normalise(arrow: pa.DataType) -> pa.DataType:
 
 
 def normalise_schema(schema: pa.Schema) -> pa.Schema:
-    """`schema` with each column's type normalised and without Arrow's key-value metadata."""
-    return pa.schema([pa.field(f.name, normalise(f.type), f.nullable) for f in schema])
+    """`schema` with each column's type normalised and, of Arrow's key-value metadata, the columns' comments alone."""
+    return pa.schema([pa.field(f.name, normalise(f.type), f.nullable, _comment_alone(f)) for f in schema])
+
+
+def _comment_alone(field: pa.Field) -> dict[bytes, bytes] | None:
+    metadata = field.metadata or {}
+    return {COMMENT: metadata[COMMENT]} if COMMENT in metadata else None
 
 
 def nullable(schema: pa.Schema) -> pa.Schema:
@@ -124,10 +132,16 @@ def from_proto(message: pb.DataType) -> pa.DataType:
         item = pa.field("value", from_proto(message.map.value_type), message.map.value_contains_null)
         return pa.map_(from_proto(message.map.key_type), item)
     if kind == "struct":
-        return pa.struct([pa.field(f.name, from_proto(f.data_type), f.nullable) for f in message.struct.fields])
+        return pa.struct([_field_from_proto(f) for f in message.struct.fields])
     if kind == "unparsed":
         raise ValueError(f"unparsed type {message.unparsed.data_type_string!r}: parse it with the engine first")
     raise _unsupported(kind)
+
+
+def _field_from_proto(message: pb.DataType.StructField) -> pa.Field:
+    comment = json.loads(message.metadata).get("comment") if message.metadata else None
+    metadata = None if comment is None else {COMMENT: comment.encode()}
+    return pa.field(message.name, from_proto(message.data_type), message.nullable, metadata)
 
 
 def schema_from_proto(message: pb.DataType) -> pa.Schema:

@@ -1,0 +1,33 @@
+"""Schemas keep what Spark keeps: a column's comment comes in with the message and stays."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from riacho import types
+from riacho.protos import pb
+
+
+def test_a_columns_comment_comes_from_its_metadata() -> None:
+    message = pb.DataType()
+    message.struct.fields.add(name="a", nullable=True, metadata='{"comment":"olá"}').data_type.integer.SetInParent()
+    message.struct.fields.add(name="b", nullable=True, metadata='{"other":1}').data_type.string.SetInParent()
+    message.struct.fields.add(name="c", nullable=False).data_type.long.SetInParent()
+
+    schema = types.schema_from_proto(message)
+
+    assert [field.metadata for field in schema] == [{types.COMMENT: "olá".encode()}, None, None]
+    assert schema.equals(pa.schema([("a", pa.int32()), ("b", pa.string()), pa.field("c", pa.int64(), nullable=False)]))
+
+
+def test_a_normalised_schema_keeps_comments_and_nothing_else() -> None:
+    fields = [
+        pa.field("a", pa.large_string(), metadata={types.COMMENT: b"kept", b"PARQUET:field_id": b"1"}),
+        pa.field("b", pa.timestamp("ms"), metadata={b"PARQUET:field_id": b"2"}),
+    ]
+
+    normal = types.normalise_schema(pa.schema(fields, metadata={b"pandas": b"{}"}))
+
+    assert normal.metadata is None
+    assert [field.metadata for field in normal] == [{types.COMMENT: b"kept"}, None]
+    assert normal.types == [pa.string(), types.TIMESTAMP_NTZ]
