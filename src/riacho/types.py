@@ -87,12 +87,18 @@ def normalise(arrow: pa.DataType) -> pa.DataType:
 
 def normalise_schema(schema: pa.Schema) -> pa.Schema:
     """`schema` with each column's type normalised and, of Arrow's key-value metadata, the columns' comments alone."""
-    return pa.schema([pa.field(f.name, normalise(f.type), f.nullable, _comment_alone(f)) for f in schema])
+    return pa.schema([with_comment(f.with_type(normalise(f.type)), comment_of(f)) for f in schema])
 
 
-def _comment_alone(field: pa.Field) -> dict[bytes, bytes] | None:
-    metadata = field.metadata or {}
-    return {COMMENT: metadata[COMMENT]} if COMMENT in metadata else None
+def comment_of(field: pa.Field) -> str | None:
+    """The column's comment, or None."""
+    found = (field.metadata or {}).get(COMMENT)
+    return None if found is None else found.decode()
+
+
+def with_comment(field: pa.Field, comment: str | None) -> pa.Field:
+    """`field` with that comment and nothing else as metadata."""
+    return field.remove_metadata() if comment is None else field.with_metadata({COMMENT: comment.encode()})
 
 
 def nullable(schema: pa.Schema) -> pa.Schema:
@@ -140,8 +146,7 @@ def from_proto(message: pb.DataType) -> pa.DataType:
 
 def _field_from_proto(message: pb.DataType.StructField) -> pa.Field:
     comment = json.loads(message.metadata).get("comment") if message.metadata else None
-    metadata = None if comment is None else {COMMENT: comment.encode()}
-    return pa.field(message.name, from_proto(message.data_type), message.nullable, metadata)
+    return with_comment(pa.field(message.name, from_proto(message.data_type), message.nullable), comment)
 
 
 def schema_from_proto(message: pb.DataType) -> pa.Schema:

@@ -1,7 +1,7 @@
 """Bronze: what landed, as it landed. One streaming table for each device type and status.
 
-Nothing is lost or changed: a value that does not fit its column is kept in `_rescued_data`, a new column becomes a column,
-and a file that cannot be read is set aside and reported. What we add says where each row came from.
+Nothing is lost or changed: a value that does not fit its column is kept in `_rescued_data`, a new column becomes a
+column, and a file that cannot be read is set aside and reported. What we add says where each row came from.
 """
 
 from pathlib import Path
@@ -51,7 +51,7 @@ def read_landing(folder: str) -> DataFrame:
 def tracked(landed: DataFrame, source: str) -> DataFrame:
     """`landed` with the columns that say where each row came from, and a comment on every column we know."""
     tracking: dict[str, tuple[Column, str]] = {
-        "rastreamento_source": (F.col("_metadata.file_path"), "Path of the file that the row came from"),
+        "rastreamento_source": (F.input_file_name(), "Path of the file that the row came from"),
         "source": (F.lit(source), "Device type and status, as the folder names them"),
         "data_arquivo_ingestao": (F.col("_metadata.file_modification_time"), "When the file was last written"),
         "status": (F.lit(True), "True: the row was ingested"),

@@ -36,7 +36,7 @@ def clock() -> DataFrame:
     table_properties=CHANGE_FEED,
 )
 def high_connections() -> DataFrame:
-    """Only what is new since the last update is read. `silver.valid_events` only grows, so every change is a new row."""
+    """Read only what is new since the last update: `silver.valid_events` only grows, so every change is a new row."""
     changes = spark.readStream.option("readChangeFeed", "true").table("silver.valid_events")
     return changes.where("status_conexao = 'Conectado' AND velocidade_de_conexao >= 400").select(
         "nome", "endereco", "ip", "dispositivo_de_acesso", "velocidade_de_conexao", "hora_conexao"

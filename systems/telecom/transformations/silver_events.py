@@ -1,7 +1,8 @@
 """Silver, the streaming half: each event is judged once, when it arrives, and goes to one of two tables.
 
-`silver.valid_events` takes those that meet every rule, `silver.quarantine` the others with the first rule they break, so
-the rows of the two are the rows of bronze.
+`silver.valid_events` takes those that meet every rule, `silver.quarantine` the others with the first rule they break,
+so the rows of the two are the rows of bronze. A dataset's function runs when the file is read: what it calls, or takes
+its columns from, stands above it.
 """
 
 from functools import reduce
