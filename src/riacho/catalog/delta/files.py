@@ -1,0 +1,230 @@
+"""Data files: Parquet into Arrow as the table's schema wants it, and Arrow or the engine's rows into new data files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from riacho.catalog.delta import partitions
+from riacho.catalog.delta.actions import AddFile, local_path, logged_path
+from riacho.catalog.delta.deletion_vectors import deleted_rows
+from riacho.catalog.delta.stats import read_stats
+from riacho.engine.base import EngineSession
+from riacho.errors import SparkGeneralError
+from riacho.ids import new_uuid
+from riacho.protos import pb
+
+STAGING = "_riacho"
+"""Folder of a table that new files are written to before they get their names; hidden from every reader."""
+
+READ_ROWS = 1 << 16
+WRITE_ROWS = 1 << 20
+_SUFFIX = "c000.zstd.parquet"
+
+
+# -- Reading
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """A file to be read: where it is, what its log entry says of all its rows, and which of them are gone."""
+
+    path: Path
+    partition_values: Mapping[str, str | None]
+    deleted: np.ndarray | None = None
+
+
+def data_file(table: Path, path: Path, add: AddFile) -> DataFile:
+    """The file of an add action. Reads its deletion vector, if it has one."""
+    vector = None if add.deletion_vector is None else deleted_rows(table, add.deletion_vector)
+    return DataFile(path, add.partition_values, vector)
+
+
+def read_batches(file: DataFile, schema: pa.Schema, *, rows: int = READ_ROWS) -> Iterator[pa.RecordBatch]:
+    """The rows of a file that are not deleted, in file order, with exactly the columns of `schema`.
+
+    Columns are found by name whatever their case; what the file lacks is a partition value or NULL; narrower types
+    are widened. Raises SparkGeneralError FAILED_READ_FILE.
+    """
+    try:
+        with pq.ParquetFile(file.path, memory_map=True, coerce_int96_timestamp_unit="us") as content:
+            present = {name.lower(): name for name in content.schema_arrow.names}
+            wanted = [present[f.name.lower()] for f in schema if f.name.lower() in present]
+            first_row = 0
+            for batch in content.iter_batches(rows, columns=wanted):
+                kept = batch if file.deleted is None else _without(batch, file.deleted, first_row)
+                first_row += batch.num_rows
+                yield _conform(kept, schema, file.partition_values)
+    except (OSError, pa.ArrowException, ValueError) as failure:
+        raise _unreadable(file.path, failure) from failure
+
+
+def _without(batch: pa.RecordBatch, deleted: np.ndarray, first_row: int) -> pa.RecordBatch:
+    start, end = np.searchsorted(deleted, [first_row, first_row + batch.num_rows])
+    keep = np.ones(batch.num_rows, bool)
+    keep[deleted[start:end] - first_row] = False
+    return batch.filter(pa.array(keep))
+
+
+def _conform(batch: pa.RecordBatch, schema: pa.Schema, values: Mapping[str, str | None]) -> pa.RecordBatch:
+    found = {name.lower(): index for index, name in enumerate(batch.schema.names)}
+    constants = {name.lower(): value for name, value in values.items()}
+    columns = []
+    for field in schema:
+        name = field.name.lower()
+        if name in found:
+            columns.append(conform(batch.column(found[name]), field.type))
+        else:
+            value = partitions.from_text(constants.get(name), field.type)
+            columns.append(pa.repeat(value, batch.num_rows))
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def conform(column: pa.Array, wanted: pa.DataType) -> pa.Array:
+    """`column` as `wanted`: cast, nested fields by name, fields that are missing NULL."""
+    if column.type.equals(wanted):
+        return column
+    if pa.types.is_struct(wanted) and pa.types.is_struct(column.type):
+        found = {field.name.lower(): index for index, field in enumerate(column.type)}
+        children = [
+            conform(pc.struct_field(column, [found[f.name.lower()]]), f.type)
+            if f.name.lower() in found
+            else pa.nulls(len(column), f.type)
+            for f in wanted
+        ]
+        return pa.StructArray.from_arrays(children, fields=list(wanted), mask=column.is_null())
+    if pa.types.is_list(wanted) and _is_list(column.type):
+        values = conform(column.flatten(), wanted.value_type)
+        lengths = pc.fill_null(pc.list_value_length(column), 0)
+        offsets = pc.cumulative_sum(pa.concat_arrays([pa.array([0], lengths.type), lengths])).cast(pa.int32())
+        return pa.ListArray.from_arrays(offsets, values, type=wanted, mask=column.is_null())
+    return column.cast(wanted)
+
+
+def _is_list(arrow: pa.DataType) -> bool:
+    return bool(pa.types.is_list(arrow) or pa.types.is_large_list(arrow))
+
+
+def _unreadable(path: Path, failure: Exception) -> SparkGeneralError:
+    if isinstance(failure, FileNotFoundError):
+        return SparkGeneralError.of(
+            "FAILED_READ_FILE.FILE_NOT_EXIST",
+            f"Encountered error while reading file {path}. File does not exist. It is possible the underlying files "
+            "have been updated or vacuumed away.",
+            sql_state="KD001",
+            path=str(path),
+        )
+    return SparkGeneralError.of(
+        "FAILED_READ_FILE.NO_HINT",
+        f"Encountered error while reading file {path}. {failure}",
+        sql_state="KD001",
+        path=str(path),
+    )
+
+
+# -- Writing
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """A data file that has been written and is in no version yet. `nulls`: how many, by top-level column."""
+
+    add: AddFile
+    rows: int
+    nulls: Mapping[str, int]
+
+
+def write_relation(
+    session: EngineSession, relation: pb.Relation, table: Path, partition_by: Sequence[str] = ()
+) -> list[NewFile]:
+    """Execute `relation` and write its rows as new data files of `table`; none for no rows.
+
+    Without partitions the engine writes the files itself, on all cores. It cannot be left to it with partitions: it
+    refuses some types. Raises what the engine raises; then nothing is left behind.
+    """
+    if partition_by:
+        return write_batches(session.stream(relation), table, partition_by)
+    staging = table / STAGING / new_uuid()
+    try:
+        session.write_parquet(relation, staging)
+        written = sorted(staging.iterdir()) if staging.is_dir() else []
+        return [new for file, number in zip(written, count(), strict=False) if (new := _adopt(file, table, number))]
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_batches(
+    batches: Iterable[pa.RecordBatch], table: Path, partition_by: Sequence[str] = (), *, rows: int = WRITE_ROWS
+) -> list[NewFile]:
+    """Write Arrow batches as new data files of `table`, up to `rows` rows each and one partition per file."""
+    staging = table / STAGING / new_uuid()
+    staging.mkdir(parents=True)
+    numbers = count()
+    files: list[NewFile] = []
+    try:
+        for chunk in _chunks(batches, rows):
+            parts = partitions.split(chunk, partition_by) if partition_by else [({}, chunk)]
+            for values, part in parts:
+                number = next(numbers)
+                file = staging / f"{number}.parquet"
+                pq.write_table(part, file, compression="zstd", compression_level=1, use_dictionary=False)
+                new = _adopt(file, table, number, values)
+                if new is not None:
+                    files.append(new)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return files
+
+
+def remove_stale_staging(table: Path, older_than_s: float, now_s: float) -> None:
+    """Remove what writers that were killed left in the staging folder of `table`."""
+    for leftover in (table / STAGING).glob("*"):
+        if now_s - leftover.stat().st_mtime > older_than_s:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def discard(table: Path, files: Iterable[NewFile]) -> None:
+    """Remove files that no version will ever name."""
+    for new in files:
+        local_path(table, new.add.path).unlink(missing_ok=True)
+
+
+def _chunks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
+    held: list[pa.RecordBatch] = []
+    held_rows = 0
+    for batch in batches:
+        if batch.num_rows == 0:
+            continue
+        held.append(batch)
+        held_rows += batch.num_rows
+        if held_rows >= rows:
+            yield pa.Table.from_batches(held)
+            held, held_rows = [], 0
+    if held:
+        yield pa.Table.from_batches(held)
+
+
+def _adopt(file: Path, table: Path, number: int, values: Mapping[str, str | None] | None = None) -> NewFile | None:
+    """Give a staged file its name in the table, and say what its add action is. None for a file without rows."""
+    stats = read_stats(file)
+    if stats.rows == 0:
+        file.unlink()
+        return None
+    folder = table / partitions.folder(values or {})
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"part-{number:05d}-{new_uuid()}-{_SUFFIX}"
+    os.rename(file, target)  # noqa: PTH104 (once per file on the batch path)
+    found = target.stat()
+    add = AddFile(
+        logged_path(table, target), found.st_size, found.st_mtime_ns // 1_000_000, dict(values or {}), stats=stats.text
+    )
+    return NewFile(add, stats.rows, stats.null_counts)

@@ -1,0 +1,97 @@
+"""Partition values: as text in the log, as folder names, and split out of Arrow data.
+
+Source: "Partition Value Serialization" in Delta's PROTOCOL.md; Hive's folder names for what a folder cannot be called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+NULL_FOLDER = "__HIVE_DEFAULT_PARTITION__"
+_ESCAPED = frozenset("\"#%'*/:=?\\\x7f{[]^") | {chr(code) for code in range(1, 32)}
+
+Values = Mapping[str, str | None]
+
+
+def split(data: pa.Table, columns: Sequence[str]) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
+    """The rows of `data` by partition, without the partition columns, which hold one value each."""
+    rest = [name for name in data.column_names if name not in columns]
+    if data.num_rows == 0:
+        return
+    ordered = data.take(pc.sort_indices(data, sort_keys=[(name, "ascending") for name in columns]))
+    bounds = [0, *_changes(ordered.select(columns)), ordered.num_rows]
+    body = ordered.select(rest)
+    for start, end in pairwise(bounds):
+        values = {name: to_text(ordered[name][start].as_py()) for name in columns}
+        yield values, body.slice(start, end - start)
+
+
+def _changes(keys: pa.Table) -> list[int]:
+    """The rows at which any key differs from the row before."""
+    changed = None
+    for column in keys.itercolumns():
+        flat = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        before, after = flat.slice(0, len(flat) - 1), flat.slice(1)
+        # Two NULLs are the same partition, a NULL and a value are not.
+        same = pc.or_(
+            pc.fill_null(pc.equal(before, after), False),
+            pc.and_(pc.is_null(before), pc.is_null(after)),
+        )
+        changed = pc.invert(same) if changed is None else pc.or_(changed, pc.invert(same))
+    return [] if changed is None else [row + 1 for row in pc.indices_nonzero(changed).to_pylist()]
+
+
+def to_text(value: Any) -> str | None:
+    """A partition value as the log has it; None for NULL and, as Delta has it, for an empty string."""
+    match value:
+        case None | "" | b"":
+            return None
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            # In UTC and said so; without a zone for TIMESTAMP_NTZ.
+            zone = "" if value.tzinfo is None else "Z"
+            moment = value if value.tzinfo is None else value.astimezone(UTC)
+            return f"{moment:%Y-%m-%d %H:%M:%S.%f}" if not zone else f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+        case date():
+            return value.isoformat()
+        case Decimal():
+            return f"{value:f}"
+        case bytes():
+            return value.decode("latin-1")
+        case _:
+            return str(value)
+
+
+def from_text(text: str | None, arrow: pa.DataType) -> pa.Scalar:
+    """The value that a partition value's text means in a column of that type. Raises ValueError, pa.ArrowInvalid."""
+    if text is None or (text == "" and not pa.types.is_string(arrow)):
+        return pa.scalar(None, arrow)
+    if pa.types.is_timestamp(arrow):
+        moment = datetime.fromisoformat(text)
+        if arrow.tz is None:
+            return pa.scalar(moment.replace(tzinfo=None), arrow)
+        return pa.scalar(moment if moment.tzinfo else moment.replace(tzinfo=UTC), arrow)
+    if pa.types.is_binary(arrow):
+        return pa.scalar(text.encode("latin-1"), arrow)
+    if pa.types.is_decimal(arrow):
+        return pa.scalar(Decimal(text), arrow)
+    return pa.scalar(text, pa.string()).cast(arrow)
+
+
+def folder(values: Values) -> str:
+    """Where the files of a partition lie, Hive's way: `day=2024-01-01/kind=a%2Fb`; empty without partitions."""
+    return "/".join(
+        f"{_escape(name)}={NULL_FOLDER if value is None else _escape(value)}" for name, value in values.items()
+    )
+
+
+def _escape(text: str) -> str:
+    return "".join(f"%{ord(character):02X}" if character in _ESCAPED else character for character in text)

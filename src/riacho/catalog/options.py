@@ -1,0 +1,44 @@
+"""Options as Spark takes them: names in any case, values as text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from riacho.errors import IllegalArgumentError
+
+
+def option(options: Mapping[str, str], name: str) -> str | None:
+    """The value of an option whatever the case of its name, or None."""
+    return next((value for key, value in options.items() if key.lower() == name.lower()), None)
+
+
+def flag(options: Mapping[str, str], name: str, default: bool = False) -> bool:
+    """An option that is true or false. Raises DELTA_ILLEGAL_OPTION."""
+    value = option(options, name)
+    if value is None:
+        return default
+    if value.strip().lower() not in {"true", "false"}:
+        raise illegal(name, value, "must be 'true' or 'false'")
+    return value.strip().lower() == "true"
+
+
+def positive(options: Mapping[str, str], name: str) -> int | None:
+    """An option that is a number of things, at least one. Raises DELTA_ILLEGAL_OPTION."""
+    value = option(options, name)
+    if value is None:
+        return None
+    if not value.strip().isdigit() or int(value) < 1:
+        raise illegal(name, value, "must be a positive integer")
+    return int(value)
+
+
+def illegal(name: str, value: str, why: str) -> IllegalArgumentError:
+    """The error for an option's bad value."""
+    return IllegalArgumentError.of(
+        "DELTA_ILLEGAL_OPTION",
+        f"Invalid value '{value}' for option '{name}', {why}",
+        sql_state="42616",
+        input=value,
+        name=name,
+        explain=why,
+    )
