@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.streaming.listener import StreamingQueryProgress
 from pyspark.sql.streaming.query import StreamingQuery
 
 LIMIT_S = 60
@@ -57,13 +58,14 @@ def ids(frame: DataFrame, column: str = "id") -> list[Any]:
 
 def batches(query: StreamingQuery) -> list[int]:
     """How many rows each batch read, for the batches that read any."""
-    return [p["numInputRows"] for p in map(progress, query.recentProgress) if p["numInputRows"]]
+    return [report.numInputRows for report in query.recentProgress if report.numInputRows]
 
 
-def progress(report: Any) -> dict[str, Any]:
-    """A progress report as the JSON it came as."""
-    parsed: dict[str, Any] = json.loads(report.json)
-    return parsed
+def last_progress(query: StreamingQuery) -> StreamingQueryProgress:
+    """The query's last report, which must be there."""
+    report = query.lastProgress
+    assert report is not None, "the query has reported nothing yet"
+    return report
 
 
 def log_files(folder: Path) -> list[str]:
