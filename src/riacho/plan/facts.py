@@ -12,7 +12,8 @@ from typing import Literal
 
 from google.protobuf.message import Message
 
-from riacho.plan.walk import children, expressions, walk
+from riacho.plan.tokens import parse_identifier, tokenize
+from riacho.plan.walk import Path, children, walk, walk_paths
 from riacho.protos import pb
 
 Kind = Literal["stateless", "aggregate", "distinct", "deduplicate", "join", "limit", "group_state"]
@@ -24,12 +25,14 @@ class Leaf:
     """A streaming source of a plan.
 
     `index`: its position in Spark's order of sources, which names its folder in the checkpoint. `relation`: the `Read`
-    or `RelationChanges` relation. `places`: how often it stands in the plan (a stream joined with itself: 2).
+    or `RelationChanges` relation. `places`: how often it stands in the plan (a union with itself: 2); Spark counts
+    its rows that many times. `with_metadata`: the plan wants its `_metadata` column (known once rules were applied).
     """
 
     index: int
     relation: pb.Relation
     places: int = 1
+    with_metadata: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,22 +62,54 @@ def is_streaming(message: Message) -> bool:
 
 
 def leaf_identity(relation: pb.Relation) -> bytes:
-    """Equal for two streaming reads exactly if they are one source: the same DataFrame used twice.
+    """Equal for two streaming reads exactly if they come from the same DataFrame.
 
-    Two reads of the same path by two `load()` calls differ in `plan_id` and are two sources.
+    Two reads of the same path by two `load()` calls differ in `plan_id`.
     """
     return bytes(relation.SerializeToString(deterministic=True))
 
 
+def leaf_places(relation: pb.Relation) -> Iterator[tuple[Path, Leaf]]:
+    """Every place of a streaming leaf, in Spark's order, with the source that stands there (its `places` is 1).
+
+    A DataFrame that stands at several places is one source, for instance in a union with itself. But a join gives its
+    right side columns of its own (`DeduplicateRelations`), so one that is joined with itself is two sources.
+    """
+    sources: dict[tuple[bytes, int], int] = {}
+    joins: list[Path] = []
+    seen: dict[bytes, list[tuple[Path, int]]] = {}
+    for path, node in walk_paths(relation):
+        kind = node.WhichOneof("rel_type") or ""
+        if kind in _JOINS:
+            joins.append((*path, kind))
+        if not is_streaming_leaf(node):
+            continue
+        earlier = seen.setdefault(leaf_identity(node), [])
+        instance = 0
+        for join in joins:
+            if _starts(path, (*join, "right")):
+                instance += len({known for place, known in earlier if _starts(place, (*join, "left"))})
+        earlier.append((path, instance))
+        index = sources.setdefault((leaf_identity(node), instance), len(sources))
+        yield path, Leaf(index, node)
+
+
+def _starts(path: Path, prefix: Path) -> bool:
+    return path[: len(prefix)] == prefix
+
+
+_JOINS = frozenset({"join", "as_of_join", "lateral_join", "nearest_by_join"})
+
+
 def leaves(relation: pb.Relation) -> list[Leaf]:
-    """The streaming sources, in Spark's order; one that stands at several places is listed once, at its first."""
-    found: dict[bytes, Leaf] = {}
-    for node in walk(relation):
-        if is_streaming_leaf(node):
-            key = leaf_identity(node)
-            known = found.get(key)
-            found[key] = replace(known, places=known.places + 1) if known else Leaf(len(found), node)
-    return list(found.values())
+    """The streaming sources, in Spark's order, each once."""
+    found: list[Leaf] = []
+    for _, leaf in leaf_places(relation):
+        if leaf.index == len(found):
+            found.append(leaf)
+        else:
+            found[leaf.index] = replace(found[leaf.index], places=found[leaf.index].places + 1)
+    return found
 
 
 def names(relation: pb.Relation) -> list[TableRead]:
@@ -104,32 +139,47 @@ def cached_ids(message: Message) -> list[str]:
 FILE_FUNCTIONS = frozenset({"input_file_name", "input_file_block_start", "input_file_block_length"})
 """SQL functions that tell which file a row came from."""
 
+METADATA = "_metadata"
+"""The hidden struct column that tells the same and more."""
+
 _FILE_WORDS = (b"_metadata", b"input_file_")
 
 
 def uses_metadata(relation: pb.Relation) -> bool:
-    """Whether the plan asks for the file that rows come from: `_metadata`, or one of `FILE_FUNCTIONS`."""
-    if not any(word in relation.SerializeToString().lower() for word in _FILE_WORDS):
-        return False  # nearly every plan; the look into each expression is a hundred times slower
-    return any(_mentions_file(expression) for node in walk(relation) for expression in expressions(node)) or any(
-        any(word in node.sql.query.lower().encode() for word in _FILE_WORDS)
-        for node in walk(relation)
-        if node.WhichOneof("rel_type") == "sql"
-    )
+    """Whether the plan may ask for the file that rows come from: `_metadata`, or one of `FILE_FUNCTIONS`.
+
+    A cheap look at the words, wherever they stand; nearly every plan has none of them.
+    """
+    text = relation.SerializeToString().lower()
+    return any(word in text for word in _FILE_WORDS)
 
 
-def _mentions_file(expression: pb.Expression) -> bool:
+def mentions_metadata(expression: pb.Expression) -> bool:
+    """Whether this very expression (not those inside it) names the column `_metadata`, or may do so in its text."""
     match expression.WhichOneof("expr_type"):
         case "unresolved_attribute":
-            parts = expression.unresolved_attribute.unparsed_identifier.lower().replace("`", "").split(".")
-            return "_metadata" in parts
+            name = expression.unresolved_attribute.unparsed_identifier
+        case "unresolved_star":
+            name = expression.unresolved_star.unparsed_target
+        case "expression_string":
+            return any(
+                (token.name or "").lower() == METADATA for token in tokenize(expression.expression_string.expression)
+            )
+        case _:
+            return False
+    return METADATA in (part.lower() for part in parse_identifier(name.removesuffix(".*")))
+
+
+def mentions_file_function(expression: pb.Expression) -> bool:
+    """Whether this very expression is a call of one of `FILE_FUNCTIONS`, or has one in its text."""
+    match expression.WhichOneof("expr_type"):
         case "unresolved_function":
             return expression.unresolved_function.function_name.lower() in FILE_FUNCTIONS
         case "call_function":
             return expression.call_function.function_name.lower() in FILE_FUNCTIONS
         case "expression_string":
-            text = expression.expression_string.expression.lower()
-            return any(word.decode() in text for word in _FILE_WORDS)
+            words = tokenize(expression.expression_string.expression)
+            return any(token.text.lower() in FILE_FUNCTIONS for token in words)
         case _:
             return False
 

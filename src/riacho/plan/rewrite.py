@@ -7,53 +7,81 @@ A rule is `rule(relation, context) -> relation`. To know what happens to a plan,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
-from riacho.plan.facts import Leaf, is_streaming_leaf, leaf_identity, leaves
-from riacho.plan.walk import Path, at, walk_paths
+from riacho.plan.context import Context
+from riacho.plan.facts import Leaf, leaf_identity, leaf_places
+from riacho.plan.rules.batch_time import BatchTime, find_times
+from riacho.plan.rules.inline_views import inline_views
+from riacho.plan.rules.metadata_columns import metadata_columns
+from riacho.plan.rules.sql_streams import sql_streams
+from riacho.plan.rules.strip_observations import strip_observations
+from riacho.plan.rules.strip_watermark import strip_watermark
+from riacho.plan.walk import Path, at
 from riacho.protos import pb
-
-
-@dataclass
-class Context:
-    """What rules need to know besides the plan, and what they found out."""
-
 
 Rule = Callable[[pb.Relation, Context], pb.Relation]
 
-RULES: tuple[Rule, ...] = ()
+RESOLVE: tuple[Rule, ...] = (
+    sql_streams,  # streams and views that SQL text reads become relations beside the text
+    inline_views,  # names of views become their plans: from here on all leaves can be seen
+)
+"""Rules after which a plan shows what it reads. Checks and facts want plans in this form."""
+
+PREPARE: tuple[Rule, ...] = (
+    metadata_columns,  # _metadata becomes a column of the leaves
+    strip_observations,  # observe and withWatermark are noted and taken out
+    strip_watermark,
+)
+"""Rules that make a resolved plan one that the engine can run."""
+
+RULES: tuple[Rule, ...] = (*RESOLVE, *PREPARE)
 
 
-def rewrite(relation: pb.Relation, context: Context, rules: tuple[Rule, ...] = RULES) -> pb.Relation:
+def rewrite(relation: pb.Relation, context: Context, rules: Sequence[Rule] = RULES) -> pb.Relation:
     """Apply each rule in order."""
     for rule in rules:
         relation = rule(relation, context)
     return relation
 
 
+def prepare(relation: pb.Relation, context: Context) -> Template:
+    """The template of a query's plan: all rules applied, ready to be bound."""
+    return Template(rewrite(relation, context), context.metadata_leaves)
+
+
 class Template:
     """A plan prepared once, so that binding a micro-batch to it is one copy.
 
-    `leaves`: its sources, in the order of their index.
+    `leaves`: its sources, in the order of their index; those among `metadata_leaves` are marked `with_metadata`.
     """
 
-    def __init__(self, relation: pb.Relation) -> None:
-        self.leaves: list[Leaf] = leaves(relation)
-        index_of = {leaf_identity(leaf.relation): leaf.index for leaf in self.leaves}
-        self._places: list[tuple[Path, int]] = [
-            (path, index_of[leaf_identity(node)]) for path, node in walk_paths(relation) if is_streaming_leaf(node)
-        ]
+    def __init__(self, relation: pb.Relation, metadata_leaves: Collection[bytes] = ()) -> None:
         self._relation = pb.Relation()
         self._relation.CopyFrom(relation)
+        self._times = find_times(self._relation)
+        self._places: list[tuple[Path, int]] = []
+        self.leaves: list[Leaf] = []
+        for path, leaf in leaf_places(self._relation):
+            self._places.append((path, leaf.index))
+            if leaf.index == len(self.leaves):
+                marked = leaf_identity(leaf.relation) in metadata_leaves
+                self.leaves.append(replace(leaf, with_metadata=marked))
+            else:
+                known = self.leaves[leaf.index]
+                self.leaves[leaf.index] = replace(known, places=known.places + 1)
 
-    def bind(self, replacements: Mapping[int, pb.Relation]) -> pb.Relation:
+    def bind(self, replacements: Mapping[int, pb.Relation], time: BatchTime | None = None) -> pb.Relation:
         """The plan with a batch relation in place of each source, by the source's index.
 
-        The `plan_id` of a source stays, so that columns that were taken from its DataFrame still resolve.
+        `time` is the batch's; without it the engine's clock tells the time. The `plan_id` of a source stays, so that
+        columns that were taken from its DataFrame still resolve.
         """
         bound = pb.Relation()
         bound.CopyFrom(self._relation)
+        if time is not None:
+            self._times.fill(bound, time)
         for path, index in self._places:
             place = at(bound, path)
             has_id, plan_id = place.common.HasField("plan_id"), place.common.plan_id

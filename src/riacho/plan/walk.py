@@ -171,6 +171,18 @@ def expressions(message: Message) -> Iterator[pb.Expression]:
         pending += below
 
 
+def expression_paths(message: Message) -> Iterator[tuple[Path, pb.Expression]]:
+    """Like `expressions`, with the path from `message` to each."""
+    pending = list(_EXPRESSIONS.paths(message))
+    pending.reverse()
+    while pending:
+        path, node = pending.pop()
+        yield path, node
+        below = [((*path, *steps), found) for steps, found in _EXPRESSIONS.paths(node)]
+        below.reverse()
+        pending += below
+
+
 def top_expressions(message: Message) -> Iterator[pb.Expression]:
     """The expressions that stand directly in one relation, for instance the columns of a projection."""
     return _EXPRESSIONS.nearest(message)

@@ -1,0 +1,186 @@
+"""`current_timestamp()` and its kin → literals of the batch's time, so that a repeated batch gives the same rows.
+
+    before                                   after, for a batch at 2026-11-21T22:57:32.123Z
+    Project a, current_timestamp()           Project a, TIMESTAMP '2026-11-21 22:57:32.123' AS `current_timestamp()`
+      Read (streaming) json /landing           Read (streaming) json /landing
+
+The calls are found once per query (`find_times`), and each batch fills its time in (`Times.fill`). Source:
+`MicroBatchExecution.runBatch`, where Spark replaces CurrentTimestamp, CurrentDate and LocalTimestamp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from riacho.plan.text import column_name
+from riacho.plan.tokens import Edit, splice, tokenize
+from riacho.plan.walk import Path, at, expression_paths, expressions, top_expressions, walk, walk_paths
+from riacho.protos import pb
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class BatchTime:
+    """The time of a batch, in the session's time zone."""
+
+    time_ms: int
+    zone: str = "UTC"
+
+    def local(self) -> datetime:
+        """The wall clock, without a zone."""
+        utc = _EPOCH + timedelta(milliseconds=self.time_ms)
+        return utc.astimezone(ZoneInfo(self.zone)).replace(tzinfo=None)
+
+
+def _timestamp(time: BatchTime) -> pb.Expression.Literal:
+    return pb.Expression.Literal(timestamp=time.time_ms * 1000)
+
+
+def _local_timestamp(time: BatchTime) -> pb.Expression.Literal:
+    since = time.local() - _EPOCH.replace(tzinfo=None)
+    return pb.Expression.Literal(timestamp_ntz=since // timedelta(microseconds=1))
+
+
+def _date(time: BatchTime) -> pb.Expression.Literal:
+    return pb.Expression.Literal(date=(time.local().date() - date(1970, 1, 1)).days)
+
+
+def _seconds(time: BatchTime) -> pb.Expression.Literal:
+    return pb.Expression.Literal(long=time.time_ms // 1000)
+
+
+_FUNCTIONS: dict[str, Callable[[BatchTime], pb.Expression.Literal]] = {
+    "current_timestamp": _timestamp,
+    "now": _timestamp,
+    "localtimestamp": _local_timestamp,
+    "current_date": _date,
+    "curdate": _date,
+    "unix_timestamp": _seconds,
+}
+_WITHOUT_BRACKETS = frozenset({"current_timestamp", "current_date", "localtimestamp"})
+"""These are calls in SQL text even without brackets."""
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A call of one of `_FUNCTIONS`: an expression of the plan."""
+
+    path: Path
+    function: str
+
+
+@dataclass(frozen=True)
+class _Text:
+    """A SQL text of the plan with calls in it. `field`: the message's field that holds the text."""
+
+    path: Path
+    field: str
+    text: str
+    calls: tuple[tuple[int, int, str], ...]
+
+
+class Times:
+    """The places in a plan where the batch's time goes."""
+
+    def __init__(self, calls: list[_Call], texts: list[_Text]) -> None:
+        self._calls = calls
+        self._texts = texts
+
+    def __bool__(self) -> bool:
+        return bool(self._calls or self._texts)
+
+    def fill(self, plan: pb.Relation, time: BatchTime) -> None:
+        """Write the time into `plan`, a copy of the one these places were found in."""
+        for call in self._calls:
+            at(plan, call.path).literal.CopyFrom(_FUNCTIONS[call.function](time))
+        for text in self._texts:
+            edits = [Edit(start, end, _sql(_FUNCTIONS[name](time))) for start, end, name in text.calls]
+            setattr(at(plan, text.path), text.field, splice(text.text, edits))
+
+
+def find_times(plan: pb.Relation) -> Times:
+    """Find the calls in `plan`, and give the columns that are nothing else their name, which the literal would lose.
+
+    `plan` is altered in place by those aliases.
+    """
+    words = plan.SerializeToString().lower()
+    if not any(name.encode() in words for name in _FUNCTIONS):
+        return Times([], [])
+    for node in walk(plan):
+        if node.WhichOneof("rel_type") in ("project", "aggregate"):
+            for expression in top_expressions(node):
+                _keep_name(expression)
+    calls: list[_Call] = []
+    texts: list[_Text] = []
+    for path, node in walk_paths(plan):
+        if node.WhichOneof("rel_type") == "sql" and (found := _calls_in(node.sql.query)):
+            texts.append(_Text((*path, "sql"), "query", node.sql.query, found))
+        for steps, expression in expression_paths(node):
+            place = (*path, *steps)
+            if name := _function_of(expression):
+                calls.append(_Call(place, name))
+            elif expression.HasField("expression_string"):
+                text = expression.expression_string.expression
+                if found := _calls_in(text):
+                    texts.append(_Text((*place, "expression_string"), "expression", text, found))
+    return Times(calls, texts)
+
+
+def _function_of(expression: pb.Expression) -> str | None:
+    """The name of the function if this is a call without arguments of one of `_FUNCTIONS`."""
+    call: pb.Expression.UnresolvedFunction | pb.CallFunction
+    match expression.WhichOneof("expr_type"):
+        case "unresolved_function":
+            call = expression.unresolved_function
+        case "call_function":
+            call = expression.call_function
+        case _:
+            return None
+    name = call.function_name.lower()
+    return name if name in _FUNCTIONS and not call.arguments else None
+
+
+def _keep_name(expression: pb.Expression) -> None:
+    if expression.HasField("alias") or not any(_function_of(e) for e in [expression, *expressions(expression)]):
+        return
+    named = pb.Expression()
+    named.alias.name.append(column_name(expression))
+    named.alias.expr.CopyFrom(expression)
+    expression.CopyFrom(named)
+
+
+def _calls_in(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Where `text` calls one of `_FUNCTIONS`: (start, end, name)."""
+    if not any(name in text.lower() for name in _FUNCTIONS):
+        return ()
+    tokens = tokenize(text)
+    found = []
+    for position, token in enumerate(tokens):
+        name = token.word.lower()
+        if name not in _FUNCTIONS or (position and tokens[position - 1].is_symbol(".")):
+            continue
+        after = tokens[position + 1 : position + 3]
+        if len(after) == 2 and after[0].is_symbol("(") and after[1].is_symbol(")"):
+            found.append((token.start, after[1].end, name))
+        elif name in _WITHOUT_BRACKETS and not (after and after[0].text in ("(", ".")):
+            if position and tokens[position - 1].word == "AS":
+                continue
+            found.append((token.start, token.end, name))
+    return tuple(found)
+
+
+def _sql(literal: pb.Expression.Literal) -> str:
+    """A literal as SQL text."""
+    match literal.WhichOneof("literal_type"):
+        case "timestamp":
+            return f"TIMESTAMP '{_EPOCH + timedelta(microseconds=literal.timestamp):%Y-%m-%d %H:%M:%S.%f}Z'"
+        case "timestamp_ntz":
+            return f"TIMESTAMP_NTZ '{_EPOCH + timedelta(microseconds=literal.timestamp_ntz):%Y-%m-%d %H:%M:%S.%f}'"
+        case "date":
+            return f"DATE '{date(1970, 1, 1) + timedelta(days=literal.date):%Y-%m-%d}'"
+        case _:
+            return f"{literal.long}L"

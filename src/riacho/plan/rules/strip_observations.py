@@ -1,0 +1,32 @@
+"""`observe` → nothing: it only watches the rows that pass, and the engine does not know it.
+
+    before                                      after
+    Filter a > 1                                Filter a > 1
+      CollectMetrics "quality" count(a) AS n      Read (streaming) json /landing
+        Read (streaming) json /landing
+
+What was to be counted is kept in `context.observations`.
+"""
+
+from __future__ import annotations
+
+from riacho.plan.context import Context, Observation
+from riacho.plan.walk import transform
+from riacho.protos import pb
+
+
+def strip_observations(relation: pb.Relation, context: Context) -> pb.Relation:
+    """Apply the rule."""
+    found: list[Observation] = []
+
+    def change(node: pb.Relation) -> pb.Relation:
+        if node.WhichOneof("rel_type") != "collect_metrics":
+            return node
+        kept = pb.CollectMetrics()
+        kept.CopyFrom(node.collect_metrics)
+        found.append(Observation(kept.input, kept.name, list(kept.metrics)))
+        return node.collect_metrics.input
+
+    stripped = transform(relation, change)
+    context.observations += reversed(found)  # `transform` goes through the plan from its end
+    return stripped

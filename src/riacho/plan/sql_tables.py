@@ -1,0 +1,280 @@
+"""Which tables a piece of Spark SQL reads, and exactly where it says so.
+
+A scan, not a parser: it follows brackets and the few words that open or close a FROM clause. That is enough to know
+where a table name can stand, and it understands text that it has never seen the grammar of. What the engine cannot
+parse, the engine refuses, with the user's own words.
+
+What may follow a table name in a streaming query (`relationPrimary` in `SqlBaseParser.g4`):
+
+    [STREAM] name | STREAM(name)
+        [WITH (option = value, …)] [IDENTIFIED BY source] [WATERMARK expression [AS name] DELAY OF INTERVAL …]
+        [[AS] alias]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from riacho.errors import ParseError
+from riacho.plan.tokens import Token, closing, identifier, tokenize, words
+
+_QUERY_STARTS = words("SELECT WITH FROM VALUES TABLE MAP REDUCE")
+_ENDS_FROM = words(
+    "SELECT WHERE GROUP HAVING ORDER SORT CLUSTER DISTRIBUTE LIMIT OFFSET WINDOW QUALIFY UNION EXCEPT INTERSECT MINUS "
+    "SET VALUES LATERAL INSERT"
+)
+# Words that end a relation, so that none of them is its alias.
+_NO_ALIAS = _ENDS_FROM | words(
+    "ON USING JOIN INNER CROSS LEFT RIGHT FULL OUTER SEMI ANTI NATURAL ASOF PIVOT UNPIVOT TABLESAMPLE WATERMARK WITH "
+    "IDENTIFIED FOR VERSION TIMESTAMP SYSTEM_VERSION SYSTEM_TIME CHANGES WHEN"
+)
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """`WATERMARK expression [AS name] DELAY OF INTERVAL delay`. `name` is None if the expression is a bare column."""
+
+    expression: str
+    name: str | None
+    delay: str
+
+
+@dataclass(frozen=True)
+class TableReference:
+    """A table name in a SQL text.
+
+    `parts`: the name without quotes. `start`, `end`: where it stands, with STREAM and all clauses up to its alias,
+    which is not part of it. `aliased`: whether an alias follows. `streaming`: whether STREAM marks it.
+    """
+
+    parts: tuple[str, ...]
+    start: int
+    end: int
+    streaming: bool = False
+    options: dict[str, str] = field(default_factory=dict)
+    source_name: str = ""
+    watermark: Watermark | None = None
+    aliased: bool = False
+
+
+def table_references(sql: str) -> list[TableReference]:
+    """The tables that `sql` reads, in the order of the text; names of its own WITH clauses are left out.
+
+    Raises ParseError for a STREAM or WATERMARK clause that is not complete.
+    """
+    return _Scan(sql).run()
+
+
+@dataclass
+class _Frame:
+    """A pair of brackets, or the whole text. `in_from`: a comma here is followed by a relation."""
+
+    is_query: bool
+    in_from: bool = False
+    in_with: bool = False
+    ctes: set[str] = field(default_factory=set)
+    pending_cte: str | None = None
+
+
+class _Scan:
+    def __init__(self, sql: str) -> None:
+        self._sql = sql
+        self._tokens = tokenize(sql)
+        self._frames = [_Frame(is_query=True)]
+        self._found: list[TableReference] = []
+
+    def run(self) -> list[TableReference]:
+        at = 0
+        while at < len(self._tokens):
+            at = self._step(at)
+        return self._found
+
+    def _step(self, at: int) -> int:
+        """Take in the token at `at`; the position of the next one."""
+        token, frame = self._tokens[at], self._frames[-1]
+        if token.is_symbol("("):
+            opens_query = self._word(at + 1) in _QUERY_STARTS
+            self._frames.append(_Frame(is_query=opens_query))
+            return at + 1
+        if token.is_symbol(")"):
+            if len(self._frames) > 1:
+                self._frames.pop()
+                frame = self._frames[-1]
+                if frame.pending_cte:  # a name of WITH is known behind its own brackets
+                    frame.ctes.add(frame.pending_cte)
+                    frame.pending_cte = None
+            return at + 1
+        if token.is_symbol(","):
+            return self._relation(at + 1) if frame.in_from else at + 1
+        match token.word:
+            case "WITH" if self._tokens[at + 1 : at + 2] and not self._tokens[at + 1].is_symbol("("):
+                frame.in_with = True
+            case "AS" if frame.in_with and self._symbol(at + 1, "("):
+                frame.pending_cte = self._cte_name(at)
+            case "FROM" if frame.is_query and self._word(at - 1) != "DISTINCT":
+                frame.in_from = True
+                return self._relation(at + 1)
+            case "JOIN":
+                return self._relation(at + 1)
+            case "USING" if not self._symbol(at + 1, "(") and not frame.in_from:  # MERGE INTO … USING source
+                return self._relation(at + 1)
+            case word if word in _ENDS_FROM:
+                frame.in_from = frame.in_with = False
+        return at + 1
+
+    def _relation(self, at: int) -> int:
+        """Take in what stands where a relation must stand; the position behind it."""
+        if self._word(at) == "LATERAL":
+            at += 1
+        if self._symbol(at, "("):
+            if self._word(at + 1) in _QUERY_STARTS:
+                return at
+            self._frames.append(_Frame(is_query=False, in_from=True))  # FROM (a JOIN b)
+            return self._relation(at + 1)
+        reference, behind = self._reference(at)
+        if reference is not None and not self._is_cte(reference):
+            self._found.append(reference)
+        return behind
+
+    def _reference(self, at: int) -> tuple[TableReference | None, int]:
+        """The table reference at `at` and the position behind its clauses."""
+        first = at
+        streaming = self._is_stream_mark(at)
+        bracketed = streaming and self._symbol(at + 1, "(")
+        at += streaming + bracketed
+        if self._word(at) in _QUERY_STARTS or self._word(at) in _NO_ALIAS:
+            return None, at
+        parts, at = identifier(self._tokens, at)
+        if not parts or self._symbol(at, "("):
+            return None, at  # a table function, a literal, or nothing
+        if bracketed:
+            if not self._symbol(at, ")"):
+                raise self._error(at, "')'")
+            at += 1
+        options: dict[str, str] = {}
+        source_name = ""
+        if streaming and self._word(at) == "WITH" and self._symbol(at + 1, "("):
+            end = closing(self._tokens, at + 1)
+            options, at = _options(self._tokens[at + 2 : end]), end + 1
+        if streaming and (self._word(at), self._word(at + 1)) == ("IDENTIFIED", "BY"):
+            source_name, at = self._name(at + 2), at + 3
+        watermark = None
+        if self._word(at) == "WATERMARK":
+            watermark, at = self._watermark(at)
+        reference = TableReference(
+            parts,
+            start=self._tokens[first].start,
+            end=self._tokens[at - 1].end,
+            streaming=streaming,
+            options=options,
+            source_name=source_name,
+            watermark=watermark,
+            aliased=self._has_alias(at),
+        )
+        return reference, at
+
+    def _is_stream_mark(self, at: int) -> bool:
+        """Whether the word STREAM stands at `at` as a mark, and not as the name of a table."""
+        if self._word(at) != "STREAM" or at + 1 >= len(self._tokens):
+            return False
+        behind = self._tokens[at + 1]
+        return behind.is_symbol("(") or (behind.name is not None and behind.word not in _NO_ALIAS | {"AS"})
+
+    def _watermark(self, at: int) -> tuple[Watermark, int]:
+        """The WATERMARK clause at `at` and the position behind it."""
+        first = at + 1
+        while (self._word(at), self._word(at + 1)) != ("DELAY", "OF"):
+            at += 1
+            if at >= len(self._tokens):
+                raise self._error(at, "'DELAY OF INTERVAL …'")
+        column, name = self._tokens[first:at], None
+        if len(column) > 2 and column[-2].word == "AS":
+            name, column = column[-1].name, column[:-2]
+        if not column:
+            raise self._error(first, "a column")
+        at += 2
+        if self._word(at) != "INTERVAL":
+            raise self._error(at, "'INTERVAL'")
+        at += 1
+        first_of_delay = at
+        # value unit pairs: INTERVAL 10 MINUTES 30 SECONDS, INTERVAL '10' MINUTE, INTERVAL '1:30' HOUR TO MINUTE
+        while at + 1 < len(self._tokens) and self._tokens[at].kind in ("number", "string") and self._word(at + 1):
+            at += 2
+            if self._word(at) == "TO":
+                at += 2
+        if at == first_of_delay:
+            raise self._error(at, "an interval")
+        text = self._sql[column[0].start : column[-1].end]
+        delay = " ".join(token.text.strip("'\"") for token in self._tokens[first_of_delay:at])
+        return Watermark(text, name, delay), at
+
+    def _has_alias(self, at: int) -> bool:
+        if at >= len(self._tokens):
+            return False
+        token = self._tokens[at]
+        return token.word == "AS" or (token.name is not None and token.word not in _NO_ALIAS)
+
+    def _cte_name(self, at: int) -> str | None:
+        """The name before the AS at `at`, in `name AS (` or `name (columns) AS (`."""
+        before = at - 1
+        if self._symbol(before, ")"):
+            while before >= 0 and not self._symbol(before, "("):
+                before -= 1
+            before -= 1
+        name = self._tokens[before].name if before >= 0 else None
+        return name.lower() if name else None
+
+    def _is_cte(self, reference: TableReference) -> bool:
+        if len(reference.parts) != 1:
+            return False
+        return any(reference.parts[0].lower() in frame.ctes for frame in self._frames)
+
+    def _word(self, at: int) -> str:
+        return self._tokens[at].word if 0 <= at < len(self._tokens) else ""
+
+    def _symbol(self, at: int, text: str) -> bool:
+        return 0 <= at < len(self._tokens) and self._tokens[at].is_symbol(text)
+
+    def _name(self, at: int) -> str:
+        name = self._tokens[at].name if at < len(self._tokens) else None
+        if name is None:
+            raise self._error(at, "a name")
+        return name
+
+    def _error(self, at: int, expected: str) -> ParseError:
+        if at < len(self._tokens):
+            near, position = f"'{self._tokens[at].text}'", self._tokens[at].start
+        else:
+            near, position = "end of input", len(self._sql)
+        line = self._sql.count("\n", 0, position) + 1
+        column = position - (self._sql.rfind("\n", 0, position) + 1)
+        # As Spark: the place follows the state, and the text itself follows both.
+        return ParseError(
+            f"\n[PARSE_SYNTAX_ERROR] Syntax error at or near {near}: missing {expected}. SQLSTATE: 42601 "
+            f"(line {line}, pos {column})\n\n== SQL ==\n{self._sql}",
+            condition="PARSE_SYNTAX_ERROR",
+            sql_state="42601",
+            parameters={"error": near, "hint": f": missing {expected}"},
+        )
+
+
+def _options(tokens: Sequence[Token]) -> dict[str, str]:
+    """The options of `key = value, 'key' 'value', a.b = value`."""
+    options: dict[str, str] = {}
+    at = 0
+    while at < len(tokens):
+        if tokens[at].kind == "string":
+            key, at = tokens[at].text[1:-1], at + 1
+        else:
+            parts, behind = identifier(tokens, at)
+            key, at = ".".join(parts), max(behind, at + 1)
+        if at < len(tokens) and tokens[at].is_symbol("="):
+            at += 1
+        value = ""
+        while at < len(tokens) and not tokens[at].is_symbol(","):
+            value += tokens[at].text[1:-1] if tokens[at].kind == "string" else tokens[at].text
+            at += 1
+        options[key] = value
+        at += 1
+    return options

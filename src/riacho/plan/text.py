@@ -1,0 +1,118 @@
+"""Plans and expressions as text, for people: error messages, `explain`, and names of columns."""
+
+from __future__ import annotations
+
+from riacho.plan.facts import is_streaming
+from riacho.plan.tokens import words
+from riacho.plan.walk import children, top_expressions
+from riacho.protos import pb
+
+_INFIX = words("+ - * / % = == <=> != < <= > >= and or & | ^ ||")
+_NODE_NAMES = {
+    "set_op": "SetOperation",
+    "to_df": "Project",
+    "with_columns": "Project",
+    "with_columns_renamed": "Project",
+    "drop": "Project",
+    "with_watermark": "EventTimeWatermark",
+    "sql": "SQL",
+}
+_LONGEST = 200
+
+
+def column_name(expression: pb.Expression) -> str:
+    """The text of an expression, close to the name that Spark gives to a column without an alias."""
+    kind = expression.WhichOneof("expr_type")
+    match kind:
+        case "unresolved_attribute":
+            return expression.unresolved_attribute.unparsed_identifier
+        case "literal":
+            return _literal(expression.literal)
+        case "unresolved_function":
+            function = expression.unresolved_function
+            return _call(function.function_name, [column_name(a) for a in function.arguments], function.is_distinct)
+        case "call_function":
+            call = expression.call_function
+            return _call(call.function_name, [column_name(a) for a in call.arguments], distinct=False)
+        case "alias":
+            return f"{column_name(expression.alias.expr)} AS {', '.join(expression.alias.name)}"
+        case "cast":
+            cast = expression.cast
+            target = cast.type_str if cast.HasField("type_str") else cast.type.WhichOneof("kind") or ""
+            return f"CAST({column_name(cast.expr)} AS {target.upper()})"
+        case "expression_string":
+            return expression.expression_string.expression
+        case "unresolved_star":
+            return "*"
+        case "unresolved_extract_value":
+            extract = expression.unresolved_extract_value
+            key = extract.extraction.literal
+            child = column_name(extract.child)
+            return f"{child}.{key.string}" if key.HasField("string") else f"{child}[{column_name(extract.extraction)}]"
+        case "sort_order":
+            order = expression.sort_order
+            descending = order.direction == pb.Expression.SortOrder.SORT_DIRECTION_DESCENDING
+            return f"{column_name(order.child)} {'DESC NULLS LAST' if descending else 'ASC NULLS FIRST'}"
+        case "common_inline_user_defined_function":
+            udf = expression.common_inline_user_defined_function
+            return _call(udf.function_name, [column_name(a) for a in udf.arguments], distinct=False)
+        case _:
+            return kind or ""
+
+
+def _call(name: str, arguments: list[str], distinct: bool) -> str:
+    if name.lower() in _INFIX and len(arguments) == 2:
+        return f"({arguments[0]} {name.upper().replace('==', '=')} {arguments[1]})"
+    return f"{name}({'DISTINCT ' if distinct else ''}{', '.join(arguments)})"
+
+
+def _literal(literal: pb.Expression.Literal) -> str:
+    kind = literal.WhichOneof("literal_type")
+    if kind is None or kind == "null":
+        return "NULL"
+    value = getattr(literal, kind)
+    if kind == "boolean":
+        return str(value).lower()
+    return value if kind == "string" else str(value).strip()
+
+
+def outline(relation: pb.Relation) -> str:
+    """The plan as a tree, one line for each node, streaming ones marked with `~` as Spark does."""
+    lines: list[str] = []
+    pending = [(relation, "", "")]
+    while pending:
+        node, first, rest = pending.pop()
+        lines.append(first + ("~" if is_streaming(node) else "") + _node(node))
+        below = list(children(node))
+        for child in reversed(below):
+            last = child is below[-1]
+            pending.append((child, rest + ("+- " if last else ":- "), rest + ("   " if last else ":  ")))
+    return "\n".join(lines)
+
+
+def _node(relation: pb.Relation) -> str:
+    """One line about one node."""
+    kind = relation.WhichOneof("rel_type") or "unknown"
+    name = _NODE_NAMES.get(kind) or "".join(part.capitalize() for part in kind.split("_"))
+    detail = ", ".join(column_name(expression) for expression in top_expressions(relation))
+    match kind:
+        case "read" if relation.read.HasField("named_table"):
+            return f"UnresolvedRelation [{relation.read.named_table.unparsed_identifier}]"
+        case "read":
+            source = relation.read.data_source
+            return " ".join(["Relation", source.format, *source.paths])
+        case "subquery_alias":
+            return f"SubqueryAlias {relation.subquery_alias.alias}"
+        case "with_watermark":
+            detail = f"{relation.with_watermark.event_time}, {relation.with_watermark.delay_threshold}"
+        case "deduplicate":
+            within = "WithinWatermark" if relation.deduplicate.within_watermark else ""
+            return f"Deduplicate{within} [{', '.join(relation.deduplicate.column_names)}]"
+        case "join":
+            how = pb.Join.JoinType.Name(relation.join.join_type).removeprefix("JOIN_TYPE_").title().replace("_", "")
+            detail = ", ".join(relation.join.using_columns) or detail
+            return f"Join {how}, ({detail})" if detail else f"Join {how}"
+        case "sql":
+            detail = " ".join(relation.sql.query.split())
+    text = f"{name} [{detail}]" if detail else name
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"

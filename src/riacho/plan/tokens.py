@@ -1,0 +1,155 @@
+"""Spark SQL text as tokens, so that a rewrite can change a few words and leave all others as the user wrote them.
+
+To print SQL anew from a parsed tree would lose whatever the printer does not know; a splice cannot. Lexical rules:
+`SqlBaseLexer.g4` of Apache Spark (strings in either quote with backslash escapes, doubled quotes, raw strings,
+backticks, nested comments).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+TokenKind = Literal["word", "quoted", "string", "number", "symbol"]
+
+_TOKEN = re.compile(
+    r"""
+      (?P<space>   \s+ | --[^\n]* )
+    | (?P<comment> /\* )
+    | (?P<string>  [rR]'[^']*' | [rR]"[^"]*" | '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" )
+    | (?P<quoted>  `(?:[^`]|``)*` )
+    | (?P<number>  \d+\.?\d*(?:[eE][+-]?\d+)?[a-zA-Z]*(?![\w]) | \.\d+(?:[eE][+-]?\d+)?[a-zA-Z]* )
+    | (?P<word>    \w+ )
+    | (?P<symbol>  \|> | -> | => | :: | <=> | <> | [<>!=]= | \|\| | . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of SQL text. `start` and `end` are its place there: `sql[start:end] == text`."""
+
+    kind: TokenKind
+    text: str
+    start: int
+    end: int
+
+    @property
+    def word(self) -> str:
+        """The upper-case text of a bare word, else an empty string: what keywords are compared with."""
+        return self.text.upper() if self.kind == "word" else ""
+
+    @property
+    def name(self) -> str | None:
+        """The identifier this token may stand for, without backticks; None for strings, numbers and symbols."""
+        if self.kind == "word":
+            return self.text
+        return self.text[1:-1].replace("``", "`") if self.kind == "quoted" else None
+
+    def is_symbol(self, text: str) -> bool:
+        return self.kind == "symbol" and self.text == text
+
+
+def words(text: str) -> frozenset[str]:
+    """A set of words, written as one string."""
+    return frozenset(text.split())
+
+
+def tokenize(sql: str) -> list[Token]:
+    """The tokens of `sql` in order, without blanks and comments. Never fails: an odd character is a symbol."""
+    tokens: list[Token] = []
+    position = 0
+    while position < len(sql):
+        match = _TOKEN.match(sql, position)
+        if match is None:  # cannot be: `.` matches whatever is left
+            break
+        kind = match.lastgroup
+        position = match.end()
+        if kind == "comment":
+            position = _comment_end(sql, position)
+        elif kind in ("word", "quoted", "string", "number", "symbol"):
+            tokens.append(Token(kind, match.group(), match.start(), match.end()))  # type: ignore[arg-type]
+    return tokens
+
+
+def _comment_end(sql: str, position: int) -> int:
+    """Where the comment ends whose opening mark ends at `position`; comments nest."""
+    depth = 1
+    while depth:
+        edge = _COMMENT_EDGE.search(sql, position)
+        if edge is None:
+            return len(sql)
+        depth += 1 if edge.group() == "/*" else -1
+        position = edge.end()
+    return position
+
+
+def identifier(tokens: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
+    """The dotted name that starts at token `at`, and the position of the token behind it; ((), at) if there is none."""
+    parts: list[str] = []
+    position = at
+    while position < len(tokens) and (name := tokens[position].name) is not None:
+        parts.append(name)
+        position += 1
+        if not (
+            position + 1 < len(tokens) and tokens[position].is_symbol(".") and tokens[position + 1].name is not None
+        ):
+            break
+        position += 1
+    return tuple(parts), position
+
+
+def closing(tokens: Sequence[Token], at: int) -> int:
+    """The position of the bracket that closes the one at token `at`; len(tokens) if none does."""
+    depth = 0
+    for position in range(at, len(tokens)):
+        if tokens[position].is_symbol("("):
+            depth += 1
+        elif tokens[position].is_symbol(")"):
+            depth -= 1
+            if depth == 0:
+                return position
+    return len(tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Put `text` in place of what stands from `start` up to `end`."""
+
+    start: int
+    end: int
+    text: str
+
+
+def splice(sql: str, edits: Sequence[Edit]) -> str:
+    """`sql` with all edits made; they must not overlap."""
+    pieces: list[str] = []
+    position = 0
+    for edit in sorted(edits, key=lambda e: e.start):
+        pieces += [sql[position : edit.start], edit.text]
+        position = edit.end
+    return "".join([*pieces, sql[position:]])
+
+
+def split_statements(sql: str) -> list[str]:
+    """The statements of a script, split at `;` outside quotes, comments and brackets; empty ones are left out."""
+    statements: list[str] = []
+    start = 0
+    for token in [*tokenize(sql), Token("symbol", ";", len(sql), len(sql))]:
+        if token.is_symbol(";"):
+            text = sql[start : token.start].strip()
+            if tokenize(text):
+                statements.append(text)
+            start = token.end
+    return statements
+
+
+def parse_identifier(text: str) -> tuple[str, ...]:
+    """The parts of a name such as ``cat.`my db`.t``, as `unparsed_identifier` fields carry it. () if it is no name."""
+    tokens = tokenize(text)
+    parts, end = identifier(tokens, 0)
+    return parts if end == len(tokens) else ()
