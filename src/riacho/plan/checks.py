@@ -14,9 +14,13 @@ from riacho.protos import pb
 
 def refuse(text: str, node: pb.Relation) -> AnalysisError:
     """The error that Spark raises for a plan it cannot run: the text, and the plan at fault behind it."""
-    return AnalysisError(
-        f"{text};\n{outline(node)}\n", condition="_LEGACY_ERROR_TEMP_3102", parameters={"msg": text}
-    )
+    return AnalysisError(f"{text};\n{outline(node)}\n", condition="_LEGACY_ERROR_TEMP_3102", parameters={"msg": text})
+
+
+_STREAM_RUN_AS_BATCH = (
+    "Queries with streaming sources must be executed with writeStream.start(), or from a streaming table or flow "
+    "definition within a Spark Declarative Pipeline."
+)
 
 
 def check_batch(relation: pb.Relation) -> None:
@@ -27,12 +31,3 @@ def check_batch(relation: pb.Relation) -> None:
     for node in walk(relation):
         if node.WhichOneof("rel_type") == "deduplicate" and node.deduplicate.within_watermark:
             raise refuse("dropDuplicatesWithinWatermark is not supported with batch DataFrames/DataSets", node)
-
-
-_STREAM_RUN_AS_BATCH, relation)
-
-
-_STREAM_RUN_AS_BATCH = (
-    "Queries with streaming sources must be executed with writeStream.start(), or from a streaming table or flow "
-    "definition within a Spark Declarative Pipeline."
-)
