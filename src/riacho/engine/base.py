@@ -30,6 +30,9 @@ class EngineSession(Protocol):
     def schema(self, relation: pb.Relation) -> pa.Schema:
         """The columns that `relation` would give; nothing is executed."""
 
+    def explain(self, relation: pb.Relation) -> str:
+        """The plan as text for people."""
+
     def run(self, relation: pb.Relation) -> pa.Table:
         """Execute `relation` and collect all its rows. Their order is only given where the relation sorts."""
 

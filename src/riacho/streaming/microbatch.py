@@ -25,13 +25,12 @@ from riacho.streaming.progress import Durations, Progress, SourceProgress
 from riacho.streaming.sinks.base import SinkBatch, SinkWriter
 from riacho.streaming.sources.base import ReadLimit, SourceReader, batch_schema
 from riacho.streaming.trigger import AvailableNow, Once, ProcessingTime
-from riacho.streaming.watermark import WatermarkTracker
+from riacho.streaming.watermark import POLICY_CONF, Policy, WatermarkTracker
 
 POLLING_DELAY_MS = 10
 IDLE_PROGRESS_INTERVAL_MS = 10_000
 BATCHES_TO_RETAIN = 100
 ENGINE_ATTEMPTS = 4
-WATERMARK_POLICY = "spark.sql.streaming.multipleWatermarkPolicy"
 NO_DATA_BATCHES = "spark.sql.streaming.noDataMicroBatches.enabled"
 
 
@@ -86,11 +85,8 @@ class MicroBatchRun:
         self._trigger = parts.definition.trigger
         recovery = recover(parts.checkpoint, len(parts.readers))
         self._conf = {**parts.definition.conf, **recovery.conf}
-        self._tracker = WatermarkTracker(
-            parts.execution.watermark_delays_ms,
-            policy=self._conf.get(WATERMARK_POLICY, "min"),
-            initial_ms=recovery.watermark_ms,
-        )
+        policy = Policy.parse(self._conf.get(POLICY_CONF, "min"))
+        self._tracker = WatermarkTracker(parts.execution.watermark_delays_ms, policy, recovery.watermark_ms)
         self._next = recovery.batch_id
         self._starts = list(recovery.start)
         self._late_ms = recovery.late_ms
@@ -149,7 +145,7 @@ class MicroBatchRun:
             self._end_of(reader, start, limit, durations)
             for reader, start in zip(self._parts.readers, self._starts, strict=True)
         ]
-        log = BatchLog(ends, self._tracker.current_ms, self._clock.now_ms(), self._conf)
+        log = BatchLog(ends, self._tracker.value_ms, self._clock.now_ms(), self._conf)
         batch = _Batch(self._next, tuple(self._starts), log, self._late_ms)
         if not batch.has_data and not self._cleans_up(log.watermark_ms):
             return None
@@ -210,7 +206,7 @@ class MicroBatchRun:
         leaves = [leaf for leaf, _ in read]
         given = BatchInput(batch.batch_id, leaves, batch.late_ms, batch.log.watermark_ms, batch.log.timestamp_ms)
         output, rows = self._run_and_write(given, durations)
-        next_watermark_ms = self._tracker.update(output.event_times)
+        next_watermark_ms = self._tracker.advance(output.event_times)
         with durations.timed("commitOffsets"):
             parts.checkpoint.log_commit(batch.batch_id, next_watermark_ms)
         parts.execution.committed(batch.batch_id)

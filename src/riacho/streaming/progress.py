@@ -140,6 +140,11 @@ def started_event(query_id: QueryId, run_id: RunId, name: str | None, timestamp_
     return json.dumps(event)
 
 
+def progress_json(progress: Progress) -> str:
+    """One progress entry as JSON text."""
+    return json.dumps(progress.to_json(), ensure_ascii=False)
+
+
 def progress_event(progress: Progress) -> str:
     """The JSON of a QueryProgress event."""
     return json.dumps({"progress": progress.to_json()})

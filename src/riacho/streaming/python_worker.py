@@ -7,6 +7,7 @@ Source: `org.apache.spark.sql.connect.planner.StreamingPythonRunner` and `pyspar
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import struct
@@ -59,6 +60,9 @@ class PythonWorker:
                         **os.environ,
                         "PYTHON_WORKER_FACTORY_SOCK_PATH": str(path),
                         "SPARK_CONNECT_LOCAL_URL": connect_url,
+                        # PySpark's client looks for a Spark installation when it is not started from a script, and
+                        # gives up without one. It never uses what it finds.
+                        "SPARK_HOME": str(_pyspark_folder()),
                         "SPARK_PYTHON_RUNTIME": "PYTHON_WORKER",
                         "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
                     },
@@ -142,6 +146,13 @@ class PythonWorker:
                 )
             data += part
         return data
+
+
+def _pyspark_folder() -> Path:
+    spec = importlib.util.find_spec("pyspark")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
 
 
 class InitializationError(SparkError):

@@ -6,22 +6,25 @@ from collections.abc import Sequence
 
 from riacho.ids import BatchId
 from riacho.plan.rewrite import Template
+from riacho.plan.rules.batch_time import BatchTime
 from riacho.streaming.execution import BatchInput, BatchOutput
 
 
 class StatelessExecution:
-    """See `execution.Execution`. `template` is the query's plan with all rules applied."""
+    """See `execution.Execution`. `template` is the query's plan with all rules applied, `zone` the session's time zone."""
 
     watermark_delays_ms: Sequence[int] = ()
 
-    def __init__(self, template: Template) -> None:
+    def __init__(self, template: Template, zone: str) -> None:
         self._template = template
+        self._zone = zone
 
     def restore(self, batch_id: BatchId) -> None:
         """There is no state."""
 
     def run(self, batch: BatchInput) -> BatchOutput:
-        return BatchOutput(self._template.bind(dict(enumerate(batch.leaves))))
+        time = BatchTime(batch.time_ms, self._zone)
+        return BatchOutput(self._template.bind(dict(enumerate(batch.leaves)), time))
 
     def committed(self, batch_id: BatchId) -> None:
         """There is no state."""

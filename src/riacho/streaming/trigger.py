@@ -5,22 +5,11 @@ Source: `org.apache.spark.sql.streaming.Trigger`, `ProcessingTimeExecutor`.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
 from riacho.protos import pb
-
-_UNITS_MS = {
-    "microsecond": 0.001,
-    "millisecond": 1,
-    "second": 1000,
-    "minute": 60_000,
-    "hour": 3_600_000,
-    "day": 86_400_000,
-    "week": 604_800_000,
-}
-_TERM = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*([a-z]+)", re.IGNORECASE)
+from riacho.streaming.watermark import interval_us
 
 
 @dataclass(frozen=True)
@@ -72,23 +61,13 @@ def from_command(command: pb.WriteStreamOperationStart) -> Trigger:
 
 
 def interval_ms(text: str) -> int:
-    """Milliseconds of an interval such as `10 seconds`, `1 minute 30 seconds` or `interval 2 hours`.
+    """Milliseconds of an interval such as `10 seconds` or `interval 1 minute 30 seconds`.
 
-    Raises IllegalArgumentError for text that is no interval, negative ones, months and years.
+    Raises ParseError for text that is no interval, IllegalArgumentError for negative ones, months and years.
     """
-    body = re.sub(r"^\s*interval\b", "", text, flags=re.IGNORECASE)
-    total, position = 0.0, 0
-    while match := _TERM.match(body, position):
-        unit = match.group(2).lower().rstrip("s")
-        unit = {"m": "millisecond", "": "second", "min": "minute", "sec": "second", "milli": "millisecond"}.get(unit, unit)
-        if unit in ("month", "year"):
-            raise IllegalArgumentError(f"Doesn't support month or year interval: {text}")
-        if unit not in _UNITS_MS:
-            break
-        total += float(match.group(1)) * _UNITS_MS[unit]
-        position = match.end()
-    if position == 0 or body[position:].strip():
-        raise IllegalArgumentError(f"Cannot parse the interval {text!r}: write it like '10 seconds' or '1 minute'.")
-    if total < 0:
-        raise IllegalArgumentError(f"the interval of trigger should not be negative: {text}")
-    return int(total)
+    months, micros = interval_us(text)
+    if months:
+        raise IllegalArgumentError(f"Doesn't support month or year interval: {text}")
+    if micros < 0:
+        raise IllegalArgumentError(f"requirement failed: the interval of trigger should not be negative: {text}")
+    return micros // 1000

@@ -1,0 +1,5 @@
+"""`python -m riacho` is `riacho`."""
+
+from riacho.cli import main
+
+main()

@@ -1,0 +1,36 @@
+"""AnalyzePlan: plans that stream are analysed over empty inputs; all else is the engine's."""
+
+from __future__ import annotations
+
+from riacho.plan.facts import is_streaming
+from riacho.protos import pb
+from riacho.server.handlers import pipelines
+from riacho.server.relations import resolve
+from riacho.server.services import Services
+from riacho.server.session import ServerSession
+from riacho.streaming.planning import plan_stream
+
+SPARK_VERSION = "4.2.0"
+
+
+def analyze(services: Services, session: ServerSession, request: pb.AnalyzePlanRequest) -> bytes:
+    """The reply in bytes, without ids. Raises SparkError, EngineLost."""
+    pipelines.check_analysis(services, request)
+    kind = request.WhichOneof("analyze") or ""
+    response = pb.AnalyzePlanResponse()
+    if kind == "spark_version":
+        response.spark_version.version = SPARK_VERSION
+        return response.SerializeToString()
+    detail = getattr(request, kind)
+    if "plan" in detail.DESCRIPTOR.fields_by_name:
+        relation = resolve(services, session, detail.plan.root)
+        if kind == "is_streaming":
+            response.is_streaming.is_streaming = is_streaming(relation)
+            return response.SerializeToString()
+        if is_streaming(relation):
+            relation = plan_stream(relation, session.views, services.make_source(session)).empty()
+        if relation is not detail.plan.root:
+            detail.plan.root.CopyFrom(relation)
+    request.ClearField("client_observed_server_side_session_id")
+    return session.engine.call("AnalyzePlan", request.SerializeToString())
+

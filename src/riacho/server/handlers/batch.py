@@ -1,0 +1,56 @@
+"""Batch plans: handed to the engine as they came, its replies handed back as they come."""
+
+from __future__ import annotations
+
+from riacho.plan.checks import check_batch
+from riacho.plan.facts import is_streaming
+from riacho.protos import pb
+from riacho.server.handlers import catalog
+from riacho.server.operations import Responses
+from riacho.server.relations import resolve
+from riacho.server.services import Services
+from riacho.server.session import ServerSession
+
+
+def query(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """Execute a relation.
+
+    Raises AnalysisError for a streaming one: "Queries with streaming sources must be executed with
+    writeStream.start()".
+    """
+    relation = request.plan.root
+    if relation.WhichOneof("rel_type") == "catalog":
+        answer = catalog.answer(services, session, relation.catalog)
+        if answer is not None:
+            yield from answer
+            return
+    resolved = resolve(services, session, relation)
+    if is_streaming(resolved):
+        check_batch(resolved)
+    if resolved is not relation:
+        request.plan.root.CopyFrom(resolved)
+    yield from forward(session, request)
+
+
+def forward(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """Let the engine answer a plan; its replies are passed on in bytes."""
+    yield from session.engine.execute_plan(engine_request(request))
+
+
+def remembered(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """Forward a command that sets something up in the session, and keep it for an engine that takes over."""
+    yield from forward(session, request)
+    command = request.plan.command
+    kind = command.WhichOneof("command_type") or ""
+    detail = getattr(command, kind)
+    name = getattr(detail, "function_name", None) or getattr(detail, "name", "")
+    session.engine.remember((kind, name.lower()), "ExecutePlan", engine_request(request))
+
+
+def engine_request(request: pb.ExecutePlanRequest) -> bytes:
+    """The request as the engine gets it: it knows neither this server's session id nor attaching again."""
+    request.ClearField("client_observed_server_side_session_id")
+    request.ClearField("request_options")
+    return request.SerializeToString()
+
+

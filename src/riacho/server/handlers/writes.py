@@ -1,0 +1,19 @@
+"""DataFrame writes: Delta tables are written by riacho, other formats by the engine."""
+
+from __future__ import annotations
+
+from riacho.protos import pb
+from riacho.server.handlers import batch
+from riacho.server.operations import Responses
+from riacho.server.services import Services
+from riacho.server.session import ServerSession
+
+
+def write(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """WriteOperation (`df.write`)."""
+    yield from batch.forward(session, request)
+
+
+def write_v2(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """WriteOperationV2 (`df.writeTo`)."""
+    yield from batch.forward(session, request)

@@ -1,0 +1,60 @@
+"""Relations that only this server understands, turned into ones that the engine does."""
+
+from __future__ import annotations
+
+from riacho.errors import AnalysisError
+from riacho.plan.context import Context
+from riacho.plan.facts import cached_ids, is_streaming
+from riacho.plan.rewrite import RESOLVE, rewrite
+from riacho.plan.rules.strip_watermark import strip_watermark
+from riacho.plan.sql import may_stream
+from riacho.plan.walk import transform, walk
+from riacho.protos import pb
+from riacho.server.services import Services
+from riacho.server.session import ServerSession
+
+
+def resolve(services: Services, session: ServerSession, relation: pb.Relation) -> pb.Relation:
+    """`relation` without DataFrames kept by id, streaming views and streaming SQL; the same object if it has none.
+
+    A batch plan's watermarks are dropped, as Spark drops them; a streaming plan keeps its own.
+    """
+    if cached_ids(relation):
+        relation = transform(relation, lambda node: _known(session, node))
+    if session.reads_streaming_view(relation) or _has_streaming_sql(session, relation):
+        context = Context(views=session.views)
+        relation = rewrite(relation, context, RESOLVE)
+    if _has_watermark(relation) and not is_streaming(relation):
+        relation = rewrite(relation, Context(), (strip_watermark,))
+    return relation
+
+
+def is_stream(services: Services, session: ServerSession, relation: pb.Relation) -> bool:
+    """Whether a plan streams, be it only through a view or inside SQL text."""
+    return is_streaming(resolve(services, session, relation))
+
+
+def _known(session: ServerSession, node: pb.Relation) -> pb.Relation:
+    if node.WhichOneof("rel_type") != "cached_remote_relation":
+        return node
+    relation_id = node.cached_remote_relation.relation_id
+    if relation_id not in session.relations:
+        raise AnalysisError(
+            f"[CONNECT_INVALID_PLAN.DATAFRAME_NOT_FOUND] The Spark Connect plan is invalid. No DataFrame with id "
+            f"{relation_id} is found in the session {session.session_id}. SQLSTATE: 56K00",
+            condition="CONNECT_INVALID_PLAN.DATAFRAME_NOT_FOUND",
+            sql_state="56K00",
+            parameters={"dfId": relation_id, "sessionId": session.session_id},
+        )
+    return session.relations[relation_id]
+
+
+def _has_streaming_sql(session: ServerSession, relation: pb.Relation) -> bool:
+    views = session.streaming_views
+    return any(
+        may_stream(node.sql.query, views) for node in walk(relation) if node.WhichOneof("rel_type") == "sql"
+    )
+
+
+def _has_watermark(relation: pb.Relation) -> bool:
+    return any(node.WhichOneof("rel_type") == "with_watermark" for node in walk(relation))

@@ -1,0 +1,33 @@
+"""What the handlers of a server work with, put together once by `server.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from riacho.catalog.base import Catalog
+from riacho.clock import Clock
+from riacho.engine.sail import SailEngine
+from riacho.server.operations import Operations
+from riacho.server.session import ServerSession, Sessions
+from riacho.server.status import ErrorLog
+from riacho.streaming.manager import QueryManager
+from riacho.streaming.planning import MakeSource
+from riacho.streaming.sources.registry import make_source
+
+
+@dataclass
+class Services:
+    """`connect_url` is where the server can be reached from this machine, for workers that connect back."""
+
+    engine: SailEngine
+    catalog: Catalog
+    queries: QueryManager
+    sessions: Sessions
+    operations: Operations
+    errors: ErrorLog
+    clock: Clock
+    connect_url: str = ""
+
+    def make_source(self, session: ServerSession) -> MakeSource:
+        """What makes the sources of this session's streaming plans."""
+        return lambda leaf: make_source(leaf, session.engine, self.catalog, session.current_database)

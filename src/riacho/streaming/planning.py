@@ -1,0 +1,55 @@
+"""From the plan a client sends to a streaming plan with its sources known.
+
+    client's relation ──RESOLVE──► what it reads shows ──sources──► ──PREPARE──► PlannedStream
+                                                                       ├─ empty(): what analysis asks the engine about
+                                                                       └─ template: what each batch binds its rows to
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from riacho.engine.spool import empty
+from riacho.plan.context import Context
+from riacho.plan.facts import leaf_identity, leaves
+from riacho.plan.rewrite import PREPARE, RESOLVE, Template, rewrite
+from riacho.protos import pb
+from riacho.streaming.definition import SourceUse
+from riacho.streaming.sources.base import Source, batch_schema
+
+MakeSource = Callable[[pb.Relation], Source]
+"""Makes the source of a streaming leaf. Raises SparkError for a format, table or option that there is not."""
+
+
+@dataclass(frozen=True)
+class PlannedStream:
+    """A streaming plan, resolved and prepared.
+
+    `resolved` shows what it reads, with watermarks still in it: what checks look at. `template` is what each batch binds
+    its rows to; `sources` stand in the order of its leaves. `context` holds what the rules found out.
+    """
+
+    resolved: pb.Relation
+    template: Template
+    sources: Sequence[SourceUse]
+    context: Context
+
+    def empty(self) -> pb.Relation:
+        """The plan as a batch plan over leaves without rows: it has the stream's columns and can be analysed."""
+        leaves = (empty(batch_schema(use.source, with_metadata=use.with_metadata)) for use in self.sources)
+        return self.template.bind(dict(enumerate(leaves)))
+
+
+def plan_stream(relation: pb.Relation, views: Mapping[str, pb.Relation], make_source: MakeSource) -> PlannedStream:
+    """Apply the rules, then make the sources. `views`: the session's temporary views by lower-case name.
+
+    Raises SparkError (see `MakeSource`).
+    """
+    context = Context(views=views)
+    resolved = rewrite(relation, context, RESOLVE)
+    sources = {leaf_identity(leaf.relation): make_source(leaf.relation) for leaf in leaves(resolved)}
+    context.has_metadata = lambda leaf: sources[leaf_identity(leaf)].has_metadata
+    template = Template(rewrite(resolved, context, PREPARE), context.metadata_leaves)
+    uses = [SourceUse(sources[leaf_identity(leaf.relation)], leaf.with_metadata) for leaf in template.leaves]
+    return PlannedStream(resolved, template, uses, context)
