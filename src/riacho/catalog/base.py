@@ -52,8 +52,10 @@ class CatalogReader(Protocol):
     """Looks up; changes nothing."""
 
     warehouse: Path
-    generation: int
-    """Grows with each change of names, so that sessions know when to look again."""
+
+    @property
+    def generation(self) -> int:
+        """Grows with each change of names, so that sessions know when to look again."""
 
     def qualify(self, parts: Sequence[str] | str, current_database: str = DEFAULT_DATABASE) -> TableName:
         """A name of one to three parts (or unparsed text, backticks allowed) made full. Raises AnalysisError."""

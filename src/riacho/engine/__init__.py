@@ -3,6 +3,6 @@
 Nothing outside this package knows which engine it is.
 """
 
-from riacho.engine.base import Engine, EngineSession, Spool
+from riacho.engine.base import ConnectSession, Engine, EngineSession, Spool
 
-__all__ = ["Engine", "EngineSession", "Spool"]
+__all__ = ["ConnectSession", "Engine", "EngineSession", "Spool"]

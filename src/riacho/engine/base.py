@@ -6,7 +6,7 @@ without streaming parts. Data enter through a `Spool`: Arrow IPC files in shared
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -68,6 +68,22 @@ class EngineSession(Protocol):
 
     def sql(self, text: str) -> pa.Table:
         """Run one SQL statement and collect its rows. Not for the batch path: the engine keeps memory for each text."""
+
+
+class ConnectSession(EngineSession, Protocol):
+    """An engine session that speaks Spark Connect itself, so that requests can pass through it in bytes."""
+
+    def call(self, method: str, request: bytes) -> bytes:
+        """One unary RPC of the Connect service. Raises SparkError, EngineLost."""
+
+    def execute_plan(self, request: bytes) -> Iterator[bytes]:
+        """ExecutePlan. Closing the iterator cancels the call. Raises SparkError, EngineLost while it is read."""
+
+    def remember(self, key: Hashable, method: str, request: bytes) -> None:
+        """Keep a request that set something up, for a new process. A later one of that key replaces it."""
+
+    def forget(self, key: Hashable) -> None:
+        """What `remember` kept under `key` is gone, for instance a dropped view."""
 
 
 class Spool(Protocol):

@@ -9,6 +9,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from riacho import errors
+from riacho.engine.process import outcome
 from riacho.errors import SparkError
 
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -34,20 +35,19 @@ _CANCELLED = re.compile(r"operation not found|operation .*cancel", re.IGNORECASE
 
 
 def from_rpc(error: grpc.RpcError) -> SparkError:
-    """The SparkError for a failed call. Condition and class are taken from what the engine says, else SparkException."""
-    if not isinstance(error, grpc.Call):
-        return errors.SparkGeneralError(str(error))
-    message, cls = error.details() or str(error.code()), errors.SparkGeneralError
-    for key, value in error.trailing_metadata() or ():
-        if key == STATUS_DETAILS:
-            status = status_pb2.Status.FromString(value)
-            message = status.message or message
-            cls = _class_of(status) or cls
-    if error.code() is grpc.StatusCode.CANCELLED or _CANCELLED.search(message):
+    """The SparkError for a failed call: its class and condition as the engine says, SparkException if it does not."""
+    code, message, trailers = outcome(error)
+    cls: type[SparkError] = errors.SparkGeneralError
+    details = trailers.get(STATUS_DETAILS)
+    if isinstance(details, bytes):
+        status = status_pb2.Status.FromString(details)
+        message = status.message or message
+        cls = _class_of(status) or cls
+    if code is grpc.StatusCode.CANCELLED or _CANCELLED.search(message):
         return errors.SparkGeneralError.of("OPERATION_CANCELED", "Operation has been canceled.", sql_state="HY008")
     condition = _CONDITION.search(message)
     if condition is None:
-        return cls(message)
+        return cls(message or str(code))
     return cls(message[condition.start() :], condition=condition.group(1))
 
 

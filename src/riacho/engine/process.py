@@ -8,8 +8,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, Protocol, cast
 
 import grpc
 
@@ -23,6 +24,8 @@ STOP_TIMEOUT_S = 5.0
 _SAIL_SETTINGS = {
     "SAIL_RUNTIME__STACK_SIZE": str(64 << 20),
     "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(7 * 24 * 3600),
+    # Its one catalog has the name that Spark's has, so that full names such as spark_catalog.bronze.events resolve.
+    "SAIL_CATALOG__LIST": '[{name="spark_catalog", type="memory", initial_database=["default"]}]',
     "RUST_LOG": "error",
 }
 _CHANNEL_OPTIONS = (
@@ -38,6 +41,16 @@ _SERVICE = "/spark.connect.SparkConnectService/"
 
 def _as_is(message: bytes) -> bytes:
     return message
+
+
+class ResponseStream(Protocol):
+    """The responses of a call under way."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The responses as they come."""
+
+    def cancel(self) -> bool:
+        """End the call; one that has ended stays as it is."""
 
 
 class EngineProcess:
@@ -113,14 +126,9 @@ class EngineProcess:
             )
         return stub(request)
 
-    def execute(self, request: bytes) -> grpc.Call:
-        """ExecutePlan, in bytes: an iterator of responses that can be cancelled. Raises grpc.RpcError while read."""
-        return self._execute(request)
-
-    def stream_in(self, method: str, requests: Iterator[bytes]) -> bytes:
-        """One client-streaming RPC (AddArtifacts), in bytes. Raises grpc.RpcError."""
-        stub = self._channel.stream_unary(_SERVICE + method, request_serializer=_as_is, response_deserializer=_as_is)
-        return stub(requests)  # type: ignore[no-any-return]
+    def execute(self, request: bytes) -> ResponseStream:
+        """ExecutePlan, in bytes. Raises grpc.RpcError while read."""
+        return cast("ResponseStream", self._execute(request))
 
     def retire(self, timeout_s: float) -> None:
         """Wait until no call is under way, at most `timeout_s`, then end the process."""
@@ -133,10 +141,8 @@ class EngineProcess:
         self._channel.close()
         assert self._child.stdin is not None
         assert self._child.stdout is not None
-        try:
+        with suppress(BrokenPipeError):
             self._child.stdin.close()
-        except BrokenPipeError:
-            pass
         try:
             self._child.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -147,9 +153,15 @@ class EngineProcess:
 
 def lost(error: grpc.RpcError) -> EngineLost | None:
     """`EngineLost` if this failure means that the process is gone, else None."""
-    code = error.code() if isinstance(error, grpc.Call) else None
+    code, details, _ = outcome(error)
     if code is grpc.StatusCode.UNAVAILABLE:
         return EngineLost("the engine's process ended while it worked")
-    if code is grpc.StatusCode.CANCELLED and "hannel closed" in (error.details() or ""):
+    if code is grpc.StatusCode.CANCELLED and "channel closed" in details.lower():
         return EngineLost("the engine's process was replaced while it worked")
     return None
+
+
+def outcome(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, dict[str, str | bytes]]:
+    """Code, text and trailing metadata of a failed call. gRPC's errors are calls too, which its types do not say."""
+    call: Any = error
+    return call.code(), call.details() or "", dict(call.trailing_metadata() or ())

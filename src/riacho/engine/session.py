@@ -20,7 +20,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.engine import ddl, failures
 from riacho.engine.process import EngineProcess, lost
-from riacho.errors import EngineLost, SparkError
+from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
 
@@ -84,7 +84,7 @@ class SailSession:
         return self._batches(pb.Plan(root=relation))
 
     def execute(self, command: pb.Command) -> pa.Table | None:
-        batches = []
+        batches: list[pa.RecordBatch] = []
         for reply in self._replies(pb.Plan(command=command)):
             if reply.HasField("arrow_batch"):
                 batches.extend(_decode(reply))
@@ -98,7 +98,7 @@ class SailSession:
         for reply in self._replies(pb.Plan(command=command)):
             if reply.HasField("sql_command_result"):
                 return self.run(reply.sql_command_result.relation)
-        raise failures.errors.SparkGeneralError(f"The engine gave no result for: {text}")
+        raise SparkGeneralError(f"The engine gave no result for: {text}")
 
     def write_parquet(self, relation: pb.Relation, directory: Path, *, partition_by: Sequence[str] = ()) -> None:
         command = pb.Command()
@@ -166,16 +166,8 @@ class SailSession:
             finally:
                 call.cancel()
 
-    def stream_in(self, method: str, requests: Iterator[bytes]) -> bytes:
-        """One client-streaming RPC in bytes. Raises SparkError, EngineLost."""
-        with self._serving() as process:
-            try:
-                return process.stream_in(method, requests)
-            except grpc.RpcError as error:
-                raise self._failure(process, error) from None
-
     def remember(self, key: Hashable, method: str, request: bytes) -> None:
-        """Keep a request that set something up, to send it again to a new process. A later one of that key replaces it."""
+        """Keep a request that set something up, for a new process. A later one of that key replaces it."""
         with self._setting_up:
             self._journal.pop(key, None)
             self._journal[key] = (method, request)

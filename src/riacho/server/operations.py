@@ -95,7 +95,9 @@ class Operation:
     def _position(self, after: str | None) -> int:
         if after is None:
             if self._dropped:
-                raise _cursor("POSITION_NOT_AVAILABLE", f"The cursor position at the start of {self.operation_id} is gone")
+                raise _cursor(
+                    "POSITION_NOT_AVAILABLE", f"The cursor position at the start of {self.operation_id} is gone"
+                )
             return 0
         for index, sent in enumerate(self._kept):
             if sent.response_id == after:

@@ -51,9 +51,7 @@ def _known(session: ServerSession, node: pb.Relation) -> pb.Relation:
 
 def _has_streaming_sql(session: ServerSession, relation: pb.Relation) -> bool:
     views = session.streaming_views
-    return any(
-        may_stream(node.sql.query, views) for node in walk(relation) if node.WhichOneof("rel_type") == "sql"
-    )
+    return any(may_stream(node.sql.query, views) for node in walk(relation) if node.WhichOneof("rel_type") == "sql")
 
 
 def _has_watermark(relation: pb.Relation) -> bool:

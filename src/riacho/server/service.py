@@ -56,7 +56,7 @@ class ConnectService(grpc.GenericRpcHandler):
             for name, method in (("ExecutePlan", self._execute_plan), ("ReattachExecute", self._reattach_execute))
         }
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         return self._methods.get(handler_call_details.method)
 
     # -- plans
@@ -171,7 +171,7 @@ class ConnectService(grpc.GenericRpcHandler):
         def guarded(request: Request, context: grpc.ServicerContext) -> bytes:
             try:
                 return method(request, context)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+            except Exception as error:
                 self._abort(error, context)
                 raise AssertionError from error  # abort does not return
 

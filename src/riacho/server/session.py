@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from riacho.engine.base import EngineSession
+from riacho.engine.base import ConnectSession
 from riacho.engine.sail import SailEngine
 from riacho.errors import SparkGeneralError
 from riacho.ids import SessionId, new_uuid
@@ -35,7 +35,7 @@ class ServerSession:
 
     session_id: SessionId
     user_id: str
-    engine: EngineSession
+    engine: ConnectSession
     server_side_id: str = field(default_factory=new_uuid)
     views: dict[str, pb.Relation] = field(default_factory=dict)
     relations: dict[str, pb.Relation] = field(default_factory=dict)
@@ -106,10 +106,6 @@ class Sessions:
     def find(self, user_id: str, session_id: str) -> ServerSession | None:
         with self._lock:
             return self._sessions.get((user_id, SessionId(session_id)))
-
-    def of_engine_session(self, engine_session: EngineSession) -> ServerSession | None:
-        """The session that this engine session belongs to; None for a query's clone."""
-        return self.find(engine_session.user_id, engine_session.session_id)
 
     def release(self, user_id: str, session_id: str) -> ServerSession | None:
         """Forget a session; its id is not taken again. The session, if there was one."""

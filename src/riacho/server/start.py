@@ -160,9 +160,7 @@ def _refuse_partitioning(command: pb.WriteStreamOperationStart, sink: str) -> No
 # -- checkpoint and confs
 
 
-def _checkpoint(
-    session: EngineSession, sink: str, name: str | None, options: Mapping[str, str]
-) -> tuple[Path, bool]:
+def _checkpoint(session: EngineSession, sink: str, name: str | None, options: Mapping[str, str]) -> tuple[Path, bool]:
     """The folder, and whether it is temporary (Spark: `ResolveWriteToStream.resolveCheckpointLocation`)."""
     given = options.get("checkpointlocation")
     if given is not None:
@@ -173,7 +171,7 @@ def _checkpoint(
     if sink in TEMPORARY_CHECKPOINTS:
         return Path(tempfile.mkdtemp(prefix="riacho-checkpoint-")), True
     raise AnalysisError(
-        "checkpointLocation must be specified either through option(\"checkpointLocation\", ...) or "
+        'checkpointLocation must be specified either through option("checkpointLocation", ...) or '
         f'SparkSession.conf.set("{CHECKPOINT_LOCATION}", ...)'
     )
 
@@ -193,4 +191,3 @@ def local_path(text: str) -> Path:
     if uri.scheme in {"", "file"}:
         return Path(unquote(uri.path) if uri.scheme else text).absolute()
     raise IllegalArgumentError(f"riacho reads and writes local paths; {text!r} has the scheme {uri.scheme!r}.")
-

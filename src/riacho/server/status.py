@@ -67,7 +67,9 @@ def as_spark_error(error: BaseException) -> SparkError:
             "The engine's process ended while it ran this request, perhaps for want of memory. A new one is there: run "
             "it again."
         )
-    return SparkGeneralError(f"[INTERNAL_ERROR] {type(error).__name__}: {error} SQLSTATE: XX000", condition="INTERNAL_ERROR")
+    return SparkGeneralError(
+        f"[INTERNAL_ERROR] {type(error).__name__}: {error} SQLSTATE: XX000", condition="INTERNAL_ERROR"
+    )
 
 
 def to_grpc(error: SparkError, log: ErrorLog) -> grpc.Status:

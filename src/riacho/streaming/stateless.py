@@ -11,7 +11,7 @@ from riacho.streaming.execution import BatchInput, BatchOutput
 
 
 class StatelessExecution:
-    """See `execution.Execution`. `template` is the query's plan with all rules applied, `zone` the session's time zone."""
+    """See `execution.Execution`. `template`: the plan with all rules applied; `zone`: the session's time zone."""
 
     watermark_delays_ms: Sequence[int] = ()
 

@@ -1,1 +1,1 @@
-"""One module per family of requests. A handler unpacks a message, calls the part that does the work, and packs a reply."""
+"""One module per family of requests: unpack a message, call the part that does the work, pack a reply."""

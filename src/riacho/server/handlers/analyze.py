@@ -33,4 +33,3 @@ def analyze(services: Services, session: ServerSession, request: pb.AnalyzePlanR
             detail.plan.root.CopyFrom(relation)
     request.ClearField("client_observed_server_side_session_id")
     return session.engine.call("AnalyzePlan", request.SerializeToString())
-

@@ -23,9 +23,7 @@ def add(session_of: Callable[[Any], ServerSession], requests: Iterator[pb.AddArt
 
 def status(session: ServerSession, request: pb.ArtifactStatusesRequest) -> pb.ArtifactStatusesResponse:
     """None of the artifacts asked about is here."""
-    response = pb.ArtifactStatusesResponse(
-        session_id=session.session_id, server_side_session_id=session.server_side_id
-    )
+    response = pb.ArtifactStatusesResponse(session_id=session.session_id, server_side_session_id=session.server_side_id)
     for name in request.names:
         response.statuses[name].exists = False
     return response

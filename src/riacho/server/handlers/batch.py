@@ -43,7 +43,7 @@ def remembered(session: ServerSession, request: pb.ExecutePlanRequest) -> Respon
     command = request.plan.command
     kind = command.WhichOneof("command_type") or ""
     detail = getattr(command, kind)
-    name = getattr(detail, "function_name", None) or getattr(detail, "name", "")
+    name: str = getattr(detail, "function_name", "") or getattr(detail, "name", "")
     session.engine.remember((kind, name.lower()), "ExecutePlan", engine_request(request))
 
 
@@ -52,5 +52,3 @@ def engine_request(request: pb.ExecutePlanRequest) -> bytes:
     request.ClearField("client_observed_server_side_session_id")
     request.ClearField("request_options")
     return request.SerializeToString()
-
-

@@ -18,7 +18,7 @@ PROGRESS, TERMINATED, IDLE = 1, 2, 3
 
 
 def bus(session: ServerSession, command: pb.StreamingQueryListenerBusCommand) -> Responses:
-    """Open the bus and send events until it is removed; or remove it. One bus per session: another add just completes."""
+    """Open the bus and send events until it is removed; or remove it. A second add to a session just completes."""
     if command.WhichOneof("command") == "remove_listener_bus_listener":
         open_bus, session.listener_bus = session.listener_bus, None
         if open_bus is not None:

@@ -99,9 +99,7 @@ def _describe(
 # -- all queries of a session
 
 
-def manager_command(
-    services: Services, session: ServerSession, command: pb.StreamingQueryManagerCommand
-) -> Responses:
+def manager_command(services: Services, session: ServerSession, command: pb.StreamingQueryManagerCommand) -> Responses:
     """StreamingQueryManagerCommand. Raises the failure of a query where one waits for any."""
     queries, owner = services.queries, session.session_id
     response = pb.ExecutePlanResponse()
@@ -129,9 +127,7 @@ def manager_command(
     yield response.SerializeToString()
 
 
-def _instance(
-    instance: pb.StreamingQueryManagerCommandResult.StreamingQueryInstance, query: StreamingQuery
-) -> None:
+def _instance(instance: pb.StreamingQueryManagerCommandResult.StreamingQueryInstance, query: StreamingQuery) -> None:
     instance.id.id, instance.id.run_id = query.query_id, query.run_id
     if query.name is not None:
         instance.name = query.name

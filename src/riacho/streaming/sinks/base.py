@@ -75,8 +75,9 @@ class SinkWriter(Protocol):
 class Sink(Protocol):
     """The configuration of a sink, made from a WriteStreamOperationStart command."""
 
-    name: str
-    """Short name of the format, for example `delta`."""
+    @property
+    def name(self) -> str:
+        """Short name of the format, for example `delta`."""
 
     def open(self, context: SinkContext) -> SinkWriter:
         """Start writing for one query run. Raises SparkError, for instance for an output mode it does not take."""

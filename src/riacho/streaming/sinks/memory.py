@@ -49,13 +49,13 @@ class MemoryWriter:
     def add_batch(self, batch: SinkBatch) -> int:
         new = self._context.session.run(batch.relation).cast(self._context.schema)
         if self._latest is not None and batch.batch_id <= self._latest:
-            return new.num_rows
+            return int(new.num_rows)
         if self._context.output_mode is OutputMode.COMPLETE:
             self._replace(new)
         else:
             self._append(new)
         self._latest = batch.batch_id
-        return new.num_rows
+        return int(new.num_rows)
 
     def stop(self) -> None:
         """The view stays until the session ends."""

@@ -106,14 +106,17 @@ class SourceReader(Protocol):
 class Source(Protocol):
     """The configuration of a streaming source, made from a streaming `Read` leaf."""
 
-    name: str
-    """Short name of the format, for example `delta`."""
+    @property
+    def name(self) -> str:
+        """Short name of the format, for example `delta`."""
 
-    schema: pa.Schema
-    """The data columns, all nullable, as `df.schema` shows them."""
+    @property
+    def schema(self) -> pa.Schema:
+        """The data columns, all nullable, as `df.schema` shows them."""
 
-    has_metadata: bool
-    """Whether it can give `_metadata` and `input_file_name()`."""
+    @property
+    def has_metadata(self) -> bool:
+        """Whether it can give `_metadata` and `input_file_name()`."""
 
     def open(self, context: SourceContext) -> SourceReader:
         """Start reading for one query run. Raises SparkError for what is missing or wrong."""

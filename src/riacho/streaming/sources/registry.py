@@ -22,7 +22,7 @@ GENERATED: Mapping[str, Callable[[Options], Source]] = {
 def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReader, current_database: str) -> Source:
     """The source of a streaming `Read` leaf.
 
-    Raises DATA_SOURCE_NOT_FOUND for an unknown format, TABLE_OR_VIEW_NOT_FOUND, and what the source says of its options.
+    Raises DATA_SOURCE_NOT_FOUND for an unknown format, TABLE_OR_VIEW_NOT_FOUND, and what a source says of its options.
     """
     read = leaf.read
     options = {key.lower(): value for key, value in read.data_source.options.items()}
