@@ -1,0 +1,27 @@
+"""Engine sessions for flows that have SQL confs of their own, so that flows side by side do not see each other's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from riacho.engine.base import Engine, EngineSession
+
+
+class ClonedSessions:
+    """See `ports.FlowSessions`: a clone of the client's session for each flow that changes a conf."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def open(self, engine: EngineSession, conf: Mapping[str, str]) -> EngineSession:
+        changed = {key: value for key, value in conf.items() if engine.get_conf(key) != value}
+        if not changed:
+            return engine
+        clone = self._engine.clone(engine)
+        for key, value in changed.items():
+            clone.set_conf(key, value)
+        return clone
+
+    def close(self, engine: EngineSession, opened: EngineSession) -> None:
+        if opened is not engine:
+            self._engine.release(opened.session_id, opened.user_id)
