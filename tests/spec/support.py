@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,14 @@ def finish(query: StreamingQuery) -> StreamingQuery:
     """Wait until a query that ends by itself has ended, and pass it on. A failure of the query is raised."""
     assert query.awaitTermination(LIMIT_S), f"the query is still running: {query.status}"
     return query
+
+
+def until(query: StreamingQuery, condition: Callable[[], bool]) -> None:
+    """Wait, no longer than the limit and no longer than the query runs, until something is true of it."""
+    deadline = time.monotonic() + LIMIT_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {LIMIT_S} s in vain; the query says: {query.status}"
+        assert not query.awaitTermination(0.05), "the query ended first"  # type: ignore[arg-type]
 
 
 def write_json(path: Path, rows: Iterable[Mapping[str, Any]]) -> Path:

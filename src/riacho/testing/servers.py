@@ -21,6 +21,18 @@ from riacho.testing import lifeline
 STOP_LIMIT_S = lifeline.GRACE_S + 5
 _POLL_S = 0.02
 _RIACHO_ADDRESS = re.compile(r"sc://\S+?:\d+")
+# Spark's log: warnings, and the one line that tells the port.
+_SPARK_LOGGING = """
+rootLogger.level = warn
+rootLogger.appenderRef.stdout.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.target = SYSTEM_ERR
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
+logger.address.name = org.apache.spark.sql.connect.service.SparkConnectServer
+logger.address.level = info
+"""
 _SPARK_PORT = re.compile(r"Spark Connect server started at: \S*:(\d+)")
 
 
@@ -42,7 +54,17 @@ def riacho_server(
     folder: Path, *, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None, limit_s: float = 30
 ) -> Iterator[Server]:
     """`riacho up` with its warehouse and its log in `folder`. Raises ServerDidNotStart."""
-    command = [sys.executable, "-m", "riacho", "up", "--port", "0", "--warehouse", str(folder / "warehouse"), *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "riacho",
+        "up",
+        "--port",
+        "0",
+        "--warehouse",
+        str(folder / "warehouse"),
+        *arguments,
+    ]
     environment = {"PYTHONUNBUFFERED": "1", **(environment or {})}
     with _running("riacho", command, environment, folder / "riacho.log", _RIACHO_ADDRESS, limit_s) as address:
         yield Server("riacho", address[0], folder / "riacho.log")
@@ -57,6 +79,8 @@ def spark_server(
     `settings` are added to the ones below, or take their place. Raises ServerDidNotStart.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    logging = folder / "log4j2.properties"
+    logging.write_text(_SPARK_LOGGING)
     jars = sorted((home / "jars").glob("*.jar"))
     conf = {
         "spark.master": f"local[{cores}]",
@@ -83,6 +107,7 @@ def spark_server(
     environment = {
         "JAVA_HOME": (home / "java-home").read_text().strip(),
         "SPARK_HOME": str(root),
+        "SPARK_SUBMIT_OPTS": f"-Dlog4j2.configurationFile=file:{logging}",
         "PYSPARK_PYTHON": str(python),
         "PYSPARK_DRIVER_PYTHON": str(python),
     }
