@@ -8,11 +8,15 @@ from pathlib import Path
 
 import grpc
 
-from riacho.catalog.registry import Registry
+from riacho.catalog.registry import SessionRegistry
 from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.clock import Clock, SystemClock
 from riacho.engine.sail import MEMORY_LIMIT_BYTES, SailEngine
 from riacho.errors import SparkGeneralError
+from riacho.pipelines.flow_sessions import ClonedSessions
+from riacho.pipelines.materialized import DeltaTableWriter
+from riacho.pipelines.service import PipelineService
+from riacho.server.flows import FlowAnalyzer, FlowStarter
 from riacho.server.operations import Operations
 from riacho.server.service import ConnectService
 from riacho.server.services import Services
@@ -57,7 +61,7 @@ class RiachoServer:
         self.port = _listen(self._grpc, host, port)
         self.url = f"sc://{'localhost' if host == '127.0.0.1' else host}:{self.port}"
         catalog = WarehouseCatalog(warehouse)
-        self._engine = SailEngine(memory_limit=engine_memory, before_call=Registry(catalog).sync)
+        self._engine = SailEngine(memory_limit=engine_memory, before_call=SessionRegistry(catalog).sync)
         self._queries = QueryManager(self._engine, clock, observer)
         self._services = Services(
             engine=self._engine,
@@ -68,6 +72,15 @@ class RiachoServer:
             errors=ErrorLog(),
             clock=clock,
             connect_url=f"sc://127.0.0.1:{self.port}",
+        )
+        flow_sessions = ClonedSessions(self._engine)
+        self._services.pipelines = PipelineService(
+            catalog=catalog,
+            analyzer=FlowAnalyzer(self._services),
+            streams=FlowStarter(self._services, flow_sessions),
+            writer=DeltaTableWriter(clock),
+            sessions=flow_sessions,
+            clock=clock,
         )
         self._grpc.add_generic_rpc_handlers((ConnectService(self._services),))
         self._grpc.start()
@@ -80,6 +93,7 @@ class RiachoServer:
         """Stop the queries (their checkpoints are complete), then the calls, then the engine. Idempotent."""
         if self._stopped.is_set():
             return
+        self._services.pipelines.stop()
         self._queries.stop_all()
         self._grpc.stop(STOP_GRACE_S).wait()
         self._engine.stop()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from riacho.catalog.base import Catalog
 from riacho.clock import Clock
 from riacho.engine.sail import SailEngine
+from riacho.pipelines.service import PipelineService
 from riacho.server.operations import Operations
 from riacho.server.session import ServerSession, Sessions
 from riacho.server.status import ErrorLog
@@ -27,6 +28,17 @@ class Services:
     errors: ErrorLog
     clock: Clock
     connect_url: str = ""
+    _pipelines: PipelineService | None = None
+
+    @property
+    def pipelines(self) -> PipelineService:
+        """Set once, by the server: pipelines use the other services, so they come last."""
+        assert self._pipelines is not None
+        return self._pipelines
+
+    @pipelines.setter
+    def pipelines(self, service: PipelineService) -> None:
+        self._pipelines = service
 
     def make_source(self, session: ServerSession) -> MakeSource:
         """What makes the sources of this session's streaming plans."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -28,6 +29,8 @@ from riacho.streaming.sinks.foreach_batch import ForeachBatchSink
 from riacho.streaming.sinks.memory import MemorySink
 from riacho.streaming.sinks.noop import NoopSink
 from riacho.streaming.stateless import StatelessExecution
+from riacho.streaming.trigger import Trigger
+from riacho.types import nullable
 
 # Sinks whose checkpoint may be a temporary folder, as Spark's writer has it.
 TEMPORARY_CHECKPOINTS = frozenset({"memory", "console", "noop", "foreachBatch"})
@@ -35,43 +38,81 @@ DEFAULT_FORMAT = "delta"
 TIME_ZONE = "spark.sql.session.timeZone"
 
 
-def define(
-    services: Services,
-    session: ServerSession,
-    relation: pb.Relation,
-    command: pb.WriteStreamOperationStart,
-    *,
-    tags: Sequence[str] = (),
-    operation_id: str = "",
-) -> QueryDefinition:
-    """Check a start command and put its parts together. `relation` is its input, resolved.
+@dataclass(frozen=True)
+class StartRequest:
+    """What a start asks for, whoever asks: a client's command, or a pipeline's flow. `options`: names in lower case.
+
+    `format` "" is the default; `table` and `path` are one or neither; `foreach_batch` is a pickled function.
+    """
+
+    relation: pb.Relation
+    trigger: Trigger
+    output_mode: str = "append"
+    name: str | None = None
+    format: str = ""
+    table: str = ""
+    path: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    partition_by: tuple[str, ...] = ()
+    foreach_batch: bytes | None = None
+    tags: tuple[str, ...] = ()
+    operation_id: str = ""
+
+
+def read_command(request: pb.ExecutePlanRequest, relation: pb.Relation) -> StartRequest:
+    """The request of a WriteStreamOperationStart command; `relation` is its input, resolved.
+
+    Raises UnsupportedOperationError for foreach writers and for triggers that riacho does not have.
+    """
+    command = request.plan.command.write_stream_operation_start
+    if command.HasField("foreach_writer"):
+        raise UnsupportedOperationError(
+            "riacho does not run foreach writers yet. Use foreachBatch: it gets each batch as a DataFrame."
+        )
+    function = command.foreach_batch.python_function.command if command.HasField("foreach_batch") else None
+    return StartRequest(
+        relation=relation,
+        trigger=trigger.from_command(command),
+        output_mode=command.output_mode,
+        name=command.query_name or None,
+        format=command.format,
+        table=command.table_name,
+        path=command.path,
+        options={key.lower(): value for key, value in command.options.items()},
+        partition_by=tuple(command.partitioning_column_names),
+        foreach_batch=function,
+        tags=tuple(request.tags),
+        operation_id=request.operation_id,
+    )
+
+
+def define(services: Services, session: ServerSession, request: StartRequest) -> QueryDefinition:
+    """Check a start and put its parts together.
 
     Raises SparkError for all that is wrong with the plan, the mode, the options or the checkpoint.
     """
-    options = {key.lower(): value for key, value in command.options.items()}
-    mode = _output_mode(command.output_mode)
-    name = command.query_name or None
-    planned = plan_stream(relation, session.views, services.make_source(session))
+    mode = _output_mode(request.output_mode)
+    planned = plan_stream(request.relation, session.views, services.make_source(session))
     empty = planned.empty()
     schema = session.engine.schema(empty)
+    sink = _sink(services, session, request, schema)
+    checkpoint, temporary = _checkpoint(session.engine, sink.name, request)
     clone = services.engine.clone(session.engine)
-    sink = _sink(services, session, command, options, schema, mode)
-    checkpoint, temporary = _checkpoint(session.engine, sink.name, name, options)
     return QueryDefinition(
         owner=session.session_id,
-        name=name,
+        name=request.name,
         sources=planned.sources,
         schema=schema,
         sink=sink,
         output_mode=mode,
-        trigger=trigger.from_command(command),
+        trigger=request.trigger,
         checkpoint=checkpoint,
         temporary=temporary,
         session=clone,
         prepare=_prepare(services, planned, mode, clone),
         conf=_confs(session.engine),
-        tags=tags,
-        operation_id=operation_id,
+        tags=request.tags,
+        operation_id=request.operation_id,
         plan_text=session.engine.explain(empty),
     )
 
@@ -105,55 +146,66 @@ def _prepare(
 # -- sinks
 
 
-def _sink(
-    services: Services,
-    session: ServerSession,
-    command: pb.WriteStreamOperationStart,
-    options: Mapping[str, str],
-    schema: pa.Schema,
-    mode: OutputMode,
-) -> Sink:
-    if command.HasField("foreach_batch"):
-        _refuse_partitioning(command, "foreachBatch")
-        return ForeachBatchSink(
-            command.foreach_batch.python_function.command,
-            session.session_id,
-            f"{services.connect_url}/;user_id={session.user_id}",
-            session.relations,
-        )
-    if command.HasField("foreach_writer"):
-        raise UnsupportedOperationError(
-            "riacho does not run foreach writers yet. Use foreachBatch: it gets each batch as a DataFrame."
-        )
-    if command.table_name:
-        return services.table_sink(session, command, options, schema)
-    match (command.format or DEFAULT_FORMAT).lower():
+def _sink(services: Services, session: ServerSession, request: StartRequest, schema: pa.Schema) -> Sink:
+    if request.foreach_batch is not None:
+        _refuse_partitioning(request, "foreachBatch")
+        url = f"{services.connect_url}/;user_id={session.user_id}"
+        return ForeachBatchSink(request.foreach_batch, session.session_id, url, session.relations)
+    if request.table:
+        return _table_sink(services, session, request, schema)
+    match (request.format or DEFAULT_FORMAT).lower():
         case "memory":
-            _refuse_partitioning(command, "memory")
-            if not command.query_name:
+            _refuse_partitioning(request, "memory")
+            if request.name is None:
                 raise AnalysisError("queryName must be specified for memory sink")
-            return MemorySink(command.query_name, session.engine, services.engine)
+            return MemorySink(request.name, session.engine, services.engine)
         case "console":
-            return ConsoleSink(options)
+            return ConsoleSink(request.options)
         case "noop":
             return NoopSink()
         case "delta":
-            path = command.path or options.get("path", "")
+            path = request.path or request.options.get("path", "")
             if not path:
                 raise IllegalArgumentError("'path' is not specified: give start() a path, or use toTable()")
-            return DeltaSink(local_path(path), tuple(command.partitioning_column_names), options)
-        case other:
+            return DeltaSink(local_path(path), request.partition_by, request.options)
+        case _:
             raise AnalysisError.of(
                 "DATA_SOURCE_NOT_FOUND",
-                f"Failed to find the data source: {other}. riacho writes streams to delta, memory, console, noop, "
-                "foreachBatch and tables.",
+                f"Failed to find the data source: {request.format}. riacho writes streams to delta, memory, console, "
+                "noop, foreachBatch and tables.",
                 sql_state="42K02",
-                provider=other,
+                provider=request.format,
             )
 
 
-def _refuse_partitioning(command: pb.WriteStreamOperationStart, sink: str) -> None:
-    if command.partitioning_column_names:
+def _table_sink(services: Services, session: ServerSession, request: StartRequest, schema: pa.Schema) -> Sink:
+    """Append to a table of the catalog, which is made if it is missing (Spark: `DataStreamWriter.toTable`)."""
+    catalog = services.catalog
+    name = catalog.qualify(request.table, session.current_database)
+    table = catalog.table(name)
+    if table is None:
+        given = request.options.get("path") or request.path
+        table = catalog.create_table(
+            name,
+            nullable(schema),
+            format=request.format or DEFAULT_FORMAT,
+            partition_by=request.partition_by,
+            location=local_path(given) if given else None,
+        )
+    if request.format and request.format.lower() != table.format:
+        raise AnalysisError(
+            f"The input source({request.format.lower()}) is different from the table {name}'s data source provider("
+            f"{table.format})."
+        )
+    if table.format != "delta":
+        raise UnsupportedOperationError(
+            f"riacho writes streams to Delta tables; {name} is a {table.format} table. Create it USING delta."
+        )
+    return DeltaSink(table.location, request.partition_by, request.options)
+
+
+def _refuse_partitioning(request: StartRequest, sink: str) -> None:
+    if request.partition_by:
         raise AnalysisError(f"'{sink}' does not support partitioning")
 
 
@@ -162,12 +214,12 @@ def _refuse_partitioning(command: pb.WriteStreamOperationStart, sink: str) -> No
 
 def _checkpoint(session: EngineSession, sink: str, name: str | None, options: Mapping[str, str]) -> tuple[Path, bool]:
     """The folder, and whether it is temporary (Spark: `ResolveWriteToStream.resolveCheckpointLocation`)."""
-    given = options.get("checkpointlocation")
+    given = request.options.get("checkpointlocation")
     if given is not None:
         return local_path(given), False
     root = session.get_conf(CHECKPOINT_LOCATION)
     if root:
-        return local_path(root) / (name or new_uuid()), False
+        return local_path(root) / (request.name or new_uuid()), False
     if sink in TEMPORARY_CHECKPOINTS:
         return Path(tempfile.mkdtemp(prefix="riacho-checkpoint-")), True
     raise AnalysisError(

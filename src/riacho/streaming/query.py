@@ -54,6 +54,7 @@ class StreamingQuery:
         self._on_end = on_end
         self._board = Board()
         self._state = State.INITIALIZING
+        self._cause: Exception | None = None
         self._failure: StreamingQueryError | None = None
         self._stack_trace = ""
         thread_name = f"riacho-query-{self.name or self.query_id}"
@@ -76,6 +77,11 @@ class StreamingQuery:
     def failure(self) -> StreamingQueryError | None:
         """Why the query died, or None."""
         return self._failure
+
+    @property
+    def cause(self) -> SparkError | None:
+        """The error behind the failure, where Spark has a name for it."""
+        return self._cause if isinstance(self._cause, SparkError) else None
 
     @property
     def stack_trace(self) -> str:
@@ -192,6 +198,7 @@ class StreamingQuery:
             if self.definition.temporary:
                 shutil.rmtree(self.definition.checkpoint, ignore_errors=True)
         else:
+            self._cause = failure
             self._stack_trace = "".join(traceback.format_exception(failure))
             self._failure = self._death(failure)
             self._board.status = Status(f"Terminated with exception: {message_of(failure)}")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from riacho.pipelines.context import check_analysis
 from riacho.plan.facts import is_streaming
 from riacho.protos import pb
-from riacho.server.handlers import pipelines
 from riacho.server.relations import resolve
 from riacho.server.services import Services
 from riacho.server.session import ServerSession
@@ -15,7 +15,7 @@ SPARK_VERSION = "4.2.0"
 
 def analyze(services: Services, session: ServerSession, request: pb.AnalyzePlanRequest) -> bytes:
     """The reply in bytes, without ids. Raises SparkError, EngineLost."""
-    pipelines.check_analysis(services, request)
+    check_analysis(request.user_context.extensions)
     kind = request.WhichOneof("analyze") or ""
     response = pb.AnalyzePlanResponse()
     if kind == "spark_version":

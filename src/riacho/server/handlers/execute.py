@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from riacho.errors import InvalidPlanInputError
+from riacho.pipelines.context import check_execution
 from riacho.protos import pb
 from riacho.server.handlers import batch, listeners, pipelines, sql, streaming, views, writes
 from riacho.server.operations import Responses
@@ -17,11 +18,11 @@ def execute(services: Services, session: ServerSession, request: pb.ExecutePlanR
 
     Raises SparkError, EngineLost while they are read.
     """
+    check_execution(request.user_context.extensions, request.plan)
     match request.plan.WhichOneof("op_type"):
         case "root":
             yield from batch.query(services, session, request)
         case "command":
-            pipelines.check_context(services, request)
             yield from _command(services, session, request)
         case other:
             raise InvalidPlanInputError(f"A plan must be a root or a command, not {other}")

@@ -40,6 +40,7 @@ def end_session(services: Services, session: ServerSession) -> None:
         services.operations.remove(session.session_id, operation.operation_id)
     if session.listener_bus is not None:
         session.listener_bus.events.put(None)
+    services.pipelines.end_session(session.session_id)
     services.sessions.release(session.user_id, session.session_id)
 
 

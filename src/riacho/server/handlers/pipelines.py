@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from riacho.errors import UnsupportedOperationError
+from riacho.pipelines import context
 from riacho.protos import pb
 from riacho.server.operations import Responses
 from riacho.server.services import Services
 from riacho.server.session import ServerSession
 
 
-def check_context(services: Services, request: pb.ExecutePlanRequest) -> None:
-    """Nothing yet."""
-
-
-def check_analysis(services: Services, request: pb.AnalyzePlanRequest) -> None:
-    """Nothing yet."""
-
-
 def command(services: Services, session: ServerSession, request: pb.PipelineCommand) -> Responses:
-    """Nothing yet."""
-    raise UnsupportedOperationError("pipelines are not there yet")
-    yield
+    """PipelineCommand: events while a run goes on, then one result. Raises what is wrong with the graph, or its run."""
+    for reply in services.pipelines.handle(request, session):
+        response = pb.ExecutePlanResponse()
+        if isinstance(reply, pb.PipelineEventResult):
+            response.pipeline_event_result.CopyFrom(reply)
+        else:
+            response.pipeline_command_result.CopyFrom(reply)
+        yield response.SerializeToString()

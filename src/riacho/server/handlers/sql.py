@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from riacho.pipelines.context import is_query_function
 from riacho.plan.sql import may_stream, read_sql
 from riacho.protos import pb
 from riacho.server.handlers import batch
@@ -14,7 +15,8 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
     """Run one SQL statement. Raises ParseError and whatever the statement raises."""
     sql = request.plan.command.sql_command
     text, relation = _input(sql)
-    if may_stream(text, session.streaming_views) and read_sql(text).kind == "query":
+    lazily = is_query_function(request.user_context.extensions)
+    if lazily or (may_stream(text, session.streaming_views) and read_sql(text).kind == "query"):
         response = pb.ExecutePlanResponse()
         response.sql_command_result.relation.CopyFrom(relation)
         yield response.SerializeToString()

@@ -12,7 +12,7 @@ from riacho.server.operations import Responses
 from riacho.server.relations import resolve
 from riacho.server.services import Services
 from riacho.server.session import ServerSession
-from riacho.server.start import define
+from riacho.server.start import define, read_command
 from riacho.streaming import progress
 from riacho.streaming.query import StreamingQuery
 
@@ -24,11 +24,8 @@ _EXCEPTION_CLASS = "org.apache.spark.sql.streaming.StreamingQueryException"
 
 def start(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> pb.ExecutePlanResponse:
     """WriteStreamOperationStart. Raises what is wrong with the plan or the options; later failures are the query's."""
-    command = request.plan.command.write_stream_operation_start
-    relation = resolve(services, session, command.input)
-    definition = define(
-        services, session, relation, command, tags=list(request.tags), operation_id=request.operation_id
-    )
+    relation = resolve(services, session, request.plan.command.write_stream_operation_start.input)
+    definition = define(services, session, read_command(request, relation))
     query = services.queries.start(definition, listener_of(session))
     response = pb.ExecutePlanResponse()
     result = response.write_stream_operation_start_result
