@@ -54,9 +54,15 @@ class Context:
     watermarks: list[EventTimeMark] = field(default_factory=list)
     observations: list[Observation] = field(default_factory=list)
     metadata_leaves: set[bytes] = field(default_factory=set)
-    names_given: int = 0
+    _given: int = 0
 
-    def new_name(self) -> str:
-        """A relation name that no user has and no other part of this plan."""
-        self.names_given += 1
-        return f"__riacho_{self.names_given}"
+    def new_reference(self, relation: pb.Relation) -> pb.Relation:
+        """`relation` under a name, and with a plan id, that nothing else in the plan has."""
+        self._given += 1
+        named = pb.Relation(subquery_alias=pb.SubqueryAlias(input=relation, alias=f"__riacho_{self._given}"))
+        named.common.plan_id = _PLAN_IDS + self._given
+        return named
+
+
+_PLAN_IDS = 1 << 48
+"""Clients count their plan ids from 0; from here on they are ours."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from riacho.plan.select_items import Call, Role, name_columns
 from riacho.plan.text import column_name
 from riacho.plan.tokens import Edit, splice, tokenize
 from riacho.plan.walk import Path, at, expression_paths, expressions, top_expressions, walk, walk_paths
@@ -75,12 +76,16 @@ class _Call:
 
 @dataclass(frozen=True)
 class _Text:
-    """A SQL text of the plan with calls in it. `field`: the message's field that holds the text."""
+    """A SQL text of the plan with calls in it. `field`: the message's field that holds the text.
+
+    `aliases`: what else must be added so that its columns keep their names.
+    """
 
     path: Path
     field: str
     text: str
-    calls: tuple[tuple[int, int, str], ...]
+    calls: list[tuple[Call, str]]
+    aliases: list[Edit]
 
 
 class Times:
@@ -98,8 +103,8 @@ class Times:
         for call in self._calls:
             at(plan, call.path).literal.CopyFrom(_FUNCTIONS[call.function](time))
         for text in self._texts:
-            edits = [Edit(start, end, _sql(_FUNCTIONS[name](time))) for start, end, name in text.calls]
-            setattr(at(plan, text.path), text.field, splice(text.text, edits))
+            edits = [Edit(call.start, call.end, _sql(_FUNCTIONS[name](time))) for call, name in text.calls]
+            setattr(at(plan, text.path), text.field, splice(text.text, [*edits, *text.aliases]))
 
 
 def find_times(plan: pb.Relation) -> Times:
@@ -117,17 +122,28 @@ def find_times(plan: pb.Relation) -> Times:
     calls: list[_Call] = []
     texts: list[_Text] = []
     for path, node in walk_paths(plan):
-        if node.WhichOneof("rel_type") == "sql" and (found := _calls_in(node.sql.query)):
-            texts.append(_Text((*path, "sql"), "query", node.sql.query, found))
+        if node.WhichOneof("rel_type") == "sql":
+            texts += _text((*path, "sql"), "query", node.sql.query, "query")
+        lists_columns = node.WhichOneof("rel_type") in ("project", "aggregate")
         for steps, expression in expression_paths(node):
             place = (*path, *steps)
             if name := _function_of(expression):
                 calls.append(_Call(place, name))
             elif expression.HasField("expression_string"):
+                role: Role = "column" if lists_columns and len(steps) == _COLUMN_DEPTH else "part"
                 text = expression.expression_string.expression
-                if found := _calls_in(text):
-                    texts.append(_Text((*place, "expression_string"), "expression", text, found))
+                texts += _text((*place, "expression_string"), "expression", text, role)
     return Times(calls, texts)
+
+
+_COLUMN_DEPTH = 3
+"""The steps from a relation to one of its columns: `project`, `expressions`, position."""
+
+
+def _text(path: Path, field: str, text: str, role: Role) -> list[_Text]:
+    """The text as one to fill in, if it has calls."""
+    calls = _calls_in(text)
+    return [_Text(path, field, text, calls, name_columns(text, [call for call, _ in calls], role))] if calls else []
 
 
 def _function_of(expression: pb.Expression) -> str | None:
@@ -153,24 +169,24 @@ def _keep_name(expression: pb.Expression) -> None:
     expression.CopyFrom(named)
 
 
-def _calls_in(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Where `text` calls one of `_FUNCTIONS`: (start, end, name)."""
+def _calls_in(text: str) -> list[tuple[Call, str]]:
+    """Where `text` calls one of `_FUNCTIONS`, and which."""
     if not any(name in text.lower() for name in _FUNCTIONS):
-        return ()
+        return []
     tokens = tokenize(text)
     found = []
     for position, token in enumerate(tokens):
         name = token.word.lower()
-        if name not in _FUNCTIONS or (position and tokens[position - 1].is_symbol(".")):
+        if name not in _FUNCTIONS or (
+            position and (tokens[position - 1].text == "." or tokens[position - 1].word == "AS")
+        ):
             continue
-        after = tokens[position + 1 : position + 3]
-        if len(after) == 2 and after[0].is_symbol("(") and after[1].is_symbol(")"):
-            found.append((token.start, after[1].end, name))
-        elif name in _WITHOUT_BRACKETS and not (after and after[0].text in ("(", ".")):
-            if position and tokens[position - 1].word == "AS":
-                continue
-            found.append((token.start, token.end, name))
-    return tuple(found)
+        after = [behind.text for behind in tokens[position + 1 : position + 3]]
+        if after == ["(", ")"]:
+            found.append((Call(token.start, tokens[position + 2].end, f"{name}()"), name))
+        elif name in _WITHOUT_BRACKETS and after[:1] not in (["("], ["."]):
+            found.append((Call(token.start, token.end, f"{name}()"), name))
+    return found
 
 
 def _sql(literal: pb.Expression.Literal) -> str:

@@ -31,6 +31,7 @@ from riacho.plan.facts import (
     mentions_metadata,
     uses_metadata,
 )
+from riacho.plan.select_items import Call, Role, name_columns
 from riacho.plan.text import column_name
 from riacho.plan.tokens import Edit, Token, closing, splice, tokenize, words
 from riacho.plan.walk import children, expressions, replace, top_expressions, transform_expressions
@@ -211,17 +212,17 @@ def _show_once(relation: pb.Relation) -> None:
 
 
 def _rewrite_functions(relation: pb.Relation, node: _Node, has_column: bool) -> None:
-    """Replace calls of `FILE_FUNCTIONS`, and mentions of them in texts, by expressions over the column."""
+    """Replace calls of `FILE_FUNCTIONS`, in expressions and in texts, by expressions over the column."""
     if node.kind == "with_relations" and node.below[0].kind == "sql":
-        relation.with_relations.root.sql.query = _rewrite_text(relation.with_relations.root.sql.query, has_column)
-        return
-    if not any(map(mentions_file_function, expressions(relation))):
-        if has_column:
-            transform_expressions(relation, _as_plain_column)
+        text = relation.with_relations.root.sql
+        text.query = _rewrite_text(text.query, has_column, "query")
         return
     if node.kind in ("project", "aggregate"):
         for expression in top_expressions(relation):
             _keep_name(expression)
+            if expression.HasField("expression_string"):
+                column = expression.expression_string
+                column.expression = _rewrite_text(column.expression, has_column, "column")
 
     def change(expression: pb.Expression) -> pb.Expression:
         match expression.WhichOneof("expr_type"):
@@ -230,8 +231,8 @@ def _rewrite_functions(relation: pb.Relation, node: _Node, has_column: bool) -> 
             case "call_function" if mentions_file_function(expression):
                 return _function(expression.call_function.function_name, has_column)
             case "expression_string" if mentions_file_function(expression):
-                text = expression.expression_string
-                text.expression = _rewrite_text(text.expression, has_column)
+                part = expression.expression_string
+                part.expression = _rewrite_text(part.expression, has_column, "part")
                 return expression
             case _:
                 return _as_plain_column(expression)
@@ -247,24 +248,17 @@ def _as_plain_column(expression: pb.Expression) -> pb.Expression:
 
 
 def _keep_name(expression: pb.Expression) -> None:
-    """Give a column without an alias the name that it would have had."""
-    kind = expression.WhichOneof("expr_type")
-    if kind == "alias" or (kind == "expression_string" and _has_alias(expression.expression_string.expression)):
+    """Give a column without an alias the name that it would have had.
+
+    Not only for the functions: the engine calls `upper(_metadata.file_name)` just `upper(file_name)`.
+    """
+    if expression.WhichOneof("expr_type") not in ("unresolved_function", "call_function", "cast"):
         return
-    if any(map(mentions_file_function, [expression, *expressions(expression)])):
+    if any(mentions_file_function(e) or mentions_metadata(e) for e in [expression, *expressions(expression)]):
         alias = pb.Expression()
         alias.alias.name.append(column_name(expression))
         alias.alias.expr.CopyFrom(expression)
         expression.CopyFrom(alias)
-
-
-def _has_alias(text: str) -> bool:
-    """Whether an expression's text ends in `AS name` or just in a name behind a complete expression."""
-    tokens = tokenize(text)
-    if len(tokens) < 2 or tokens[-1].name is None or tokens[-1].word == "END":
-        return False
-    before = tokens[-2]
-    return before.word == "AS" or before.is_symbol(")") or before.kind in ("quoted", "string", "number")
 
 
 _VALUES = {
@@ -296,18 +290,20 @@ def _string(value: str) -> pb.Expression:
     return pb.Expression(literal=pb.Expression.Literal(string=value))
 
 
-def _rewrite_text(text: str, has_column: bool) -> str:
+def _rewrite_text(text: str, has_column: bool, role: Role) -> str:
     """SQL text with the calls of `FILE_FUNCTIONS` replaced."""
     tokens = tokenize(text)
-    edits = [
-        Edit(token.start, tokens[closing(tokens, at + 1)].end, _VALUES[token.text.lower()][0 if has_column else 1])
-        for at, token in enumerate(tokens)
-        if token.text.lower() in FILE_FUNCTIONS
-        and tokens[at + 1 : at + 2]
-        and tokens[at + 1].is_symbol("(")
-        and closing(tokens, at + 1) < len(tokens)
-    ]
-    return splice(text, edits)
+    calls = []
+    edits = []
+    for at, token in enumerate(tokens):
+        function = token.text.lower()
+        if function not in FILE_FUNCTIONS or not (tokens[at + 1 : at + 2] and tokens[at + 1].is_symbol("(")):
+            continue
+        behind = closing(tokens, at + 1)
+        if behind < len(tokens):
+            calls.append(Call(token.start, tokens[behind].end, f"{function}()"))
+            edits.append(Edit(token.start, tokens[behind].end, _VALUES[function][0 if has_column else 1]))
+    return splice(text, [*edits, *name_columns(text, calls, role)])
 
 
 def _is_file_word(token: Token) -> bool:

@@ -45,10 +45,10 @@ def _lift(node: pb.Relation, context: Context) -> pb.Relation:
     for table in table_references(node.sql.query):
         if not (table.streaming or table.watermark or find_view(context, table.parts) is not None):
             continue
-        name = context.new_name()
+        reference = context.new_reference(_read(table))
         alias = "" if table.aliased else f" AS {quote(table.parts[-1])}"
-        edits.append(Edit(table.start, table.end, name + alias))
-        references.append(pb.Relation(subquery_alias=pb.SubqueryAlias(input=_read(table), alias=name)))
+        edits.append(Edit(table.start, table.end, reference.subquery_alias.alias + alias))
+        references.append(reference)
     if not edits:
         return node
     node.sql.query = splice(node.sql.query, edits)

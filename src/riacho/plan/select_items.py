@@ -1,0 +1,115 @@
+"""The columns of SELECT lists, so that a rewrite inside one does not change its name.
+
+A column without an alias is named after its text, in Spark and in the engine. Where a rule changes that text, it gives
+the column its old name as an alias.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from riacho.plan.tokens import Edit, Token, splice, tokenize, words
+
+_SELECT = words("SELECT DISTINCT ALL")
+_CLAUSES = words("FROM WHERE GROUP HAVING ORDER SORT CLUSTER DISTRIBUTE LIMIT OFFSET WINDOW ON JOIN VALUES SET USING")
+_LAST_WORDS = words(
+    "END NULL TRUE FALSE SECOND SECONDS MINUTE MINUTES HOUR HOURS DAY DAYS WEEK WEEKS MONTH MONTHS YEAR YEARS"
+)
+_OPERATORS = words("AND OR NOT LIKE ILIKE RLIKE IN IS BETWEEN DIV WHEN THEN ELSE CASE ESCAPE FROM DISTINCT")
+_ENDS = _CLAUSES | words("UNION EXCEPT INTERSECT MINUS LATERAL QUALIFY")
+
+
+def has_alias(tokens: Sequence[Token]) -> bool:
+    """Whether the tokens of an expression end in `AS name`, or just in a name behind a complete expression."""
+    if len(tokens) < 2 or tokens[-1].name is None or tokens[-1].word in _LAST_WORDS:
+        return False
+    before = tokens[-2]
+    return before.is_symbol(")") or (before.kind != "symbol" and before.word not in _OPERATORS)
+
+
+Role = Literal["query", "column", "part"]
+"""What a text is: a query, one column of a projection, or part of some other expression (whose name is not shown)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A piece of SQL text that is to be replaced; `name` is what it looks like in the name of a column."""
+
+    start: int
+    end: int
+    name: str
+
+
+def name_columns(sql: str, calls: Sequence[Call], role: Role) -> list[Edit]:
+    """The aliases to add to `sql` so that columns without one keep their name when `calls` are replaced."""
+    if role == "part":
+        return []
+    tokens = tokenize(sql)
+    columns: dict[tuple[int, int], list[Call]] = {}
+    for call in calls:
+        at = next(position for position, token in enumerate(tokens) if token.start == call.start)
+        column = (0, len(tokens)) if role == "column" else _column_around(tokens, at)
+        if column and not has_alias(tokens[column[0] : column[1]]):
+            columns.setdefault(column, []).append(call)
+    aliases = []
+    for (first, behind), inside in columns.items():
+        start, end = tokens[first].start, tokens[behind - 1].end
+        shown = splice(sql[start:end], [Edit(call.start - start, call.end - start, call.name) for call in inside])
+        aliases.append(Edit(end, end, " AS `" + shown.replace("`", "``") + "`"))
+    return aliases
+
+
+def _column_around(tokens: Sequence[Token], at: int) -> tuple[int, int] | None:
+    """The SELECT column that token `at` stands in: its first token and the one behind it; None if in no such column."""
+    first, depth, position = None, 0, at - 1
+    while position >= 0:
+        token = tokens[position]
+        if token.is_symbol(")"):
+            depth += 1
+        elif token.is_symbol("("):
+            if depth == 0:
+                first = None  # the commas passed were those of a call
+            else:
+                depth -= 1
+        elif depth == 0 and token.is_symbol(","):
+            first = position + 1 if first is None else first
+        elif depth == 0 and token.word in _SELECT:
+            return (position + 1 if first is None else first), _column_end(tokens, at)
+        elif depth == 0 and token.word in _CLAUSES:
+            return None
+        position -= 1
+    return None
+
+
+def _column_end(tokens: Sequence[Token], at: int) -> int:
+    """The position behind the column that token `at` stands in."""
+    # How many brackets of the column are open at `at` is not known here, so the end is the first place that cannot be
+    # inside the column: a comma or clause with no bracket open since then, after all that were open have been closed.
+    opened = _open_brackets(tokens, at)
+    depth = opened
+    for position in range(at, len(tokens)):
+        token = tokens[position]
+        if token.is_symbol("("):
+            depth += 1
+        elif token.is_symbol(")"):
+            if depth == 0:
+                return position
+            depth -= 1
+        elif depth == 0 and (token.is_symbol(",") or token.is_symbol(";") or token.word in _ENDS):
+            return position
+    return len(tokens)
+
+
+def _open_brackets(tokens: Sequence[Token], at: int) -> int:
+    """How many brackets are open at `at` that were opened after the SELECT around it."""
+    depth = 0
+    for position in range(at - 1, -1, -1):
+        if tokens[position].is_symbol(")"):
+            depth -= 1
+        elif tokens[position].is_symbol("("):
+            depth += 1
+        elif tokens[position].word in _SELECT and depth >= 0:
+            return depth
+    return 0
