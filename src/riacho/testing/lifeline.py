@@ -12,15 +12,14 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 GRACE_S = 10
 
 
 def _kill_group(group: int, number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        pass
 
 
 def main(command: list[str]) -> int:

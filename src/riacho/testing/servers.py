@@ -45,7 +45,7 @@ class Server:
     log: Path
 
 
-class ServerDidNotStart(RuntimeError):
+class ServerStartError(RuntimeError):
     """A server ended, or was silent for too long, before it told its address. The message ends with its log."""
 
 
@@ -53,7 +53,7 @@ class ServerDidNotStart(RuntimeError):
 def riacho_server(
     folder: Path, *, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None, limit_s: float = 30
 ) -> Iterator[Server]:
-    """`riacho up` with its warehouse and its log in `folder`. Raises ServerDidNotStart."""
+    """`riacho up` with its warehouse and its log in `folder`. Raises ServerStartError."""
     command = [
         sys.executable,
         "-m",
@@ -72,11 +72,16 @@ def riacho_server(
 
 @contextmanager
 def spark_server(
-    home: Path, folder: Path, *, cores: int = 2, settings: Mapping[str, str] | None = None, limit_s: float = 120
+    home: Path,
+    folder: Path,
+    *,
+    cores: int = 2,
+    settings: Mapping[str, str] | None = None,
+    limit_s: float = 120,
 ) -> Iterator[Server]:
     """Apache Spark's Connect server from the environment `home` that `make oracle` laid, `folder` its warehouse and log.
 
-    `settings` are added to the ones below, or take their place. Raises ServerDidNotStart.
+    `settings` are added to the ones below, or take their place. Raises ServerStartError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     logging = folder / "log4j2.properties"
@@ -158,7 +163,7 @@ def _wait_for(
         if found := pattern.search(text):
             return found
         if process.poll() is not None:
-            raise ServerDidNotStart(f"{name} ended with code {process.returncode}. Its log, {log}:\n{text[-4000:]}")
+            raise ServerStartError(f"{name} ended with code {process.returncode}. Its log, {log}:\n{text[-4000:]}")
         if time.monotonic() > deadline:
-            raise ServerDidNotStart(f"{name} gave no address within {limit_s} s. Its log, {log}:\n{text[-4000:]}")
+            raise ServerStartError(f"{name} gave no address within {limit_s} s. Its log, {log}:\n{text[-4000:]}")
         time.sleep(_POLL_S)

@@ -76,14 +76,14 @@ def test_a_batch_that_failed_is_not_committed_and_can_be_run_again(
 ) -> None:
     def run(expression: str) -> None:
         stream = files(spark, landing).selectExpr(f"{expression} AS value")
-        writer = stream.writeStream.format("parquet").option("checkpointLocation", str(tmp_path / "c"))
+        writer = stream.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "c"))
         finish(writer.trigger(availableNow=True).start(str(tmp_path / "out")))
 
     with pytest.raises(StreamingQueryException):
         run(BROKEN)
     assert not list((tmp_path / "c" / "commits").glob("0"))
     run("id")
-    assert [row.value for row in spark.read.parquet(str(tmp_path / "out")).collect()] == [7]
+    assert [row.value for row in spark.read.format("delta").load(str(tmp_path / "out")).collect()] == [7]
 
 
 def test_one_dead_query_leaves_the_others_alone(spark: SparkSession, landing: Path) -> None:
