@@ -19,7 +19,6 @@ from riacho.plan.sql_tables import TableReference, table_references
 from riacho.plan.tokens import Edit, identifier, splice, tokenize
 from riacho.plan.walk import transform, walk
 from riacho.protos import pb
-from riacho.types import quote
 
 _FIRST_PLAN_ID = 1 << 40
 """Clients number the nodes of their plans from 0; the nodes made here count from above all of theirs."""
@@ -160,7 +159,7 @@ def _replace_in_text(node: pb.Relation, choose: Substitute, plan_ids: Iterator[i
         beside.references.append(
             pb.Relation(subquery_alias=pb.SubqueryAlias(input=_numbered(chosen, plan_ids), alias=name))
         )
-        edits.append(Edit(table.start, table.end, name if table.aliased else f"{name} AS {quote(table.parts[-1])}"))
+        edits.append(Edit(table.start, table.end, name if table.aliased else f"{name} AS {_alias(table)}"))
         if not table.aliased:
             edits += _qualifiers(text, table)
     beside.root.sql.query = splice(text, list(dict.fromkeys(edits)))
@@ -168,6 +167,11 @@ def _replace_in_text(node: pb.Relation, choose: Substitute, plan_ids: Iterator[i
         if not reference.common.HasField("plan_id"):
             reference.common.plan_id = next(plan_ids)  # the engine knows references by it
     return node
+
+
+def _alias(table: TableReference) -> str:
+    """The table's own name, always quoted: the engine takes more words for its own than Spark does."""
+    return Identifier(table.parts[-1:]).quoted
 
 
 def _qualifiers(text: str, table: TableReference) -> Iterator[Edit]:

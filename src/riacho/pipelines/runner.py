@@ -51,7 +51,7 @@ class _Ended:
     error: SparkError | None
 
 
-class FlowStopped(SparkGeneralError):
+class FlowStoppedError(SparkGeneralError):
     """A flow did not end by itself: the run was stopped."""
 
 
@@ -182,7 +182,7 @@ class Run:
             schedule.succeed(name)
             yield self._event(events.completed(name))
             return None
-        if isinstance(error, FlowStopped):
+        if isinstance(error, FlowStoppedError):
             schedule.abandon(name)
             yield self._event(events.stopped(name))
             return error
@@ -247,7 +247,7 @@ class Run:
         while not query.await_termination(POLL_S):
             if self._stopped.is_set():
                 query.stop()
-                raise FlowStopped(f"Flow '{run.flow.identifier}' was stopped with its run.")
+                raise FlowStoppedError(f"Flow '{run.flow.identifier}' was stopped with its run.")
         return query.exception()
 
     def _report(self, message: str) -> None:

@@ -136,28 +136,27 @@ class _Parser:
         return SetConf(key.strip(), value.strip())
 
     def _create(self) -> Parsed:
-        start = self._next
         self._expect("CREATE")
-        or_replace = self._accept("OR", "REPLACE")
-        if not or_replace and self._keyword() == "STREAMING":
-            self._next += 1
-            self._expect("TABLE")
-            return self._table(TableKind.STREAMING_TABLE, _STREAMING_TABLE)
-        if not or_replace and self._keyword() == "MATERIALIZED":
-            self._next += 1
-            self._expect("VIEW")
-            return self._table(TableKind.MATERIALIZED_VIEW, _MATERIALIZED_VIEW)
-        if not or_replace and self._keyword() == "FLOW":
-            self._next += 1
-            return self._flow()
+        match self._keyword():
+            case "STREAMING":
+                self._next += 1
+                self._expect("TABLE")
+                return self._table(TableKind.STREAMING_TABLE, _STREAMING_TABLE)
+            case "MATERIALIZED":
+                self._next += 1
+                self._expect("VIEW")
+                return self._table(TableKind.MATERIALIZED_VIEW, _MATERIALIZED_VIEW)
+            case "FLOW":
+                self._next += 1
+                return self._flow()
+        if self._accept("OR"):
+            self._expect("REPLACE")
+            if self._keyword() in ("STREAMING", "MATERIALIZED", "FLOW"):
+                raise self._error()
         self._accept("GLOBAL")
         temporary = self._accept("TEMPORARY") or self._accept("TEMP")
-        if self._keyword() == "VIEW":
-            self._next += 1
+        if self._accept("VIEW"):
             return self._view(temporary)
-        if self._keyword() in ("REFRESH", "MATERIALIZED", "STREAMING", "FLOW"):
-            raise self._error()
-        self._next = start
         raise self._unsupported()
 
     # -- tables
