@@ -102,6 +102,9 @@ class Catalog(CatalogReader, Protocol):
     def create_view(self, view: View, *, replace: bool = False) -> None:
         """Keep a persisted view."""
 
+    def drop_view(self, name: TableName, *, if_exists: bool = False) -> None:
+        """Forget a view. Raises TABLE_OR_VIEW_NOT_FOUND, WRONG_COMMAND_FOR_OBJECT_TYPE."""
+
     def evolve(
         self,
         name: TableName,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -46,20 +46,33 @@ def commit_info(
     return {"commitInfo": info}
 
 
-def creation(
-    schema: pa.Schema,
-    at_ms: int,
-    *,
-    partition_by: Sequence[str] = (),
-    comment: str | None = None,
-    properties: Mapping[str, str] | None = None,
-) -> list[Json]:
-    """The first actions of a new table. Raises what `check_writable` and `protocol_for` do, and INVALID_PARTITION."""
-    schemas.check_writable(schema, partition_by)
-    columns = partition_columns(schema, partition_by)
-    configuration = _kept(properties or {})
-    metadata = Metadata(new_uuid(), schemas.to_json(schema), columns, configuration, None, comment, at_ms)
-    return [protocol_for(schema, configuration).to_json(), metadata.to_json()]
+@dataclass(frozen=True)
+class Definition:
+    """What CREATE TABLE says of a table."""
+
+    schema: pa.Schema
+    partition_by: tuple[str, ...] = ()
+    comment: str | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+def creation(definition: Definition, at_ms: int) -> list[Json]:
+    """The first actions of a new table. Raises what `check_writable`, `partition_columns` and `protocol_for` raise."""
+    metadata = _metadata(new_uuid(), None, definition, at_ms)
+    return [protocol_for(definition.schema, metadata.configuration).to_json(), metadata.to_json()]
+
+
+def _metadata(table_id: str, name: str | None, definition: Definition, at_ms: int) -> Metadata:
+    schemas.check_writable(definition.schema, definition.partition_by)
+    return Metadata(
+        table_id,
+        schemas.to_json(definition.schema),
+        partition_columns(definition.schema, definition.partition_by),
+        _kept(definition.properties),
+        name,
+        definition.comment,
+        at_ms,
+    )
 
 
 def partition_columns(schema: pa.Schema, partition_by: Sequence[str]) -> tuple[str, ...]:
@@ -111,28 +124,10 @@ def alteration(
     return actions if changed == metadata else [*actions, changed.to_json()]
 
 
-def replacement(
-    state: TableState,
-    schema: pa.Schema,
-    at_ms: int,
-    *,
-    partition_by: Sequence[str] = (),
-    comment: str | None = None,
-    properties: Mapping[str, str] | None = None,
-) -> list[Json]:
+def replacement(state: TableState, definition: Definition, at_ms: int) -> list[Json]:
     """The actions of CREATE OR REPLACE: another schema and layout, all files out, the same table id and history."""
-    schemas.check_writable(schema, partition_by)
-    configuration = _kept(properties or {})
-    metadata = Metadata(
-        state.metadata.id,
-        schemas.to_json(schema),
-        partition_columns(schema, partition_by),
-        configuration,
-        state.metadata.name,
-        comment,
-        at_ms,
-    )
-    protocol = upgraded(state.protocol, protocol_for(schema, configuration))
+    metadata = _metadata(state.metadata.id, state.metadata.name, definition, at_ms)
+    protocol = upgraded(state.protocol, protocol_for(definition.schema, metadata.configuration))
     actions = [] if protocol == state.protocol else [protocol.to_json()]
     return [*actions, metadata.to_json(), *removal(state, at_ms)]
 

@@ -44,6 +44,14 @@ class DeltaLog:
         """Whether the commit of `version` is there: one look at the disk, a few microseconds."""
         return os.path.exists(self.path(version))  # noqa: PTH110 (ten times faster than pathlib on the idle path)
 
+    def stamp(self, version: int) -> tuple[int, int] | None:
+        """What tells the commit file of `version` from another of that name, or None if there is none."""
+        try:
+            found = os.stat(self.path(version))  # noqa: PTH116 (as in `has`)
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
     def exists(self) -> bool:
         """Whether there is a table at all. A table's first version may be gone, then a checkpoint is there."""
         return self.has(0) or bool(self.versions()) or self.latest_checkpoint() is not None

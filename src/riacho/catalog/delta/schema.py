@@ -1,6 +1,6 @@
 """A Delta table's schema: Spark's JSON with metadata per column, as Arrow and back, and how new data fit into it.
 
-Comments travel in Arrow as field metadata under `comment`, so `Table.schema` has them and `create_table` takes them.
+Comments travel in Arrow as field metadata (`types.COMMENT`), so `Table.schema` has them and `create_table` takes them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import pyarrow as pa
 from riacho import types
 from riacho.errors import AnalysisError, UnsupportedOperationError
 
-COMMENT = b"comment"
 _FORBIDDEN = frozenset(" ,;{}()\n\t=")
 
 
@@ -35,18 +34,18 @@ def to_json(schema: pa.Schema, previous: str | None = None) -> str:
         if comment is not None:
             metadata["comment"] = comment
         written["metadata"] = metadata
-    return json.dumps(parsed, separators=(",", ":"), ensure_ascii=False)
+    return compact(parsed)
 
 
 def comment_of(field: pa.Field) -> str | None:
     """The column's comment, or None."""
-    found = (field.metadata or {}).get(COMMENT)
+    found = (field.metadata or {}).get(types.COMMENT)
     return None if found is None else found.decode()
 
 
 def with_comment(field: pa.Field, comment: str | None) -> pa.Field:
     """`field` with that comment and nothing else as metadata."""
-    return field.with_metadata(None if comment is None else {COMMENT: comment.encode()})
+    return field.with_metadata(None if comment is None else {types.COMMENT: comment.encode()})
 
 
 def has_column_metadata(schema_json: str, *keys: str) -> bool:
@@ -62,6 +61,11 @@ def _mentions(node: Any, keys: tuple[str, ...]) -> bool:
     if any(name.startswith(keys) for name in node.get("metadata", {})):
         return True
     return any(_mentions(child, keys) for name, child in node.items() if name != "metadata")
+
+
+def compact(value: object) -> str:
+    """JSON without blanks, as the log has it."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
 # -- Can a table have this schema?

@@ -226,13 +226,8 @@ def plan_write(table: Path, state: TableState | None, schema: pa.Schema, mode: W
 def _metadata(state: TableState | None, plan: _Plan, mode: WriteMode, now_ms: int) -> list[Json]:
     """The protocol and metadata actions that the write needs, if any."""
     if state is None:
-        return changes.creation(
-            plan.fit.table,
-            now_ms,
-            partition_by=plan.partition_by,
-            comment=mode.comment,
-            properties=mode.properties,
-        )
+        made = changes.Definition(plan.fit.table, plan.partition_by, mode.comment, mode.properties)
+        return changes.creation(made, now_ms)
     if mode.overwrite and mode.overwrite_schema:
         return changes.relayout(state, plan.fit.table, plan.partition_by)
     return changes.alteration(state, schema=plan.fit.table) if plan.fit.grown else []

@@ -41,17 +41,24 @@ class DeltaWriter:
         self.log = DeltaLog(table)
         self._with_files = with_files
         self._state: TableState | None = None
+        self._stamp: tuple[int, int] | None = None
 
     def state(self) -> TableState | None:
         """The table as it is now, or None if there is none. Cheap when nothing happened."""
-        if self._state is None or not self.log.has(self._state.version):
-            # None yet, or the folder was removed and made anew behind our back.
-            self._state = load_state(self.log, with_files=self._with_files) if self.log.exists() else None
-        elif not self.log.has(self._state.version + 1):
-            return self._state
-        if self._state is not None:
-            self._state.advance(self.log)
-        return self._state
+        state = self._state
+        if state is None or self._stamp is None or self.log.stamp(state.version) != self._stamp:
+            # None yet, or the table was removed, and perhaps made anew, behind our back.
+            state = load_state(self.log, with_files=self._with_files) if self.log.exists() else None
+        elif self.log.has(state.version + 1):
+            state.advance(self.log)
+        else:
+            return state
+        return self._hold(state)
+
+    def _hold(self, state: TableState | None) -> TableState | None:
+        self._state = state
+        self._stamp = None if state is None else self.log.stamp(state.version)
+        return state
 
     def commit(self, decide: Decision) -> Committed | None:
         """Put in place what `decide` says, as one version. None if it says None.
@@ -71,8 +78,9 @@ class DeltaWriter:
                 continue
             commit = parse_commit(version, content, 0)
             if state is None:
-                state = self._state = blank_state(self._with_files)
+                state = blank_state(self._with_files)
             state.apply(commit)
+            self._hold(state)
             return Committed(version, state)
         raise SparkGeneralError.of(
             "DELTA_MAX_COMMIT_RETRIES_EXCEEDED",

@@ -1,0 +1,142 @@
+"""What can be done to a whole Delta table without touching a row: make it, redefine it, alter it, empty it.
+
+Each function is one commit. `folder` is the table's; the clock gives the commit its time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+
+from riacho import types
+from riacho.catalog.delta import changes
+from riacho.catalog.delta import schema as schemas
+from riacho.catalog.delta.actions import Json
+from riacho.catalog.delta.changes import Definition
+from riacho.catalog.delta.state import TableState, not_a_table
+from riacho.catalog.delta.writer import DeltaWriter
+from riacho.clock import Clock
+from riacho.errors import AnalysisError
+
+
+def create(folder: Path, definition: Definition, clock: Clock) -> None:
+    """Make an empty table. Where one is already, it must be the same, and nothing happens.
+
+    Raises DELTA_CREATE_TABLE_SCHEME_MISMATCH, DELTA_CREATE_TABLE_WITH_DIFFERENT_PARTITIONING, what `creation` raises.
+    """
+
+    def decide(state: TableState | None) -> list[Json] | None:
+        if state is not None:
+            _require_same(folder, state, definition)
+            return None
+        now_ms = clock.now_ms()
+        info = changes.commit_info("CREATE TABLE", _parameters(definition), now_ms, blind_append=True)
+        return [info, *changes.creation(definition, now_ms)]
+
+    DeltaWriter(folder).commit(decide)
+
+
+def redefine(folder: Path, definition: Definition, clock: Clock) -> None:
+    """CREATE OR REPLACE: another definition and no rows; id and history stay. Raises DELTA_PATH_DOES_NOT_EXIST."""
+
+    def decide(state: TableState | None) -> list[Json]:
+        state = _present(folder, state)
+        now_ms = clock.now_ms()
+        info = changes.commit_info(
+            "CREATE OR REPLACE TABLE", _parameters(definition), now_ms, read_version=state.version
+        )
+        return [info, *changes.replacement(state, definition, now_ms)]
+
+    DeltaWriter(folder, with_files=True).commit(decide)
+
+
+def alter(
+    folder: Path,
+    clock: Clock,
+    operation: str,
+    *,
+    schema: pa.Schema | None = None,
+    comment: str | None = None,
+    properties: Mapping[str, str] | None = None,
+    unset: Sequence[str] = (),
+) -> None:
+    """Give a table other columns, another comment or other properties; no version is made if it has them.
+
+    Raises DELTA_PATH_DOES_NOT_EXIST and what `alteration` raises.
+    """
+
+    def decide(state: TableState | None) -> list[Json] | None:
+        state = _present(folder, state)
+        altered = changes.alteration(state, schema=schema, comment=comment, properties=properties, unset=unset)
+        if not altered:
+            return None
+        parameters = {"properties": schemas.compact(dict(properties))} if properties else {}
+        return [changes.commit_info(operation, parameters, clock.now_ms(), read_version=state.version), *altered]
+
+    DeltaWriter(folder).commit(decide)
+
+
+def truncate(folder: Path, clock: Clock) -> None:
+    """Take all files out; no version is made if there are none.
+
+    Raises DELTA_PATH_DOES_NOT_EXIST, DELTA_CANNOT_MODIFY_APPEND_ONLY.
+    """
+
+    def decide(state: TableState | None) -> list[Json] | None:
+        state = _present(folder, state)
+        now_ms = clock.now_ms()
+        removed = changes.removal(state, now_ms)
+        if not removed:
+            return None
+        metrics = {"numRemovedFiles": len(removed)}
+        return [
+            changes.commit_info("TRUNCATE", {}, now_ms, read_version=state.version, metrics=metrics),
+            *removed,
+        ]
+
+    DeltaWriter(folder, with_files=True).commit(decide)
+
+
+def _parameters(definition: Definition) -> dict[str, object]:
+    return {
+        "isManaged": "true",
+        "description": definition.comment,
+        "partitionBy": schemas.compact(list(definition.partition_by)),
+        "properties": schemas.compact(dict(definition.properties)),
+    }
+
+
+def _present(folder: Path, state: TableState | None) -> TableState:
+    if state is None:
+        raise not_a_table(folder)
+    return state
+
+
+def _require_same(folder: Path, state: TableState, definition: Definition) -> None:
+    existing = schemas.to_arrow(state.metadata.schema_json)
+    wanted = types.normalise_schema(definition.schema)
+    if len(wanted) and not schemas.same_columns(existing, wanted):
+        specified, found = schemas.tree(wanted), schemas.tree(existing)
+        raise AnalysisError.of(
+            "DELTA_CREATE_TABLE_SCHEME_MISMATCH",
+            f"The specified schema does not match the existing schema at {folder}.\n\n== Specified ==\n{specified}\n\n"
+            f"== Existing ==\n{found}\n\nIf your intention is to keep the existing schema, you can omit the\nschema "
+            "from the create table command. Otherwise please ensure that\nthe schema matches.",
+            sql_state="42KD7",
+            path=str(folder),
+            specifiedSchema=specified,
+            existingSchema=found,
+        )
+    partitions = state.metadata.partition_columns
+    if definition.partition_by and definition.partition_by != partitions:
+        raise AnalysisError.of(
+            "DELTA_CREATE_TABLE_WITH_DIFFERENT_PARTITIONING",
+            f"The specified partitioning does not match the existing partitioning at {folder}.\n\n== Specified ==\n"
+            f"{', '.join(definition.partition_by)}\n\n== Existing ==\n{', '.join(partitions)}\n",
+            sql_state="42KD7",
+            path=str(folder),
+            specifiedColumns=", ".join(definition.partition_by),
+            existingColumns=", ".join(partitions),
+        )

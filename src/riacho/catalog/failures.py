@@ -1,0 +1,120 @@
+"""The catalog's errors, each with Spark's own condition and text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from riacho.catalog.base import CATALOG_NAME, TableName
+from riacho.catalog.names import full, quoted
+from riacho.errors import AnalysisError
+
+
+def table_not_found(name: TableName) -> AnalysisError:
+    """No table and no view has that name."""
+    relation = full(name)
+    return AnalysisError.of(
+        "TABLE_OR_VIEW_NOT_FOUND",
+        f"The table or view {relation} cannot be found. Verify the spelling and correctness of the schema and "
+        "catalog.\nIf you did not qualify the name with a schema, verify the current_schema() output, or qualify the "
+        "name with the correct schema and catalog.\nTo tolerate the error on drop use DROP VIEW IF EXISTS or DROP "
+        "TABLE IF EXISTS.",
+        sql_state="42P01",
+        relationName=relation,
+    )
+
+
+def already_exists(name: TableName) -> AnalysisError:
+    """The name is taken."""
+    relation = full(name)
+    return AnalysisError.of(
+        "TABLE_OR_VIEW_ALREADY_EXISTS",
+        f"Cannot create table or view {relation} because it already exists.\nChoose a different name, drop or replace "
+        "the existing object, or add the IF NOT EXISTS clause to tolerate pre-existing objects.",
+        sql_state="42P07",
+        relationName=relation,
+    )
+
+
+def schema_not_found(database: str) -> AnalysisError:
+    """There is no such database."""
+    name = quoted((CATALOG_NAME, database))
+    return AnalysisError.of(
+        "SCHEMA_NOT_FOUND",
+        f"The schema {name} cannot be found. Verify the spelling and correctness of the schema and catalog.\nIf you "
+        "did not qualify the name with a catalog, verify the current_schema() output, or qualify the name with the "
+        "correct catalog.\nTo tolerate the error on drop use DROP SCHEMA IF EXISTS.",
+        sql_state="42704",
+        schemaName=name,
+    )
+
+
+def schema_already_exists(database: str) -> AnalysisError:
+    """There is a database of that name."""
+    name = quoted((database,))
+    return AnalysisError.of(
+        "SCHEMA_ALREADY_EXISTS",
+        f"Cannot create schema {name} because it already exists.\nChoose a different name, drop the existing schema, "
+        "or add the IF NOT EXISTS clause to tolerate pre-existing schema.",
+        sql_state="42P06",
+        schemaName=name,
+    )
+
+
+def schema_not_empty(database: str) -> AnalysisError:
+    """A database with tables in it is only dropped with CASCADE."""
+    name = quoted((database,))
+    return AnalysisError.of(
+        "SCHEMA_NOT_EMPTY",
+        f"Cannot drop a schema {name} because it contains objects.\nUse DROP SCHEMA ... CASCADE to drop the schema "
+        "and all its objects.",
+        sql_state="2BP01",
+        schemaName=name,
+    )
+
+
+def expect_table(operation: str, name: TableName) -> AnalysisError:
+    """The operation needs a table and the name is a view's."""
+    return AnalysisError.of(
+        "EXPECT_TABLE_NOT_VIEW.NO_ALTERNATIVE",
+        f"'{operation}' expects a table but {full(name)} is a view.",
+        sql_state="42809",
+        operation=operation,
+        viewName=full(name),
+    )
+
+
+def wrong_kind(operation: str, name: TableName, *, found: str, wanted: str, instead: str) -> AnalysisError:
+    """DROP TABLE of a view or DROP VIEW of a table."""
+    return AnalysisError.of(
+        "WRONG_COMMAND_FOR_OBJECT_TYPE",
+        f"The operation {operation} requires a {wanted}. But {full(name)} is a {found}. Use {instead} instead.",
+        sql_state="42809",
+        operation=operation,
+        objectName=full(name),
+        foundType=found,
+        requiredType=wanted,
+        alternative=instead,
+    )
+
+
+def not_delta(name: TableName, operation: str) -> AnalysisError:
+    """The operation needs a Delta table."""
+    return AnalysisError.of(
+        "DELTA_TABLE_ONLY_OPERATION",
+        f"{full(name)} is not a Delta table. {operation} is only supported for Delta tables.",
+        sql_state="0AKDD",
+        tableName=full(name),
+        operation=operation,
+    )
+
+
+def location_not_empty(name: TableName, folder: Path) -> AnalysisError:
+    """A table cannot be made where other files lie."""
+    return AnalysisError.of(
+        "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",
+        f"Cannot create table ('{full(name)}'). The associated location ('{folder}') is not empty and also not a "
+        "Delta table.",
+        sql_state="42601",
+        tableId=full(name),
+        tableLocation=str(folder),
+    )

@@ -1,0 +1,407 @@
+"""The catalog of a warehouse folder. See `catalog/base.py` for what each method promises."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from riacho.catalog import failures, names
+from riacho.catalog.base import DEFAULT_DATABASE, Table, TableName, View
+from riacho.catalog.delta import schema as schemas
+from riacho.catalog.delta import tables
+from riacho.catalog.delta.changes import Definition, partition_columns
+from riacho.catalog.delta.log import DeltaLog
+from riacho.catalog.delta.state import TableState
+from riacho.catalog.delta.writer import DeltaWriter
+from riacho.catalog.listing import Entry, Listing, Watch, scan
+from riacho.catalog.records import Records, TableRecord, ViewRecord
+from riacho.clock import Clock, SystemClock
+from riacho.errors import AnalysisError
+from riacho.ids import new_uuid
+
+FILE_FORMATS = frozenset({"parquet", "json", "csv", "text", "avro", "orc"})
+"""Formats a table may have besides Delta: a folder of files."""
+
+
+class WarehouseCatalog:
+    """See `catalog.base.Catalog`. May be used by any thread; other processes may use the same folder.
+
+    Names are folders (see `catalog.listing`), so tables that others write show up by themselves, and everything is
+    there again after a restart.
+    """
+
+    def __init__(self, warehouse: Path, clock: Clock | None = None) -> None:
+        self.warehouse = warehouse.absolute()
+        self.warehouse.mkdir(parents=True, exist_ok=True)
+        self._clock = clock or SystemClock()
+        self._records = Records(self.warehouse)
+        self._lock = threading.RLock()
+        self._generation = 0
+        self._listing = Listing({}, {}, {})
+        self._watch = Watch()
+        self._logs: dict[Path, DeltaWriter] = {}
+
+    # -- Reading
+
+    @property
+    def generation(self) -> int:
+        """Grows with each change of names, those by others included. A few microseconds when there was none."""
+        self._look()
+        return self._generation
+
+    def qualify(self, parts: Sequence[str] | str, current_database: str = DEFAULT_DATABASE) -> TableName:
+        return names.qualify(parts, current_database)
+
+    def databases(self) -> list[str]:
+        return sorted(self._look().databases)
+
+    def database_comment(self, name: str) -> str | None:
+        """The comment of a database. Raises SCHEMA_NOT_FOUND."""
+        self.database_location(name)
+        return "default database" if name == DEFAULT_DATABASE else self._records.database_comment(name)
+
+    def database_location(self, name: str) -> Path:
+        """The folder of a database. Raises SCHEMA_NOT_FOUND."""
+        found = self._look().databases.get(name)
+        if found is None:
+            raise failures.schema_not_found(name)
+        return found
+
+    def tables(self, database: str) -> list[TableName]:
+        self.database_location(database)
+        listing = self._look()
+        return sorted(name for name in {*listing.tables, *listing.views} if name.database == database)
+
+    def table(self, name: TableName) -> Table | None:
+        entry = self._look().tables.get(name)
+        if entry is None:
+            return None
+        if entry.format != "delta":
+            return _recorded(name, entry)
+        state = self._state(entry.location)
+        if state is None:
+            # Its folder has gone since we looked.
+            return None
+        metadata = state.metadata
+        return Table(
+            name,
+            entry.location,
+            "delta",
+            schemas.to_arrow(metadata.schema_json),
+            metadata.partition_columns,
+            metadata.description,
+            dict(metadata.configuration),
+            external=entry.record is not None and entry.record.external,
+        )
+
+    def view(self, name: TableName) -> View | None:
+        found = self._look().views.get(name)
+        return None if found is None else View(name, found.text, found.comment)
+
+    def listing(self) -> Listing:
+        """All names at once, for those that register them elsewhere."""
+        return self._look()
+
+    # -- Databases
+
+    def create_database(self, name: str, *, if_not_exists: bool = False, comment: str | None = None) -> None:
+        name = name.lower()
+        names.require_valid(name)
+        with self._changing():
+            if name in self._look().databases:
+                if if_not_exists:
+                    return
+                raise failures.schema_already_exists(name)
+            self._records.put_database(name, comment)
+            (self.warehouse / f"{name}{names.DATABASE_SUFFIX}").mkdir()
+
+    def set_database_comment(self, name: str, comment: str) -> None:
+        """COMMENT ON DATABASE. Raises SCHEMA_NOT_FOUND."""
+        self.database_location(name)
+        self._records.put_database(name, comment)
+
+    def drop_database(self, name: str, *, if_exists: bool = False, cascade: bool = False) -> None:
+        name = name.lower()
+        if name == DEFAULT_DATABASE:
+            raise AnalysisError.of(
+                "UNSUPPORTED_FEATURE.DROP_DATABASE",
+                "The feature is not supported: Drop the default database `default`.",
+                sql_state="0A000",
+                database="`default`",
+            )
+        with self._changing():
+            listing = self._look()
+            if name not in listing.databases:
+                if if_exists:
+                    return
+                raise failures.schema_not_found(name)
+            inside = self.tables(name)
+            if inside and not cascade:
+                raise failures.schema_not_empty(name)
+            for table in inside:
+                if table in listing.views:
+                    self.drop_view(table)
+                else:
+                    self.drop_table(table)
+            self._remove_folder(listing.databases[name])
+            self._records.drop_database(name)
+
+    # -- Tables
+
+    def create_table(
+        self,
+        name: TableName,
+        schema: pa.Schema,
+        *,
+        format: str = "delta",
+        partition_by: Sequence[str] = (),
+        comment: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        location: Path | None = None,
+        if_not_exists: bool = False,
+    ) -> Table:
+        with self._changing():
+            self.database_location(name.database)
+            names.require_valid(name.table)
+            if self._look().has(name):
+                existing = self.table(name)
+                if if_not_exists and existing is not None:
+                    return existing
+                raise failures.already_exists(name)
+            folder = (location or self.location_for(name)).absolute()
+            kind = format.lower()
+            if kind == "delta":
+                if folder.is_dir() and any(folder.iterdir()) and not DeltaLog(folder).exists():
+                    raise failures.location_not_empty(name, folder)
+                definition = Definition(schema, tuple(partition_by), comment, dict(properties or {}))
+                tables.create(folder, definition, self._clock)
+                if location is not None:
+                    self._records.put_table(name, TableRecord(str(folder), kind, external=True))
+            elif kind in FILE_FORMATS:
+                partition_columns(schema, partition_by)
+                folder.mkdir(parents=True, exist_ok=True)
+                text = schemas.to_json(schema) if len(schema) else None
+                self._records.put_table(
+                    name,
+                    TableRecord(
+                        str(folder),
+                        kind,
+                        location is not None,
+                        text,
+                        tuple(partition_by),
+                        comment,
+                        dict(properties or {}),
+                    ),
+                )
+            else:
+                raise AnalysisError.of(
+                    "DATA_SOURCE_NOT_FOUND",
+                    f"Failed to find the data source: {format}. Make sure the provider name is correct and the package "
+                    "is properly registered and compatible with your Spark version.",
+                    sql_state="42K02",
+                    provider=format,
+                )
+            self._watch = Watch()
+            made = self.table(name)
+            assert made is not None
+            return made
+
+    def register_table(self, name: TableName, location: Path) -> None:
+        """Give a Delta table that lies elsewhere a name. Raises TABLE_OR_VIEW_ALREADY_EXISTS."""
+        self.create_table(name, pa.schema([]), location=location)
+
+    def location_for(self, name: TableName) -> Path:
+        """Where a managed table of that name lies or would lie.
+
+        Raises SCHEMA_NOT_FOUND, INVALID_SCHEMA_OR_RELATION_NAME.
+        """
+        names.require_valid(name.table)
+        return self.database_location(name.database) / name.table
+
+    def replace_table(
+        self,
+        name: TableName,
+        schema: pa.Schema,
+        *,
+        partition_by: Sequence[str] = (),
+        comment: str | None = None,
+        properties: Mapping[str, str] | None = None,
+    ) -> Table:
+        """CREATE OR REPLACE of a Delta table: another schema, no rows, in one commit; id and history stay.
+
+        Raises TABLE_OR_VIEW_NOT_FOUND, DELTA_TABLE_ONLY_OPERATION.
+        """
+        entry = self._entry(name, "REPLACE TABLE")
+        if entry.format != "delta":
+            raise failures.not_delta(name, "REPLACE TABLE")
+        definition = Definition(schema, tuple(partition_by), comment, dict(properties or {}))
+        tables.redefine(entry.location, definition, self._clock)
+        return self._reread(name)
+
+    def drop_table(self, name: TableName, *, if_exists: bool = False) -> None:
+        with self._changing():
+            listing = self._look()
+            if name in listing.views:
+                raise failures.wrong_kind("DROP TABLE", name, found="VIEW", wanted="TABLE", instead="DROP VIEW")
+            entry = listing.tables.get(name)
+            if entry is None:
+                if if_exists:
+                    return
+                raise failures.table_not_found(name)
+            self._records.drop_table(name)
+            self._logs.pop(entry.location, None)
+            if entry.record is None or not entry.record.external:
+                self._remove_folder(entry.location)
+
+    def evolve(
+        self,
+        name: TableName,
+        schema: pa.Schema | None = None,
+        *,
+        comment: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        unset: Sequence[str] = (),
+        operation: str = "SET TBLPROPERTIES",
+    ) -> Table:
+        """As the contract says; besides, `schema` None leaves the columns, and `unset` properties are taken away."""
+        entry = self._entry(name, operation)
+        if entry.format != "delta":
+            assert entry.record is not None
+            old = entry.record
+            kept = {k: v for k, v in {**old.properties, **(properties or {})}.items() if k not in unset}
+            text = old.schema if schema is None else schemas.to_json(schema)
+            changed = replace(old, schema=text, comment=comment or old.comment, properties=kept)
+            with self._changing():
+                self._records.put_table(name, changed)
+            return self._reread(name)
+
+        tables.alter(
+            entry.location,
+            self._clock,
+            operation,
+            schema=schema,
+            comment=comment,
+            properties=properties,
+            unset=unset,
+        )
+        return self._reread(name)
+
+    def truncate(self, name: TableName) -> None:
+        entry = self._entry(name, "TRUNCATE TABLE")
+        if entry.format == "delta":
+            tables.truncate(entry.location, self._clock)
+            return
+        for child in entry.location.iterdir():
+            if child.is_dir():
+                shutil.rmtree(child)
+            else:
+                child.unlink()
+
+    # -- Views
+
+    def create_view(self, view: View, *, replace: bool = False) -> None:
+        with self._changing():
+            listing = self._look()
+            self.database_location(view.name.database)
+            names.require_valid(view.name.table)
+            if view.name in listing.tables:
+                if replace:
+                    raise failures.wrong_kind(
+                        "CREATE OR REPLACE VIEW", view.name, found="TABLE", wanted="VIEW", instead="DROP TABLE"
+                    )
+                raise failures.already_exists(view.name)
+            if view.name in listing.views and not replace:
+                raise failures.already_exists(view.name)
+            number = 1 + max((found.number for found in listing.views.values()), default=0)
+            self._records.put_view(view.name, ViewRecord(view.text, number, view.comment))
+            # A replaced view changes no folder's list of names when its file is exchanged, yet sessions must see it.
+            self._generation += 1
+
+    def drop_view(self, name: TableName, *, if_exists: bool = False) -> None:
+        """Forget a view. Raises TABLE_OR_VIEW_NOT_FOUND, WRONG_COMMAND_FOR_OBJECT_TYPE."""
+        with self._changing():
+            listing = self._look()
+            if name in listing.tables:
+                raise failures.wrong_kind("DROP VIEW", name, found="TABLE", wanted="VIEW", instead="DROP TABLE")
+            if name not in listing.views:
+                if if_exists:
+                    return
+                raise failures.table_not_found(name)
+            self._records.drop_view(name)
+
+    # -- Inside
+
+    def _look(self) -> Listing:
+        with self._lock:
+            if not self._watch.unchanged():
+                listing, self._watch = scan(self.warehouse, self._records)
+                if listing != self._listing:
+                    self._listing = listing
+                    self._generation += 1
+            return self._listing
+
+    def _changing(self) -> _Change:
+        return _Change(self)
+
+    def _entry(self, name: TableName, operation: str) -> Entry:
+        listing = self._look()
+        if name in listing.views:
+            raise failures.expect_table(operation, name)
+        entry = listing.tables.get(name)
+        if entry is None:
+            raise failures.table_not_found(name)
+        return entry
+
+    def _reread(self, name: TableName) -> Table:
+        found = self.table(name)
+        if found is None:
+            raise failures.table_not_found(name)
+        return found
+
+    def _state(self, location: Path) -> TableState | None:
+        with self._lock:
+            return self._logs.setdefault(location, DeltaWriter(location)).state()
+
+    def _remove_folder(self, folder: Path) -> None:
+        """Take a folder away in one step; what is in it goes afterwards."""
+        trash = self._records.root / "trash" / new_uuid()
+        trash.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.rename(trash)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(trash, ignore_errors=True)
+
+
+class _Change:
+    """A change of names: one at a time, and the listing is read again after it."""
+
+    def __init__(self, catalog: WarehouseCatalog) -> None:
+        self._catalog = catalog
+
+    def __enter__(self) -> None:
+        self._catalog._lock.acquire()  # noqa: SLF001 (the two are one)
+
+    def __exit__(self, *_: object) -> None:
+        self._catalog._watch = Watch()  # noqa: SLF001
+        self._catalog._lock.release()  # noqa: SLF001
+
+
+def _recorded(name: TableName, entry: Entry) -> Table:
+    record = entry.record
+    assert record is not None, "a table that is not Delta has a record"
+    return Table(
+        name,
+        entry.location,
+        entry.format,
+        record.arrow,
+        record.partition_by,
+        record.comment,
+        dict(record.properties),
+        record.external,
+    )
