@@ -21,9 +21,11 @@ from riacho.server.operations import Operations
 from riacho.server.service import ConnectService
 from riacho.server.services import Services
 from riacho.server.session import Sessions
+from riacho.server.start import StartRequest, define
 from riacho.server.status import ErrorLog
 from riacho.streaming.batch import QueryObserver
 from riacho.streaming.manager import QueryManager
+from riacho.streaming.query import StreamingQuery
 
 DEFAULT_PORT = 15002
 # One thread per call under way; a client that waits for a query, or listens, holds one. They are made when needed.
@@ -88,6 +90,16 @@ class RiachoServer:
     def wait(self) -> None:
         """Serve until `stop` is called, from another thread or a signal handler."""
         self._stopped.wait()
+
+    @property
+    def engine_pid(self) -> int:
+        """The process id of the engine that serves now."""
+        return self._engine.pid
+
+    def start_query(self, session_id: str, request: StartRequest) -> StreamingQuery:
+        """Start a streaming query in process, in the session of that id; what a client's command does."""
+        session = self._services.sessions.get("", session_id)
+        return self._queries.start(define(self._services, session, request))
 
     def stop(self) -> None:
         """Stop the queries (their checkpoints are complete), then the calls, then the engine. Idempotent."""

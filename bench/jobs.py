@@ -1,0 +1,66 @@
+"""The jobs that are timed: ordinary PySpark, the same code on both servers."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+
+from events import SCHEMA
+
+LIMIT_S = 600
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One query's run: rows, seconds from start to end, the median batch in ms (the first left out: it warms up)."""
+
+    rows: int
+    seconds: float
+    batches: int
+    batch_ms: float
+
+    @property
+    def rows_per_second(self) -> float:
+        return self.rows / self.seconds
+
+
+def events(spark: SparkSession, folder: Path, files_per_batch: int | None) -> DataFrame:
+    """The stream of events, with the usual light work: a filter, a computed column, the day."""
+    reader = spark.readStream.schema(SCHEMA)
+    if files_per_batch is not None:
+        reader = reader.option("maxFilesPerTrigger", files_per_batch)
+    return (
+        reader.json(str(folder))
+        .where("value >= 1")
+        .withColumn("cents", (F.col("value") * 100).cast("bigint"))
+        .withColumn("day", F.to_date("ts"))
+    )
+
+
+def ingest(spark: SparkSession, folder: Path, work: Path, files_per_batch: int | None) -> Timing:
+    """All files to a Delta table."""
+    query = (
+        events(spark, folder, files_per_batch)
+        .writeStream.format("delta")
+        .option("checkpointLocation", str(work / "checkpoint"))
+        .trigger(availableNow=True)
+    )
+    start = time.perf_counter()
+    running = query.start(str(work / "table"))
+    if not running.awaitTermination(LIMIT_S):
+        raise TimeoutError(f"not done after {LIMIT_S} s")
+    seconds = time.perf_counter() - start
+    done = [entry for entry in running.recentProgress if entry["numInputRows"]]
+    batch_ms = statistics.median([entry["batchDuration"] for entry in done][1:] or [done[0]["batchDuration"]])
+    return Timing(sum(entry["numInputRows"] for entry in done), seconds, len(done), batch_ms)
+
+
+def first_row(url: str, folder: Path, work: Path) -> None:
+    """From a client that does not run yet to one file's rows in a table."""
+    spark = SparkSession.builder.remote(url).getOrCreate()
+    ingest(spark, folder, work, 1)
