@@ -79,7 +79,7 @@ def spark_server(
     settings: Mapping[str, str] | None = None,
     limit_s: float = 120,
 ) -> Iterator[Server]:
-    """Apache Spark's Connect server from the environment `home` that `make oracle` laid, `folder` its warehouse and log.
+    """Apache Spark's Connect server, from the environment `home` that `make oracle` laid, its warehouse in `folder`.
 
     `settings` are added to the ones below, or take their place. Raises ServerStartError.
     """

@@ -1,0 +1,127 @@
+"""A listener in the client hears of every query of its session: when it starts, moves and ends."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.listener import StreamingQueryListener
+
+from tests.spec.conftest import NewSession
+from tests.spec.support import LIMIT_S, files, finish, write_json
+
+
+class Ear(StreamingQueryListener):
+    """Keeps what it hears; `hear` waits for the next event of a kind."""
+
+    def __init__(self) -> None:
+        self.events: queue.Queue[tuple[str, Any]] = queue.Queue()
+
+    def onQueryStarted(self, event: Any) -> None:
+        self.events.put(("started", event))
+
+    def onQueryProgress(self, event: Any) -> None:
+        self.events.put(("progress", event.progress))
+
+    def onQueryIdle(self, event: Any) -> None:
+        self.events.put(("idle", event))
+
+    def onQueryTerminated(self, event: Any) -> None:
+        self.events.put(("terminated", event))
+
+    def hear(self, kind: str) -> Any:
+        heard, event = self.events.get(timeout=LIMIT_S)
+        while heard == "idle" and kind != "idle":
+            heard, event = self.events.get(timeout=LIMIT_S)
+        assert heard == kind, f"expected {kind}, heard {heard}: {event}"
+        return event
+
+
+@pytest.fixture
+def ear(spark: SparkSession) -> Iterator[Ear]:
+    listener = Ear()
+    spark.streams.addListener(listener)
+    yield listener
+    spark.streams.removeListener(listener)
+
+
+@pytest.fixture
+def landing(tmp_path: Path) -> Path:
+    return write_json(tmp_path / "landing" / "1.json", [{"id": 7}]).parent
+
+
+def test_it_hears_the_start_each_batch_and_the_end(spark: SparkSession, landing: Path, ear: Ear) -> None:
+    writer = files(spark, landing).writeStream.format("memory").queryName("numbers")
+    query = finish(writer.trigger(availableNow=True).start())
+
+    started = ear.hear("started")
+    assert (str(started.id), str(started.runId), started.name) == (query.id, query.runId, "numbers")
+    progress = ear.hear("progress")
+    assert (str(progress.id), progress.batchId, progress.numInputRows) == (query.id, 0, 1)
+    ended = ear.hear("terminated")
+    assert (str(ended.id), str(ended.runId), ended.exception) == (query.id, query.runId, None)
+
+
+def test_the_start_is_heard_before_start_returns(spark: SparkSession, landing: Path, ear: Ear) -> None:
+    query = files(spark, landing).writeStream.format("memory").queryName("numbers").start()
+    kind, event = ear.events.get_nowait()
+    assert (kind, str(event.id)) == ("started", query.id)
+
+
+def test_it_hears_what_a_query_died_of(spark: SparkSession, landing: Path, ear: Ear) -> None:
+    stream = files(spark, landing).selectExpr("raise_error('no place') AS broken")
+    query = stream.writeStream.format("memory").queryName("broken").start()
+    with pytest.raises(StreamingQueryException):
+        query.awaitTermination(LIMIT_S)
+    ear.hear("started")
+    assert "no place" in ear.hear("terminated").exception
+
+
+def test_it_hears_a_stop(spark: SparkSession, landing: Path, ear: Ear) -> None:
+    query = files(spark, landing).writeStream.format("memory").queryName("numbers").start()
+    query.processAllAvailable()
+    query.stop()
+    ear.hear("started")
+    ear.hear("progress")
+    assert ear.hear("terminated").exception is None
+
+
+def test_a_listener_that_was_removed_hears_nothing(spark: SparkSession, landing: Path) -> None:
+    listener, witness = Ear(), Ear()
+    spark.streams.addListener(listener)
+    spark.streams.addListener(witness)
+    spark.streams.removeListener(listener)
+    files(spark, landing).writeStream.format("memory").queryName("numbers").start()
+    witness.hear("started")
+    spark.streams.removeListener(witness)
+    assert listener.events.empty()
+
+
+def test_a_listener_that_fails_harms_nobody(spark: SparkSession, landing: Path, ear: Ear) -> None:
+    class Clumsy(Ear):
+        def onQueryProgress(self, event: Any) -> None:
+            raise ValueError("oops")
+
+    clumsy = Clumsy()
+    spark.streams.addListener(clumsy)
+    writer = files(spark, landing).writeStream.format("memory").queryName("numbers")
+    finish(writer.trigger(availableNow=True).start())
+    for kind in ("started", "progress", "terminated"):
+        ear.hear(kind)
+    spark.streams.removeListener(clumsy)
+
+
+def test_it_hears_nothing_of_other_sessions(new_session: NewSession, landing: Path) -> None:
+    mine, other = new_session(), new_session()
+    listener = Ear()
+    mine.streams.addListener(listener)
+    for session in (other, mine):
+        writer = files(session, landing).writeStream.format("memory").queryName("numbers")
+        query = finish(writer.trigger(availableNow=True).start())
+    assert str(listener.hear("started").id) == query.id
+    mine.streams.removeListener(listener)
