@@ -5,6 +5,6 @@ from __future__ import annotations
 
 def main() -> None:
     """Run `riacho`. Exits with 0, 1 (it failed, one line says why) or 2 (the words were wrong)."""
-    from riacho.cli.app import run
+    from riacho.cli.app import app
 
-    run()
+    app()

@@ -2,33 +2,96 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.text import Text
+from typer.core import TyperGroup
 
-from riacho.cli.up import up
-from riacho.errors import SparkError
+from riacho import __version__
+from riacho.cli import doctor, generate, run, sql, tables, up
+from riacho.cli.failures import FAILED, INTERRUPTED, explain
+from riacho.cli.options import Settings
+from riacho.cli.terminal import notes
+
+_EXAMPLES = """[bold]Begin with[/]
+  riacho demo                       [dim]see a whole system run, in seconds[/]
+  riacho up                         [dim]then connect to sc://localhost:15002[/]
+  riacho run systems/telecom        [dim]run a folder of pipelines[/]
+  riacho sql 'SHOW TABLES IN gold'  [dim]ask[/]
+
+Each command explains itself: riacho COMMAND --help
+Exit codes: 0 it worked, 1 it failed, 2 the words were wrong.
+"""
+
+
+class Commands(TyperGroup):
+    """A group of commands whose errors are one line each."""
+
+    def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:
+        """Run a command and end the program with its exit code."""
+        settings = Settings()
+        try:
+            code = super().main(args, **{**extra, "prog_name": "riacho", "standalone_mode": False, "obj": settings})
+        except BrokenPipeError:
+            # Who reads our output has enough of it, as `head` does. Python must not try to write the rest.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(FAILED)
+        except (Exception, typer.Abort) as error:  # noqa: BLE001 (the last stop: nothing may leave as a traceback)
+            if settings.verbose:
+                traceback.print_exc()
+            failure = explain(error)
+            notes().print(Text.assemble(("error: ", "bold red"), failure.line), soft_wrap=True)
+            sys.exit(failure.code)
+        if code == INTERRUPTED:
+            notes().print("[dim]interrupted[/]")
+        sys.exit(code if isinstance(code, int) else 0)
+
 
 app = typer.Typer(
     name="riacho",
-    help="Spark streaming code, unmodified, on one machine with no JVM.",
-    no_args_is_help=True,
+    cls=Commands,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    epilog=_EXAMPLES,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(up)
+
+
+def _command(function: Callable[..., None], examples: str) -> None:
+    """Register a command; its help is its docstring, laid out for whatever width the terminal has."""
+    paragraphs = inspect.getdoc(function) or ""
+    reflowed = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs.split("\n\n"))
+    app.command(help=reflowed, epilog=examples)(function)
+
+
+_command(up.up, up.EXAMPLES)
+_command(run.run, run.EXAMPLES)
+_command(sql.sql, sql.EXAMPLES)
+_command(tables.tables, tables.EXAMPLES)
+app.add_typer(generate.app)
+_command(doctor.doctor, doctor.EXAMPLES)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"riacho {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
-def _root() -> None:
-    """Keep `riacho COMMAND` a group while it has one command."""
-
-
-def run() -> None:
-    """Run the command line; a failure that has a message of its own is shown as one line, without a traceback."""
-    try:
-        app()
-    except SparkError as error:
-        Console(stderr=True).print(f"[red]error:[/] {error.message}", highlight=False, soft_wrap=True)
-        sys.exit(1)
+def riacho(
+    context: typer.Context,
+    version: Annotated[  # noqa: ARG001 (its callback does the work)
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Spark streaming code, unmodified, on one machine with no JVM."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

@@ -2,35 +2,92 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import signal
+import sys
 import threading
-from pathlib import Path
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
-from rich.console import Console
+
+from riacho.cli import options
+from riacho.cli.failures import INTERRUPTED
+from riacho.cli.terminal import notes, output
 
 DEFAULT_PORT = 15002
-DEFAULT_WAREHOUSE = Path("warehouse")
+
+EXAMPLES = """[bold]Examples[/]
+  riacho up                               [dim]tables in ./warehouse[/]
+  riacho up --port 0 -w /data/lake        [dim]any free port, printed first[/]
+
+[bold]Then, in Python[/]
+  from pyspark.sql import SparkSession
+  spark = SparkSession.builder.remote("sc://localhost:15002").getOrCreate()
+
+[bold]Or with Spark's own pipelines command[/]
+  export SPARK_REMOTE=sc://localhost:15002
+  cd systems/telecom && python -m pyspark.pipelines.cli run
+"""
 
 
 def up(
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.")] = DEFAULT_PORT,
-    warehouse: Annotated[Path, typer.Option(help="Folder that holds the tables.")] = DEFAULT_WAREHOUSE,
-    host: Annotated[str, typer.Option(help="Address to listen on. Others than loopback let anybody in.")] = "127.0.0.1",
+    port: Annotated[
+        int,
+        typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="Port to listen on; 0 takes any free one."),
+    ] = DEFAULT_PORT,
+    warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
+    host: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Address to listen on. Any but loopback lets in whoever can reach it."),
+    ] = "127.0.0.1",
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", help="Stop when standard input ends, as a child of another program should.")
+    ] = False,
+    verbose: options.Verbose = False,  # noqa: ARG001 (its callback does the work)
 ) -> None:
-    """Start the server; stock PySpark connects with [bold]SparkSession.builder.remote(URL)[/]. Ctrl-C stops it."""
+    """Start the server that PySpark connects to.
+
+    Prints its address, serves until Ctrl-C (or SIGTERM), then stops the queries between two steps of a batch: nothing
+    is lost, and the next start goes on from there.
+    """
     from riacho.server.server import RiachoServer
 
-    console = Console(highlight=False)
+    if not is_loopback(host):
+        notes().print(
+            f"[yellow]warning:[/] whoever can reach {host}:{port} can read and change the tables and run code here; "
+            "there is no password → listen on 127.0.0.1 and use a tunnel (ssh -L), unless the network is yours alone",
+            soft_wrap=True,
+        )
     server = RiachoServer(warehouse.absolute(), host=host, port=port)
-    console.print(server.url, style="bold cyan")
-    console.print(f"[dim]tables in {warehouse.absolute()} · Ctrl-C stops[/]", soft_wrap=True)
+    output().print(server.url, style="bold cyan", soft_wrap=True)
+    notes().print(f"[dim]tables in {warehouse.absolute()} · Ctrl-C stops[/]", soft_wrap=True)
 
     def stop(*_: object) -> None:
+        if stopping.is_set():
+            os._exit(INTERRUPTED)  # asked twice: whoever asks does not want to wait
+        stopping.set()
         # Stopping waits for threads, which a signal handler must not.
         threading.Thread(target=server.stop, name="riacho-stop").start()
 
+    stopping = threading.Event()
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+    if until_eof:
+        threading.Thread(target=_at_eof, args=(stop,), name="riacho-until-eof", daemon=True).start()
     server.wait()
+    notes().print("[dim]stopped[/]")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach a server that listens on `host`."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _at_eof(act: Callable[[], None]) -> None:
+    sys.stdin.buffer.read()
+    act()

@@ -1,0 +1,112 @@
+"""The flows of a pipeline run, followed through its events: which are under way, which are done, how long they took.
+
+Events cross Spark Connect as a time and a text, so the text is all there is to go by:
+
+    Flow spark_catalog.gold.clock is STARTING.          Flow 'spark_catalog.gold.clock' has FAILED.
+    Flow spark_catalog.gold.clock has COMPLETED.        Error: <the messages of its causes>
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+from riacho.cli.failures import first_line
+
+Mark = Literal["done", "failed", "skipped", "note"]
+
+_FLOW = re.compile(r"Flow '?(?P<flow>[^']+?)'? (?:(?:is|has) )?(?P<state>[A-Z]{4,})\b")
+_UNRESOLVED = re.compile(r"Failed to resolve flow(?P<upstream> due to upstream failure)?: '(?P<flow>[^']+)'")
+_CATALOG = "spark_catalog."
+
+
+class State(StrEnum):
+    """Where a flow stands, by the word in its event."""
+
+    QUEUED = "QUEUED"
+    PLANNING = "PLANNING"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    SKIPPED = "SKIPPED"
+    EXCLUDED = "EXCLUDED"
+    IDLE = "IDLE"
+    STOPPED = "STOPPED"
+
+
+_UNDER_WAY = (State.PLANNING, State.STARTING, State.RUNNING)
+_OVER: dict[State, Mark] = {State.COMPLETED: "done", State.SKIPPED: "skipped", State.STOPPED: "skipped"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """Something to tell: what it is about, what happened, how long it took if it ran."""
+
+    mark: Mark
+    subject: str
+    seconds: float | None = None
+    detail: str = ""
+
+
+class FlowBoard:
+    """All flows of one run. `follow` each event; print the line it gives."""
+
+    def __init__(self) -> None:
+        self._states: dict[str, State] = {}
+        self._started: dict[str, float] = {}
+        self._failures: dict[str, int] = {}
+
+    @property
+    def under_way(self) -> list[str]:
+        """The flows that run now, in the order of their start."""
+        return sorted((f for f, s in self._states.items() if s in _UNDER_WAY), key=lambda flow: self._started[flow])
+
+    @property
+    def total(self) -> int:
+        """How many flows take part; what is excluded does not."""
+        return sum(state is not State.EXCLUDED for state in self._states.values())
+
+    @property
+    def name_width(self) -> int:
+        """Columns that the longest name takes."""
+        return max(map(len, self._states), default=0)
+
+    def count(self, state: State) -> int:
+        """How many flows stand there."""
+        return sum(each is state for each in self._states.values())
+
+    def follow(self, message: str, at: float) -> Line | None:
+        """Take in an event of the time `at` (seconds). None: it changes nothing that is worth a line."""
+        text, _, error = message.partition("\nError: ")
+        if unresolved := _UNRESOLVED.match(text):
+            detail = "what it reads could not be resolved" if unresolved["upstream"] else first_line(error)
+            return Line("skipped" if unresolved["upstream"] else "failed", _short(unresolved["flow"]), None, detail)
+        found = _FLOW.match(text)
+        if found is None or found["state"] not in State.__members__:
+            return None if text.startswith("Run is ") else Line("note", first_line(message))
+        return self._move(_short(found["flow"]), State(found["state"]), at, error)
+
+    def _move(self, flow: str, state: State, at: float, error: str) -> Line | None:
+        before = self._states.get(flow)
+        self._states[flow] = state
+        if state in _UNDER_WAY:
+            if before not in _UNDER_WAY:
+                self._started[flow] = at
+            return None
+        seconds = at - self._started[flow] if before in _UNDER_WAY else None
+        if state is State.FAILED:
+            self._failures[flow] = self._failures.get(flow, 0) + 1
+            return Line("failed", flow, seconds, first_line(error))
+        if state not in _OVER:
+            return None
+        retried = f"at attempt {self._failures[flow] + 1}" if flow in self._failures else ""
+        reason = "what it reads has failed" if state is State.SKIPPED else retried
+        return Line(_OVER[state], flow, seconds, reason)
+
+
+def _short(flow: str) -> str:
+    """A name without the catalog that everybody has."""
+    return flow.removeprefix(_CATALOG)

@@ -1,0 +1,68 @@
+"""Options that several commands share, so that they are called, checked and explained alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_WAREHOUSE = Path("warehouse")
+
+
+@dataclass
+class Settings:
+    """What holds for the whole program; the object of the command line's context."""
+
+    verbose: bool = False
+
+
+def _remember(context: typer.Context, verbose: bool) -> bool:
+    if verbose:
+        context.ensure_object(Settings).verbose = True
+    return verbose
+
+
+def _connect_url(value: str | None) -> str | None:
+    if value is not None and not value.startswith("sc://"):
+        raise typer.BadParameter(f"{value!r} is no address of a Spark Connect server: write sc://HOST:PORT")
+    return value
+
+
+Warehouse = Annotated[
+    Path,
+    typer.Option(
+        "--warehouse", "-w", metavar="FOLDER", help="Folder that holds the tables.", envvar="RIACHO_WAREHOUSE"
+    ),
+]
+
+Remote = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Use the Spark Connect server at this address (sc://HOST:PORT), riacho's or Spark's, and its tables.",
+        callback=_connect_url,
+    ),
+]
+
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", help="Show the whole traceback of an error, and what the server logs.", callback=_remember
+    ),
+]
+
+
+class OutputFormat(StrEnum):
+    """How rows are printed: for people, or for programs."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+
+
+Format = Annotated[
+    OutputFormat, typer.Option("--format", help="A table for people; json or csv for programs, on standard output.")
+]

@@ -1,0 +1,74 @@
+"""`riacho sql`: run SQL and print what comes back."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from riacho.cli import options
+from riacho.cli.session import session
+from riacho.cli.terminal import counted, notes, output
+from riacho.plan.tokens import split_statements
+
+EXAMPLES = """[bold]Examples[/]
+  riacho sql 'SELECT * FROM gold.devices_total'
+  riacho sql 'SELECT * FROM gold.heavy_customers' --format csv > heavy.csv
+  riacho sql --file setup.sql                     [dim]several statements[/]
+  echo 'SHOW DATABASES' | riacho sql -            [dim]from a pipe[/]
+  riacho sql 'SELECT 1' --remote sc://host:15002  [dim]on that server[/]
+"""
+
+
+def sql(
+    statement: Annotated[
+        str | None, typer.Argument(help="What to run; several statements with ; between them; - reads standard input.")
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="Run what is in this file.", exists=True, dir_okay=False)
+    ] = None,
+    format: options.Format = options.OutputFormat.TABLE,
+    limit: Annotated[
+        int, typer.Option(min=0, metavar="ROWS", help="Rows to show in a table; 0 shows all. Other formats have all.")
+    ] = 100,
+    warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
+    remote: options.Remote = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Run SQL over the tables of a warehouse; of several statements, the last one's rows are printed.
+
+    It may run beside a server on the same warehouse. As JSON, an array with an object for each row; as CSV, a null is
+    empty; in both, times are ISO 8601 in UTC.
+    """
+    from riacho.cli import rows
+
+    statements = split_statements(_text(statement, file))
+    if not statements:
+        raise typer.BadParameter("there is no statement in it", param_hint="STATEMENT")
+    shown = limit if format is options.OutputFormat.TABLE else 0
+    with session(warehouse, remote, verbose=verbose) as spark:
+        *before, last = statements
+        for each in before:
+            spark.sql(each)
+        frame = spark.sql(last)
+        # One more than is shown tells whether that is all.
+        found = (frame.limit(shown + 1) if shown else frame).toArrow()
+    if not found.num_columns:
+        notes().print("[dim]done; it gives no rows[/]")
+        return
+    rows.write(found.slice(0, shown or None), format, output())
+    if format is options.OutputFormat.TABLE:
+        more = bool(shown) and found.num_rows > shown
+        told = f"the first {counted(shown, 'row')}; --limit 0 shows all" if more else counted(found.num_rows, "row")
+        notes().print(f"[dim]{told}[/]")
+
+
+def _text(statement: str | None, file: Path | None) -> str:
+    """The SQL to run, from where it was given. Raises BadParameter unless that is one place."""
+    if (statement is None) == (file is None):
+        raise typer.BadParameter("give a statement, or a file with --file", param_hint="STATEMENT")
+    if file is not None:
+        return file.read_text(encoding="utf-8")
+    return sys.stdin.read() if statement == "-" else statement or ""

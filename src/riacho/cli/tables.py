@@ -1,0 +1,145 @@
+"""`riacho tables`: what a warehouse holds, read from the tables' own logs; no server is needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from riacho.cli import options
+from riacho.cli.failures import CommandError
+from riacho.cli.terminal import ago, notes, output, size
+
+if TYPE_CHECKING:
+    from riacho.catalog.base import TableName
+    from riacho.catalog.warehouse import WarehouseCatalog
+
+EXAMPLES = """[bold]Examples[/]
+  riacho tables
+  riacho tables gold --warehouse /data/lake     [dim]those of one database[/]
+  riacho tables --format json                   [dim]for programs[/]
+"""
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """A table as its log describes it. None: the log does not say, or it is a view or a table of another format."""
+
+    name: str
+    kind: str
+    rows: int | None = None
+    bytes: int | None = None
+    version: int | None = None
+    changed: datetime | None = None
+    comment: str | None = None
+    location: str | None = None
+
+
+def tables(
+    database: Annotated[str | None, typer.Argument(help="Only the tables of this database.")] = None,
+    format: options.Format = options.OutputFormat.TABLE,
+    warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
+    verbose: options.Verbose = False,  # noqa: ARG001 (its callback does the work)
+) -> None:
+    """List the tables of a warehouse: rows, size, version, last change, comment."""
+    import pyarrow as pa
+
+    from riacho.cli import rows
+
+    found = look(warehouse, database)
+    if format is not options.OutputFormat.TABLE:
+        rows.write(pa.Table.from_pylist([asdict(each) for each in found], schema=_arrow()), format, output())
+        return
+    if not found:
+        notes().print(f"[dim]no tables in {warehouse.absolute()} yet[/]", soft_wrap=True)
+        return
+    output().print(grid(found, time.time()))
+    notes().print(f"[dim]{warehouse.absolute()}[/]", soft_wrap=True)
+
+
+def look(warehouse: Path, database: str | None = None) -> list[TableFacts]:
+    """The tables and views of a warehouse, by name. Raises CommandError, and SCHEMA_NOT_FOUND for the database."""
+    from riacho.catalog.warehouse import WarehouseCatalog
+
+    if not warehouse.is_dir():
+        raise CommandError(
+            f"there is no warehouse at {warehouse.absolute()}",
+            "`riacho up` and `riacho run` make one; --warehouse names another",
+        )
+    catalog = WarehouseCatalog(warehouse)
+    wanted = catalog.databases() if database is None else [database.lower()]
+    return [facts for each in wanted for facts in _look(catalog, each)]
+
+
+def grid(found: list[TableFacts], now: float) -> Table:
+    """The tables for people. `now`: seconds since the epoch."""
+    table = Table(box=box.SIMPLE_HEAD, header_style="cyan")
+    table.add_column("table", overflow="fold")
+    for name in ("rows", "size", "version"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("changed", no_wrap=True)
+    table.add_column("comment", style="dim", overflow="fold")
+    for each in found:
+        table.add_row(
+            Text(each.name),
+            f"{each.rows:,}" if each.rows is not None else each.kind,
+            size(each.bytes) if each.bytes is not None else "",
+            str(each.version) if each.version is not None else "",
+            ago(now - each.changed.timestamp()) if each.changed else "",
+            Text(each.comment or ""),
+        )
+    return table
+
+
+def _look(catalog: WarehouseCatalog, database: str) -> Iterator[TableFacts]:
+    for name in catalog.tables(database):
+        label = f"{name.database}.{name.table}"
+        if view := catalog.view(name):
+            yield TableFacts(label, "view", comment=view.comment)
+        else:
+            yield _facts(catalog, name, label)
+
+
+def _facts(catalog: WarehouseCatalog, name: TableName, label: str) -> TableFacts:
+    from riacho.catalog.delta.log import DeltaLog
+    from riacho.catalog.delta.state import load_state
+
+    table = catalog.table(name)
+    if table is None or table.format != "delta":
+        return TableFacts(label, table.format if table else "gone", location=str(table.location) if table else None)
+    log = DeltaLog(table.location)
+    state = load_state(log, with_files=True)
+    files = list((state.files or {}).values())
+    rows = [file.num_records for file in files]
+    masked = sum((file.deletion_vector or {}).get("cardinality", 0) for file in files)
+    stamp = log.stamp(state.version)
+    return TableFacts(
+        label,
+        "delta",
+        None if None in rows else sum(count or 0 for count in rows) - masked,
+        sum(file.size for file in files),
+        state.version,
+        None if stamp is None else datetime.fromtimestamp(stamp[1] / 1e9, UTC),
+        table.comment,
+        str(table.location),
+    )
+
+
+def _arrow() -> object:
+    import pyarrow as pa
+
+    text, number = pa.string(), pa.int64()
+    return pa.schema(
+        [
+            *(("name", text), ("kind", text), ("rows", number), ("bytes", number), ("version", number)),
+            *(("changed", pa.timestamp("ms", "UTC")), ("comment", text), ("location", text)),
+        ]
+    )
