@@ -120,8 +120,11 @@ def test_it_hears_nothing_of_other_sessions(new_session: NewSession, landing: Pa
     mine, other = new_session(), new_session()
     listener = Ear()
     mine.streams.addListener(listener)
-    for session in (other, mine):
-        writer = files(session, landing).writeStream.format("memory").queryName("numbers")
-        query = finish(writer.trigger(availableNow=True).start())
-    assert str(listener.hear("started").id) == query.id
+    theirs, ours = (
+        finish(
+            files(session, landing).writeStream.format("memory").queryName("numbers").trigger(availableNow=True).start()
+        )
+        for session in (other, mine)
+    )
+    assert str(listener.hear("started").id) == ours.id != theirs.id
     mine.streams.removeListener(listener)

@@ -101,7 +101,7 @@ def test_append_of_an_aggregate_needs_a_watermark(stream: DataFrame) -> None:
         ),
         pytest.param(
             lambda frame, batch: frame.join(batch, "id", "right"),
-            "RightOuter join with a streaming DataFrame/Dataset on the left and a static DataFrame/DataSet on the right",
+            "RightOuter join with a streaming DataFrame/Dataset on the left and a static DataFrame/DataSet",
             id="right join with a stream on the left",
         ),
         pytest.param(
