@@ -1,0 +1,158 @@
+"""What is refused before anything runs, in Spark's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.spec.pipelines.support import Project
+
+Define = Callable[[], None]
+
+
+@pytest.mark.parametrize(
+    ("text", "condition"),
+    [
+        ("", "RUN_EMPTY_PIPELINE"),
+        ("CREATE TEMPORARY VIEW v AS SELECT 1 a", "RUN_EMPTY_PIPELINE"),
+        ("SELECT 1", "PIPELINE_SQL_GRAPH_ELEMENT_REGISTRATION_ERROR"),
+        ("CREATE TABLE t (a INT)", "PIPELINE_SQL_GRAPH_ELEMENT_REGISTRATION_ERROR"),
+        ("CREATE OR REFRESH STREAMING TABLE t AS SELECT 1", "PARSE_SYNTAX_ERROR"),
+        ("CREATE MATERIALIZED VIEW m AS SELEC 1", "PARSE_SYNTAX_ERROR"),
+        ("CREATE MATERIALIZED VIEW m", "_LEGACY_ERROR_TEMP_0035"),
+        ("CREATE MATERIALIZED VIEW m LOCATION '/x' AS SELECT 1 a", "_LEGACY_ERROR_TEMP_0035"),
+        ("CREATE MATERIALIZED VIEW m COMMENT 'a' COMMENT 'b' AS SELECT 1 a", "DUPLICATE_CLAUSES"),
+        ("CREATE TEMPORARY VIEW a.v AS SELECT 1 a", "INVALID_TEMP_OBJ_QUALIFIER"),
+        ("CREATE FLOW f AS INSERT INTO t SELECT 1 a", "PIPELINE_SQL_GRAPH_ELEMENT_REGISTRATION_ERROR"),
+        ("CREATE STREAMING TABLE t", "PIPELINE_DATASET_WITHOUT_FLOW"),
+        ("CREATE STREAMING TABLE t AS SELECT 1 a", "INVALID_FLOW_QUERY_TYPE.BATCH_RELATION_FOR_STREAMING_TABLE"),
+        ("CREATE MATERIALIZED VIEW m (a STRING) AS SELECT 1 a", "USER_SPECIFIED_AND_INFERRED_SCHEMA_NOT_COMPATIBLE"),
+        ("CREATE MATERIALIZED VIEW m (b INT) AS SELECT 1 a", "USER_SPECIFIED_AND_INFERRED_SCHEMA_NOT_COMPATIBLE"),
+        (
+            "CREATE MATERIALIZED VIEW m AS SELECT 1 a; CREATE FLOW f AS INSERT INTO m BY NAME SELECT 2 a",
+            "MATERIALIZED_VIEW_WITH_MULTIPLE_QUERIES",
+        ),
+        ("CREATE TEMPORARY VIEW tv AS SELECT 1 a; CREATE VIEW v AS SELECT * FROM tv", "INVALID_TEMP_OBJ_REFERENCE"),
+        (
+            """CREATE MATERIALIZED VIEW m AS SELECT 1 a;
+            CREATE STREAMING TABLE t TBLPROPERTIES ('pipelines.reset.allowed'='false') AS SELECT * FROM STREAM m""",
+            "INVALID_RESETTABLE_DEPENDENCY",
+        ),
+    ],
+)
+def test_conditions(project: Project, text: str, condition: str) -> None:
+    outcome = project.dry_run(text)
+
+    assert outcome.events == []
+    assert outcome.error is not None
+    assert outcome.error.getCondition() == condition
+
+
+@pytest.mark.parametrize(
+    ("text", "condition"),
+    [
+        (
+            "CREATE MATERIALIZED VIEW m AS SELECT id FROM STREAM events",
+            "INVALID_FLOW_QUERY_TYPE.STREAMING_RELATION_FOR_MATERIALIZED_VIEW",
+        ),
+        (
+            "CREATE VIEW v AS SELECT id FROM STREAM events",
+            "INVALID_FLOW_QUERY_TYPE.STREAMING_RELATION_FOR_PERSISTED_VIEW",
+        ),
+    ],
+)
+def test_streams_where_batches_must_be(project: Project, events: Define, text: str, condition: str) -> None:
+    outcome = project.dry_run(events, text)
+
+    assert outcome.error is not None
+    assert outcome.error.getCondition() == condition
+
+
+@pytest.mark.parametrize(
+    ("text", "downstream", "upstream"),
+    [
+        ("CREATE MATERIALIZED VIEW a AS SELECT * FROM b; CREATE MATERIALIZED VIEW b AS SELECT * FROM a", "a", "b"),
+        ("CREATE STREAMING TABLE a; CREATE FLOW f AS INSERT INTO a BY NAME SELECT * FROM STREAM a", "a", "a"),
+    ],
+)
+def test_cycles(project: Project, text: str, downstream: str, upstream: str) -> None:
+    outcome = project.dry_run(text)
+
+    prefix = f"spark_catalog.{project.database}"
+    assert str(outcome.error) == (
+        f"The downstream table '{prefix}.{downstream}' is referenced when creating the upstream table or view "
+        f"'{prefix}.{upstream}'. Circular dependencies are not supported in a pipeline. Please remove the dependency "
+        f"between '{prefix}.{upstream}' and '{prefix}.{downstream}'."
+    )
+
+
+def test_flows_that_cannot_be_resolved(project: Project) -> None:
+    outcome = project.dry_run(
+        """CREATE MATERIALIZED VIEW below AS SELECT * FROM wrong;
+        CREATE MATERIALIZED VIEW wrong AS SELECT nocolumn FROM (SELECT 1 AS id)"""
+    )
+
+    prefix = f"spark_catalog.{project.database}"
+    downstream, direct = outcome.events
+    assert downstream == (
+        f"Failed to resolve flow due to upstream failure: '{prefix}.below'.\nError: Failed to read dataset "
+        f"'{prefix}.wrong'. Dataset is defined in the pipeline but could not be resolved."
+    )
+    assert direct.startswith(f"Failed to resolve flow: '{prefix}.wrong'.\nError: ")
+    assert "nocolumn" in direct
+    assert f"Flows with errors: {prefix}.wrong\n" in str(outcome.error)
+    assert f"Flows that failed due to upstream errors: {prefix}.below\n" in str(outcome.error)
+
+
+@pytest.mark.parametrize(
+    ("text", "condition"),
+    [
+        (
+            "CREATE TEMPORARY VIEW v AS SELECT 1 id; CREATE STREAMING TABLE t AS SELECT * FROM STREAM v",
+            "INCOMPATIBLE_BATCH_VIEW_READ",
+        ),
+        (
+            "CREATE TEMPORARY VIEW v AS SELECT id FROM STREAM events; CREATE MATERIALIZED VIEW t AS SELECT * FROM v",
+            "INCOMPATIBLE_STREAMING_VIEW_READ",
+        ),
+    ],
+)
+def test_views_are_read_the_way_they_run(project: Project, events: Define, text: str, condition: str) -> None:
+    outcome = project.dry_run(events, text)
+
+    assert outcome.events[0].startswith(
+        f"Failed to resolve flow: 'spark_catalog.{project.database}.t'.\nError: [{condition}] View `v` is a "
+    )
+
+
+def test_confs_of_a_view_and_its_reader_must_agree(project: Project) -> None:
+    outcome = project.dry_run(
+        """SET spark.sql.shuffle.partitions = 3; CREATE TEMPORARY VIEW v AS SELECT 1 a;
+        SET spark.sql.shuffle.partitions = 4; CREATE MATERIALIZED VIEW m AS SELECT * FROM v"""
+    )
+
+    assert "'spark.sql.shuffle.partitions' is defined by both 'v' and" in (str(outcome.error) + str(outcome.events))
+
+
+def test_where_a_wrong_statement_stands(project: Project) -> None:
+    outcome = project.dry_run("\n\nCREATE MATERIALIZED VIEW m AS SELECT 1 a;\n\n  SELECT 2")
+
+    assert "Offending query:\nSELECT 2\n\nQuery defined at definitions_0.sql:5" in str(outcome.error)
+
+
+@pytest.mark.parametrize(
+    ("storage", "text"),
+    [("", "Storage must be specified to start a run."), ("/tmp/x", "PIPELINE_STORAGE_ROOT_INVALID")],
+)
+def test_storage(project: Project, storage: str, text: str) -> None:
+    assert text in str(project.dry_run("CREATE MATERIALIZED VIEW m AS SELECT 1 a", storage=storage).error)
+
+
+def test_a_dry_run_leaves_no_trace(project: Project, events: Define) -> None:
+    outcome = project.dry_run(events, "CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM events")
+
+    assert outcome.events == ["Run is COMPLETED."]
+    assert outcome.error is None
+    assert project.spark.catalog.listTables(project.database) == []
+    assert not project.storage.exists()
