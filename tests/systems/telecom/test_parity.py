@@ -1,0 +1,88 @@
+"""riacho's tables and Apache Spark's, over the same landing files, are equal: columns, types, comments, every row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from deltalake import DeltaTable
+from pyspark.sql import SparkSession
+
+from riacho.testing.servers import Server
+from tests.systems.support import columns, delta_table, rows
+from tests.systems.telecom.conftest import Run
+
+TABLES = (
+    "bronze.celular_conectado",
+    "bronze.celular_desconectado",
+    "bronze.computador_conectado",
+    "bronze.computador_desconectado",
+    "silver.valid_events",
+    "silver.quarantine",
+    "silver.servers",
+    "silver.events",
+    "silver.connections",
+    "gold.clock",
+    "gold.high_connections",
+    "gold.devices_per_minute",
+    "gold.devices_total",
+    "gold.recently_connected",
+    "gold.bandwidth_in_use",
+    "gold.high_connection_rate",
+    "gold.heavy_customers",
+    "gold.bandwidth_by_device",
+    "gold.servers_to_upgrade",
+)
+
+
+@pytest.fixture(scope="module")
+def servers(start_server: Callable[[str], Server]) -> tuple[Server, Server]:
+    """riacho and Spark."""
+    return start_server("riacho"), start_server("spark")
+
+
+@pytest.fixture(scope="module")
+def both(servers: tuple[Server, Server], run_telecom: Run) -> tuple[SparkSession, SparkSession]:
+    """riacho's session and Spark's, where the system has run over the whole landing zone."""
+    riacho, spark = servers
+    return run_telecom(riacho), run_telecom(spark)
+
+
+def test_both_have_the_same_tables_and_no_other(both: tuple[SparkSession, SparkSession]) -> None:
+    for spark in both:
+        databases = ("bronze", "silver", "gold")
+        found = {f"{database}.{table.name}" for database in databases for table in spark.catalog.listTables(database)}
+        assert found == set(TABLES)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_the_rows_are_equal(both: tuple[SparkSession, SparkSession], table: str) -> None:
+    riacho, spark = both
+
+    assert columns(riacho, table) == columns(spark, table)
+    assert rows(riacho, table) == rows(spark, table)
+
+
+@pytest.mark.parametrize("table", TABLES)
+@pytest.mark.usefixtures("both")
+def test_what_is_said_of_the_table_is_equal(servers: tuple[Server, Server], table: str) -> None:
+    """Every table and every column has a comment, and the change data feed is on, in the tables' own Delta logs."""
+    ours, theirs = (described(delta_table(server, table)) for server in servers)
+
+    assert ours == theirs
+    assert ours["comment"]
+    assert all(comment for _, _, _, comment in ours["columns"])
+    assert ours["change_feed"] == "true"
+
+
+def described(table: DeltaTable) -> dict[str, Any]:
+    metadata = table.metadata()
+    return {
+        "comment": metadata.description,
+        "columns": [
+            (field.name, str(field.type), field.nullable, field.metadata.get("comment"))
+            for field in table.schema().fields
+        ],
+        "change_feed": metadata.configuration.get("delta.enableChangeDataFeed"),
+    }
