@@ -1,0 +1,9 @@
+"""What a streaming query keeps between batches: a versioned columnar store, and the operators that live on it.
+
+`store` keeps keyed rows in the checkpoint; `aggregate` and `deduplicate` are Spark's stateful operators on top of it;
+`compiler` cuts a plan at them, `execution` runs it batch by batch.
+"""
+
+from riacho.streaming.state.execution import StatefulExecution, prepare
+
+__all__ = ["StatefulExecution", "prepare"]

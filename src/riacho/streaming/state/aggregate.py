@@ -1,0 +1,414 @@
+"""Streaming aggregation: `groupBy(window, keys).agg(...)` kept up to date batch by batch.
+
+The aggregate of the plan is split in two. In a batch the engine groups the new rows ("partial"); what comes out, one row
+per group touched, is merged with those groups' state; and a projection over the merged rows gives the columns that the
+whole aggregate would have ("final"):
+
+    new rows ──engine: group──► groups touched ──merge with state──► groups now ──engine: project──► result
+
+What is kept per group is either partial numbers (see `partials`), or, if some function cannot be taken apart, the rows of
+the group; the final step then is the aggregate itself, over the rows of the groups that come out.
+
+Which groups come out, and when (Spark: `StateStoreSaveExec`):
+
+    append     groups whose event time is at or before the eviction watermark, once, and they leave the state
+    update     groups touched in this batch; those behind the watermark leave the state silently
+    complete   all groups, always; nothing is dropped and nothing leaves
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from riacho import types
+from riacho.plan import build
+from riacho.plan.build import Expression
+from riacho.plan.event_time import Delays, last_part, output_name
+from riacho.plan.walk import at, expression_paths
+from riacho.protos import pb
+from riacho.streaming.sinks.base import OutputMode
+from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
+from riacho.streaming.state.operator import BatchContext, OperatorProgress, Tools, event_times, late, never
+from riacho.streaming.state.partials import AGGREGATES, Decomposition, Partial, decompose
+from riacho.streaming.state.run import Mask
+from riacho.streaming.state.run import Rows as Times
+from riacho.streaming.state.store import BEGINNING, Changes, Found, StateStore
+
+_GROUPED_UDFS = frozenset({202, 215, 216, 252, 253})
+"""Evaluation types of Python functions that take a group (`PythonEvalType.SQL_GROUPED_AGG_*`)."""
+_SEQ_BITS = 32
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """The key of an aggregation. `names`: the key columns of its output; `event_key`: which of them has event time."""
+
+    expressions: Sequence[Expression]
+    names: Sequence[str]
+    event_key: int | None
+
+    @property
+    def columns(self) -> list[str]:
+        """The key columns in state."""
+        return [f"_key{i}" for i in range(len(self.expressions))]
+
+    def aliased(self) -> list[Expression]:
+        pairs = zip(self.expressions, self.columns, strict=True)
+        return [build.alias(expression, name) for expression, name in pairs]
+
+    def renamed(self, output: pa.Schema) -> list[Expression]:
+        """The key columns under their names in the output."""
+        pairs = zip(self.columns, output, strict=False)
+        return [build.alias(build.col(column), field.name) for column, field in pairs]
+
+
+def grouping_of(aggregate: pb.Aggregate, output: pa.Schema, marks: Delays) -> Grouping:
+    """The key of an aggregate. `marks`: the marked columns of the aggregate's output."""
+    expressions = list(aggregate.grouping_expressions)
+    marked = [i for i, expression in enumerate(expressions) if output_name(expression) in marks]
+    return Grouping(expressions, output.names[: len(expressions)], marked[0] if marked else None)
+
+
+# -- taking an aggregate apart
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Aggregate expressions taken apart: `partials` to keep, and `results`, the expressions over the partial columns."""
+
+    partials: Sequence[Partial]
+    results: Sequence[Expression]
+
+    @property
+    def columns(self) -> list[str]:
+        return [f"_partial{i}" for i in range(len(self.partials))]
+
+    def aliased(self) -> list[Expression]:
+        pairs = zip(self.partials, self.columns, strict=True)
+        return [build.alias(partial.expression, name) for partial, name in pairs]
+
+
+def take_apart(aggregate: pb.Aggregate, tools: Tools) -> Calls | None:
+    """The aggregate's expressions as partials and results; None if some function cannot be taken apart."""
+    found: list[tuple[int, tuple[str | int, ...], Expression.UnresolvedFunction]] = []
+    expressions = [_copy(expression) for expression in aggregate.aggregate_expressions]
+    for index, expression in enumerate(expressions):
+        calls = _aggregate_calls(expression)
+        if calls is None:
+            return None
+        found += [(index, path, call) for path, call in calls]
+    if not found:
+        return None
+    probe = build.group(aggregate.input, [], [build.alias(Expression(unresolved_function=f), "c") for _, _, f in found])
+    result_types = [types.normalise(field.type) for field in tools.session.schema(probe)]
+    partials: dict[bytes, Partial] = {}
+    for (index, path, function), result in zip(found, result_types, strict=True):
+        decomposition: Decomposition | None = decompose(function, result)
+        if decomposition is None:
+            return None
+        columns = []
+        for partial in decomposition.partials:
+            key = partial.expression.SerializeToString(deterministic=True)
+            partials.setdefault(key, partial)
+            columns.append(build.col(f"_partial{list(partials).index(key)}"))
+        finished = decomposition.finish(columns)
+        if path:
+            at(expressions[index], path).CopyFrom(finished)
+        else:
+            expressions[index] = finished
+    return Calls(list(partials.values()), expressions)
+
+
+def _aggregate_calls(
+    expression: Expression,
+) -> list[tuple[tuple[str | int, ...], Expression.UnresolvedFunction]] | None:
+    """The aggregate functions in an expression, with their places; None if it has a part that hides what it does."""
+    calls: list[tuple[tuple[str | int, ...], Expression.UnresolvedFunction]] = []
+    nodes = [((), expression), *expression_paths(expression)]
+    for path, node in nodes:
+        if any(path[: len(inside)] == inside for inside, _ in calls):
+            continue
+        match node.WhichOneof("expr_type"):
+            case "unresolved_function" if node.unresolved_function.function_name.lower() in AGGREGATES:
+                function = Expression.UnresolvedFunction()
+                function.CopyFrom(node.unresolved_function)
+                calls.append((path, function))
+            case "common_inline_user_defined_function":
+                if node.common_inline_user_defined_function.python_udf.eval_type in _GROUPED_UDFS:
+                    return None
+            case "unresolved_attribute" | "expression_string" | "call_function" | "typed_aggregate_expression":
+                # An attribute outside any function is a key, named as it was before grouping.
+                return None
+            case _:
+                pass
+    return calls
+
+
+# -- what is kept of a group
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of state or for it: their columns, the hash of each one's group, and the group's event time."""
+
+    table: pa.Table
+    keys: KeyHash
+    time: Times
+
+    def filter(self, keep: Mask) -> Rows:
+        return Rows(self.table.filter(pa.array(keep)), self.keys.take(keep), self.time[keep])
+
+
+class Keep(Protocol):
+    """What an aggregation keeps of each group, and how the result comes of it."""
+
+    schema: pa.Schema
+    """The columns in state, the key's first."""
+    one_row: bool
+    """Whether a group is one row."""
+
+    def collect(self, relation: pb.Relation, tools: Tools) -> pa.Table:
+        """The rows of a batch in the form in which they are kept."""
+
+    def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
+        """What to put in the store for a batch's rows, and how many of their groups it knew before."""
+
+    def rest(self, keys: KeyHash, store: StateStore) -> pa.Table:
+        """What the store has of these groups besides what `merge` gave."""
+
+    def finish(self, kept: pb.Relation) -> pb.Relation:
+        """The aggregation's result for the groups in `kept`."""
+
+
+class Partials:
+    """Keep a few numbers per group: `calls.partials`."""
+
+    one_row = True
+
+    def __init__(
+        self, aggregate: pb.Aggregate, grouping: Grouping, calls: Calls, output: pa.Schema, tools: Tools
+    ) -> None:
+        self._grouping = grouping
+        self._calls = calls
+        self._output = output
+        partial = self._partial(aggregate.input)
+        self.schema = types.nullable(types.normalise_schema(tools.session.schema(partial)))
+
+    def _partial(self, relation: pb.Relation) -> pb.Relation:
+        return build.group(relation, self._grouping.aliased(), self._calls.aliased())
+
+    def collect(self, relation: pb.Relation, tools: Tools) -> pa.Table:
+        return tools.collect(self._partial(relation)).cast(self.schema)
+
+    def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
+        found = store.find(fresh.keys, self._calls.columns)
+        if not len(found):
+            return fresh, 0
+        known = np.zeros(len(fresh.keys), dtype=np.bool_)
+        known[found.probe] = True
+        place = np.zeros(len(known), dtype=np.int64)
+        place[found.probe] = np.arange(len(found))
+        aligned = found.table.take(pa.array(place, mask=~known)).combine_chunks()
+        columns = fresh.table.select(self._grouping.columns).columns
+        for partial, name in zip(self._calls.partials, self._calls.columns, strict=True):
+            state, batch = (_array(table.column(name)) for table in (aligned, fresh.table))
+            columns.append(partial.merge(state, batch, known))
+        table = pa.Table.from_arrays(columns, schema=self.schema)
+        return Rows(table, fresh.keys, fresh.time), len(found)
+
+    def rest(self, keys: KeyHash, store: StateStore) -> pa.Table:  # noqa: ARG002
+        return self.schema.empty_table()
+
+    def finish(self, kept: pb.Relation) -> pb.Relation:
+        return self._project(kept)
+
+    def _project(self, kept: pb.Relation) -> pb.Relation:
+        keys = self._grouping.renamed(self._output)
+        fields = list(self._output)[len(keys) :]
+        results = []
+        for expression, field in zip(self._calls.results, fields, strict=True):
+            results.append(build.alias(build.cast(_unaliased(expression), field.type), field.name))
+        return build.project(kept, [*keys, *results])
+
+
+class WholeRows:
+    """Keep the rows of each group, as far as the aggregates need their columns, and aggregate them when asked."""
+
+    one_row = False
+
+    def __init__(self, aggregate: pb.Aggregate, grouping: Grouping, output: pa.Schema, tools: Tools) -> None:
+        self._grouping = grouping
+        self._output = output
+        self._aggregates = [_unaliased(e) for e in map(_without_plan_ids, aggregate.aggregate_expressions)]
+        names = _columns_used(self._aggregates)
+        self._columns = [build.star()] if names is None else [build.col(name) for name in sorted(names)]
+        projected = tools.session.schema(self._projected(aggregate.input))
+        self.schema = types.nullable(types.normalise_schema(projected))
+
+    def _projected(self, relation: pb.Relation) -> pb.Relation:
+        return build.project(relation, [*self._grouping.aliased(), *self._columns])
+
+    def collect(self, relation: pb.Relation, tools: Tools) -> pa.Table:
+        return tools.collect(self._projected(relation)).cast(self.schema)
+
+    def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
+        return fresh, distinct(store.find(unique(fresh.keys), []).keys)
+
+    def rest(self, keys: KeyHash, store: StateStore) -> pa.Table:
+        return store.find(unique(keys)).table
+
+    def finish(self, kept: pb.Relation) -> pb.Relation:
+        keys = self._grouping.renamed(self._output)
+        fields = list(self._output)[len(keys) :]
+        results = [build.alias(e, field.name) for e, field in zip(self._aggregates, fields, strict=True)]
+        return build.group(kept, keys, results)
+
+
+# -- the operator
+
+
+class Aggregation:
+    """See the module and `operator.Operator`."""
+
+    def __init__(self, keep: Keep, grouping: Grouping, mode: OutputMode, folder: Path, tools: Tools) -> None:
+        self._keep = keep
+        self._grouping = grouping
+        self._mode = mode
+        self._tools = tools
+        self._store = StateStore(folder / "default", keep.schema, unique=keep.one_row)
+        self._evicts = mode is not OutputMode.COMPLETE and grouping.event_key is not None
+
+    def restore(self, version: int) -> None:
+        self._store.restore(version)
+
+    def committed(self, version: int) -> None:
+        self._store.committed(version)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def wants_batch(self, evict_us: int, last_us: int) -> bool:
+        return self._mode is not OutputMode.COMPLETE and evict_us > last_us
+
+    def output_watermark_us(self, input_us: int) -> int:
+        return input_us
+
+    def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
+        progress = OperatorProgress("stateStoreSave")
+        evict_us = batch.evict_us if self._evicts else BEGINNING
+        with progress.timed("updates_ms"):
+            fresh = self._on_time(self._collect(inputs[0]), batch, progress)
+            merged, known = self._keep.merge(fresh, self._store)
+            touched = self._count(merged.keys)
+        with progress.timed("removals_ms"):
+            closed = merged.filter(merged.time <= evict_us)
+            gone = self._store.expired(evict_us, self._columns_out(), but=merged.keys)
+            out = self._emitted(merged, closed, gone)
+        progress.updated = touched
+        progress.removed = self._count(closed.keys) + self._count(gone.keys)
+        progress.total = self._store.rows + touched - known - progress.removed
+        with progress.timed("commit_ms"):
+            changes = _changes(merged.filter(merged.time > evict_us), batch.version, one_row=self._keep.one_row)
+            self._store.write(batch.version, changes, rows=progress.total, floor=max(evict_us, self._store.floor))
+        progress.memory_bytes = self._store.bytes
+        if self._mode is OutputMode.COMPLETE:
+            out = self._store.scan().table
+        return self._keep.finish(self._tools.read(out)), progress
+
+    def _collect(self, relation: pb.Relation) -> Rows:
+        table = self._keep.collect(relation, self._tools)
+        keys = hash_keys(table.select(self._grouping.columns).columns, table.num_rows)
+        event_key = self._grouping.event_key
+        time = never(table.num_rows) if event_key is None else event_times(table.column(f"_key{event_key}"))
+        return Rows(table, keys, time)
+
+    def _on_time(self, rows: Rows, batch: BatchContext, progress: OperatorProgress) -> Rows:
+        """Without the rows of late groups; each such group counts once, as Spark sees them grouped already."""
+        if not self._evicts:
+            return rows
+        behind = late(rows.time, batch.late_us)
+        progress.dropped = self._count(rows.keys.take(behind))
+        return rows.filter(~behind) if progress.dropped else rows
+
+    def _columns_out(self) -> list[str]:
+        """The columns to read of groups that leave the state: all if they come out, else none."""
+        return self._keep.schema.names if self._mode is OutputMode.APPEND else []
+
+    def _emitted(self, merged: Rows, closed: Rows, gone: Found) -> pa.Table:
+        """What is kept of the groups that come out. Older rows first. Complete mode is not known before the write."""
+        match self._mode:
+            case OutputMode.APPEND:
+                return pa.concat_tables([gone.table, self._keep.rest(closed.keys, self._store), closed.table])
+            case OutputMode.UPDATE:
+                return pa.concat_tables([self._keep.rest(merged.keys, self._store), merged.table])
+            case OutputMode.COMPLETE:
+                return merged.table
+
+    def _count(self, keys: KeyHash) -> int:
+        """How many groups."""
+        return len(keys) if self._keep.one_row else distinct(keys)
+
+
+def aggregation(aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Path, tools: Tools) -> Aggregation:
+    """The operator for an aggregate over leaves that can be analysed. `marks`: those of the aggregate's output."""
+    whole = pb.Relation(aggregate=aggregate)
+    output = types.normalise_schema(tools.session.schema(whole))
+    grouping = grouping_of(aggregate, output, marks)
+    calls = take_apart(aggregate, tools)
+    keep: Keep
+    if calls is None:
+        keep = WholeRows(aggregate, grouping, output, tools)
+    else:
+        keep = Partials(aggregate, grouping, calls, output, tools)
+    return Aggregation(keep, grouping, mode, folder, tools)
+
+
+def _changes(rows: Rows, version: int, *, one_row: bool) -> Changes:
+    count = len(rows.keys)
+    seq = np.zeros(count, dtype=np.int64) if one_row else (version << _SEQ_BITS) + np.arange(count, dtype=np.int64)
+    return Changes(rows.keys, seq, rows.time, rows.table)
+
+
+def _array(column: pa.ChunkedArray) -> pa.Array:
+    combined = column.combine_chunks()
+    return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
+
+
+def _unaliased(expression: Expression) -> Expression:
+    return expression.alias.expr if expression.WhichOneof("expr_type") == "alias" else expression
+
+
+def _without_plan_ids(expression: Expression) -> Expression:
+    """A copy that names its columns only: the rows kept have no DataFrame that a column could belong to."""
+    copy = _copy(expression)
+    for node in (copy, *(found for _, found in expression_paths(copy))):
+        if node.WhichOneof("expr_type") == "unresolved_attribute":
+            node.unresolved_attribute.ClearField("plan_id")
+            name = last_part(node.unresolved_attribute.unparsed_identifier)
+            node.unresolved_attribute.unparsed_identifier = "`" + name.replace("`", "``") + "`"
+    return copy
+
+
+def _columns_used(expressions: Sequence[Expression]) -> set[str] | None:
+    """The columns that expressions mention; None if that cannot be told, because of SQL text or a star."""
+    names: set[str] = set()
+    for expression in expressions:
+        for node in (expression, *(found for _, found in expression_paths(expression))):
+            match node.WhichOneof("expr_type"):
+                case "unresolved_attribute":
+                    names.add(last_part(node.unresolved_attribute.unparsed_identifier))
+                case "expression_string" | "unresolved_regex":
+                    return None
+    return names
+
+
+def _copy(expression: Expression) -> Expression:
+    copy = Expression()
+    copy.CopyFrom(expression)
+    return copy

@@ -1,0 +1,216 @@
+"""Cut a plan into fragments that the engine runs and the operators that keep state between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from riacho import types
+from riacho.engine.spool import empty
+from riacho.errors import UnsupportedOperationError
+from riacho.plan.dress import plan_ids_used, same
+from riacho.plan.event_time import EventTimes, last_part
+from riacho.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_places
+from riacho.plan.pushdown import push_filters
+from riacho.plan.rules.batch_time import Times, find_times
+from riacho.plan.walk import Path as PlanPath
+from riacho.plan.walk import at, transform, walk_paths
+from riacho.protos import pb
+from riacho.streaming.sinks.base import OutputMode
+from riacho.streaming.state.aggregate import aggregation
+from riacho.streaming.state.deduplicate import Deduplicate, Deduplication
+from riacho.streaming.state.operator import US_PER_MS, Operator, Tools
+from riacho.streaming.watermark import delay_ms
+
+
+@dataclass(frozen=True)
+class LeafCut:
+    """A source; `index` as in `BatchInput.leaves`."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class WatchCut:
+    """A `withWatermark`: rows pass, and the event times in `column` are noted. `original`: the plan there."""
+
+    index: int
+    column: str
+    input: Fragment
+    original: pb.Relation
+
+
+@dataclass(frozen=True)
+class StatefulCut:
+    """A stateful operator; `index` is its number in the checkpoint and in progress. `original`: the plan there."""
+
+    index: int
+    operator: Operator
+    inputs: Sequence[Fragment]
+    original: pb.Relation
+
+
+Cut = LeafCut | WatchCut | StatefulCut
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """A part of the plan. `cuts`: where its inputs stand in `relation`, and what they are."""
+
+    relation: pb.Relation
+    cuts: Sequence[tuple[PlanPath, Cut]]
+    times: Times
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether this is a source and nothing else."""
+        return len(self.cuts) == 1 and self.cuts[0][0] == () and isinstance(self.cuts[0][1], LeafCut)
+
+
+Made = tuple[Operator, Sequence[PlanPath]]
+"""An operator, and where its inputs stand below its node."""
+
+
+class Compiler:
+    """Cuts one plan. `leaf_schemas[i]`: the columns of leaf i; `state`: the folder of the operators' state."""
+
+    def __init__(
+        self, plan: pb.Relation, leaf_schemas: Sequence[pa.Schema], mode: OutputMode, state: Path, tools: Tools
+    ) -> None:
+        self._mode = mode
+        self._state = state
+        self._tools = tools
+        plan = push_filters(transform(plan, _without_batch_watermark))
+        places = list(leaf_places(plan))
+        self._leaf_of = {path: leaf.index for path, leaf in places}
+        self._event_times = EventTimes(lambda sample: self._schema(sample).names)
+        self._sample = pb.Relation()
+        """The plan over empty leaves, so that the engine can tell its columns."""
+        self._sample.CopyFrom(plan)
+        for path, leaf in places:
+            put(self._sample, path, empty(leaf_schemas[leaf.index]))
+        self.used_ids = plan_ids_used(plan)
+        self.delays_ms: list[int] = []
+        self.operators: list[StatefulCut] = []
+        self._operator_count = 0
+        self.top = self._fragment(plan, ())
+
+    def _fragment(self, relation: pb.Relation, place: PlanPath) -> Fragment:
+        """Cut `relation`, which stands at `place` in the plan."""
+        template = pb.Relation()
+        template.CopyFrom(relation)
+        times = find_times(template)
+        cuts: list[tuple[PlanPath, Cut]] = []
+        for path, node in walk_paths(template):
+            if any(path[: len(cut)] == cut for cut, _ in cuts):
+                continue
+            cut = self._cut(node, (*place, *path))
+            if cut is not None:
+                cuts.append((path, cut))
+        return Fragment(template, cuts, times)
+
+    def _cut(self, node: pb.Relation, place: PlanPath) -> Cut | None:
+        if is_streaming_leaf(node):
+            return LeafCut(self._leaf_of[place])
+        if not is_streaming(node):
+            return None
+        if node.WhichOneof("rel_type") == "with_watermark":
+            return self._watch(node, place)
+        kind = kind_of(node)
+        if kind == "stateless" or (kind == "limit" and self._mode is OutputMode.COMPLETE):
+            return None
+        index = self._operator_count
+        self._operator_count += 1
+        operator, inputs = self._MAKERS[kind](self, node, place, self._state / str(index))
+        fragments = [self._fragment(at(node, path), (*place, *path)) for path in inputs]
+        cut = StatefulCut(index, operator, fragments, _copy(node))
+        self.operators.append(cut)
+        return cut
+
+    def _watch(self, node: pb.Relation, place: PlanPath) -> WatchCut:
+        mark = node.with_watermark
+        index = len(self.delays_ms)
+        self.delays_ms.append(delay_ms(mark.delay_threshold))
+        input_ = self._fragment(mark.input, (*place, "with_watermark", "input"))
+        return WatchCut(index, last_part(mark.event_time), input_, _copy(node))
+
+    # -- operators
+
+    def _aggregate(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
+        sample = at(self._sample, place)
+        marks = self._event_times.of(sample)
+        return aggregation(_analysable(sample).aggregate, marks, self._mode, folder, self._tools), [_INPUT["aggregate"]]
+
+    def _deduplicate(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:
+        input_ = at(self._sample, place).deduplicate.input
+        schema = self._schema(input_)
+        names = [name.lower() for name in schema.names]
+        wanted = {last_part(name) for name in node.deduplicate.column_names}
+        keys = [i for i, name in enumerate(names) if not wanted or name in wanted]
+        marks = self._event_times.of(input_)
+        marked = next((i for i, name in enumerate(names) if name in marks), None)
+        delay_us = None
+        if node.deduplicate.within_watermark and marked is not None:
+            delay_us = delay_ms(marks[names[marked]]) * US_PER_MS
+        what = Deduplicate(keys, marked, delay_us)
+        return Deduplication(what, schema, folder, self._tools), [_INPUT["deduplicate"]]
+
+    def _refuse(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
+        raise UnsupportedOperationError(f"riacho does not run a streaming {kind_of(node)} yet.")
+
+    _MAKERS: dict[str, Callable[[Compiler, pb.Relation, PlanPath, Path], Made]] = {  # noqa: RUF012
+        "aggregate": _aggregate,
+        "deduplicate": _deduplicate,
+        "distinct": _refuse,
+        "join": _refuse,
+        "limit": _refuse,
+        "group_state": _refuse,
+    }
+
+    def _schema(self, sample: pb.Relation) -> pa.Schema:
+        return types.normalise_schema(self._tools.session.schema(_analysable(sample)))
+
+
+_INPUT: dict[str, PlanPath] = {"aggregate": ("aggregate", "input"), "deduplicate": ("deduplicate", "input")}
+
+
+def put(plan: pb.Relation, path: PlanPath, content: pb.Relation) -> None:
+    """Put `content` at a place of a plan; the plan id that stands there stays."""
+    place = at(plan, path)
+    plan_id = place.common.plan_id if place.common.HasField("plan_id") else None
+    place.CopyFrom(content)
+    if plan_id is not None:
+        place.common.plan_id = plan_id
+
+
+def _analysable(sample: pb.Relation) -> pb.Relation:
+    """A part of the sample without what the engine does not know."""
+    return transform(sample, _without_watermark)
+
+
+def _without_batch_watermark(node: pb.Relation) -> pb.Relation:
+    """A watermark on rows that are no stream means nothing; observing is not this module's work."""
+    kind = node.WhichOneof("rel_type")
+    if kind == "collect_metrics" or (kind == "with_watermark" and not is_streaming(node)):
+        return _without_watermark(node)
+    return node
+
+
+def _without_watermark(node: pb.Relation) -> pb.Relation:
+    match node.WhichOneof("rel_type"):
+        case "with_watermark":
+            below = node.with_watermark.input
+        case "collect_metrics":
+            below = node.collect_metrics.input
+        case _:
+            return node
+    return same(below, node.common.plan_id if node.common.HasField("plan_id") else None)
+
+
+def _copy(relation: pb.Relation) -> pb.Relation:
+    copy = pb.Relation()
+    copy.CopyFrom(relation)
+    return copy

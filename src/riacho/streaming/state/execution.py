@@ -1,0 +1,161 @@
+"""Run a plan with stateful operators, batch by batch.
+
+The plan is cut at its sources, at each `withWatermark` and at each stateful operator. What lies between two cuts is a
+`Fragment`, which the engine runs as it is; what stands at a cut is a `Cut`:
+
+    Project                       fragment 0 ─── StatefulCut (aggregate)
+      Aggregate window, count                      └─ fragment 1 ─── WatchCut (ts, 10 minutes)
+        Project                                                       └─ fragment 2 ─── LeafCut 0
+          WithWatermark ts
+            Read (streaming)
+
+A batch goes from the leaves up: each fragment becomes a batch relation once relations stand at its cuts. The relation of
+fragment 0 is what the sink gets. Watermarks are values of the whole query, but an operator may hold them back for those
+above it (an interval join does), so each operator is told the watermark that reaches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from riacho.engine.base import Engine, EngineSession
+from riacho.ids import BatchId
+from riacho.plan import build
+from riacho.plan.dress import dress
+from riacho.plan.rewrite import rewrite
+from riacho.plan.rules.batch_time import BatchTime
+from riacho.plan.rules.metadata_columns import metadata_columns
+from riacho.protos import pb
+from riacho.streaming.execution import BatchInput, BatchOutput, EventTime
+from riacho.streaming.planning import PlannedStream
+from riacho.streaming.sinks.base import OutputMode
+from riacho.streaming.sources.base import batch_schema
+from riacho.streaming.state.compiler import Compiler, Fragment, LeafCut, StatefulCut, WatchCut, put
+from riacho.streaming.state.operator import US_PER_MS, BatchContext, OperatorProgress, Tools, event_times
+from riacho.streaming.state.run import NEVER
+
+
+def prepare(
+    planned: PlannedStream, mode: OutputMode, session: EngineSession, engine: Engine, checkpoint: Path
+) -> StatefulExecution:
+    """The execution of a plan that keeps state or has watermarks. Raises SparkError for what riacho does not run."""
+    schemas = [batch_schema(use.source, with_metadata=use.with_metadata) for use in planned.sources]
+    tools = Tools(session, engine.spool("state"))
+    plan = rewrite(planned.resolved, planned.context, (metadata_columns,))
+    return StatefulExecution(Compiler(plan, schemas, mode, checkpoint / "state", tools), tools)
+
+
+class StatefulExecution:
+    """See `streaming.execution.Execution`."""
+
+    def __init__(self, compiled: Compiler, tools: Tools, zone: str = "UTC") -> None:
+        self.watermark_delays_ms: Sequence[int] = tuple(compiled.delays_ms)
+        self._top = compiled.top
+        self._used_ids = compiled.used_ids
+        self._operators = compiled.operators
+        self._tools = tools
+        self._zone = zone
+        self._last_evict_ms = 0
+
+    def restore(self, batch_id: BatchId) -> None:
+        for cut in self._operators:
+            cut.operator.restore(batch_id)
+
+    def run(self, batch: BatchInput) -> BatchOutput:
+        self._tools.spool.clear()
+        work = _Batch(batch, BatchTime(batch.time_ms, self._zone), self._tools, self._used_ids)
+        relation = work.bind(self._top)
+        self._last_evict_ms = batch.evict_ms
+        return BatchOutput(
+            relation,
+            [work.event_times.get(index) for index in range(len(self.watermark_delays_ms))],
+            [work.progress[index].to_json() for index in sorted(work.progress)],
+        )
+
+    def committed(self, batch_id: BatchId) -> None:
+        for cut in self._operators:
+            cut.operator.committed(batch_id + 1)
+
+    def wants_no_data_batch(self, evict_ms: int) -> bool:
+        return any(
+            cut.operator.wants_batch(watermark_us(cut, evict_ms), watermark_us(cut, self._last_evict_ms))
+            for cut in self._operators
+        )
+
+    def close(self) -> None:
+        for cut in self._operators:
+            cut.operator.close()
+        self._tools.spool.close()
+
+
+def watermark_us(operator: StatefulCut, watermark_ms: int) -> int:
+    """The watermark that reaches an operator: the least that comes out of what is below, 0 if nothing has one."""
+    reached: list[int] = []
+    pending = list(operator.inputs)
+    while pending:
+        for _, cut in pending.pop().cuts:
+            match cut:
+                case WatchCut():
+                    reached.append(watermark_ms * US_PER_MS)
+                case StatefulCut():
+                    reached.append(cut.operator.output_watermark_us(watermark_us(cut, watermark_ms)))
+                case LeafCut():
+                    pass
+    return min(reached, default=0)
+
+
+class _Batch:
+    """One batch on its way up the plan; what it notes on the way is kept by number of the cut."""
+
+    def __init__(self, batch: BatchInput, time: BatchTime, tools: Tools, used_ids: frozenset[int]) -> None:
+        self._batch = batch
+        self._time = time
+        self._tools = tools
+        self._used_ids = used_ids
+        self.event_times: dict[int, EventTime] = {}
+        self.progress: dict[int, OperatorProgress] = {}
+
+    def bind(self, fragment: Fragment) -> pb.Relation:
+        """The fragment as a batch relation."""
+        bound = pb.Relation()
+        bound.CopyFrom(fragment.relation)
+        fragment.times.fill(bound, self._time)
+        for path, cut in fragment.cuts:
+            match cut:
+                case LeafCut():
+                    rows = self._batch.leaves[cut.index]
+                case WatchCut():
+                    rows = self._watch(cut)
+                case StatefulCut():
+                    rows = self._operate(cut)
+            put(bound, path, rows)
+        return bound
+
+    def _watch(self, cut: WatchCut) -> pb.Relation:
+        """Note the event times of a watermark's input. What cannot be read twice for nothing is computed once."""
+        rows = self.bind(cut.input)
+        if cut.input.is_bare:
+            column = self._tools.collect(build.project(rows, [build.col(cut.column)])).column(0)
+        else:
+            table = self._tools.collect(rows)
+            names = [name.lower() for name in table.schema.names]
+            column = table.column(names.index(cut.column))
+            rows = self._tools.read(table)
+        times = event_times(column)
+        times = np.where(times == NEVER, 0, times) // US_PER_MS  # Spark counts a missing event time as 0
+        if len(times):
+            self.event_times[cut.index] = EventTime(int(times.max()), int(times.min()), int(np.mean(times)), len(times))
+        return dress(rows, cut.original, self._used_ids)
+
+    def _operate(self, cut: StatefulCut) -> pb.Relation:
+        inputs = [self.bind(fragment) for fragment in cut.inputs]
+        context = BatchContext(
+            version=self._batch.batch_id + 1,
+            late_us=watermark_us(cut, self._batch.late_ms),
+            evict_us=watermark_us(cut, self._batch.evict_ms),
+        )
+        rows, self.progress[cut.index] = cut.operator.run(inputs, context)
+        return dress(rows, cut.original, self._used_ids)

@@ -1,0 +1,132 @@
+"""What a stateful operator promises the execution that runs it, and what they share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from riacho import types
+from riacho.engine.base import EngineSession, Spool
+from riacho.protos import pb
+from riacho.streaming.state.run import NEVER, Mask, Rows
+
+US_PER_MS = 1000
+SHUFFLE_PARTITIONS = 1
+"""riacho keeps each operator's state in one place; Spark would show `spark.sql.shuffle.partitions` here."""
+
+
+@dataclass(frozen=True)
+class BatchContext:
+    """What an operator is told of a batch. Watermarks in microseconds, as they reach this operator."""
+
+    version: int
+    """The state version that this batch makes: its id plus one."""
+    late_us: int
+    evict_us: int
+
+
+@dataclass
+class OperatorProgress:
+    """One entry of `stateOperators` in a query's progress, counted as Spark counts."""
+
+    name: str
+    total: int = 0
+    updated: int = 0
+    removed: int = 0
+    dropped: int = 0
+    updates_ms: float = 0
+    removals_ms: float = 0
+    commit_ms: float = 0
+    memory_bytes: int = 0
+    custom: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, what: Literal["updates_ms", "removals_ms", "commit_ms"]) -> Iterator[None]:
+        """Add the time that the block takes."""
+        started = time.monotonic()
+        yield
+        setattr(self, what, getattr(self, what) + (time.monotonic() - started) * 1000)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "operatorName": self.name,
+            "numRowsTotal": self.total,
+            "numRowsUpdated": self.updated,
+            "allUpdatesTimeMs": round(self.updates_ms),
+            "numRowsRemoved": self.removed,
+            "allRemovalsTimeMs": round(self.removals_ms),
+            "commitTimeMs": round(self.commit_ms),
+            "memoryUsedBytes": self.memory_bytes,
+            "numRowsDroppedByWatermark": self.dropped,
+            "numShufflePartitions": SHUFFLE_PARTITIONS,
+            "numStateStoreInstances": 1,
+            "customMetrics": self.custom,
+        }
+
+
+class Operator(Protocol):
+    """A stateful operator of one query run."""
+
+    def restore(self, version: int) -> None:
+        """Take up the state of `version`. Raises SparkError."""
+
+    def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
+        """Take in a batch's rows, make state `batch.version` durable, give the rows that come out."""
+
+    def committed(self, version: int) -> None:
+        """The batch that made `version` is done."""
+
+    def wants_batch(self, evict_us: int, last_us: int) -> bool:
+        """Whether a batch without data is due when the watermark has gone from `last_us` to `evict_us`."""
+
+    def output_watermark_us(self, input_us: int) -> int:
+        """The watermark of what comes out, given that of what goes in."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What operators work with: the engine, and a spool that is cleared before each batch."""
+
+    session: EngineSession
+    spool: Spool
+
+    def collect(self, relation: pb.Relation) -> pa.Table:
+        """Run a relation; its rows with the types that riacho uses throughout."""
+        table = self.session.run(relation)
+        return table.cast(types.normalise_schema(table.schema)).combine_chunks()
+
+    def read(self, table: pa.Table) -> pb.Relation:
+        """A relation that reads `table`."""
+        relation, _ = self.spool.put(table.to_batches(), table.schema)
+        return relation
+
+
+def event_times(column: pa.ChunkedArray | pa.Array) -> Rows:
+    """Microseconds of an event-time column, for a window those of its end; `NEVER` for null."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    if pa.types.is_struct(column.type):
+        column = pc.struct_field(column, 1)
+    micros: npt.NDArray[np.int64] = column.cast(pa.int64()).fill_null(int(NEVER)).to_numpy(zero_copy_only=False)
+    return micros
+
+
+def late(times: Rows, watermark_us: int) -> Mask:
+    """Which rows are behind the watermark. Rows without event time never are."""
+    return times <= watermark_us
+
+
+def never(rows: int) -> Rows:
+    """Times of rows that no watermark removes."""
+    return np.full(rows, NEVER, dtype=np.int64)

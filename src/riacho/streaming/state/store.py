@@ -1,0 +1,460 @@
+"""Keyed rows in the checkpoint, versioned by batch.
+
+A store is a stack of sorted runs (see `run`), oldest at the bottom. A batch adds one run with its changes on top; a search
+looks from the top down, and the newest row of a key counts. Runs are merged in the background (see `compaction`). So the
+work of a batch follows the keys it touches: it searches them in a few sorted files and writes them once.
+
+    <folder>/<version>.json       the manifest: which runs make up this version, with sizes and checksums
+    <folder>/<version>.arrow      the changes that led to this version
+    <folder>/<a>-<b>.<x>.arrow    the merged changes of versions a to b; from 1 on, a snapshot
+
+Version N+1 is what batch N leaves; version 0 is empty and has no files. Files are written under another name and renamed,
+the manifest last, so a version is there whole or not at all, and files of older versions are never touched. Old versions
+go when `retain` newer ones are committed.
+
+**Eviction costs nothing.** Each row carries a time, each version a floor: rows whose time is at or below the floor are
+dead. A watermark that moves up raises the floor; compaction leaves the dead behind, and a run that is dead altogether is
+dropped without being read. For this to be right a row must never be replaced by one with an earlier time.
+
+**Damage.** Files are checked against the manifest when a version is restored. A damaged one is replaced by what an older
+version and the changes since then still tell; if they do not, restoring fails and says which file it misses.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow as pa
+
+from riacho.errors import SparkError, SparkGeneralError
+from riacho.streaming.state import compaction
+from riacho.streaming.state.hashing import KeyHash
+from riacho.streaming.state.run import NEVER, SYSTEM_FIELDS, DamagedFile, Mask, Rows, Run, RunInfo, write_run
+
+RETAIN = 100
+BEGINNING = int(np.iinfo(np.int64).min)
+"""A floor under which nothing lies."""
+_INLINE_MERGE_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Found:
+    """State rows that a search found, each one alive.
+
+    `probe`: for each row the position of its key among those searched for, ascending. `seq`, `time`: its number and its
+    time. `keys`: its key's hash. `table`: the operator's columns asked for.
+    """
+
+    probe: Rows
+    keys: KeyHash
+    seq: Rows
+    time: Rows
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    def filter(self, keep: Mask) -> Found:
+        rows = np.flatnonzero(keep)
+        return Found(
+            self.probe[rows], self.keys.take(rows), self.seq[rows], self.time[rows], self.table.take(pa.array(rows))
+        )
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Rows to put: one per (key, seq), replacing what stood there. `removed` marks those that only take away."""
+
+    keys: KeyHash
+    seq: Rows
+    time: Rows
+    table: pa.Table
+    removed: Mask | None = None
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    version: int
+    rows: int
+    floor: int
+    runs: tuple[RunInfo, ...]
+    changes: RunInfo | None
+    schema: str
+
+    @property
+    def files(self) -> set[str]:
+        return {run.file for run in (*self.runs, *((self.changes,) if self.changes else ()))}
+
+
+class StateStore:
+    """One store of one stateful operator. Used by one thread, the query's own.
+
+    `schema`: the operator's columns. `unique`: one row per key (all `seq` are 0), which makes searches stop early.
+    """
+
+    def __init__(self, folder: Path, schema: pa.Schema, *, unique: bool, retain: int = RETAIN) -> None:
+        self._folder = folder
+        self._schema = schema
+        self._file_schema = pa.schema([*SYSTEM_FIELDS, *schema])
+        self._unique = unique
+        self._retain = retain
+        self._runs: list[Run] = []
+        self._manifest = self._empty()
+        self._kept: dict[int, set[str]] = {}
+        self._references: Counter[str] = Counter()
+        self._executor: ThreadPoolExecutor | None = None
+        self._merging: tuple[list[Run], Future[Run]] | None = None
+
+    # -- what there is
+
+    @property
+    def version(self) -> int:
+        return self._manifest.version
+
+    @property
+    def rows(self) -> int:
+        """How many rows are alive, as the operator counts them."""
+        return self._manifest.rows
+
+    @property
+    def floor(self) -> int:
+        return self._manifest.floor
+
+    @property
+    def bytes(self) -> int:
+        """Size of the files of this version."""
+        return sum(run.info.bytes for run in self._runs)
+
+    def find(self, keys: KeyHash, columns: Sequence[str] | None = None) -> Found:
+        """The live rows of `keys`; keys need not be distinct or sorted. `columns`: all if None."""
+        order = np.argsort(keys.high, kind="stable")
+        pending = order
+        parts: list[tuple[Rows, Run, Rows]] = []
+        for run in reversed(self._runs):
+            probe, rows = run.find(keys.take(pending))
+            if not len(probe):
+                continue
+            parts.append((pending[probe], run, rows))
+            if self._unique:
+                found = np.zeros(len(pending), dtype=np.bool_)
+                found[probe] = True
+                pending = pending[~found]
+                if not len(pending):
+                    break
+        return self._collect(parts, columns)
+
+    def expired(self, through: int, columns: Sequence[str] | None = None, *, but: KeyHash | None = None) -> Found:
+        """The live rows whose time is at or before `through`, except those of the keys `but`. `probe` means nothing."""
+        parts: list[tuple[Rows, Run, Rows]] = []
+        if through <= self.floor:
+            return self._collect(parts, columns)
+        for age, run in enumerate(reversed(self._runs)):
+            rows = run.between(self.floor, through)
+            if not len(rows):
+                continue
+            keys = run.keys(rows)
+            hidden = self._hidden(run, rows, keys, age)
+            if but is not None:
+                hidden |= _contains(but, keys)
+            rows = rows[~hidden]
+            parts.append((np.zeros(len(rows), dtype=np.int64), run, rows))
+        return self._collect(parts, columns, newest_only=False)
+
+    def scan(self, columns: Sequence[str] | None = None) -> Found:
+        """All rows that are alive."""
+        return self.expired(int(NEVER), columns)
+
+    # -- what changes
+
+    def write(self, version: int, changes: Changes | None, *, rows: int, floor: int) -> None:
+        """Make `version` out of the current one: `changes` on top, dead below `floor`, `rows` alive altogether.
+
+        When this returns the version is on disk whole. Writing a version again replaces it.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._adopt_merged()
+        delta: RunInfo | None = None
+        if changes is not None and len(changes):
+            delta = write_run(
+                self._folder, f"{version}.arrow", self._file_schema, [self._sorted(changes)], (version, version)
+            )
+            self._runs.append(Run.open(self._folder, delta, verify=False))
+        # The newest run that is dead below the floor may hide an older row only if that is dead as well.
+        self._runs = [run for run in self._runs if run.info.max_time > floor]
+        self._manifest = _Manifest(
+            version, rows, floor, tuple(run.info for run in self._runs), delta, str(self._schema)
+        )
+        self._write_manifest()
+
+    def committed(self, version: int) -> None:
+        """`version` will not be made again: start merging what is due, and let go of versions that are too old."""
+        self._start_merge()
+        for old in [kept for kept in self._kept if kept <= version - self._retain]:
+            self._forget(old)
+
+    def restore(self, version: int) -> None:
+        """Take up `version`. Raises SparkError if it is not there whole and cannot be rebuilt."""
+        self._abandon_merge()
+        self._runs, self._manifest = [], self._empty()
+        manifests = self._load_manifests()
+        if version:
+            self._manifest, self._runs = self._recover(version, manifests)
+        for newer in [kept for kept in manifests if kept > version]:
+            (self._folder / f"{newer}.json").unlink(missing_ok=True)
+            del manifests[newer]
+        self._kept = {kept: manifest.files for kept, manifest in manifests.items() if manifest is not None}
+        self._references = Counter(file for files in self._kept.values() for file in files)
+        self._remove_strays()
+
+    def close(self) -> None:
+        self._abandon_merge()
+        if self._executor is not None:
+            self._executor.shutdown(wait=True)
+            self._executor = None
+        self._runs = []
+
+    # -- searching
+
+    def _collect(
+        self, parts: list[tuple[Rows, Run, Rows]], columns: Sequence[str] | None, *, newest_only: bool = True
+    ) -> Found:
+        """Rows found per run, newest run first, made into one answer: the newest of each (probe, seq), if alive."""
+        names = self._schema.names if columns is None else list(columns)
+        probe = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, dtype=np.int64)
+        empty = np.empty(0, dtype=np.int64)
+        seq = np.concatenate([run.seq(rows) for _, run, rows in parts]) if parts else empty
+        time = np.concatenate([run.time(rows) for _, run, rows in parts]) if parts else empty
+        keep = time > self.floor
+        for start, (_, run, rows) in zip(_starts(parts), parts, strict=True):
+            keep[start : start + len(rows)] &= ~run.removed(rows)
+        order = np.lexsort((seq, probe))
+        if newest_only and not self._unique and len(order):
+            repeated = (probe[order][1:] == probe[order][:-1]) & (seq[order][1:] == seq[order][:-1])
+            order = order[np.concatenate((np.ones(1, dtype=np.bool_), ~repeated))]
+        order = order[keep[order]]
+        tables, highs, lows = [], [], []
+        # Only rows that are kept are read from the files.
+        places = np.full(len(probe), -1, dtype=np.int64)
+        filled = 0
+        for start, (_, run, rows) in zip(_starts(parts), parts, strict=True):
+            chosen = np.sort(order[(order >= start) & (order < start + len(rows))])
+            if not len(chosen):
+                continue
+            mine = rows[chosen - start]
+            if names:
+                tables.append(run.take(mine, names))
+            keys = run.keys(mine)
+            highs.append(keys.high)
+            lows.append(keys.low)
+            places[chosen] = np.arange(filled, filled + len(chosen))
+            filled += len(chosen)
+        schema = pa.schema([self._schema.field(name) for name in names])
+        table = pa.concat_tables([part.cast(schema) for part in tables]) if tables else schema.empty_table()
+        back = places[order]
+        words = np.empty(0, dtype=np.uint64)
+        keys = KeyHash(np.concatenate(highs)[back] if highs else words, np.concatenate(lows)[back] if lows else words)
+        if names:
+            table = table.take(pa.array(back))
+        return Found(probe[order], keys, seq[order], time[order], table)
+
+    def _hidden(self, run: Run, rows: Rows, keys: KeyHash, age: int) -> Mask:
+        """Which of a run's rows were replaced or removed by a newer run, or are tombstones themselves."""
+        hidden = run.removed(rows)
+        seq = run.seq(rows)
+        order = np.argsort(keys.high, kind="stable")
+        sorted_keys = keys.take(order)
+        for newer in self._runs[len(self._runs) - age :]:
+            probe, found = newer.find(sorted_keys)
+            if len(probe):
+                same = newer.seq(found) == seq[order[probe]]
+                hidden[order[probe[same]]] = True
+        return hidden
+
+    def _sorted(self, changes: Changes) -> pa.Table:
+        order = np.lexsort((changes.seq, changes.keys.low, changes.keys.high))
+        removed = changes.removed if changes.removed is not None else np.zeros(len(changes), dtype=np.bool_)
+        system = (changes.keys.high, changes.keys.low, changes.seq, changes.time, removed)
+        payload = changes.table.select(self._schema.names).cast(self._schema)
+        arrays = [pa.array(column) for column in system]
+        table = pa.Table.from_arrays([*arrays, *payload.columns], schema=self._file_schema)
+        return table.take(pa.array(order))
+
+    # -- files
+
+    def _empty(self) -> _Manifest:
+        return _Manifest(0, 0, BEGINNING, (), None, str(self._schema))
+
+    def _write_manifest(self) -> None:
+        manifest = self._manifest
+        body = json.dumps(
+            {
+                "version": manifest.version,
+                "rows": manifest.rows,
+                "floor": manifest.floor,
+                "runs": [run.to_json() for run in manifest.runs],
+                "changes": manifest.changes.to_json() if manifest.changes else None,
+                "schema": manifest.schema,
+            },
+            indent=1,
+        )
+        temporary = self._folder / f".{manifest.version}.json.tmp"
+        temporary.write_text(f"v1 {zlib.crc32(body.encode())}\n{body}")
+        temporary.rename(self._folder / f"{manifest.version}.json")
+        self._forget(manifest.version, unlink=False)
+        self._kept[manifest.version] = manifest.files
+        self._references.update(manifest.files)
+
+    def _load_manifests(self) -> dict[int, _Manifest | None]:
+        """All manifests in the folder by version; None for a damaged one."""
+        found: dict[int, _Manifest | None] = {}
+        for path in self._folder.glob("*.json"):
+            if path.stem.isdigit():
+                found[int(path.stem)] = _parse_manifest(path)
+        return found
+
+    def _recover(self, version: int, manifests: dict[int, _Manifest | None]) -> tuple[_Manifest, list[Run]]:
+        wanted = manifests.get(version)
+        if wanted is None:
+            state = "is damaged" if version in manifests else "does not exist"
+            raise self._failure(f"the manifest {version}.json {state}")
+        if wanted.schema != str(self._schema):
+            raise SparkGeneralError.of(
+                "STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE",
+                f"Provided value schema does not match existing state value schema. Existing: {wanted.schema!r}, "
+                f"provided: {str(self._schema)!r} ({self._folder}). Restore the query as it was when the checkpoint "
+                "was written, or start it with a new checkpoint.",
+                sql_state="42K06",
+                storedValueSchema=wanted.schema,
+                newValueSchema=str(self._schema),
+            )
+        problems = []
+        for older in range(version, -1, -1):
+            base = manifests.get(older) if older else self._empty()
+            later = [manifests.get(k) for k in range(older + 1, version + 1)]
+            if base is None or any(step is None for step in later):
+                problems.append(f"the manifest of version {older} is missing or damaged")
+                break
+            infos = [*base.runs, *(step.changes for step in later if step is not None and step.changes is not None)]
+            try:
+                runs = [Run.open(self._folder, info) for info in infos]
+            except DamagedFile as damage:
+                problems.append(str(damage))
+                continue
+            return replace(wanted, runs=tuple(infos)), runs
+        raise self._failure("; ".join(dict.fromkeys(problems)))
+
+    def _failure(self, what: str) -> SparkError:
+        return SparkGeneralError.of(
+            "CANNOT_LOAD_STATE_STORE.UNCATEGORIZED",
+            f"An error occurred during loading state. The state in {self._folder} cannot be read, and older versions do "
+            f"not suffice to rebuild it: {what}. Restore the files from a backup, or start with a new checkpoint.",
+            sql_state="58030",
+        )
+
+    def _forget(self, version: int, *, unlink: bool = True) -> None:
+        """Give up a version and remove the files that no other one needs."""
+        files = self._kept.pop(version, set())
+        if unlink:
+            (self._folder / f"{version}.json").unlink(missing_ok=True)
+        self._references.subtract(files)
+        for file in files:
+            if self._references[file] <= 0:
+                del self._references[file]
+                if unlink:
+                    (self._folder / file).unlink(missing_ok=True)
+
+    def _remove_strays(self) -> None:
+        """Remove what a crash left behind: half-written files and merges that no version refers to."""
+        for path in self._folder.glob("*"):
+            if path.name.endswith(".tmp") or (path.suffix == ".arrow" and path.name not in self._references):
+                path.unlink(missing_ok=True)
+
+    # -- merging
+
+    def _start_merge(self) -> None:
+        if self._merging is not None:
+            return
+        chosen = compaction.choose([run.info for run in self._runs])
+        if chosen is None:
+            return
+        runs = self._runs[chosen]
+        versions = (runs[0].info.first_version, runs[-1].info.last_version)
+        oldest, floor = chosen.start == 0, self.floor
+
+        def merge() -> Run:
+            tables = compaction.merge(runs, floor=floor, oldest=oldest, unique=self._unique)
+            file = f"{versions[0]}-{versions[1]}.{uuid4().hex[:8]}.arrow"
+            return Run.open(
+                self._folder, write_run(self._folder, file, self._file_schema, tables, versions), verify=False
+            )
+
+        if sum(run.info.rows for run in runs) <= _INLINE_MERGE_ROWS:
+            future: Future[Run] = Future()
+            future.set_result(merge())
+        else:
+            if self._executor is None:
+                self._executor = ThreadPoolExecutor(1, thread_name_prefix="riacho-state-merge")
+            future = self._executor.submit(merge)
+        self._merging = (runs, future)
+
+    def _adopt_merged(self) -> None:
+        """Put a finished merge in the place of what it merged, unless some of that was dropped meanwhile."""
+        if self._merging is None or not self._merging[1].done():
+            return
+        (merged, future), self._merging = self._merging, None
+        run = future.result()
+        start = next((i for i, mine in enumerate(self._runs) if mine in merged), None)
+        if start is None:
+            (self._folder / run.info.file).unlink(missing_ok=True)
+            return
+        self._runs = [*self._runs[:start], run, *(mine for mine in self._runs[start:] if mine not in merged)]
+
+    def _abandon_merge(self) -> None:
+        if self._merging is not None:
+            (_, future), self._merging = self._merging, None
+            if not future.cancel():
+                future.exception()
+
+
+def _parse_manifest(path: Path) -> _Manifest | None:
+    try:
+        head, body = path.read_text().split("\n", 1)
+        if head != f"v1 {zlib.crc32(body.encode())}":
+            return None
+        found = json.loads(body)
+        return _Manifest(
+            version=found["version"],
+            rows=found["rows"],
+            floor=found["floor"],
+            runs=tuple(RunInfo(**run) for run in found["runs"]),
+            changes=RunInfo(**found["changes"]) if found["changes"] else None,
+            schema=found["schema"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _contains(among: KeyHash, keys: KeyHash) -> Mask:
+    """Which of `keys` are in `among`."""
+    both = np.rec.fromarrays([among.high, among.low])
+    return (
+        np.isin(np.rec.fromarrays([keys.high, keys.low]), both) if len(among) else np.zeros(len(keys), dtype=np.bool_)
+    )
+
+
+def _starts(parts: Sequence[tuple[Rows, Run, Rows]]) -> Iterator[int]:
+    start = 0
+    for probe, _, _ in parts:
+        yield start
+        start += len(probe)
