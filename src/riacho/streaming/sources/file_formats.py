@@ -1,0 +1,95 @@
+"""From a streaming `Read` of files to its source: the format, its options, the schema given or inferred."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.streaming.sources.files import FileSource, base_path
+from riacho.streaming.sources.formats.base import FileFormat
+from riacho.streaming.sources.formats.csv_reader import CsvFormat
+from riacho.streaming.sources.formats.json_reader import JsonFormat
+from riacho.streaming.sources.formats.options import LISTING, STREAM, Options
+from riacho.streaming.sources.formats.parquet_reader import ParquetFormat
+from riacho.streaming.sources.formats.text_reader import TextFormat
+from riacho.streaming.sources.listing import Listing, is_glob
+from riacho.streaming.sources.partitions import infer_partitions
+from riacho.streaming.sources.sink_log import local_path
+from riacho.types import nullable
+
+FORMATS: Final[dict[str, FileFormat]] = {
+    format.name: format for format in (CsvFormat(), JsonFormat(), ParquetFormat(), TextFormat())
+}
+
+
+def from_read(
+    format: str, schema: pa.Schema | None, options: Mapping[str, str], path: str | None, *, infer: bool = False
+) -> FileSource:
+    """The source of files of `format` (a key of FORMATS) under `path` or the option of that name.
+
+    `infer`: whether a schema that is not given may be inferred (`spark.sql.streaming.schemaInference`). Partition columns
+    that the folders show come last, typed by the schema or by their values.
+
+    Raises PATH_NOT_FOUND, UNABLE_TO_INFER_SCHEMA, IllegalArgumentError for a missing path or schema, and what the format
+    says of its options.
+    """
+    file_format = FORMATS[format]
+    checked = Options.check(format, (*file_format.table, *LISTING, *STREAM), options)
+    local = source_path(path or checked.maybe("path"))
+    if not is_glob(local) and not Path(local).exists():
+        raise path_not_found(local)
+    listing = Listing.of(local, checked)
+    if schema is None and not infer and format != "text":
+        raise IllegalArgumentError(
+            "Schema must be specified when creating a streaming source DataFrame. If some files already exist in the "
+            "directory, then depending on the file format you may be able to create a static DataFrame on that directory "
+            "with 'spark.read.load(directory)' and infer schema from it.",
+            condition="_LEGACY_ERROR_TEMP_2048",
+        )
+    paths = sorted(listing.paths())
+    if schema is None:
+        schema = file_format.infer(paths, checked) if paths or format == "text" else pa.schema([])
+        if not len(schema):
+            raise unable_to_infer(format)
+    base = base_path(local, checked)
+    return FileSource(file_format, local, with_partitions(nullable(schema), paths, base), checked)
+
+
+def source_path(path: str | None) -> str:
+    """An absolute local path. Raises IllegalArgumentError for none, and for other file systems."""
+    if not path:
+        raise IllegalArgumentError("'path' is not specified")
+    if "://" in path and not path.startswith("file:"):
+        raise IllegalArgumentError(f"Streams of files are read from local folders; {path!r} is on another file system.")
+    absolute = Path(local_path(path)).absolute()
+    return str(absolute)
+
+
+def with_partitions(schema: pa.Schema, paths: list[str], base: str | None) -> pa.Schema:
+    """`schema` with the partition columns last: those of its own, and those that only the paths show."""
+    if base is None:
+        return schema
+    found = infer_partitions(paths, base)
+    given = {field.name.lower(): field for field in schema}
+    partitions = [given.get(field.name.lower(), field) for field in found]
+    names = {field.name for field in partitions}
+    return pa.schema([*(field for field in schema if field.name not in names), *partitions])
+
+
+def path_not_found(path: str) -> AnalysisError:
+    return AnalysisError.of(
+        "PATH_NOT_FOUND", f"Path does not exist: file:{path}.", sql_state="42K03", path=f"file:{path}"
+    )
+
+
+def unable_to_infer(format: str) -> AnalysisError:
+    return AnalysisError.of(
+        "UNABLE_TO_INFER_SCHEMA",
+        f"Unable to infer schema for {format.upper()}. It must be specified manually.",
+        sql_state="42KD9",
+        format=format.upper(),
+    )

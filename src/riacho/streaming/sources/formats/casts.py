@@ -1,0 +1,111 @@
+"""Columns of text to dates and timestamps, vectorised, where Arrow and Spark cannot disagree.
+
+Arrow's casts take ISO 8601 and nothing else; of that, only an offset beyond ±18:00 means nothing to Spark. So a column
+either converts exactly as in Spark or is UNSAFE, and its rows go to the exact converter.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from riacho.types import TIMESTAMP, TIMESTAMP_NTZ
+
+UNSAFE: Final[Any] = object()
+"""What a cast gives instead of a column when some value may mean something else to Spark."""
+
+_FAR_OFFSET: Final = r"[T ]\d\d.*[+-](?:1[89]|2\d)(?::?\d\d)?$"
+
+
+def text_schema(schema: pa.Schema) -> pa.Schema:
+    """`schema` with text in place of dates and timestamps, at any depth: what a parser is to give `cast_text`."""
+    return pa.schema([field.with_type(_text_type(field.type)) for field in schema])
+
+
+def _text_type(arrow: pa.DataType) -> pa.DataType:
+    if pa.types.is_date32(arrow) or pa.types.is_timestamp(arrow):
+        return pa.string()
+    if pa.types.is_struct(arrow):
+        return pa.struct([field.with_type(_text_type(field.type)) for field in arrow])
+    if pa.types.is_list(arrow):
+        return pa.list_(arrow.value_field.with_type(_text_type(arrow.value_type)))
+    return arrow
+
+
+def cast_text(column: pa.ChunkedArray, arrow: pa.DataType) -> pa.ChunkedArray:
+    """A column of `_text_type(arrow)` as `arrow`, or UNSAFE."""
+    chunks = [_cast(chunk, arrow) for chunk in column.chunks]
+    return UNSAFE if any(chunk is UNSAFE for chunk in chunks) else pa.chunked_array(chunks, arrow)
+
+
+def _cast(array: pa.Array, arrow: pa.DataType) -> pa.Array:
+    if pa.types.is_struct(arrow):
+        return _cast_struct(array, arrow)
+    if pa.types.is_list(arrow):
+        return _cast_list(array, arrow)
+    if pa.types.is_floating(arrow):
+        return UNSAFE if _has_negative_zero(array) else array
+    if pa.types.is_date32(arrow):
+        return _try_cast(array, arrow)
+    if pa.types.is_timestamp(arrow):
+        return cast_timestamps(array) if arrow.tz is not None else _try_cast(array, TIMESTAMP_NTZ)
+    return array
+
+
+def _cast_struct(array: pa.StructArray, arrow: pa.StructType) -> pa.Array:
+    children = [_cast(array.field(i), arrow.field(i).type) for i in range(arrow.num_fields)]
+    if any(child is UNSAFE for child in children):
+        return UNSAFE
+    return pa.StructArray.from_arrays(children, fields=list(arrow), mask=array.is_null() if array.null_count else None)
+
+
+def _cast_list(array: pa.ListArray, arrow: pa.ListType) -> pa.Array:
+    if arrow == array.type and not _may_hold_floats(arrow.value_type):
+        return array
+    # `values` is the whole child and the offsets point into it, so an array that is a slice stays one.
+    values = _cast(array.values, arrow.value_type)
+    if values is UNSAFE:
+        return UNSAFE
+    validity = array.buffers()[0]
+    return pa.Array.from_buffers(
+        arrow, len(array), [validity, array.buffers()[1]], array.null_count, array.offset, children=[values]
+    )
+
+
+def _may_hold_floats(arrow: pa.DataType) -> bool:
+    return bool(pa.types.is_nested(arrow) or pa.types.is_floating(arrow))
+
+
+def cast_timestamps(array: pa.StringArray) -> pa.Array:
+    """Text to TIMESTAMP in UTC: all values with a zone, or none; or UNSAFE."""
+    if array.null_count == len(array):
+        return pa.nulls(len(array), TIMESTAMP)
+    zoned = pc.ends_with(array, "Z")
+    if pc.all(zoned).as_py():
+        return _try_cast(array, TIMESTAMP)
+    if not pc.any(zoned).as_py():
+        local = _try_cast(array, TIMESTAMP_NTZ)
+        if local is not UNSAFE:
+            return local.view(TIMESTAMP)
+    if pc.any(pc.match_substring_regex(array, _FAR_OFFSET)).as_py():
+        return UNSAFE
+    return _try_cast(array, TIMESTAMP)
+
+
+def _try_cast(array: pa.StringArray, arrow: pa.DataType) -> pa.Array:
+    try:
+        return array.cast(arrow)
+    except pa.ArrowInvalid:
+        return UNSAFE
+
+
+def _has_negative_zero(array: pa.Array) -> bool:
+    data = array.buffers()[1]
+    if data is None:
+        return False
+    kind, sign = (np.int32, -(1 << 31)) if pa.types.is_float32(array.type) else (np.int64, -(1 << 63))
+    bits = np.frombuffer(data, kind, count=len(array) + array.offset)[array.offset :]
+    return bool((bits == sign).any())

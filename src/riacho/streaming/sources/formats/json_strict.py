@@ -1,0 +1,106 @@
+"""The fast path of the JSON reader: a block of lines by Arrow's parser, if that cannot differ from Spark.
+
+Arrow's parser refuses most of what Spark reads leniently. What it would read *differently* is kept from it or found
+afterwards, and refused as well; the caller then looks for the lines to blame (`salvage`):
+
+- several objects in a line, or one object over several lines: each line must begin with `{` and end with `}`. Between
+  two lines there is then always `}` and `{`, which JSON allows only between top-level values, so counting the rows is
+  enough to know that each line holds exactly one object;
+- bytes that are no UTF-8;
+- `-0`, an integer without a sign for Jackson: blocks with a negative zero are refused;
+- dates and timestamps: read as text, then converted only from the ISO forms that both understand (`casts`);
+- BINARY (base64) and MAP (objects): not supported at all, see `supports`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import os
+import re
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.json
+
+from riacho.streaming.sources.formats.casts import UNSAFE, cast_text, text_schema
+from riacho.streaming.sources.formats.content import Lines
+from riacho.streaming.sources.formats.datetimes import Datetimes
+from riacho.streaming.sources.formats.salvage import Refused
+
+_ONE_THREAD: Final = 1 << 20
+"""Below this size (bytes) a second thread costs more than it gains."""
+
+_ROW: Final = re.compile(r" in row (\d+)")
+
+
+def supports(schema: pa.Schema, datetimes: Datetimes) -> bool:
+    """Whether the fast path can be tried for this schema at all."""
+    return len(schema) > 0 and all(_supported(field.type, datetimes) for field in schema)
+
+
+def _supported(arrow: pa.DataType, datetimes: Datetimes) -> bool:
+    if pa.types.is_struct(arrow):
+        return arrow.num_fields > 0 and all(_supported(field.type, datetimes) for field in arrow)
+    if pa.types.is_list(arrow) and not pa.types.is_map(arrow):
+        return _supported(arrow.value_type, datetimes)
+    if pa.types.is_date32(arrow):
+        return datetimes.date_pattern is None
+    if pa.types.is_timestamp(arrow):
+        if arrow.tz is None:
+            return datetimes.local_pattern is None
+        return datetimes.timestamp_pattern is None and datetimes.zone == "UTC"
+    return not (pa.types.is_map(arrow) or pa.types.is_binary(arrow))
+
+
+class StrictJson:
+    """Arrow's parser for one schema, over the lines of one block.
+
+    `refuse_unknown`: a field that no column takes makes the block refused (for a rescue column), else it is ignored.
+    """
+
+    def __init__(self, schema: pa.Schema, lines: Lines, *, refuse_unknown: bool = False) -> None:
+        self._schema = schema
+        self._lines = lines
+        self._options = pa.json.ParseOptions(
+            explicit_schema=text_schema(schema),
+            unexpected_field_behavior="error" if refuse_unknown else "ignore",
+            newlines_in_values=False,
+        )
+        self._ascii = lines.data.isascii()
+        buffer = np.frombuffer(lines.data, np.uint8)
+        self._odd = (buffer[lines.starts] != ord("{")) | (buffer[lines.ends - 1] != ord("}"))
+
+    def __call__(self, low: int, high: int) -> pa.Table | Refused:
+        """The rows of the lines from `low` up to `high`, unless Spark might read one of them otherwise."""
+        if self._odd[low:high].any():
+            return Refused(low + int(self._odd[low:high].argmax()))
+        text = self._lines.span(low, high)
+        if not self._ascii and not _is_utf8(text):
+            return Refused()
+        whole = len(text) < _ONE_THREAD
+        block = len(text) if whole else -(-len(text) // (os.cpu_count() or 1))
+        read = pa.json.ReadOptions(use_threads=not whole, block_size=block + 1)
+        try:
+            table = pa.json.read_json(pa.BufferReader(text), read_options=read, parse_options=self._options)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            # The row is counted from the start of a block, so it means something only if there is one block.
+            row = _ROW.search(str(error)) if whole else None
+            return Refused(low + int(row[1]) if row and int(row[1]) < high - low else None)
+        if table.num_rows != high - low:
+            return Refused()
+        columns = []
+        for field in self._schema:
+            column = cast_text(table.column(field.name), field.type)
+            if column is UNSAFE:
+                return Refused()
+            columns.append(column)
+        return pa.table(columns, schema=self._schema)
+
+
+def _is_utf8(text: memoryview) -> bool:
+    try:
+        codecs.decode(text, "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,261 @@
+"""JSON text to a tree, as Jackson reads it.
+
+The tree keeps what Spark's conversion needs and Python's `json` throws away: numbers as they are written, pairs in their
+order with repeated names, and (from the slow parser) the source text of arrays and objects.
+
+    None · True · False · str · Number (text of a number) · Items (an array) · Pairs (an object)
+
+Two parsers make the same tree. The fast one is Python's own C scanner, which accepts a part of what Jackson accepts; what
+it refuses, and what needs source text, goes to `_Scanner`, which knows Jackson's leniencies. A malformed record has no
+tree at all: Spark keeps no field of it either. Sources: Jackson's `UTF8StreamJsonParser`, Spark's `JSONOptions`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from json import JSONDecoder
+from typing import Any, Final, TypeAlias
+
+Node: TypeAlias = Any
+"""One of the kinds above; spelled `Any` because a recursive type would only cost casts."""
+
+
+class MalformedJson(ValueError):
+    """The text is not JSON in Jackson's sense."""
+
+
+class Number(str):
+    """A number as it is written, `NaN` and the infinities included."""
+
+    __slots__ = ()
+
+    @property
+    def is_integer(self) -> bool:
+        return self.removeprefix("-").isdigit()
+
+
+class Pairs(list[tuple[str, Node]]):
+    """An object: its (name, value) pairs in order. `text`: its source, if the slow parser made it."""
+
+    text: str | None = None
+
+
+class Items(list[Node]):
+    """An array that knows its source text."""
+
+    text: str | None = None
+
+
+class NoTokens:
+    """What a record of nothing but white space (and comments, where allowed) gives: no row at all."""
+
+
+NO_TOKENS: Final = NoTokens()
+
+
+@dataclass(frozen=True)
+class Leniency:
+    """What the reader accepts beyond the JSON standard; named like the reader's options."""
+
+    comments: bool = False
+    unquoted_names: bool = False
+    single_quotes: bool = True
+    leading_zeros: bool = False
+    non_numeric_numbers: bool = True
+    any_escape: bool = False
+    control_chars: bool = False
+
+
+_WHITE: Final = re.compile(r"[ \t\n\r]*")
+_ESCAPED_BYTES: Final = re.compile("[\udc80-\udcff]")
+_MAX_DEPTH: Final = 1000
+"""Jackson's `StreamReadConstraints.DEFAULT_MAX_DEPTH`."""
+
+
+def decode_utf8(data: bytes) -> str:
+    """Text of a record; bytes that are not UTF-8 become lone surrogates, which `JsonParser` refuses."""
+    return data.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+
+
+class JsonParser:
+    """Parses one record after another with the same leniency."""
+
+    def __init__(self, leniency: Leniency) -> None:
+        self.leniency = leniency
+        self._scan = JSONDecoder(
+            parse_float=Number,
+            parse_int=Number,
+            parse_constant=Number if leniency.non_numeric_numbers else _refuse,
+            object_pairs_hook=Pairs,
+        ).scan_once  # type: ignore[attr-defined]
+
+    def parse(self, text: str) -> Node:
+        """The first value in `text`; what follows it is ignored, as Spark ignores it.
+
+        Returns NO_TOKENS if there is none. Raises MalformedJson. Arrays and objects may lack their source text.
+        """
+        try:
+            node, end = self._scan(text, _WHITE.match(text).end())  # type: ignore[union-attr]
+        except (StopIteration, ValueError, RecursionError):
+            return self.parse_with_source(text)
+        if not text.isascii() and _ESCAPED_BYTES.search(text, 0, end):
+            raise MalformedJson("invalid UTF-8")
+        return node
+
+    def parse_with_source(self, text: str) -> Node:
+        """Like `parse`, but every array and object has its source text."""
+        scanner = _Scanner(text, self.leniency)
+        node = scanner.document()
+        if not text.isascii() and _ESCAPED_BYTES.search(text, 0, scanner.position):
+            raise MalformedJson("invalid UTF-8")
+        return node
+
+
+def _refuse(constant: str) -> Node:
+    raise MalformedJson(f"non-numeric number {constant}")
+
+
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_LOOSE_NUMBER: Final = re.compile(r"(-?)0*([0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)")
+_NON_NUMERIC: Final = re.compile(r"NaN|[+-]?Infinity|[+-]INF")
+_LITERAL: Final = re.compile(r"(?:true|false|null)(?![A-Za-z0-9_$\x80-\uffff])")
+_LITERALS: Final = {"true": True, "false": False, "null": None}
+_NAME: Final = re.compile(r"[A-Za-z0-9_$@#*+\-\x80-\uffff]+")
+_COMMENT: Final = re.compile(r"/\*.*?\*/|//[^\n\r]*", re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|(.))", re.DOTALL)
+_SURROGATES: Final = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_PLAIN_ESCAPES: Final = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_QUOTED: Final = {
+    '"': re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL),
+    "'": re.compile(r"'((?:[^'\\]|\\.)*)'", re.DOTALL),
+}
+_CONTROL: Final = re.compile(r"[\x00-\x1f]")
+
+
+class _Scanner:
+    """A recursive-descent parser over one record. `position` stands behind the last token read."""
+
+    def __init__(self, text: str, leniency: Leniency) -> None:
+        self._text = text
+        self._leniency = leniency
+        self.position = 0
+        self._depth = 0
+
+    def document(self) -> Node:
+        self._skip()
+        return NO_TOKENS if self.position == len(self._text) else self._value()
+
+    def _skip(self) -> None:
+        """White space, and comments where they are allowed."""
+        while True:
+            self.position = _WHITE.match(self._text, self.position).end()  # type: ignore[union-attr]
+            comment = _COMMENT.match(self._text, self.position) if self._leniency.comments else None
+            if comment is None:
+                return
+            self.position = comment.end()
+
+    def _peek(self) -> str:
+        return self._text[self.position : self.position + 1]
+
+    def _take(self, char: str) -> bool:
+        """Step over `char` if it comes next after white space."""
+        self._skip()
+        if self._peek() != char:
+            return False
+        self.position += 1
+        return True
+
+    def _expect(self, char: str) -> None:
+        if not self._take(char):
+            raise MalformedJson(f"expected {char!r} at {self.position}")
+
+    def _match(self, expression: re.Pattern[str]) -> re.Match[str] | None:
+        match = expression.match(self._text, self.position)
+        if match is not None:
+            self.position = match.end()
+        return match
+
+    def _value(self) -> Node:
+        self._skip()
+        char = self._peek()
+        if char in {"{", "["}:
+            return self._container(char)
+        if char in _QUOTED and (char == '"' or self._leniency.single_quotes):
+            return self._string(char)
+        if literal := self._match(_LITERAL):
+            return _LITERALS[literal.group()]
+        if self._leniency.non_numeric_numbers and (word := self._match(_NON_NUMERIC)):
+            return Number(word.group())
+        if self._leniency.leading_zeros and (loose := self._match(_LOOSE_NUMBER)):
+            return Number(loose[1] + loose[2])
+        if number := self._match(_NUMBER):
+            return Number(number.group())
+        raise MalformedJson(f"no value at {self.position}")
+
+    def _container(self, opening: str) -> Node:
+        start = self.position
+        self.position += 1
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise MalformedJson(f"nested deeper than {_MAX_DEPTH}")
+        node = self._object() if opening == "{" else self._array()
+        self._depth -= 1
+        node.text = self._text[start : self.position]
+        return node
+
+    def _object(self) -> Pairs:
+        pairs = Pairs()
+        if self._take("}"):
+            return pairs
+        while True:
+            self._skip()
+            name = self._name()
+            self._expect(":")
+            pairs.append((name, self._value()))
+            if self._take("}"):
+                return pairs
+            self._expect(",")
+
+    def _array(self) -> Items:
+        items = Items()
+        if self._take("]"):
+            return items
+        while True:
+            items.append(self._value())
+            if self._take("]"):
+                return items
+            self._expect(",")
+
+    def _name(self) -> str:
+        char = self._peek()
+        if char in _QUOTED and (char == '"' or self._leniency.single_quotes):
+            return self._string(char)
+        if self._leniency.unquoted_names and (name := self._match(_NAME)):
+            return name.group()
+        raise MalformedJson(f"no field name at {self.position}")
+
+    def _string(self, quote: str) -> str:
+        match = self._match(_QUOTED[quote])
+        if match is None:
+            raise MalformedJson(f"text without end at {self.position}")
+        inner = match[1]
+        if not self._leniency.control_chars and _CONTROL.search(inner):
+            raise MalformedJson(f"control character in text at {match.start()}")
+        if "\\" not in inner:
+            return inner
+        return _SURROGATES.sub(_join_surrogates, _ESCAPE.sub(self._unescape, inner))
+
+    def _unescape(self, match: re.Match[str]) -> str:
+        if match[1]:
+            return chr(int(match[1], 16))
+        char = match[2]
+        if char in _PLAIN_ESCAPES:
+            return _PLAIN_ESCAPES[char]
+        if (self._leniency.any_escape and char != "u") or (self._leniency.single_quotes and char == "'"):
+            return char
+        raise MalformedJson(f"unknown escape \\{char}")
+
+
+def _join_surrogates(match: re.Match[str]) -> str:
+    return match.group().encode("utf-16", "surrogatepass").decode("utf-16")

@@ -1,0 +1,218 @@
+"""The options of every file reader in one table each, and the one way to read them.
+
+Option names are case-insensitive. An option that riacho knows and cannot do is refused (unless its value asks for what
+happens anyway); a name that neither Spark nor riacho knows is ignored with a warning, as Spark ignores it.
+`docs/file-sources.md` is checked against these tables.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from riacho.errors import IllegalArgumentError, UnsupportedOperationError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One reader option.
+
+    `default`: the text that stands for "not given" (None: no value at all). `supported`: False means that any value but
+    the default is refused. `help`: one line for the docs.
+    """
+
+    name: str
+    default: str | None
+    help: str
+    aliases: tuple[str, ...] = ()
+    supported: bool = True
+
+
+def _refused(name: str, default: str | None, help: str, *aliases: str) -> Option:
+    return Option(name, default, help, aliases, supported=False)
+
+
+# What decides which files are read, whatever their format.
+LISTING: Final = (
+    Option("path", None, "the folder, file or glob to read; `load(path)` sets it"),
+    Option("pathGlobFilter", None, "only files whose name matches this glob"),
+    Option("recursiveFileLookup", "false", "look into every sub-folder; `k=v` folders are then no partition columns"),
+    Option("basePath", None, "where partition folders (`k=v`) start to count"),
+    _refused("modifiedBefore", None, "refused for streams, as in Spark"),
+    _refused("modifiedAfter", None, "refused for streams, as in Spark"),
+    _refused("ignoreMissingFiles", "false", "a file that vanished between listing and reading is an error"),
+    _refused("ignoreCorruptFiles", "false", "a damaged file is an error (`cloudFiles` sets it aside instead)"),
+)
+
+# How a stream takes its files.
+STREAM: Final = (
+    Option("maxFilesPerTrigger", None, "at most so many new files in a batch"),
+    Option("maxBytesPerTrigger", None, "stop adding files to a batch at this size; at least one is always taken"),
+    Option("latestFirst", "false", "newest files first; with a limit set, `maxFileAge` is then ignored"),
+    Option("fileNameOnly", "false", "a file is known by its name alone, wherever it lies"),
+    Option("maxFileAge", "7d", "files older than the newest seen by more than this are ignored and forgotten"),
+    Option("cleanSource", "off", "after the commit: `archive`, `delete` or `off`"),
+    Option("sourceArchiveDir", None, "where `cleanSource=archive` moves files"),
+    Option("maxCachedFiles", "10000", "how many listed files wait for later batches before the folder is listed again"),
+    Option("discardCachedInputRatio", "0.2", "list again when fewer files than this share of the limit are left"),
+)
+
+_MODE = Option("mode", "PERMISSIVE", "`PERMISSIVE`, `DROPMALFORMED` or `FAILFAST`")
+_CORRUPT = Option("columnNameOfCorruptRecord", "_corrupt_record", "the STRING column that receives malformed records")
+_DATE_FORMAT = Option("dateFormat", None, "pattern of DATE text")
+_TIMESTAMP_FORMAT = Option("timestampFormat", None, "pattern of TIMESTAMP text")
+_NTZ_FORMAT = Option("timestampNTZFormat", None, "pattern of TIMESTAMP_NTZ text")
+_TIME_ZONE = Option("timeZone", "UTC", "zone of timestamps that name none", ("timezone",))
+_LINE_SEP = Option("lineSep", None, "what ends a line; default `\\n`, `\\r\\n` or `\\r`")
+_ENCODING = Option("encoding", "UTF-8", "encoding of the files", ("charset",))
+_COMPRESSION = Option(
+    "compression", None, "for writers; readers go by the file's extension (`.gz`, `.bz2`, `.zst`, …)", ("codec",)
+)
+_LOCALE = _refused("locale", "en-US", "language of month and day names and of decimal separators")
+_FALLBACK = _refused(
+    "enableDateTimeParsingFallback", None, "reading dates as Spark 1 and 2 did although a pattern is given"
+)
+_SAMPLING = _refused("samplingRatio", "1.0", "schema inference reads all rows")
+
+JSON: Final = (
+    _MODE,
+    _CORRUPT,
+    _DATE_FORMAT,
+    _TIMESTAMP_FORMAT,
+    _NTZ_FORMAT,
+    _TIME_ZONE,
+    Option("multiLine", "false", "each file is one JSON document: an object, or an array with one row per element"),
+    _LINE_SEP,
+    _ENCODING,
+    _COMPRESSION,
+    Option("primitivesAsString", "false", "inference: numbers and booleans become STRING"),
+    Option("prefersDecimal", "false", "inference: floating-point numbers become DECIMAL"),
+    Option("inferTimestamp", "false", "inference: text in the form of a timestamp becomes TIMESTAMP"),
+    Option("dropFieldIfAllNull", "false", "inference: leave out columns without any value"),
+    Option("allowComments", "false", "skip `/* */` and `//` comments"),
+    Option("allowUnquotedFieldNames", "false", "field names without quotes"),
+    Option("allowSingleQuotes", "true", "single quotes around names and text"),
+    Option("allowNumericLeadingZeros", "false", "numbers such as 007"),
+    Option("allowNonNumericNumbers", "true", "NaN, Infinity, -INF and the like as numbers"),
+    Option("allowBackslashEscapingAnyCharacter", "false", "a backslash may stand before any character"),
+    Option("allowUnquotedControlChars", "false", "control characters inside text"),
+    _SAMPLING,
+    _LOCALE,
+    _FALLBACK,
+    _refused("singleVariantColumn", None, "the whole record as one VARIANT"),
+)
+
+CSV: Final = (
+    _MODE,
+    _CORRUPT,
+    Option("header", "false", "the first line of each file names the columns"),
+    Option("sep", ",", "what separates two values (one or more characters)", ("delimiter",)),
+    Option("quote", '"', "what surrounds a value that contains the separator; empty: none"),
+    Option("escape", "\\", "what stands before a quote inside a quoted value"),
+    Option(
+        "charToEscapeQuoteEscaping", None, "what stands before an escape; default: the escape if it is not the quote"
+    ),
+    Option("comment", None, "lines that start with this character are skipped"),
+    Option("nullValue", "", "text that means NULL"),
+    Option("emptyValue", "", "what an empty quoted value becomes"),
+    Option("nanValue", "NaN", "text of a not-a-number"),
+    Option("positiveInf", "Inf", "text of infinity"),
+    Option("negativeInf", "-Inf", "text of negative infinity"),
+    Option("ignoreLeadingWhiteSpace", "false", "strip white space before a value"),
+    Option("ignoreTrailingWhiteSpace", "false", "strip white space after a value"),
+    Option("multiLine", "false", "quoted values may contain line ends"),
+    Option("enforceSchema", "true", "false: the header must name the schema's columns in order"),
+    Option("inferSchema", "false", "inference: give columns types; else all are STRING"),
+    Option("preferDate", "true", "inference: prefer DATE to TIMESTAMP"),
+    _DATE_FORMAT,
+    _TIMESTAMP_FORMAT,
+    _NTZ_FORMAT,
+    _TIME_ZONE,
+    _LINE_SEP,
+    _ENCODING,
+    _COMPRESSION,
+    Option("maxColumns", "20480", "a line with more values is an error"),
+    _refused("maxCharsPerColumn", "-1", "values have no length limit"),
+    _refused("unescapedQuoteHandling", "STOP_AT_DELIMITER", "what happens to a quote inside an unquoted value"),
+    Option("columnPruning", None, "accepted: all columns are always parsed"),
+    Option("inputBufferSize", None, "accepted: no effect"),
+    _SAMPLING,
+    _LOCALE,
+    _FALLBACK,
+)
+
+PARQUET: Final = (
+    Option("mergeSchema", "false", "inference: the columns of all files together, not of one file"),
+    Option("compression", None, "for writers; files say how they are compressed"),
+    _refused("datetimeRebaseMode", "CORRECTED", "dates before 1582 written by Spark 2"),
+    _refused("int96RebaseMode", "CORRECTED", "INT96 timestamps before 1900 written by Spark 2"),
+)
+
+TEXT: Final = (
+    Option("wholetext", "false", "each file is one row"),
+    _LINE_SEP,
+    _ENCODING,
+    _COMPRESSION,
+)
+
+READERS: Final[dict[str, tuple[Option, ...]]] = {"json": JSON, "csv": CSV, "parquet": PARQUET, "text": TEXT}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one reader, checked against its table. Reading one that the table lacks is a programming error."""
+
+    reader: str
+    table: tuple[Option, ...]
+    given: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def check(cls, reader: str, table: Iterable[Option], given: Mapping[str, str]) -> Options:
+        """Options as the user gave them. Raises UnsupportedOperationError for one that riacho cannot honour."""
+        options = tuple(table)
+        by_name = {name.lower(): option for option in options for name in (option.name, *option.aliases)}
+        values: dict[str, str] = {}
+        for name, value in given.items():
+            option = by_name.get(name.lower())
+            if option is None:
+                logger.warning("The %s reader does not know the option %r and ignores it", reader, name)
+            elif not option.supported and (option.default is None or value.lower() != option.default.lower()):
+                raise UnsupportedOperationError(
+                    f"The {reader} reader does not support the option {option.name} = {value!r} ({option.help}). "
+                    "Leave it out, or see docs/file-sources.md for what can be set."
+                )
+            elif name.lower() == option.name.lower() or option.name not in values:
+                values[option.name] = value
+        return cls(reader, options, values)
+
+    def text(self, name: str) -> str:
+        """The value, or the default; empty if it has none."""
+        return self.maybe(name) or ""
+
+    def maybe(self, name: str) -> str | None:
+        """The value, or the default; None if there is neither."""
+        return self.given.get(name, self._option(name).default)
+
+    def is_given(self, name: str) -> bool:
+        return self._option(name).name in self.given
+
+    def flag(self, name: str) -> bool:
+        """A boolean. Raises IllegalArgumentError for anything but true and false."""
+        value = self.text(name).lower()
+        if value not in {"true", "false"}:
+            raise IllegalArgumentError(f"{name} flag can be true or false, found {self.text(name)!r}.")
+        return value == "true"
+
+    def char(self, name: str) -> str:
+        """One character, or empty. Raises IllegalArgumentError for more."""
+        value = self.text(name)
+        if len(value) > 1:
+            raise IllegalArgumentError(f"{name} cannot be more than one character, found {value!r}.")
+        return value
+
+    def _option(self, name: str) -> Option:
+        return next(option for option in self.table if option.name == name)

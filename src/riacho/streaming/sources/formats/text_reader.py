@@ -1,0 +1,63 @@
+"""Text files to Arrow: one STRING column `value` with a row per line, or per file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from riacho.errors import AnalysisError
+from riacho.streaming.sources.formats.base import Decoded, DecoderContext
+from riacho.streaming.sources.formats.content import read_blocks, read_whole, split_records
+from riacho.streaming.sources.formats.json_reader import check_text_options
+from riacho.streaming.sources.formats.options import TEXT, Option, Options
+
+SCHEMA = pa.schema([pa.field("value", pa.string())])
+
+
+@dataclass(frozen=True)
+class TextDecoder:
+    """Reads text files. Bytes that are no text become U+FFFD."""
+
+    schema: pa.Schema
+    options: Options
+
+    def decode(self, path: str) -> Decoded:
+        for lines in self._lines(path):
+            if lines and len(self.schema):
+                yield pa.record_batch([pa.array(lines, pa.string())], schema=self.schema)
+
+    def _lines(self, path: str) -> Sequence[list[str]]:
+        encoding, separator = self.options.text("encoding"), self.options.maybe("lineSep")
+        if self.options.flag("wholetext"):
+            text = _text(read_whole(path, encoding))
+            return [[text]] if text else []
+        if separator is not None:
+            return [[_text(record) for record in split_records(path, separator, encoding)]]
+        return [_text(block).removesuffix("\n").split("\n") for block in read_blocks(path, encoding)]
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """The `text` format: its schema is fixed."""
+
+    name: str = "text"
+    table: tuple[Option, ...] = TEXT
+
+    def decoder(self, schema: pa.Schema, options: Options, context: DecoderContext) -> TextDecoder:
+        del context
+        check_text_options(options)
+        if len(schema) > 1 or any(not pa.types.is_string(field.type) for field in schema):
+            raise AnalysisError(
+                f"Text data source supports only a single STRING column, and you have {len(schema)} columns."
+            )
+        return TextDecoder(schema, options)
+
+    def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
+        del paths, options
+        return SCHEMA
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
