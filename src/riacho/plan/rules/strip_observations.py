@@ -11,6 +11,7 @@ What was to be counted is kept in `context.observations`.
 from __future__ import annotations
 
 from riacho.plan.context import Context, Observation
+from riacho.plan.dress import plan_ids_used, same
 from riacho.plan.walk import transform
 from riacho.protos import pb
 
@@ -19,13 +20,17 @@ def strip_observations(relation: pb.Relation, context: Context) -> pb.Relation:
     """Apply the rule."""
     found: list[Observation] = []
 
+    used = plan_ids_used(relation)
+
     def change(node: pb.Relation) -> pb.Relation:
         if node.WhichOneof("rel_type") != "collect_metrics":
             return node
         kept = pb.CollectMetrics()
         kept.CopyFrom(node.collect_metrics)
         found.append(Observation(kept.input, kept.name, list(kept.metrics)))
-        return node.collect_metrics.input
+        # Columns may have been taken from the DataFrame that goes away here.
+        wanted = node.common.plan_id in used
+        return same(node.collect_metrics.input, node.common.plan_id) if wanted else node.collect_metrics.input
 
     stripped = transform(relation, change)
     context.observations += reversed(found)  # `transform` goes through the plan from its end

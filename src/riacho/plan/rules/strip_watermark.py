@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from riacho.plan.context import Context, EventTimeMark
+from riacho.plan.dress import plan_ids_used, same
 from riacho.plan.facts import is_streaming
 from riacho.plan.walk import transform
 from riacho.protos import pb
@@ -23,6 +24,8 @@ def strip_watermark(relation: pb.Relation, context: Context) -> pb.Relation:
     """Apply the rule, also to the inputs of observations that were noted before."""
     found: list[EventTimeMark] = []
 
+    used = plan_ids_used(relation)
+
     def change(node: pb.Relation) -> pb.Relation:
         if node.WhichOneof("rel_type") != "with_watermark":
             return node
@@ -30,7 +33,9 @@ def strip_watermark(relation: pb.Relation, context: Context) -> pb.Relation:
         kept.CopyFrom(node.with_watermark)
         if is_streaming(kept.input):
             found.append(EventTimeMark(kept.input, kept.event_time, kept.delay_threshold))
-        return node.with_watermark.input
+        # Columns may have been taken from the DataFrame that goes away here.
+        wanted = node.common.plan_id in used
+        return same(node.with_watermark.input, node.common.plan_id) if wanted else node.with_watermark.input
 
     stripped = transform(relation, change)
     context.watermarks += reversed(found)  # `transform` goes through the plan from its end
