@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from riacho.errors import IllegalArgumentError
+
+_SIZE = re.compile(r"(?P<number>\d+)\s*(?P<unit>[kmgtp]?)b?")
+_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 
 
 def option(options: Mapping[str, str], name: str) -> str | None:
@@ -30,6 +34,17 @@ def positive(options: Mapping[str, str], name: str) -> int | None:
     if not value.strip().isdigit() or int(value) < 1:
         raise illegal(name, value, "must be a positive integer")
     return int(value)
+
+
+def byte_size(options: Mapping[str, str], name: str) -> int | None:
+    """An option that is a size such as `10g`, `512mb` or `1024` (bytes). Raises DELTA_ILLEGAL_OPTION."""
+    value = option(options, name)
+    if value is None:
+        return None
+    found = _SIZE.fullmatch(value.strip().lower())
+    if found is None or int(found["number"]) < 1:
+        raise illegal(name, value, "must be a size configuration such as '10g'")
+    return int(found["number"]) << _SHIFTS[found["unit"] or ""]
 
 
 def illegal(name: str, value: str, why: str) -> IllegalArgumentError:

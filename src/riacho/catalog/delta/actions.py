@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -83,6 +84,7 @@ class RemoveFile:
     """A data file that a version took out."""
 
     path: str
+    size: int = 0
     data_change: bool = True
     partition_values: Mapping[str, str | None] | None = None
     deletion_vector: Mapping[str, Any] | None = None
@@ -93,7 +95,13 @@ class RemoveFile:
 
     @classmethod
     def from_json(cls, body: Json) -> RemoveFile:
-        return cls(body["path"], body.get("dataChange", True), body.get("partitionValues"), body.get("deletionVector"))
+        return cls(
+            body["path"],
+            body.get("size") or 0,
+            body.get("dataChange", True),
+            body.get("partitionValues"),
+            body.get("deletionVector"),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,26 +180,39 @@ class Protocol:
         return {"protocol": body}
 
 
-@dataclass(frozen=True, slots=True)
+FileAction = AddFile | RemoveFile | ChangeFile
+
+
+@dataclass(frozen=True)
 class Commit:
-    """One version of a table. `timestamp_ms`: its in-commit time, else when its file was written."""
+    """One version of a table. `files` are in the order of the log. `timestamp_ms`: its in-commit time, else when its
+    file was written.
+    """
 
     version: int
     timestamp_ms: int
-    adds: tuple[AddFile, ...] = ()
-    removes: tuple[RemoveFile, ...] = ()
-    changes: tuple[ChangeFile, ...] = ()
+    files: tuple[FileAction, ...] = ()
     metadata: Metadata | None = None
     protocol: Protocol | None = None
     transactions: Mapping[str, int] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def adds(self) -> tuple[AddFile, ...]:
+        return tuple(action for action in self.files if isinstance(action, AddFile))
+
+    @cached_property
+    def removes(self) -> tuple[RemoveFile, ...]:
+        return tuple(action for action in self.files if isinstance(action, RemoveFile))
+
+    @cached_property
+    def changes(self) -> tuple[ChangeFile, ...]:
+        return tuple(action for action in self.files if isinstance(action, ChangeFile))
+
 
 def parse_commit(version: int, content: bytes, modified_ms: int) -> Commit:
-    """The commit that the bytes of a log file say, its actions in the file's order."""
-    adds: list[AddFile] = []
-    removes: list[RemoveFile] = []
-    changes: list[ChangeFile] = []
+    """The commit that the bytes of a log file say."""
+    files: list[FileAction] = []
     metadata: Metadata | None = None
     protocol: Protocol | None = None
     transactions: dict[str, int] = {}
@@ -202,11 +223,11 @@ def parse_commit(version: int, content: bytes, modified_ms: int) -> Commit:
         for kind, body in json.loads(line).items():
             match kind:
                 case "add":
-                    adds.append(AddFile.from_json(body))
+                    files.append(AddFile.from_json(body))
                 case "remove":
-                    removes.append(RemoveFile.from_json(body))
+                    files.append(RemoveFile.from_json(body))
                 case "cdc":
-                    changes.append(ChangeFile.from_json(body))
+                    files.append(ChangeFile.from_json(body))
                 case "metaData":
                     metadata = Metadata.from_json(body)
                 case "protocol":
@@ -216,17 +237,7 @@ def parse_commit(version: int, content: bytes, modified_ms: int) -> Commit:
                 case "commitInfo":
                     info = body
     timestamp_ms = info.get("inCommitTimestamp") or modified_ms
-    return Commit(
-        version,
-        timestamp_ms,
-        tuple(adds),
-        tuple(removes),
-        tuple(changes),
-        metadata,
-        protocol,
-        transactions,
-        info,
-    )
+    return Commit(version, timestamp_ms, tuple(files), metadata, protocol, transactions, info)
 
 
 def transaction(app_id: str, version: int, at_ms: int) -> Json:

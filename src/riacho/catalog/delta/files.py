@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from riacho.catalog.delta import partitions
 from riacho.catalog.delta.actions import AddFile, local_path, logged_path
-from riacho.catalog.delta.deletion_vectors import deleted_rows
+from riacho.catalog.delta.deletion_vectors import Rows, deleted_rows
 from riacho.catalog.delta.stats import read_stats
 from riacho.engine.base import EngineSession
 from riacho.errors import SparkGeneralError
@@ -36,21 +36,25 @@ _SUFFIX = "c000.zstd.parquet"
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file to be read: where it is, what its log entry says of all its rows, and which of them are gone."""
+    """A file to be read: where it is, what its log entry says of all its rows, and which of them are wanted.
+
+    `deleted`: row numbers that are gone. `only`: row numbers that alone are wanted. At most one of them is given.
+    """
 
     path: Path
     partition_values: Mapping[str, str | None]
-    deleted: np.ndarray | None = None
+    deleted: Rows | None = None
+    only: Rows | None = None
 
 
-def data_file(table: Path, path: Path, add: AddFile) -> DataFile:
-    """The file of an add action. Reads its deletion vector, if it has one."""
+def data_file(table: Path, add: AddFile) -> DataFile:
+    """The file of an add action of `table`. Reads its deletion vector, if it has one."""
     vector = None if add.deletion_vector is None else deleted_rows(table, add.deletion_vector)
-    return DataFile(path, add.partition_values, vector)
+    return DataFile(local_path(table, add.path), add.partition_values, vector)
 
 
 def read_batches(file: DataFile, schema: pa.Schema, *, rows: int = READ_ROWS) -> Iterator[pa.RecordBatch]:
-    """The rows of a file that are not deleted, in file order, with exactly the columns of `schema`.
+    """The wanted rows of a file, in file order, with exactly the columns of `schema`.
 
     Columns are found by name whatever their case; what the file lacks is a partition value or NULL; narrower types
     are widened. Raises SparkGeneralError FAILED_READ_FILE.
@@ -61,18 +65,22 @@ def read_batches(file: DataFile, schema: pa.Schema, *, rows: int = READ_ROWS) ->
             wanted = [present[f.name.lower()] for f in schema if f.name.lower() in present]
             first_row = 0
             for batch in content.iter_batches(rows, columns=wanted):
-                kept = batch if file.deleted is None else _without(batch, file.deleted, first_row)
+                kept = _kept(batch, file, first_row)
                 first_row += batch.num_rows
                 yield _conform(kept, schema, file.partition_values)
     except (OSError, pa.ArrowException, ValueError) as failure:
         raise _unreadable(file.path, failure) from failure
 
 
-def _without(batch: pa.RecordBatch, deleted: np.ndarray, first_row: int) -> pa.RecordBatch:
-    start, end = np.searchsorted(deleted, [first_row, first_row + batch.num_rows])
-    keep = np.ones(batch.num_rows, bool)
-    keep[deleted[start:end] - first_row] = False
-    return batch.filter(pa.array(keep))
+def _kept(batch: pa.RecordBatch, file: DataFile, first_row: int) -> pa.RecordBatch:
+    """The rows of `batch`, whose first is the file's row `first_row`, that are wanted."""
+    marked = file.deleted if file.only is None else file.only
+    if marked is None:
+        return batch
+    start, end = np.searchsorted(marked, [first_row, first_row + batch.num_rows])
+    mask = np.full(batch.num_rows, file.only is None)
+    mask[marked[start:end] - first_row] = file.only is not None
+    return batch.filter(pa.array(mask))
 
 
 def _conform(batch: pa.RecordBatch, schema: pa.Schema, values: Mapping[str, str | None]) -> pa.RecordBatch:

@@ -192,6 +192,30 @@ def same_columns(left: pa.Schema, right: pa.Schema) -> bool:
     return bool(types.nullable(types.normalise_schema(left)).equals(types.nullable(types.normalise_schema(right))))
 
 
+def readable_as(data: pa.Schema, read: pa.Schema) -> bool:
+    """Whether a reader of columns `read` loses nothing of `data`: it knows all its columns, by the same types, and
+    does not take for NOT NULL what may be NULL. Source: Delta's `SchemaUtils.isReadCompatible`.
+    """
+    known = column_index(read)
+    return all(f.name.lower() in known and _field_readable_as(f, known[f.name.lower()]) for f in data)
+
+
+def _field_readable_as(data: pa.Field, read: pa.Field) -> bool:
+    if data.nullable and not read.nullable:
+        return False
+    return _type_readable_as(types.normalise(data.type), types.normalise(read.type))
+
+
+def _type_readable_as(data: pa.DataType, read: pa.DataType) -> bool:
+    if pa.types.is_struct(data) and pa.types.is_struct(read):
+        return readable_as(pa.schema(list(data)), pa.schema(list(read)))
+    if pa.types.is_list(data) and pa.types.is_list(read):
+        return _field_readable_as(data.value_field, read.value_field)
+    if pa.types.is_map(data) and pa.types.is_map(read):
+        return _type_readable_as(data.key_type, read.key_type) and _field_readable_as(data.item_field, read.item_field)
+    return bool(data.equals(read))
+
+
 def tree(schema: pa.Schema) -> str:
     """The schema as Spark's `treeString` draws it, for messages."""
     return "root\n" + "".join(_branch(field, " ") for field in schema)

@@ -74,7 +74,7 @@ class DeltaSinkWriter:
     """See `streaming.sinks.base.SinkWriter`. Holds the table's state between batches."""
 
     def __init__(self, sink: DeltaSink, context: SinkContext, mode: WriteMode) -> None:
-        self.description = f"DeltaSink[{sink.path.absolute().as_uri().replace('file:///', 'file:/')}]"
+        self.description = f"DeltaSink[{sink.path}]"
         self._sink = sink
         self._context = context
         self._rows = RowWriter(DeltaWriter(sink.path, with_files=mode.overwrite), context.session, mode, sink.clock)
@@ -85,7 +85,6 @@ class DeltaSinkWriter:
             "outputMode": str(context.output_mode).capitalize(),
             "queryId": context.query_id,
             "epochId": str(batch.batch_id),
-            "statsOnLoad": "false",
         }
         written = self._rows.write(
             batch.relation,
