@@ -28,6 +28,7 @@ from riacho.streaming.sinks.delta import DeltaSink
 from riacho.streaming.sinks.foreach_batch import ForeachBatchSink
 from riacho.streaming.sinks.memory import MemorySink
 from riacho.streaming.sinks.noop import NoopSink
+from riacho.streaming.state import prepare as prepare_stateful
 from riacho.streaming.stateless import StatelessExecution
 from riacho.streaming.trigger import Trigger
 from riacho.types import nullable
@@ -132,13 +133,11 @@ def _output_mode(text: str) -> OutputMode:
 def _prepare(
     services: Services, planned: PlannedStream, mode: OutputMode, session: EngineSession
 ) -> Callable[[Path], Execution]:
-    def prepare(_: Path) -> Execution:
+    def prepare(checkpoint: Path) -> Execution:
+        zone = session.get_conf(TIME_ZONE) or "UTC"
         if kind(planned.resolved) == "stateless" and not planned.context.watermarks:
-            return StatelessExecution(planned.template, session.get_conf(TIME_ZONE) or "UTC")
-        raise UnsupportedOperationError(
-            "riacho does not run stateful streaming queries (aggregations, deduplication, joins of streams, watermarks) "
-            "yet. Collect the rows in a Delta table and query that, or use a materialized view."
-        )
+            return StatelessExecution(planned.template, zone)
+        return prepare_stateful(planned, mode, session, services.engine, checkpoint, zone)
 
     return prepare
 
@@ -212,7 +211,7 @@ def _refuse_partitioning(request: StartRequest, sink: str) -> None:
 # -- checkpoint and confs
 
 
-def _checkpoint(session: EngineSession, sink: str, name: str | None, options: Mapping[str, str]) -> tuple[Path, bool]:
+def _checkpoint(session: EngineSession, sink: str, request: StartRequest) -> tuple[Path, bool]:
     """The folder, and whether it is temporary (Spark: `ResolveWriteToStream.resolveCheckpointLocation`)."""
     given = request.options.get("checkpointlocation")
     if given is not None:

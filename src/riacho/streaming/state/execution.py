@@ -39,13 +39,16 @@ from riacho.streaming.state.run import NEVER
 
 
 def prepare(
-    planned: PlannedStream, mode: OutputMode, session: EngineSession, engine: Engine, checkpoint: Path
+    planned: PlannedStream, mode: OutputMode, session: EngineSession, engine: Engine, checkpoint: Path, zone: str
 ) -> StatefulExecution:
-    """The execution of a plan that keeps state or has watermarks. Raises SparkError for what riacho does not run."""
+    """The execution of a plan that keeps state or has watermarks. Raises SparkError for what riacho does not run.
+
+    `checkpoint`: the query's folder. `zone`: the session's time zone.
+    """
     schemas = [batch_schema(use.source, with_metadata=use.with_metadata) for use in planned.sources]
     tools = Tools(session, engine.spool("state"))
     plan = rewrite(planned.resolved, planned.context, (metadata_columns,))
-    return StatefulExecution(Compiler(plan, schemas, mode, checkpoint / "state", tools), tools)
+    return StatefulExecution(Compiler(plan, schemas, mode, checkpoint / "state", tools), tools, zone)
 
 
 class StatefulExecution:
