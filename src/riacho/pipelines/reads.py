@@ -161,7 +161,7 @@ def _replace_in_text(node: pb.Relation, choose: Substitute, plan_ids: Iterator[i
         )
         edits.append(Edit(table.start, table.end, name if table.aliased else f"{name} AS {_alias(table)}"))
         if not table.aliased:
-            edits += _qualifiers(text, table)
+            edits += _qualifiers(text, table, _full_name(chosen) or table.parts)
     beside.root.sql.query = splice(text, list(dict.fromkeys(edits)))
     for reference in beside.references:
         if not reference.common.HasField("plan_id"):
@@ -174,7 +174,13 @@ def _alias(table: TableReference) -> str:
     return Identifier(table.parts[-1:]).quoted
 
 
-def _qualifiers(text: str, table: TableReference) -> Iterator[Edit]:
+def _full_name(relation: pb.Relation) -> tuple[str, ...]:
+    """The name under which `aliased` put a relation; no parts for other relations."""
+    alias = relation.subquery_alias
+    return (*alias.qualifier, alias.alias) if relation.HasField("subquery_alias") else ()
+
+
+def _qualifiers(text: str, table: TableReference, full_name: tuple[str, ...]) -> Iterator[Edit]:
     """Edits that shorten `database.table.column` to `table.column`: what stands for the table now has no database."""
     tokens = tokenize(text)
     at = 0
@@ -184,8 +190,8 @@ def _qualifiers(text: str, table: TableReference) -> Iterator[Edit]:
         star = behind + 1 < len(tokens) and tokens[behind].is_symbol(".") and tokens[behind + 1].is_symbol("*")
         names_table = parts if star else parts[:-1]
         inside_table = table.start <= tokens[at].start < table.end
-        for length in range(len(table.parts), 1, -1):
-            if names_table[:length] == table.parts[-length:] and not inside_table:
+        for length in range(len(full_name), 1, -1):
+            if names_table[:length] == full_name[-length:] and not inside_table:
                 yield Edit(tokens[at].start, tokens[at + 2 * (length - 1)].start, "")
                 break
         at = behind

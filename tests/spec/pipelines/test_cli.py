@@ -12,7 +12,6 @@ import pytest
 from pyspark.sql import SparkSession
 
 from riacho.testing.servers import Server
-
 from tests.spec.support import write_json
 
 LIMIT_S = 100
@@ -42,7 +41,7 @@ def folder(tmp_path: Path, database: str) -> Path:
 def command(server: Server, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "SPARK_REMOTE": server.url}
     return subprocess.run(
-        [sys.executable, "-c", "from pyspark.pipelines.cli import main; main()", *arguments],
+        [sys.executable, "-m", "pyspark.pipelines.cli", *arguments],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -50,9 +50,8 @@ def test_comment_and_properties(project: Project) -> None:
         """CREATE MATERIALIZED VIEW m COMMENT 'hello' TBLPROPERTIES ('a.b' = 'c', 'pipelines.foo' = '1',
         'pipelines.reset.allowed' = 'false') AS SELECT 1 AS a"""
     )
-    properties = dict(
-        (row[0], row[1]) for row in project.spark.sql(f"SHOW TBLPROPERTIES {project.database}.m").collect()
-    )
+    shown = project.spark.sql(f"SHOW TBLPROPERTIES {project.database}.m").collect()
+    properties = {row[0]: row[1] for row in shown}
 
     assert properties["a.b"] == "c"
     assert properties["pipelines.reset.allowed"] == "false"
@@ -78,6 +77,7 @@ def test_partitions(project: Project, landing: Path) -> None:
     assert "CANNOT_UPDATE_PARTITION_COLUMNS" in str(outcome.error)
 
 
+@pytest.mark.spark_bug("a materialized view with more declared columns than its query passes all checks, then fails")
 def test_a_declared_schema_may_have_more_columns(project: Project) -> None:
     outcome = project.run("CREATE MATERIALIZED VIEW m (a INT NOT NULL, extra STRING) AS SELECT 1 AS a")
 
@@ -97,7 +97,9 @@ def test_a_persisted_view_is_there_for_all(project: Project) -> None:
     assert project.table("below") == [(1,)]
 
 
-def test_two_flows_into_one_table_have_a_checkpoint_each(spark: SparkSession, project: Project, landing: Path) -> None:
+@pytest.fixture
+def two_flows(spark: SparkSession, landing: Path) -> Define:
+    """A Delta table with two flows: several streams into one Parquet table lose rows on Spark."""
     write_json(landing.parent / "more" / "0.json", [{"id": 10}])
 
     def define() -> None:
@@ -111,14 +113,24 @@ def test_two_flows_into_one_table_have_a_checkpoint_each(spark: SparkSession, pr
         def any_name() -> DataFrame:
             return files(spark, landing.parent / "more")
 
-    assert project.run(define).completed
+    return define
+
+
+def test_two_flows_into_one_table_have_a_checkpoint_each(project: Project, two_flows: Define) -> None:
+    assert project.run(two_flows).completed
     assert project.table("both") == [(1,), (10,), (2,)]
-    write_json(landing.parent / "more" / "1.json", [{"id": 11}])
-    assert project.run(define).completed
-    assert project.table("both") == [(1,), (10,), (11,), (2,)]
     target = ("spark_catalog", project.database, "both")
     assert project.checkpoints(*target) == ["first", "second"]
     assert project.checkpoints(*target, "second") == ["0"]
+
+
+@pytest.mark.spark_bug("a pipeline's Delta table takes no second run: DELTA_CANNOT_CHANGE_PROVIDER")
+def test_two_flows_go_on_where_each_of_them_was(project: Project, two_flows: Define, landing: Path) -> None:
+    project.run(two_flows)
+    write_json(landing.parent / "more" / "1.json", [{"id": 11}])
+
+    assert project.run(two_flows).completed
+    assert project.table("both") == [(1,), (10,), (11,), (2,)]
 
 
 def test_a_sink(spark: SparkSession, project: Project, landing: Path) -> None:
