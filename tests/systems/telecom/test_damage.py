@@ -85,7 +85,7 @@ def test_the_pipeline_loses_nothing_and_goes_on(riacho: Server, spark: SparkSess
     landing.land(*range(4))
     system.update()
     landing.land(*range(4, 16))
-    told = system.update()
+    system.update()
     landing.land(*range(16, 20))
     system.update()
 
@@ -94,8 +94,10 @@ def test_the_pipeline_loses_nothing_and_goes_on(riacho: Server, spark: SparkSess
     assert files_in(spark, "celular_conectado") == {
         landing.files[batch].path.name: landing.files[batch].rows for batch in readable if batch % 4 == 0
     }
-    # The truncated file alone is missing, and the update said so.
-    assert landing.files[TRUNCATED].path.name in told
+    # The truncated file alone is missing; the server reported it, and the flow's checkpoint keeps account of it.
+    assert f"Set aside the file {landing.files[TRUNCATED].path.as_uri()}" in riacho.log.read_text()
+    accounts = (tmp_path / "system" / "storage" / "_checkpoints").glob("**/sources/*/bad/*")
+    assert [json.loads(account.read_text())["path"] for account in accounts] == [landing.files[TRUNCATED].path.as_uri()]
     # What silver makes of it: every row is judged, and speeds that came as text are speeds again.
     judged = spark.table("silver.valid_events").count() + spark.table("silver.quarantine").count()
     assert judged == sum(landing.files[batch].rows for batch in readable)
@@ -144,7 +146,7 @@ def test_a_running_stream_goes_on(spark: SparkSession, tmp_path: Path) -> None:
     query.stop()
     readable = [0, EXTRA, CHANGED, 16]
     assert bronze_rows(spark, "celular_conectado") == landing.sound_rows(*readable)
-    assert set_aside(query) == 1
+    assert set_aside(query) == [name(landing, TRUNCATED)]
 
 
 def start(spark: SparkSession, landing: Landing, folder: Path) -> StreamingQuery:
@@ -162,9 +164,12 @@ def start(spark: SparkSession, landing: Landing, folder: Path) -> StreamingQuery
     )
 
 
-def set_aside(query: StreamingQuery) -> int:
-    """How many files the query could not read, as its progress counts them."""
-    return sum(int(source.metrics.get("filesSetAside", 0)) for each in query.recentProgress for source in each.sources)
+def set_aside(query: StreamingQuery) -> list[str]:
+    """The names of the files that the query could not read, as its progress tells them."""
+    metrics = [source.metrics for report in query.recentProgress for source in report.sources]
+    told = [json.loads(each["filesSetAside"]) for each in metrics if "filesSetAside" in each]
+    assert sum(int(each.get("numFilesSetAside", 0)) for each in metrics) == sum(map(len, told))
+    return [Path(file["path"]).name for files in told for file in files]
 
 
 def name(landing: Landing, batch: int) -> str:
