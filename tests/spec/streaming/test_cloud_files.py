@@ -46,7 +46,7 @@ class Notebook:
     def result(self) -> DataFrame:
         return self.spark.read.format("delta").load(str(self.table))
 
-    def parquet(self, name: str, **columns: Any) -> Path:
+    def parquet(self, name: str, /, **columns: Any) -> Path:
         pq.write_table(pa.table(columns), self.landing / f"{name}.parquet")
         return self.landing / f"{name}.parquet"
 

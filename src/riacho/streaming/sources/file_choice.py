@@ -32,13 +32,12 @@ def choose(files: Sequence[FileStatus], options: StreamOptions, *, everything: b
     """
     if everything or (options.max_files is None and options.max_bytes is None):
         return Choice(files)
-    if options.max_files is not None:
-        taken, rest = files[: options.max_files], files[options.max_files :]
-        too_few = len(rest) < options.max_files * options.discard_ratio
-    else:
-        assert options.max_bytes is not None
-        count = count_within(files, options.max_bytes)
-        taken, rest = files[:count], files[count:]
+    count = len(files) if options.max_files is None else min(options.max_files, len(files))
+    if options.max_bytes is not None:
+        count = min(count, count_within(files, options.max_bytes))
+    taken, rest = files[:count], files[count:]
+    too_few = options.max_files is not None and len(rest) < options.max_files * options.discard_ratio
+    if options.max_files is None and options.max_bytes is not None:
         too_few = sum(file.size for file in rest) < options.max_bytes * options.discard_ratio
     return Choice(taken, rest[: options.max_cached] if may_keep and not too_few else ())
 

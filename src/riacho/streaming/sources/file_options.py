@@ -36,17 +36,18 @@ class StreamOptions:
                 "Options 'maxFilesPerTrigger' and 'maxBytesPerTrigger' can't be both set at the same time"
             )
         return cls(
-            max_files=None if files is None else _positive(files, "maxFilesPerTrigger"),
-            max_bytes=None if size is None else parse_size(size, "maxBytesPerTrigger"),
+            max_files=None if files is None else parse_positive(files, "maxFilesPerTrigger"),
+            max_bytes=None if size is None else parse_positive(size, "maxBytesPerTrigger"),
             max_age_ms=parse_duration_ms(options.text("maxFileAge"), "maxFileAge"),
             latest_first=options.flag("latestFirst"),
             name_only=options.flag("fileNameOnly"),
-            max_cached=_positive(options.text("maxCachedFiles"), "maxCachedFiles", least=0),
+            max_cached=parse_positive(options.text("maxCachedFiles"), "maxCachedFiles", least=0),
             discard_ratio=_ratio(options.text("discardCachedInputRatio")),
         )
 
 
-def _positive(text: str, name: str, least: int = 1) -> int:
+def parse_positive(text: str, name: str, least: int = 1) -> int:
+    """A whole number, at least `least`. Raises IllegalArgumentError."""
     if not text.strip().isdigit() or int(text) < least:
         kind = "positive" if least else "non-negative"
         raise IllegalArgumentError(f"Invalid value '{text}' for option '{name}', must be a {kind} integer")

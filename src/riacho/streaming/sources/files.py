@@ -1,34 +1,26 @@
-"""The file source: each new file of a folder is read once.
-
-A trigger lists the folder, chooses files by the limits and writes them to the source's own log *before* the batch is
-logged; the offset is the number of that log entry. A batch is always read by the log, never by the folder, so it is the
-same again after a crash. Source: `org.apache.spark.sql.execution.streaming.runtime.FileStreamSource`.
-"""
+"""The file source: each new file of a folder is read once (Spark: `FileStreamSource`)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
-from riacho.errors import SparkError, SparkGeneralError, UnsupportedOperationError
+from riacho.errors import SparkError, SparkGeneralError
 from riacho.ids import Offset
 from riacho.streaming.sources.base import ReadLimit, SourceContext, SourceData
-from riacho.streaming.sources.file_choice import choose, in_order
 from riacho.streaming.sources.file_cleaner import cleaner
-from riacho.streaming.sources.file_log import FileEntry, FileLog
-from riacho.streaming.sources.file_offsets import from_offset, to_offset
+from riacho.streaming.sources.file_intake import Intake, IntakeRules
+from riacho.streaming.sources.file_log import FileEntry
 from riacho.streaming.sources.file_options import StreamOptions
 from riacho.streaming.sources.file_scan import Layout, scan
-from riacho.streaming.sources.formats.base import DecoderContext, FileFormat, file_url
+from riacho.streaming.sources.formats.base import DecoderContext, FileFormat
 from riacho.streaming.sources.formats.options import Options
-from riacho.streaming.sources.listing import FileStatus, Listing, file_status, is_glob
-from riacho.streaming.sources.seen_files import AGELESS, SeenFiles
-from riacho.streaming.sources.sink_log import has_sink_log, local_path, sink_files
+from riacho.streaming.sources.listing import FileStatus, Listing, is_glob
+from riacho.streaming.sources.sink_log import local_path
 
-DAY_MS = 86_400_000
+DAY_MS: Final = 86_400_000
 
 
 @dataclass(frozen=True)
@@ -54,97 +46,43 @@ class FileReader:
 
     def __init__(self, source: FileSource, context: SourceContext) -> None:
         self.description = f"FileStreamSource[file:{source.path}]"
-        self._options = StreamOptions.of(source.options)
-        self._listing = Listing.of(source.path, source.options)
-        self._clean = cleaner(source.options, source.path)
-        self._log = FileLog(context.log_dir, context.clock)
+        self._source = source
         self._layout = Layout(
             source.schema, base_path(source.path, source.options), with_metadata=context.with_metadata
         )
         self._decoding = DecoderContext(lambda: context.clock.now_ms() // DAY_MS)
-        self._source = source
         # A column type or an option that the format cannot do should stop the query before its first batch.
         source.format.decoder(source.schema, source.options, self._decoding)
-        self._from_sink: bool | None = False if is_glob(source.path) else None
-        self._frozen: list[FileStatus] | None = None
-        self._kept: Sequence[FileStatus] = ()
-        self._known: dict[str, FileStatus] = {}
-        self._current = self._log.latest()
-        ageless = self._options.latest_first and (self._options.max_files or self._options.max_bytes)
-        identity = _file_name if self._options.name_only else str
-        self._seen = SeenFiles(AGELESS if ageless else self._options.max_age_ms, identity)
-        for entry in self._log.all_entries(self._current) if self._current >= 0 else ():
-            self._seen.add(local_path(entry.url), entry.modified_ms)
-        self._seen.purge()
+        rules = IntakeRules(StreamOptions.of(source.options), clean=cleaner(source.options, source.path))
+        self._intake = Intake(Listing.of(source.path, source.options), rules, context.log_dir, context.clock)
 
     def prepare_available_now(self) -> None:
-        self._frozen = self._new_files()
+        self._intake.freeze()
 
     def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
-        new = self._kept or (self._new_files() if self._frozen is None else self._unseen(self._frozen))
-        may_keep = not self._options.latest_first and self._frozen is None
-        choice = choose(new, self._options, everything=limit.everything, may_keep=may_keep)
-        self._kept = choice.kept
-        for file in choice.taken:
-            self._seen.add(file.path, file.modified_ms)
-        self._seen.purge()
-        if choice.taken:
-            self._current += 1
-            self._log.add(
-                self._current, [FileEntry(file_url(f.path), f.modified_ms, self._current) for f in choice.taken]
-            )
-            self._known = {file.path: file for file in choice.taken}
-        return start if self._current < 0 else to_offset(self._current)
+        return self._intake.next_offset(start, limit)
 
     def read(self, start: Offset | None, end: Offset) -> SourceData:
-        entries = self._log.between(from_offset(start), from_offset(end))
-        files = [self._status(entry) for entry in entries]
+        files = [_present(entry, file) for entry, file in self._intake.files(start, end)]
         layout = self._layout.for_files(files)
         decoder = self._source.format.decoder(layout.in_files, self._source.options, self._decoding)
         return SourceData(layout.full, scan(files, layout, lambda file: decoder.decode(file.path)))
 
     def commit(self, end: Offset) -> None:
-        if self._clean is not None:
-            offset = from_offset(end)
-            for entry in self._log.between(offset - 1, offset):
-                self._clean(local_path(entry.url))
+        self._intake.commit(end)
 
     def latest(self) -> Offset | None:
-        return None if self._current < 0 else to_offset(self._current)
+        return self._intake.latest()
 
     def stop(self) -> None:
         """Nothing is kept open between batches."""
 
-    # -- inside
 
-    def _new_files(self) -> list[FileStatus]:
-        """The files that are there and have not been taken, in order."""
-        if self._is_sink_folder():
-            return self._unseen(in_order(sink_files(self._listing.path), latest_first=self._options.latest_first))
-        found = (file_status(path) for path in self._listing.paths() if path not in self._seen)
-        files = [file for file in found if file is not None and self._seen.is_recent(file.modified_ms)]
-        return in_order(files, latest_first=self._options.latest_first)
-
-    def _unseen(self, files: Sequence[FileStatus]) -> list[FileStatus]:
-        return [file for file in files if file.path not in self._seen and self._seen.is_recent(file.modified_ms)]
-
-    def _is_sink_folder(self) -> bool:
-        """Whether a file sink writes the folder. Unknown until there is a file or a log."""
-        if self._from_sink is None and has_sink_log(self._listing.path):
-            if self._clean is not None:
-                raise UnsupportedOperationError(
-                    "Clean up source files is not supported when reading from the output directory of FileStreamSink."
-                )
-            self._from_sink = True
-        return bool(self._from_sink)
-
-    def _status(self, entry: FileEntry) -> FileStatus:
-        """What is known of a logged file. Raises FAILED_READ_FILE.FILE_NOT_EXIST if it has gone."""
-        path = local_path(entry.url)
-        known = self._known.get(path) or file_status(path)
-        if known is None:
-            raise missing_file(entry.url)
-        return known
+def _present(entry: FileEntry, file: FileStatus | None) -> FileStatus:
+    """Raises FAILED_READ_FILE.FILE_NOT_EXIST if the file has gone."""
+    if file is None:
+        raise missing_file(entry.url)
+    return file
 
 
 def missing_file(url: str) -> SparkError:
@@ -169,7 +107,3 @@ def base_path(path: str, options: Options) -> str | None:
     if given is not None:
         return local_path(given)
     return None if is_glob(path) else path
-
-
-def _file_name(path: str) -> str:
-    return Path(path).name

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import pyarrow as pa
+
+from riacho import types
 from riacho.catalog.base import CatalogReader
 from riacho.engine.base import EngineSession
 from riacho.errors import AnalysisError
 from riacho.protos import pb
+from riacho.streaming.sources import cloud_files, file_formats
 from riacho.streaming.sources.base import Source
 from riacho.streaming.sources.rate import RatePerBatchSource, RateSource
 
-Options = Mapping[str, str]
-
-GENERATED: Mapping[str, Callable[[Options], Source]] = {
+GENERATED: Mapping[str, Callable[[Mapping[str, str]], Source]] = {
     "rate": RateSource.from_options,
     "rate-micro-batch": RatePerBatchSource.from_options,
 }
@@ -24,15 +26,29 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
 
     Raises DATA_SOURCE_NOT_FOUND for an unknown format, TABLE_OR_VIEW_NOT_FOUND, and what a source says of its options.
     """
-    read = leaf.read
-    options = {key.lower(): value for key, value in read.data_source.options.items()}
-    format_name = read.data_source.format.lower()
+    read = leaf.read.data_source
+    options = {key.lower(): value for key, value in read.options.items()}
+    format_name = read.format.lower()
     if format_name in GENERATED:
         return GENERATED[format_name](options)
+    if format_name == "cloudfiles" or format_name in file_formats.FORMATS:
+        schema = _schema(read.schema, session)
+        path = read.paths[0] if read.paths else None
+        if format_name == "cloudfiles":
+            return cloud_files.from_read(schema, dict(read.options), path, session.parse_ddl)
+        infer = (session.get_conf("spark.sql.streaming.schemaInference", "false") or "").lower() == "true"
+        return file_formats.from_read(format_name, schema, options, path, infer=infer)
     raise AnalysisError.of(
         "DATA_SOURCE_NOT_FOUND",
-        f"Failed to find the data source: {read.data_source.format}. Make sure the provider name is correct and the "
-        "package is properly registered and compatible with your Spark version.",
+        f"Failed to find the data source: {read.format}. Make sure the provider name is correct and the package is "
+        "properly registered and compatible with your Spark version.",
         sql_state="42K02",
-        provider=read.data_source.format,
+        provider=read.format,
     )
+
+
+def _schema(text: str, session: EngineSession) -> pa.Schema | None:
+    """The schema a client gave, as JSON or DDL; None if it gave none."""
+    if not text:
+        return None
+    return types.from_json(text) if text.lstrip().startswith("{") else session.parse_ddl(text)

@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 import pyarrow as pa
 
+from riacho.errors import SparkGeneralError
 from riacho.streaming.sources.formats.options import Option, Options
 
 Decoded: TypeAlias = Iterator[pa.RecordBatch]
@@ -26,6 +27,19 @@ class DecoderContext:
     today: Callable[[], int] = lambda: 0
     rescued_column: str | None = None
     new_columns: Callable[[str, Sequence[str]], None] | None = None
+
+
+class DamagedFile(SparkGeneralError):
+    """A file that is not what its format says: cut off, overwritten, or something else altogether."""
+
+    @classmethod
+    def of_file(cls, url: str, cause: Exception) -> DamagedFile:
+        return cls.of(
+            "FAILED_READ_FILE.NO_HINT",
+            f"Encountered error while reading file {url}. {cause}",
+            sql_state="KD001",
+            path=url,
+        )
 
 
 class Decoder(Protocol):

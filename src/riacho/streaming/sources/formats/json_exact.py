@@ -56,12 +56,14 @@ class NeedsSource(Exception):  # noqa: N818 - as above
 class Record:
     """What one record gives. `rows` is empty for a malformed record; `bad` says that something did not fit.
 
-    `rescued`: per row, the fields (JSON text by name) that no column took or that did not fit; only if asked for.
+    `rescued`: per row, the fields (JSON text by name) that no column took or that did not fit; `unknown`: the names of
+    those that no column took. Both only if asked for.
     """
 
     rows: Sequence[Row]
     bad: bool
     rescued: Sequence[Mapping[str, str]] = ()
+    unknown: frozenset[str] = frozenset()
 
 
 class RecordConverter:
@@ -90,10 +92,16 @@ class RecordConverter:
         if node is NO_TOKENS:
             return Record((), bad=False)
         if isinstance(node, Pairs):
-            return _record([self._row(node)])
+            return self._record([node])
         if isinstance(node, list) and all(isinstance(item, Pairs) for item in node):
-            return _record([self._row(item) for item in node])
+            return self._record(node)
         raise BadValue
+
+    def _record(self, objects: Sequence[Pairs]) -> Record:
+        rows = [self._row(pairs) for pairs in objects]
+        rescued = [lost for _, _, lost in rows]
+        unknown = frozenset(name for lost in rescued for name in lost if name not in self._index)
+        return Record([row for row, _, _ in rows], any(bad for _, bad, _ in rows), rescued, unknown)
 
     def _row(self, pairs: Pairs) -> tuple[Row, bool, dict[str, str]]:
         values: list[Any] = [None] * len(self._converters)
@@ -142,23 +150,20 @@ class RecordConverter:
         )
 
     def _struct(self, arrow: pa.StructType) -> Converter:
-        inner = RecordConverter(list(arrow), self._parser, self._datetimes)
+        inner = RecordConverter(list(arrow), self._parser, self._datetimes, rescue=self._rescue)
 
         def convert(node: Node) -> Row | None:
             if node is None:
                 return None
             if not isinstance(node, Pairs):
                 raise BadValue
-            row, bad, _ = inner._row(node)
-            if bad:
+            row, bad, lost = inner._row(node)
+            # With a rescue column, a field that no struct field takes makes the value incomplete, so it is kept there.
+            if bad or lost:
                 raise PartialValue(row)
             return row
 
         return convert
-
-
-def _record(rows: Sequence[tuple[Row, bool, dict[str, str]]]) -> Record:
-    return Record([row for row, _, _ in rows], any(bad for _, bad, _ in rows), [rescued for _, _, rescued in rows])
 
 
 def source_text(node: Node) -> str:

@@ -40,7 +40,7 @@ class JsonDecoder:
     schema: pa.Schema
     mode: ParseMode
     corrupt: str | None
-    rescue: str | None
+    context: DecoderContext
     options: Options
     datetimes: Datetimes
     parser: JsonParser
@@ -53,11 +53,16 @@ class JsonDecoder:
             schema,
             ParseMode.of(options),
             corrupt_column(schema, options),
-            context.rescued_column,
+            context,
             options,
             Datetimes.of(options, context.today),
             JsonParser(leniency(options)),
         )
+
+    @property
+    def rescue(self) -> str | None:
+        """The column for what fits no other, if there is one."""
+        return self.context.rescued_column
 
     def decode(self, path: str) -> Iterator[pa.RecordBatch]:
         """The rows of one file, in order. Raises FAILED_READ_FILE for a malformed record with FAILFAST."""
@@ -117,10 +122,21 @@ class JsonDecoder:
         fields = list(self._data_schema)
         converter = RecordConverter(fields, self.parser, self.datetimes, rescue=self.rescue is not None)
         builder = _Builder(self, len(fields), file_url(path))
+        unknown: set[str] = set()
         for record in records:
             text = decode_utf8(record)
-            builder.add(text, converter.convert(text))
+            converted = converter.convert(text)
+            unknown |= converted.unknown
+            builder.add(text, converted)
+        self._tell_new_columns(path, unknown)
         return builder.table(fields)
+
+    def _tell_new_columns(self, path: str, names: set[str]) -> None:
+        if names and self.context.new_columns is not None:
+            known = {name.lower() for name in self.schema.names}
+            new = sorted(name for name in names if name.lower() not in known)
+            if new:
+                self.context.new_columns(path, new)
 
 
 class _Builder:

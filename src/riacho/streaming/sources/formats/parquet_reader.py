@@ -15,9 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from riacho.errors import SparkGeneralError
-from riacho.streaming.sources.formats.base import Decoded, DecoderContext, file_url
+from riacho.streaming.sources.formats.base import DamagedFile, Decoded, DecoderContext, file_url
 from riacho.streaming.sources.formats.options import PARQUET, Option, Options
-from riacho.streaming.sources.formats.parquet_types import Convert, Misfit, converter
+from riacho.streaming.sources.formats.parquet_types import Convert, Misfit, converter, drops_fields
 from riacho.streaming.sources.formats.rescue import rescued_rows
 from riacho.types import TIMESTAMP, normalise, nullable, type_to_ddl
 
@@ -26,10 +26,10 @@ BATCH_ROWS = 131_072
 
 @dataclass(frozen=True)
 class ParquetDecoder:
-    """Reads Parquet files into `schema`. `rescue`: the column for what fits no other, if there is one."""
+    """Reads Parquet files into `schema`."""
 
     schema: pa.Schema
-    rescue: str | None = None
+    context: DecoderContext
 
     def decode(self, path: str) -> Decoded:
         """The rows of one file, in order; none if the file is empty, as in Spark.
@@ -42,24 +42,24 @@ class ParquetDecoder:
         url = file_url(path)
         try:
             with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
+                self._tell_new_columns(path, file.schema_arrow)
                 plan = _Plan.of(self, file.schema_arrow, file.schema, url)
                 for batch in file.iter_batches(BATCH_ROWS, columns=plan.columns):
                     yield plan.apply(batch)
         except (pa.ArrowException, OSError) as error:
             raise DamagedFile.of_file(url, error) from error
 
+    @property
+    def rescue(self) -> str | None:
+        """The column for what fits no other, if there is one."""
+        return self.context.rescued_column
 
-class DamagedFile(SparkGeneralError):
-    """A file that is not what its format says: cut off, overwritten, or something else altogether."""
-
-    @classmethod
-    def of_file(cls, url: str, cause: Exception) -> DamagedFile:
-        return cls.of(
-            "FAILED_READ_FILE.NO_HINT",
-            f"Encountered error while reading file {url}. {cause}",
-            sql_state="KD001",
-            path=url,
-        )
+    def _tell_new_columns(self, path: str, found: pa.Schema) -> None:
+        if self.context.new_columns is not None:
+            known = {name.lower() for name in self.schema.names}
+            names = [name for name in found.names if name.lower() not in known]
+            if names:
+                self.context.new_columns(path, names)
 
 
 class TypeMismatch(SparkGeneralError):
@@ -108,14 +108,20 @@ class _Plan:
                     actual = _physical_type(physical, source.name)
                     raise TypeMismatch.of_column(url, source.name, field.type, actual) from None
                 sources.append(None)
-        taken = {source[0] for source in sources if source is not None}
-        lost = [name for name in found.names if name not in taken] if decoder.rescue is not None else []
+        lost: list[str] = []
+        if decoder.rescue is not None:
+            kept = {
+                source[0]
+                for source, field in zip(sources, decoder.schema, strict=True)
+                if source is not None and not drops_fields(found.field(source[0]).type, field.type)
+            }
+            lost = [name for name in found.names if name not in kept]
         return cls(decoder, url, sources, lost)
 
     @property
     def columns(self) -> list[str]:
         """The columns to read from the file."""
-        return [*(source[0] for source in self.sources if source is not None), *self.lost]
+        return list(dict.fromkeys([*(source[0] for source in self.sources if source is not None), *self.lost]))
 
     def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         columns = []
@@ -148,7 +154,7 @@ class ParquetFormat:
 
     def decoder(self, schema: pa.Schema, options: Options, context: DecoderContext) -> ParquetDecoder:
         del options
-        return ParquetDecoder(schema, context.rescued_column)
+        return ParquetDecoder(schema, context)
 
     def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
         """The columns of the first file, or of all files with `mergeSchema`. Raises DamagedFile, CANNOT_MERGE_SCHEMAS."""

@@ -40,6 +40,18 @@ def converter(source: pa.DataType, target: pa.DataType) -> Convert:
     return _simple(source, target)
 
 
+def drops_fields(source: pa.DataType, target: pa.DataType) -> bool:
+    """Whether a conversion leaves out fields of structs, at any depth."""
+    if pa.types.is_struct(source) and pa.types.is_struct(target):
+        kept = {field.name.lower(): field.type for field in target}
+        return any(f.name.lower() not in kept or drops_fields(f.type, kept[f.name.lower()]) for f in source)
+    if pa.types.is_map(source) and pa.types.is_map(target):
+        return drops_fields(source.item_type, target.item_type)
+    if _is_list(source) and _is_list(target):
+        return drops_fields(source.value_type, target.value_type)
+    return False
+
+
 def _is_list(arrow: pa.DataType) -> bool:
     return (pa.types.is_list(arrow) or pa.types.is_large_list(arrow)) and not pa.types.is_map(arrow)
 
