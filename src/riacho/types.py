@@ -103,7 +103,7 @@ def with_comment(field: pa.Field, comment: str | None) -> pa.Field:
 
 def nullable(schema: pa.Schema) -> pa.Schema:
     """`schema` with every column and nested field nullable, as Spark makes the schema of a source (`asNullable`)."""
-    return pa.schema([pa.field(f.name, _nullable_type(f.type)) for f in schema])
+    return pa.schema([f.with_type(_nullable_type(f.type)).with_nullable(True) for f in schema])
 
 
 def _nullable_type(arrow: pa.DataType) -> pa.DataType:

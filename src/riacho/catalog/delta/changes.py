@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from riacho import __version__
+from riacho import __version__, types
 from riacho.catalog.delta import schema as schemas
 from riacho.catalog.delta.actions import AddFile, Json, Metadata
 from riacho.catalog.delta.protocol import APPEND_ONLY, enabled, protocol_for, upgraded
@@ -137,8 +137,8 @@ def relayout(state: TableState, schema: pa.Schema, partition_by: Sequence[str]) 
 
     Columns that stay keep nothing of what they were but their comments.
     """
-    comments = {f.name: schemas.comment_of(f) for f in schemas.to_arrow(state.metadata.schema_json)}
-    commented = [schemas.with_comment(f, schemas.comment_of(f) or comments.get(f.name)) for f in schema]
+    comments = {f.name: types.comment_of(f) for f in schemas.to_arrow(state.metadata.schema_json)}
+    commented = [types.with_comment(f, types.comment_of(f) or comments.get(f.name)) for f in schema]
     metadata = replace(
         state.metadata, schema_json=schemas.to_json(pa.schema(commented)), partition_columns=tuple(partition_by)
     )

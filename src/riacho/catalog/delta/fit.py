@@ -87,8 +87,7 @@ def fit(table: pa.Schema, data: pa.Schema, *, merge_schema: bool, table_id: str)
 def fresh(data: pa.Schema) -> Fit:
     """The fit of data to a table that is made for them: every column nullable, nothing renamed or cast."""
     schema = types.nullable(types.normalise_schema(data))
-    commented = [schemas.with_comment(f, schemas.comment_of(old)) for f, old in zip(schema, data, strict=True)]
-    return Fit(tuple(Column(f.name, f.name, None) for f in data), pa.schema(commented), grown=True)
+    return Fit(tuple(Column(f.name, f.name, None) for f in data), schema, grown=True)
 
 
 def _stored(data: pa.DataType, table: pa.DataType) -> pa.DataType:

@@ -21,7 +21,7 @@ def to_arrow(schema_json: str) -> pa.Schema:
     """The Arrow schema of a table, column comments as field metadata."""
     schema = types.from_json(schema_json)
     comments = {f["name"]: f["metadata"].get("comment") for f in json.loads(schema_json)["fields"]}
-    return pa.schema([with_comment(field, comments[field.name]) for field in schema])
+    return pa.schema([types.with_comment(field, comments[field.name]) for field in schema])
 
 
 def to_json(schema: pa.Schema, previous: str | None = None) -> str:
@@ -30,22 +30,11 @@ def to_json(schema: pa.Schema, previous: str | None = None) -> str:
     parsed = json.loads(types.to_json(schema))
     for field, written in zip(schema, parsed["fields"], strict=True):
         metadata = dict(kept.get(field.name, {}))
-        comment = comment_of(field)
+        comment = types.comment_of(field)
         if comment is not None:
             metadata["comment"] = comment
         written["metadata"] = metadata
     return compact(parsed)
-
-
-def comment_of(field: pa.Field) -> str | None:
-    """The column's comment, or None."""
-    found = (field.metadata or {}).get(types.COMMENT)
-    return None if found is None else found.decode()
-
-
-def with_comment(field: pa.Field, comment: str | None) -> pa.Field:
-    """`field` with that comment and nothing else as metadata."""
-    return field.with_metadata(None if comment is None else {types.COMMENT: comment.encode()})
 
 
 def has_column_metadata(schema_json: str, *keys: str) -> bool:
