@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from pyspark.errors import AnalysisException, IllegalArgumentException, PySparkE
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from tests.spec.support import batches, files, finish, next_ms, rows, write_json, write_text
+from tests.spec.support import batches, files, finish, log_files, next_ms, rows, write_json, write_text
 
 
 def read(spark: SparkSession, stream: DataFrame, name: str = "seen") -> list[tuple[object, ...]]:
@@ -173,23 +174,26 @@ def test_a_limit_must_be_a_positive_number(spark: SparkSession, tmp_path: Path, 
         run(files(spark, tmp_path, maxFilesPerTrigger=value))
 
 
-def order_of_batches(spark: SparkSession, stream: DataFrame) -> list[int]:
-    seen: list[int] = []
-    run(stream)
-    seen.extend(row.id for row in spark.table("seen").collect())
-    return seen
+def order_of_batches(stream: DataFrame, checkpoint: Path) -> list[str]:
+    """The names of the files in the order they were taken, as the checkpoint tells it."""
+    writer = stream.writeStream.format("noop").option("checkpointLocation", str(checkpoint))
+    finish(writer.trigger(availableNow=True).start())
+    log = checkpoint / "sources" / "0"
+    entries = [json.loads((log / name).read_text().split("\n")[1]) for name in log_files(log)]
+    return [Path(entry["path"]).name for entry in entries]
 
 
 def test_files_are_read_in_the_order_they_were_written(spark: SparkSession, tmp_path: Path) -> None:
-    land(tmp_path, 3)
-    os.utime(tmp_path / "0.json", ns=(next_ms() * 1_000_000,) * 2)
-    assert order_of_batches(spark, files(spark, tmp_path, maxFilesPerTrigger=1)) == [1, 2, 0]
+    land(tmp_path / "landing", 3)
+    os.utime(tmp_path / "landing" / "0.json", ns=(next_ms() * 1_000_000,) * 2)
+    stream = files(spark, tmp_path / "landing", maxFilesPerTrigger=1)
+    assert order_of_batches(stream, tmp_path / "c") == ["1.json", "2.json", "0.json"]
 
 
 def test_latest_first_turns_the_order_round(spark: SparkSession, tmp_path: Path) -> None:
-    land(tmp_path, 3)
-    stream = files(spark, tmp_path, maxFilesPerTrigger=1, latestFirst=True)
-    assert order_of_batches(spark, stream) == [2, 1, 0]
+    land(tmp_path / "landing", 3)
+    stream = files(spark, tmp_path / "landing", maxFilesPerTrigger=1, latestFirst=True)
+    assert order_of_batches(stream, tmp_path / "c") == ["2.json", "1.json", "0.json"]
 
 
 def test_files_with_the_same_name_are_one_if_asked_for(spark: SparkSession, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import queue
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,33 @@ def test_it_hears_the_start_each_batch_and_the_end(spark: SparkSession, landing:
     assert (str(progress.id), progress.batchId, progress.numInputRows) == (query.id, 0, 1)
     ended = ear.hear("terminated")
     assert (str(ended.id), str(ended.runId), ended.exception) == (query.id, query.runId, None)
+
+
+def test_a_report_that_is_heard_is_the_compact_one(spark: SparkSession, landing: Path, ear: Ear) -> None:
+    """Its offsets are JSON within JSON, its rates are rounded, and what is empty is left out."""
+    writer = files(spark, landing).writeStream.format("memory").queryName("numbers")
+    finish(writer.trigger(availableNow=True).start())
+    ear.hear("started")
+    report = json.loads(ear.hear("progress").json)
+
+    assert report.keys() == {
+        "id",
+        "runId",
+        "name",
+        "timestamp",
+        "batchId",
+        "batchDuration",
+        "numInputRows",
+        "inputRowsPerSecond",
+        "processedRowsPerSecond",
+        "durationMs",
+        "stateOperators",
+        "sources",
+        "sink",
+    }
+    assert report["numInputRows"] == 1
+    assert report["sources"][0]["endOffset"] == {"logOffset": 0}
+    assert report["processedRowsPerSecond"] == round(report["processedRowsPerSecond"], 1)
 
 
 def test_the_start_is_heard_before_start_returns(spark: SparkSession, landing: Path, ear: Ear) -> None:
