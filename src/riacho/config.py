@@ -37,6 +37,11 @@ CONFS = (
     Conf("spark.sql.streaming.noDataProgressEventInterval", "10000", "Milliseconds between idle progress entries."),
     Conf("spark.sql.streaming.pollingDelay", "10", "Milliseconds between looks at idle sources."),
     Conf("spark.sql.streaming.minBatchesToRetain", "100", "Batches whose logs stay in the checkpoint."),
+    Conf("spark.sql.pipelines.maxFlowRetryAttempts", "2", "How often a failed flow is tried again; its own conf wins."),
+    Conf("spark.sql.pipelines.execution.watchdog.minRetryTime", "5s", "First wait before that; doubles each time."),
+    Conf("spark.sql.pipelines.execution.watchdog.maxRetryTime", "3600s", "Longest such wait."),
+    Conf("spark.sql.pipelines.execution.maxConcurrentFlows", "16", "How many flows of a run run at once."),
+    Conf("pipelines.incompatibleViewCheck.enabled", "true", "Refuse batch reads of streaming views, and the reverse."),
     Conf("spark.sql.connect.serverStacktrace.enabled", "false", "Print the server's stack trace with an error."),
     Conf("spark.sql.pyspark.jvmStacktrace.enabled", "false", "There is no JVM."),
 )

@@ -1,4 +1,4 @@
-"""The confs of Spark that pipelines honour."""
+"""The confs that a run obeys, read once when it starts. `riacho.config` has their defaults."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from riacho.config import Conf
+from riacho.config import SPARK_DEFAULTS
 from riacho.errors import IllegalArgumentError
 from riacho.pipelines.schedule import Backoff
 
 MAX_RETRIES = "spark.sql.pipelines.maxFlowRetryAttempts"
 MIN_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.minRetryTime"
+MAX_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.maxRetryTime"
+MAX_CONCURRENT_FLOWS = "spark.sql.pipelines.execution.maxConcurrentFlows"
+
+_TIME = "spark.sql.pipelines.execution.watchdog.minRetryTime"
 MAX_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.maxRetryTime"
 MAX_CONCURRENT_FLOWS = "spark.sql.pipelines.execution.maxConcurrentFlows"
 
@@ -42,7 +46,7 @@ class Settings:
         """The settings that the session asks for. Raises IllegalArgumentError for a value that is none."""
 
         def text(key: str) -> str:
-            return get_conf(key) or _DEFAULTS[key]
+            return get_conf(key) or SPARK_DEFAULTS[key]
 
         return cls(
             max_retries=_count(MAX_RETRIES, text(MAX_RETRIES)),

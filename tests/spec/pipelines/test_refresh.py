@@ -6,8 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pyspark import pipelines as dp
+from pyspark.sql import DataFrame
 
 from tests.spec.pipelines.support import Project
+from tests.spec.support import files
 
 Define = Callable[[], None]
 
@@ -56,21 +59,13 @@ def test_a_full_refresh_starts_over_with_a_new_checkpoint(
 
 
 def test_a_protected_table_is_not_reset_with_all_others(project: Project, landing: Path) -> None:
-    def run(**options: bool) -> bool:
-        def define() -> None:
-            from pyspark import pipelines as dp
-            from pyspark.sql import DataFrame
+    def define() -> None:
+        @dp.table(table_properties={"pipelines.reset.allowed": "false"})
+        def kept() -> DataFrame:
+            return files(project.spark, landing)
 
-            from tests.spec.support import files
-
-            @dp.table(table_properties={"pipelines.reset.allowed": "false"})
-            def kept() -> DataFrame:
-                return files(project.spark, landing)
-
-        return project.run(define, **options).completed
-
-    assert run()
-    assert run(full_refresh_all=True)
+    assert project.run(define).completed
+    assert project.run(define, full_refresh_all=True).completed
     assert project.table("kept") == [(1,), (2,)]
     assert project.checkpoints("spark_catalog", project.database, "kept", "kept") == ["0"]
 
