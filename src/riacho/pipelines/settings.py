@@ -15,18 +15,6 @@ MIN_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.minRetryTime"
 MAX_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.maxRetryTime"
 MAX_CONCURRENT_FLOWS = "spark.sql.pipelines.execution.maxConcurrentFlows"
 
-_TIME = "spark.sql.pipelines.execution.watchdog.minRetryTime"
-MAX_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.maxRetryTime"
-MAX_CONCURRENT_FLOWS = "spark.sql.pipelines.execution.maxConcurrentFlows"
-
-CONFS = (
-    Conf(MAX_RETRIES, "2", "How often a flow is tried again after it failed. A flow's own conf wins."),
-    Conf(MIN_RETRY_TIME, "5s", "Wait before a flow is tried again; doubles with each failure."),
-    Conf(MAX_RETRY_TIME, "3600s", "Longest such wait."),
-    Conf(MAX_CONCURRENT_FLOWS, "16", "How many flows of a run run at once."),
-)
-_DEFAULTS = {conf.key: conf.default for conf in CONFS}
-
 _TIME = re.compile(r"\s*(\d+)\s*(ms|s|m|min|h|d)?\s*", re.IGNORECASE)
 _UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
