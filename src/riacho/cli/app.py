@@ -14,7 +14,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from riacho import __version__
-from riacho.cli import doctor, generate, run, sql, tables, up
+from riacho.cli import demo, doctor, generate, run, sql, tables, up
 from riacho.cli.failures import FAILED, INTERRUPTED, explain
 from riacho.cli.options import Settings
 from riacho.cli.terminal import notes
@@ -71,6 +71,7 @@ def _command(function: Callable[..., None], examples: str) -> None:
     app.command(help=reflowed, epilog=examples)(function)
 
 
+_command(demo.demo, demo.EXAMPLES)
 _command(up.up, up.EXAMPLES)
 _command(run.run, run.EXAMPLES)
 _command(sql.sql, sql.EXAMPLES)

@@ -67,6 +67,20 @@ class ServerChild:
         lines = self._log.read().decode(errors="replace").strip().splitlines()
         return " ".join(line.strip().removeprefix("error: ") for line in lines[-_LOG_TAIL:])
 
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        """When the block fails and the server is gone, raise CommandError, which says so and how it ended."""
+        try:
+            yield
+        except Exception as error:
+            code = self._process.poll()
+            if code is None:
+                raise
+            ended = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+            told = f": {words}" if (words := self.last_words()) else ""
+            hint = "run it again: it goes on where it stopped; --verbose shows what the server logs"
+            raise CommandError(f"the server {ended}{told}", hint) from error
+
     def stop(self) -> None:
         """Stop it in order, or after `STOP_LIMIT_S` at once. Idempotent."""
         assert self._process.stdin is not None

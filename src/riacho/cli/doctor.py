@@ -12,7 +12,6 @@ from rich.text import Text
 from riacho.cli import options
 from riacho.cli.failures import FAILED
 from riacho.cli.terminal import output
-from riacho.cli.up import DEFAULT_PORT
 
 EXAMPLES = """[bold]Examples[/]
   riacho doctor
@@ -30,7 +29,7 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 def doctor(
     port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="The port that the server is to have.")
-    ] = DEFAULT_PORT,
+    ] = options.DEFAULT_PORT,
     warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
     verbose: options.Verbose = False,  # noqa: ARG001 (its callback does the work)
 ) -> None:
@@ -57,4 +56,4 @@ def doctor(
 
 
 def _below(console: Console, way_out: str) -> None:
-    console.print(Padding(Text(f"→ {way_out}", style="bold"), (0, 0, 0, 20)))
+    console.print(Padding(Text(f"→ {way_out}", style="bold"), (0, 0, 0, 20), expand=False))

@@ -82,8 +82,10 @@ class FlowBoard:
         """Take in an event of the time `at` (seconds). None: it changes nothing that is worth a line."""
         text, _, error = message.partition("\nError: ")
         if unresolved := _UNRESOLVED.match(text):
-            detail = "what it reads could not be resolved" if unresolved["upstream"] else first_line(error)
-            return Line("skipped" if unresolved["upstream"] else "failed", _short(unresolved["flow"]), None, detail)
+            # Those that merely read from it say nothing new, and come first.
+            return (
+                None if unresolved["upstream"] else Line("failed", _short(unresolved["flow"]), None, first_line(error))
+            )
         found = _FLOW.match(text)
         if found is None or found["state"] not in State.__members__:
             return None if text.startswith("Run is ") else Line("note", first_line(message))

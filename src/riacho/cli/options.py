@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+DEFAULT_PORT = 15002
 DEFAULT_WAREHOUSE = Path("warehouse")
 
 

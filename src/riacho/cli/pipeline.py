@@ -29,7 +29,7 @@ _MARKS = {"done": ("✓", "green"), "failed": ("✗", "bold red"), "skipped": ("
 _MIN_WIDTH = 28
 # What the client logs to standard output while it loads definitions.
 _CLIENT_LOG = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d: (?:Importing|Registering SQL file|Loading definitions|Found) "
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d: (?:Importing|Registering SQL file|Loading definitions|Found)\\b"
 )
 
 
@@ -44,9 +44,13 @@ class Selection:
 
 
 class PipelineView:
-    """Shows one update: a line for each flow that is over, and below them, on a terminal, what is under way."""
+    """Shows one update: a line for each flow that is over, and below them, on a terminal, what is under way.
 
-    def __init__(self, console: Console) -> None:
+    A `quiet` view has lines only for what went wrong.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool = False) -> None:
+        self._quiet = quiet
         self.board = FlowBoard()
         self._console = console
         self._width = _MIN_WIDTH
@@ -65,7 +69,7 @@ class PipelineView:
     def event(self, message: str, at: float) -> None:
         """Take in an event of the server."""
         line = self.board.follow(message, at)
-        if line is not None:
+        if line is not None and not (self._quiet and line.mark == "done"):
             self.line(line)
         if self._status is not None:
             self._status.update(Text(self._under_way(), style="dim", overflow="ellipsis", no_wrap=True))
@@ -75,7 +79,7 @@ class PipelineView:
         self._width = max(self._width, self.board.name_width)
         mark, style = _MARKS[line.mark]
         if line.mark == "note":
-            self._console.print(Padding(Text(f"{mark} {line.subject}", style=style), (0, 0, 0, 2)))
+            self._console.print(Padding(Text(f"{mark} {line.subject}", style=style), (0, 0, 0, 2), expand=False))
             return
         took = "" if line.seconds is None else duration(line.seconds)
         text = Text.assemble((f"  {mark} ", style), f"{line.subject:<{self._width}}  {took:>10}")
@@ -85,7 +89,7 @@ class PipelineView:
         text.rstrip()
         self._console.print(text, soft_wrap=True)
         if below:
-            self._console.print(Padding(Text(line.detail, style="red"), (0, 0, 0, 4)))
+            self._console.print(Padding(Text(line.detail, style="red"), (0, 0, 0, 4), expand=False))
 
     def _under_way(self) -> str:
         done = self.board.count(State.COMPLETED)
@@ -93,7 +97,13 @@ class PipelineView:
 
 
 def update(
-    spark: SparkSession, spec: PipelineSpec, spec_path: Path, selection: Selection, console: Console
+    spark: SparkSession,
+    spec: PipelineSpec,
+    spec_path: Path,
+    selection: Selection,
+    console: Console,
+    *,
+    quiet: bool = False,
 ) -> FlowBoard:
     """Define the pipeline anew on the server of `spark` and run it, showing its progress; the flows as they ended.
 
@@ -101,7 +111,7 @@ def update(
     """
     from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph, start_run
 
-    view = PipelineView(console)
+    view = PipelineView(console, quiet=quiet)
     try:
         with view.live("loading definitions"):
             graph = create_dataflow_graph(spark, spec.catalog, spec.database, spec.configuration)

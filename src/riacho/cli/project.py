@@ -9,7 +9,6 @@ PROJECT/queries/*.sql          what to ask afterwards (see `answers.py`); may be
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from pyspark.pipelines.cli import PipelineSpec
 
 SPEC_NAMES = ("spark-pipeline.yml", "spark-pipeline.yaml")
-_STATE_FOLDER = "_pipelines"
+STATE_FOLDER = "_pipelines"
+"""Where in a warehouse the checkpoints of pipelines lie; what begins with `_` is no table."""
 
 
 def find_spec(project: Path) -> Path:
@@ -46,15 +46,19 @@ def load_spec(path: Path, confs: Mapping[str, str], warehouse: Path | None) -> P
     about a specification that is not valid.
     """
     import yaml
-    from pyspark.pipelines.cli import load_pipeline_spec
+    from pyspark.pipelines.cli import unpack_pipeline_spec
 
     try:
-        spec = load_pipeline_spec(path)
-    except (yaml.YAMLError, TypeError) as error:
-        reason = " ".join(str(error).split())
-        raise CommandError(f"{path} is not valid YAML: {reason}", "mend it, or compare it with the docs") from error
-    storage = spec.storage if warehouse is None else (warehouse.absolute() / _STATE_FOLDER / spec.name).as_uri()
-    return replace(spec, storage=storage, configuration={**spec.configuration, **confs})
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise CommandError(f"{path} is not valid YAML: {error}", "mend it where it says") from error
+    if not isinstance(written, dict):
+        raise CommandError(f"{path} holds no specification", "write at least `name:`, `storage:` and `libraries:`")
+    if warehouse is not None and "name" in written:
+        written["storage"] = (warehouse.absolute() / STATE_FOLDER / str(written["name"])).as_uri()
+    spec = unpack_pipeline_spec(written)
+    # Not `replace`: it would read the patterns of `libraries` a second time, and refuse what it made of them.
+    return unpack_pipeline_spec({**written, "configuration": {**spec.configuration, **confs}})
 
 
 def parse_confs(assignments: Sequence[str]) -> dict[str, str]:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import socket
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from riacho.cli import options
 from riacho.cli.child import serving
+from riacho.cli.failures import CommandError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+
+ANSWER_LIMIT_S = 5.0
+RETRIES = 5
+"""With the client's own pauses between them (50 ms, four times longer each time), a lost server is given up in 17 s."""
 
 
 @contextmanager
@@ -19,29 +29,50 @@ def session(
 ) -> Iterator[SparkSession]:
     """A session with `confs` set, on `remote` or else on a server over `warehouse` that lives as long as the block.
 
-    Raises what PySpark raises when nothing answers at `remote`, and CommandError when our own server does not start.
+    Raises CommandError when nothing answers at `remote`, or our own server does not start.
     """
     if remote is not None:
+        _require_listener(remote)
         with connected(remote, confs) as spark:
             yield spark
         return
     with serving(warehouse, verbose=verbose) as child:
         import pyspark.sql  # noqa: F401 (loads for half a second; the server starts meanwhile)
 
-        with connected(child.url(), confs) as spark:
+        with connected(child.url(), confs) as spark, child.blamed():
             yield spark
 
 
 @contextmanager
 def connected(url: str, confs: Mapping[str, str] | None = None) -> Iterator[SparkSession]:
-    """A session of PySpark's own client at `url`, with `confs` set."""
+    """A session of PySpark's own client at `url`, with `confs` set. It gives a lost server seconds, not ten minutes."""
     from pyspark.sql import SparkSession
+    from pyspark.sql.connect.client.retries import DefaultPolicy
 
+    warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")  # the error that follows says as much
     builder = SparkSession.builder.remote(url)
     for key, value in {"spark.sql.connect.serverStacktrace.enabled": "false", **(confs or {})}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=RETRIES)])
     try:
         yield spark
     finally:
         spark.stop()
+
+
+def _require_listener(url: str) -> None:
+    """Refuse an address where nothing listens: PySpark's client would go on trying for ten minutes.
+
+    Raises CommandError.
+    """
+    parts = urlsplit(url)
+    try:
+        host, port = parts.hostname or "", parts.port or options.DEFAULT_PORT
+        socket.create_connection((host, port), ANSWER_LIMIT_S).close()
+    except ValueError:
+        raise CommandError(f"{url} is no address of a Spark Connect server", "write sc://HOST:PORT") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        hint = "is a server running there? `riacho up` starts one"
+        raise CommandError(f"nothing answers at {url}: {reason}", hint) from None

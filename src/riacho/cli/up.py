@@ -16,8 +16,6 @@ from riacho.cli import options
 from riacho.cli.failures import INTERRUPTED
 from riacho.cli.terminal import notes, output
 
-DEFAULT_PORT = 15002
-
 EXAMPLES = """[bold]Examples[/]
   riacho up                               [dim]tables in ./warehouse[/]
   riacho up --port 0 -w /data/lake        [dim]any free port, printed first[/]
@@ -36,7 +34,7 @@ def up(
     port: Annotated[
         int,
         typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="Port to listen on; 0 takes any free one."),
-    ] = DEFAULT_PORT,
+    ] = options.DEFAULT_PORT,
     warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
     host: Annotated[
         str,

@@ -1,0 +1,155 @@
+"""`riacho demo`: the telecom system from its first file to its answers, in one go."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from riacho.cli import options, tables
+from riacho.cli.answers import print_answers
+from riacho.cli.child import serving
+from riacho.cli.failures import CommandError
+from riacho.cli.flows import State
+from riacho.cli.pipeline import Selection, update
+from riacho.cli.project import SPEC_NAMES, find_spec, load_spec, setup_statements
+from riacho.cli.session import connected
+from riacho.cli.terminal import counted, duration, output
+
+EXAMPLES = """[bold]Examples[/]
+  riacho demo                     [dim]everything goes into ./demo[/]
+  riacho demo                     [dim]again: goes on with what is there[/]
+  riacho demo --folder /tmp/demo  [dim]elsewhere[/]
+"""
+
+_QUESTION = "SELECT * FROM silver.quarantine LIMIT 5"
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where files land and tables are kept; a second run goes on there.")
+    ] = Path("demo"),
+    project: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The telecom system.", show_default="that of this riacho")
+    ] = None,
+    verbose: options.Verbose = False,
+) -> None:
+    """Run the telecom system, from files that land to business answers, through Spark Connect.
+
+    Files of an internet provider's devices land. A server starts. The pipeline brings them through bronze, silver and
+    gold while more files land, damaged ones among them; a second update takes those. Then come the answers, where the
+    tables lie, how long it took, and what to try next.
+    """
+    from riacho.cli.landing import LandingZone
+
+    project = project or _telecom()
+    folder = folder.absolute()
+    warehouse, zone = folder / "warehouse", LandingZone(folder / "landing")
+    confs = {"telecom.landing": str(zone.folder), "telecom.schemas": str(folder / "schemas")}
+    spec_path = find_spec(project)
+    console = output()
+    steps = Steps(console)
+    with ExitStack() as stack:
+        child = stack.enter_context(serving(warehouse, verbose=verbose))
+        with steps.step("Files land"):
+            if zone.known:
+                steps.tell(f"{counted(zone.known, 'file')} of an earlier run are there already")
+            files, rows = zone.land_history()
+            steps.tell(f"{counted(files, 'file')} with {counted(rows, 'event')} of phones and computers")
+        with steps.step("A server starts, PySpark connects"):
+            spec = load_spec(spec_path, confs, warehouse)
+            url = child.url()
+            spark = stack.enter_context(connected(url, spec.configuration))
+            stack.enter_context(child.blamed())
+            for statement in setup_statements(project):
+                spark.sql(statement)
+            steps.tell(f"{url}, no JVM")
+        with steps.step("The pipeline runs, while more files land"):
+            with zone.landing_live() as landed:
+                board = update(spark, spec, spec_path, Selection(), console)
+            steps.tell(f"{counted(board.count(State.COMPLETED), 'flow')} completed")
+            damaged = ", ".join(sorted(f"{each.damage}" for each in landed if each.damage))
+            steps.tell(f"{counted(len(landed), 'file')} landed meanwhile; damaged: {damaged}")
+        with steps.step("It runs again, and reads only what is new"):
+            board = update(spark, spec, spec_path, Selection(), console, quiet=True)
+            steps.tell(f"{counted(board.count(State.COMPLETED), 'flow')} completed")
+        with steps.step("The answers"):
+            console.print()
+            print_answers(spark, project, console)
+    with steps.step("The tables"):
+        console.print(tables.grid(tables.look(warehouse), time.time()))
+        steps.tell(f"Delta Lake, in {warehouse}")
+    steps.print_times()
+    _print_next(console, folder, warehouse)
+
+
+class Steps:
+    """The steps of the demo: told when they begin, and how long each took at the end."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._times: list[tuple[str, float]] = []
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """One step; its title stands above all that is printed in the block."""
+        self._console.print(Text.assemble((f"\n{len(self._times) + 1}  ", "bold cyan"), (title, "bold")))
+        started = time.monotonic()
+        yield
+        self._times.append((title, time.monotonic() - started))
+
+    def tell(self, words: str) -> None:
+        """A line below the step's title."""
+        self._console.print(Text(f"   {words}", style="dim"), soft_wrap=True)
+
+    def print_times(self) -> None:
+        self._console.print(Text("\nHow long it took", style="bold"))
+        for title, seconds in (*self._times, ("together", sum(seconds for _, seconds in self._times))):
+            style = "bold" if title == "together" else ""
+            self._console.print(Text(f"   {title:<42} {duration(seconds):>9}", style=style))
+
+
+def _telecom() -> Path:
+    """The telecom system of the checkout that this riacho runs from. Raises CommandError where there is none."""
+    system = Path(__file__).parents[3] / "systems" / "telecom"
+    if not any((system / name).is_file() for name in SPEC_NAMES):
+        raise CommandError(
+            "this riacho was installed without its systems", "give the folder with --project PATH/telecom"
+        )
+    return system
+
+
+def _print_next(console: Console, folder: Path, warehouse: Path) -> None:
+    """Commands to go on with, as they can be pasted here."""
+    riacho, shown = _program(), _from_here(warehouse)
+    again = "" if folder == Path("demo").absolute() else f" --folder {_from_here(folder)}"
+    console.print(Text("\nTry next", style="bold"))
+    for command, what in (
+        (f"{riacho} demo{again}", "again: it goes on where it stopped"),
+        (f"{riacho} sql -w {shown} '{_QUESTION}'", "ask something else"),
+        (f"{riacho} up -w {shown}", "serve these tables to PySpark"),
+        (f"{riacho} --help", "what else there is"),
+    ):
+        console.print(Text.assemble(("   # ", "dim"), (f"{what}\n", "dim"), f"   {command}"), soft_wrap=True)
+
+
+def _program() -> str:
+    """How to call riacho from this shell: by its name if that finds this one."""
+    script = Path(sys.prefix) / "bin" / "riacho"
+    found = shutil.which("riacho")
+    if found is not None and Path(found).resolve() == script.resolve():
+        return "riacho"
+    return _from_here(script) if script.exists() else f"{_from_here(Path(sys.executable))} -m riacho"
+
+
+def _from_here(path: Path) -> str:
+    """The path as it is shortest to type."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

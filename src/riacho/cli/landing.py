@@ -1,0 +1,69 @@
+"""The demo's landing zone: a history that is there at once, and files that land while something else goes on."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from riacho.generate.telecom import Damage, LandedFile, TelecomOptions, generate
+
+INTERVAL_S = 10.0
+HISTORY_BATCHES = 240
+"""Forty minutes of files, one every ten seconds."""
+FEWEST_BATCHES = 8
+"""A second run lands what would have landed since the first, and no less than this."""
+LIVE_BATCHES = 16
+LIVE_INTERVAL_S = 0.1
+LIVE_DAMAGE = {2: Damage.CHANGED_TYPE, 5: Damage.TRUNCATED}
+"""What is wrong with which of the live files."""
+LIVE_LIMIT_S = 30.0
+
+_BATCH_NUMBER = re.compile(r"_(\d{6,})\.parquet")
+
+
+class LandingZone:
+    """The files below `folder`. Batches go on after the last one that is there; `known` files were there before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        there = [path for path in folder.glob("*/*/*.parquet") if _BATCH_NUMBER.search(path.name)]
+        self.known = len(there)
+        self._next = 1 + max((_number(path) for path in there), default=-1)
+        self._newest_s = max((path.stat().st_mtime for path in there), default=0.0)
+
+    def land_history(self) -> tuple[int, int]:
+        """Land, at once, the files of the last forty minutes, or of the time since the newest; how many, and rows."""
+        missed = int((time.time() - self._newest_s) / INTERVAL_S)
+        batches = min(max(missed, FEWEST_BATCHES), HISTORY_BATCHES)
+        landed = list(self._land(TelecomOptions(first_batch=self._next, batches=batches, wait=False)))
+        return len(landed), sum(each.rows for each in landed)
+
+    @contextmanager
+    def landing_live(self) -> Iterator[list[LandedFile]]:
+        """Let files land while the block runs, in another thread; all have landed when the block is left."""
+        landed: list[LandedFile] = []
+        settings = TelecomOptions(
+            first_batch=self._next,
+            batches=LIVE_BATCHES,
+            interval_s=LIVE_INTERVAL_S,
+            damage=tuple((self._next + offset, damage) for offset, damage in LIVE_DAMAGE.items()),
+        )
+        thread = threading.Thread(target=lambda: landed.extend(self._land(settings)), name="landing", daemon=True)
+        thread.start()
+        yield landed
+        thread.join(LIVE_LIMIT_S)
+
+    def _land(self, settings: TelecomOptions) -> Iterator[LandedFile]:
+        for landed in generate(self.folder, settings):
+            self._next = landed.batch + 1
+            yield landed
+
+
+def _number(path: Path) -> int:
+    found = _BATCH_NUMBER.search(path.name)
+    assert found is not None, path
+    return int(found[1])
