@@ -18,9 +18,9 @@ EXAMPLES = """[bold]Examples[/]
   riacho doctor --port 15010 --warehouse /data/lake   [dim]before riacho up there[/]
 
 [bold]Good to know[/]
-  pyspark-client is Spark without the JVM part: scripts and notebooks work as
-  they are. If a one-liner (python -c) ends with "Could not find valid
-  SPARK_HOME", put it in a file, or set SPARK_HOME to any folder.
+pyspark-client is Spark without the JVM part: scripts and notebooks work as
+they are. If a one-liner (python -c) ends with "Could not find valid
+SPARK_HOME", put it in a file, or set SPARK_HOME to any folder.
 """
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}

@@ -32,6 +32,10 @@ EXAMPLES = """[bold]Examples[/]
   riacho generate telecom landing --damage 6:truncated     [dim]a bad file[/]
 """
 
+_ABOUT = """[bold]Examples[/]
+  riacho generate telecom --help    [dim]what can be set[/]
+"""
+
 _TELECOM_HELP = "Devices of an internet provider connect and disconnect: a Parquet file every few seconds."
 
 
@@ -47,7 +51,7 @@ class Generators(TyperGroup):
 
 
 app = typer.Typer(
-    name="generate", cls=Generators, invoke_without_command=True, rich_markup_mode="rich", epilog=EXAMPLES
+    name="generate", cls=Generators, invoke_without_command=True, rich_markup_mode="rich", epilog=_ABOUT
 )
 
 

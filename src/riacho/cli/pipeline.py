@@ -29,7 +29,7 @@ _MARKS = {"done": ("✓", "green"), "failed": ("✗", "bold red"), "skipped": ("
 _MIN_WIDTH = 28
 # What the client logs to standard output while it loads definitions.
 _CLIENT_LOG = re.compile(
-    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d: (?:Importing|Registering SQL file|Loading definitions|Found)\\b"
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d: (?:Importing|Registering SQL file|Loading definitions|Found)\b"
 )
 
 
