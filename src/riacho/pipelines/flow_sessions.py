@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from riacho.engine.base import Engine, EngineSession
 
+_NOT_THE_ENGINES = ("pipelines.", "spark.sql.pipelines.", "spark.sql.streaming.")
+"""Confs that riacho obeys and the engine does not know."""
+
 
 class ClonedSessions:
     """See `ports.FlowSessions`: a clone of the client's session for each flow that changes a conf."""
@@ -14,7 +17,8 @@ class ClonedSessions:
         self._engine = engine
 
     def open(self, engine: EngineSession, conf: Mapping[str, str]) -> EngineSession:
-        changed = {key: value for key, value in conf.items() if engine.get_conf(key) != value}
+        told = {key: value for key, value in conf.items() if not key.startswith(_NOT_THE_ENGINES)}
+        changed = {key: value for key, value in told.items() if engine.get_conf(key) != value}
         if not changed:
             return engine
         clone = self._engine.clone(engine)

@@ -44,6 +44,8 @@ def test_a_streaming_flow_that_fails(project: Project, events: Define) -> None:
     assert outcome.of("bad")[-1] == "has FAILED more than 0 times and will not be restarted."
     assert outcome.of("below") == ["is QUEUED.", "SKIPPED due to upstream failure(s)."]
     assert outcome.of("events")[-1] == "has COMPLETED."
+    assert outcome.error is not None
+    assert outcome.error.getCondition() == "STREAM_FAILED"
     assert "boom" in str(outcome.error)
 
 
