@@ -98,7 +98,9 @@ def java_candidates() -> Iterator[Path]:
 def java_version(home: Path) -> int | None:
     """The major version of the Java in `home`, or None if there is none that runs."""
     try:
-        told = subprocess.run([home / "bin" / "java", "-version"], capture_output=True, text=True, check=True, timeout=30)
+        told = subprocess.run(
+            [home / "bin" / "java", "-version"], capture_output=True, text=True, check=True, timeout=30
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     found = re.search(r'version "(\d+)', told.stderr)
@@ -113,7 +115,7 @@ def install_java() -> None:
     as_root: list[str] = []
     if manager != "brew" and os.geteuid() != 0:
         as_root = ["sudo", "-n"]
-        if not shutil.which("sudo") or subprocess.run([*as_root, "true"], capture_output=True).returncode:
+        if not shutil.which("sudo") or subprocess.run([*as_root, "true"], capture_output=True, check=False).returncode:
             sys.exit(f"oracle: Apache Spark needs Java, and we may not install it for you: {by_hand}")
     for command in INSTALLERS[manager]:
         print(f"oracle: {' '.join(command)}", flush=True)
@@ -123,7 +125,12 @@ def install_java() -> None:
 def run(command: list[str], environment: dict[str, str] | None = None) -> None:
     """Run a command quietly; exit with what it printed if it fails."""
     done = subprocess.run(
-        command, env={**os.environ, **(environment or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        env={**os.environ, **(environment or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(f"oracle: `{' '.join(command)}` failed:\n{done.stdout[-4000:]}")

@@ -35,7 +35,8 @@ def main(command: list[str]) -> int:
             _kill_group(child.pid, signal.SIGKILL)
 
     def watch() -> None:
-        sys.stdin.buffer.read()
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
         stop()
 
     threading.Thread(target=watch, daemon=True).start()
