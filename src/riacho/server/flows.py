@@ -98,7 +98,7 @@ class FlowQuery:
         return True
 
     def exception(self) -> SparkError | None:
-        return self._query.cause or self._query.failure
+        return self._query.failure
 
     def stop(self) -> None:
         self._query.stop()
