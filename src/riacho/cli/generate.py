@@ -50,9 +50,7 @@ class Generators(TyperGroup):
         return None if make is None else make()
 
 
-app = typer.Typer(
-    name="generate", cls=Generators, invoke_without_command=True, rich_markup_mode="rich", epilog=_ABOUT
-)
+app = typer.Typer(name="generate", cls=Generators, invoke_without_command=True, rich_markup_mode="rich", epilog=_ABOUT)
 
 
 @app.callback()

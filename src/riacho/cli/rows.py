@@ -19,6 +19,8 @@ from rich.text import Text
 from riacho.cli.options import OutputFormat
 
 NULL = "NULL"
+_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+"""Numbers that JSON has no word for, as Spark writes them."""
 
 
 def write(rows: pa.Table, form: OutputFormat, console: Console) -> None:
@@ -100,7 +102,7 @@ def _json(value: Any) -> Any:
         case None | bool() | int() | str():
             return value
         case float():
-            return value if math.isfinite(value) else str(value)
+            return value if math.isfinite(value) else _NOT_FINITE[str(value)]
         case Decimal():
             return int(value) if value == value.to_integral_value() else float(value)
         case datetime() | date() | time():

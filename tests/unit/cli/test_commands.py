@@ -1,0 +1,114 @@
+"""The commands' words: help, versions, and what is refused before anything is started."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from riacho import __version__
+from riacho.cli.app import app
+from riacho.cli.up import is_loopback
+
+RUNNER = CliRunner()
+COMMANDS = ("demo", "up", "run", "sql", "tables", "generate", "doctor")
+# What takes long to load; NumPy stands for all that computes.
+SLOW = ("pyspark", "pandas", "pyarrow", "numpy", "grpc", "riacho.server", "riacho.catalog", "riacho.generate.telecom")
+
+
+def test_help_lists_the_commands_with_or_without_being_asked() -> None:
+    asked, unasked = RUNNER.invoke(app, ["--help"]), RUNNER.invoke(app, [])
+
+    assert asked.exit_code == unasked.exit_code == 0
+    for command in COMMANDS:
+        assert f"│ {command} " in asked.stdout
+    assert unasked.stdout.split() == asked.stdout.split()
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "generate telecom"])
+def test_each_command_explains_itself_and_its_examples_fit_80_columns(command: str) -> None:
+    narrow, wide = (
+        RUNNER.invoke(app, [*command.split(), "--help"], env={"COLUMNS": columns}).stdout for columns in ("80", "200")
+    )
+
+    assert max(map(len, narrow.splitlines())) <= 80
+    # An example that is broken in two cannot be pasted.
+    examples = [[line.rstrip() for line in text.partition(" Examples")[2].splitlines()] for text in (narrow, wide)]
+    assert len(examples[0]) > 1
+    assert examples[0] == examples[1]
+
+
+def test_version() -> None:
+    assert RUNNER.invoke(app, ["--version"]).stdout == f"riacho {__version__}\n"
+
+
+def test_help_loads_nothing_slow() -> None:
+    code = f"import sys, riacho.cli.app; print([name for name in {SLOW!r} if name in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("pu", "error: No such command 'pu' → `riacho --help` shows how it is used"),
+        ("sqll x", "error: No such command 'sqll'. Did you mean 'sql'? → `riacho --help` shows how it is used"),
+        ("up --prot 1", "error: No such option: --prot (Possible options: --host, --port) → `riacho up --help` shows"),
+        ("up --port 70000", "error: Invalid value for '--port' / '-p': "),
+        ("up --port many", "error: Invalid value for '--port' / '-p': "),
+        ("sql", "error: Invalid value for STATEMENT: give a statement, or a file with --file → "),
+        ("sql ;", "error: Invalid value for STATEMENT: there is no statement in it → "),
+        ("sql x --format xml", "error: Invalid value for '--format': "),
+        ("sql x --remote localhost:1", "error: Invalid value for '--remote': 'localhost:1' is no address of a Spark"),
+        ("generate telecom --batches -1", "error: Invalid value: batches is -1: it must be 0 or more → "),
+        ("generate telecom --damage 3:lost", "error: Invalid value: damage is '3:lost': it must be BATCH:DAMAGE, "),
+        ("generate telecom --start soon", "error: Invalid value: start is 'soon': it must be a time like 2026-01-05T"),
+        ("generate weather", "error: No such command 'weather' → `riacho generate --help` shows how it is used"),
+    ],
+)
+def test_wrong_words_end_with_2_and_one_line(words: str, line: str) -> None:
+    result = RUNNER.invoke(app, words.split())
+
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith(line)
+    assert result.stderr.count("\n") == 1
+    assert " → " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("run {folder}", "error: no spark-pipeline.yml in {folder} → "),
+        ("run {folder}/nowhere", "error: there is no folder {folder}/nowhere → "),
+        ("run {folder} --full-refresh all --refresh a", "error: --full-refresh all refreshes every table, "),
+        ("run {folder} --dry-run --refresh a", "error: --dry-run checks the whole pipeline and refreshes nothing → "),
+        ("sql x --remote sc://127.0.0.1:1", "error: nothing answers at sc://127.0.0.1:1: Connection refused → "),
+        ("sql x --remote sc://127.0.0.1:x", "error: sc://127.0.0.1:x is no address of a Spark Connect server → "),
+        ("demo --project {folder} --folder {folder}", "error: no spark-pipeline.yml in {folder} → "),
+    ],
+)
+def test_what_cannot_be_done_ends_with_1_and_one_line(words: str, line: str, tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, words.format(folder=tmp_path).split())
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith(line.format(folder=tmp_path))
+    assert result.stderr.count("\n") == 1
+
+
+def test_verbose_shows_the_traceback(tmp_path: Path) -> None:
+    result = RUNNER.invoke(app, ["run", str(tmp_path), "--verbose"])
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Traceback (most recent call last):")
+    assert result.stderr.splitlines()[-1].startswith("error: no spark-pipeline.yml")
+
+
+@pytest.mark.parametrize(
+    ("host", "safe"), [("127.0.0.1", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("lake", False)]
+)
+def test_loopback(host: str, safe: bool) -> None:
+    assert is_loopback(host) is safe
