@@ -48,6 +48,18 @@ def same(rows: pb.Relation, plan_id: int | None) -> pb.Relation:
     return wrapped
 
 
+def without_watermark(node: pb.Relation) -> pb.Relation:
+    """What stands in for one `withWatermark` or `observe`; any other relation is given back."""
+    match node.WhichOneof("rel_type"):
+        case "with_watermark":
+            below = node.with_watermark.input
+        case "collect_metrics":
+            below = node.collect_metrics.input
+        case _:
+            return node
+    return same(below, node.common.plan_id if node.common.HasField("plan_id") else None)
+
+
 def _alias(relation: pb.Relation) -> str | None:
     node = relation
     while (kind := node.WhichOneof("rel_type")) in _SAME_NAMES:

@@ -11,18 +11,23 @@ Rows that a filter takes out do not move the watermark if the filter stands belo
 unless it looks at the event time itself. In the same way a filter above an aggregation that only looks at its keys is
 moved below it, and the groups it takes out never reach the state. Source: `PushPredicateThroughNonJoin`.
 
+A join filters its sides as far as its type allows: by conditions on one side alone, and by what may not be null for the
+others to hold. Source: `PushPredicateThroughJoin`, `InferFiltersFromConstraints`.
+
 The filter above stays: a deterministic filter may be applied twice.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from riacho.plan.build import col, where
-from riacho.plan.event_time import last_part, output_name
+from riacho.plan.build import call, col, where
+from riacho.plan.event_time import ColumnNames, last_part, output_name
 from riacho.plan.facts import is_streaming
+from riacho.plan.join_condition import Side, Sides, read_condition
 from riacho.plan.sql_expressions import conjuncts, structured
-from riacho.plan.walk import expressions, replace, walk
+from riacho.plan.walk import expressions, replace, transform, walk
 from riacho.protos import pb
 
 _NOT_DETERMINISTIC = frozenset(
@@ -30,6 +35,20 @@ _NOT_DETERMINISTIC = frozenset(
      "spark_partition_id", "current_timestamp", "now", "input_file_name"}
 )  # fmt: skip
 _TRANSPARENT = frozenset({"filter", "subquery_alias", "hint", "repartition", "sort"})
+
+_STRICT = frozenset({"==", "=", "<", "<=", ">", ">=", "!=", "+", "-", "*"})
+"""Functions that give null for a null argument."""
+_BOTH = {pb.Join.JOIN_TYPE_INNER, pb.Join.JOIN_TYPE_LEFT_SEMI}
+_FILTERED = {
+    Side.LEFT: _BOTH | {pb.Join.JOIN_TYPE_RIGHT_OUTER},
+    Side.RIGHT: _BOTH | {pb.Join.JOIN_TYPE_LEFT_OUTER, pb.Join.JOIN_TYPE_LEFT_ANTI},
+}
+"""The join types that let a side be filtered by the join's own condition."""
+_PRESERVED = {
+    Side.LEFT: _BOTH | {pb.Join.JOIN_TYPE_LEFT_OUTER, pb.Join.JOIN_TYPE_LEFT_ANTI},
+    Side.RIGHT: {pb.Join.JOIN_TYPE_INNER, pb.Join.JOIN_TYPE_RIGHT_OUTER},
+}
+"""The join types that let a side be filtered by what stands above the join."""
 
 Names = dict[str, str]
 """Columns a condition looks at, as it calls them, to what they are called at some place below; all in lower case."""
@@ -43,23 +62,84 @@ class _Place:
     names: Names
 
 
-def push_filters(relation: pb.Relation) -> pb.Relation:
-    """Apply the rule; `relation` is left as it is."""
-    result = pb.Relation()
-    result.CopyFrom(relation)
+def push_filters(relation: pb.Relation, columns: ColumnNames) -> pb.Relation:
+    """Apply the rule; `relation` is left as it is. `columns`: the names of a relation's columns."""
+    result = transform(relation, lambda node: _filter_sides(node, columns) if node.HasField("join") else node)
     for node in reversed(list(walk(result))):
-        if node.WhichOneof("rel_type") != "filter" or not is_streaming(node):
+        if not is_streaming(node):
             continue
-        for condition in conjuncts(structured(node.filter.condition)):
+        for input_, condition in _conditions(node):
             names = _names(condition)
             if names is None:
                 continue
-            for place in _places(node.filter.input, names):
+            for place in _places(input_, names, columns):
                 replace(place.relation, where(place.relation, _renamed(condition, place.names)))
     return result
 
 
-def _places(node: pb.Relation, names: Names) -> list[_Place]:
+def _conditions(node: pb.Relation) -> Iterator[tuple[pb.Relation, pb.Expression]]:
+    """What must be true of the rows of a node's input, or they are dropped."""
+    match node.WhichOneof("rel_type"):
+        case "filter":
+            for condition in conjuncts(structured(node.filter.condition)):
+                yield node.filter.input, condition
+        case "aggregate":
+            for expression in node.aggregate.grouping_expressions:
+                yield from ((node.aggregate.input, column) for column in _windowed(expression))
+        case "project":
+            for expression in node.project.expressions:
+                yield from ((node.project.input, column) for column in _windowed(expression))
+
+
+def _windowed(expression: pb.Expression) -> Iterator[pb.Expression]:
+    """`window(ts, …)` drops the rows without a time."""
+    inner = expression.alias.expr if expression.HasField("alias") else expression
+    function = inner.unresolved_function
+    if function.function_name in {"window", "session_window"} and function.arguments[0].HasField(
+        "unresolved_attribute"
+    ):
+        yield call("isnotnull", function.arguments[0])
+
+
+def _filter_sides(node: pb.Relation, columns: ColumnNames) -> pb.Relation:
+    """A join whose sides are filtered by what its condition says of them."""
+    join = node.join
+    condition = read_condition(join, columns)
+    sides = Sides(join, columns)
+    parts = [part for key in condition.keys if not key.null_safe for part in (key.left, key.right)]
+    if join.HasField("join_condition"):
+        parts += [part for part in conjuncts(join.join_condition) if not _is_null_safe(part)]
+    for side, relation in ((Side.LEFT, join.left), (Side.RIGHT, join.right)):
+        if not is_streaming(relation) or join.join_type not in _FILTERED[side]:
+            continue
+        using = {last_part(name) for name in join.using_columns}
+        wanted: dict[bytes, pb.Expression] = {}
+        for column in (column for part in parts for column in _not_null(part)):
+            if sides.of(column) is side or last_part(column.unresolved_attribute.unparsed_identifier) in using:
+                wanted[column.SerializeToString(deterministic=True)] = call("isnotnull", column)
+        conditions = [*wanted.values(), *(part for part in condition.rest if sides.of(part) is side)]
+        for part in conditions:
+            if _names(part) is not None:
+                replace(relation, where(relation, part))
+    return node
+
+
+def _is_null_safe(part: pb.Expression) -> bool:
+    return part.unresolved_function.function_name == "<=>"
+
+
+def _not_null(expression: pb.Expression) -> list[pb.Expression]:
+    """The columns that may not be null if `expression` is to be true (or, inside, not null)."""
+    expression = structured(expression)
+    if expression.HasField("unresolved_attribute"):
+        return [expression]
+    function = expression.unresolved_function
+    if function.function_name not in _STRICT:
+        return []
+    return [column for argument in function.arguments for column in _not_null(argument)]
+
+
+def _places(node: pb.Relation, names: Names, columns: ColumnNames) -> list[_Place]:
     """Where a condition on these columns goes, below `node`."""
     kind = node.WhichOneof("rel_type") or ""
     below: Names | None = names
@@ -70,7 +150,7 @@ def _places(node: pb.Relation, names: Names) -> list[_Place]:
             return [_Place(node.with_watermark.input, names)]
         case "aggregate":
             below = _through(list(node.aggregate.grouping_expressions), names)
-            return [] if below is None else _below_aggregate(node.aggregate.input, below)
+            return [] if below is None else _at_or_below(node.aggregate.input, below, columns)
         case "project":
             below = _through(list(node.project.expressions), names)
         case "with_columns":
@@ -78,14 +158,31 @@ def _places(node: pb.Relation, names: Names) -> list[_Place]:
             below = None if changed & set(names.values()) else names
         case "with_columns_renamed":
             below = _unrenamed(node.with_columns_renamed, names)
+        case "join":
+            return _below_join(node.join, names, columns)
         case _ if kind not in _TRANSPARENT | {"drop"}:
             return []
-    return [] if below is None else _places(getattr(node, kind).input, below)
+    return [] if below is None else _places(getattr(node, kind).input, below, columns)
 
 
-def _below_aggregate(node: pb.Relation, names: Names) -> list[_Place]:
-    """Directly below the aggregate, or still further down if there is a watermark to pass."""
-    return _places(node, names) or [_Place(node, names)]
+def _at_or_below(node: pb.Relation, names: Names, columns: ColumnNames) -> list[_Place]:
+    """Here, or still further down if there is a watermark to pass."""
+    return _places(node, names, columns) or [_Place(node, names)]
+
+
+def _below_join(join: pb.Join, names: Names, columns: ColumnNames) -> list[_Place]:
+    """On the side that has all the columns, if filtering it first gives the same rows."""
+    owners = [
+        {name.lower() for name in columns(side)} if is_streaming(side) else set() for side in (join.left, join.right)
+    ]
+    wanted = set(names.values())
+    in_left, in_right = wanted <= owners[0], wanted <= owners[1]
+    using = {last_part(name) for name in join.using_columns}
+    if in_left and (not wanted & owners[1] or wanted <= using) and join.join_type in _PRESERVED[Side.LEFT]:
+        return _at_or_below(join.left, names, columns)
+    if in_right and not wanted & owners[0] and join.join_type in _PRESERVED[Side.RIGHT]:
+        return _at_or_below(join.right, names, columns)
+    return []
 
 
 def _through(projected: list[pb.Expression], names: Names) -> Names | None:
@@ -123,8 +220,6 @@ def _names(condition: pb.Expression) -> Names | None:
         match node.WhichOneof("expr_type"):
             case "unresolved_attribute":
                 name = last_part(node.unresolved_attribute.unparsed_identifier)
-                if "." in node.unresolved_attribute.unparsed_identifier:
-                    return None  # may be a field of a struct
                 names[name] = name
             case "unresolved_function":
                 if node.unresolved_function.function_name.lower() in _NOT_DETERMINISTIC:

@@ -38,9 +38,9 @@ def choose(runs: Sequence[RunInfo]) -> slice | None:
         start = len(runs)
         while start and classes[start - 1] <= largest:
             start -= 1
-        if sum(1 for size in classes[start:] if size == largest) >= FAN_IN:
-            best = slice(start, len(runs))
-        elif best is None and len(runs) - start >= 2 * FAN_IN:
+        if sum(1 for size in classes[start:] if size == largest) >= FAN_IN or (
+            best is None and len(runs) - start >= 2 * FAN_IN
+        ):
             best = slice(start, len(runs))
     return best
 

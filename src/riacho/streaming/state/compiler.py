@@ -11,9 +11,9 @@ import pyarrow as pa
 from riacho import types
 from riacho.engine.spool import empty
 from riacho.errors import UnsupportedOperationError
-from riacho.plan.dress import plan_ids_used, same
+from riacho.plan.dress import plan_ids_used, without_watermark
 from riacho.plan.event_time import EventTimes, last_part
-from riacho.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_places
+from riacho.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_identity, leaf_places
 from riacho.plan.pushdown import push_filters
 from riacho.plan.rules.batch_time import Times, find_times
 from riacho.plan.walk import Path as PlanPath
@@ -22,6 +22,7 @@ from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.state.aggregate import aggregation
 from riacho.streaming.state.deduplicate import Deduplicate, Deduplication
+from riacho.streaming.state.join import Join, side_states
 from riacho.streaming.state.operator import US_PER_MS, Operator, Tools
 from riacho.streaming.watermark import delay_ms
 
@@ -83,15 +84,11 @@ class Compiler:
         self._mode = mode
         self._state = state
         self._tools = tools
-        plan = push_filters(transform(plan, _without_batch_watermark))
         places = list(leaf_places(plan))
-        self._leaf_of = {path: leaf.index for path, leaf in places}
-        self._event_times = EventTimes(lambda sample: self._schema(sample).names)
-        self._sample = pb.Relation()
-        """The plan over empty leaves, so that the engine can tell its columns."""
-        self._sample.CopyFrom(plan)
-        for path, leaf in places:
-            put(self._sample, path, empty(leaf_schemas[leaf.index]))
+        self._empty_leaves = {leaf_identity(leaf.relation): empty(leaf_schemas[leaf.index]) for _, leaf in places}
+        self._event_times = EventTimes(lambda relation: self._schema(relation).names)
+        plan = push_filters(transform(plan, _without_batch_watermark), self._event_times.columns)
+        self._leaf_of = {path: leaf.index for path, leaf in leaf_places(plan)}
         self.used_ids = plan_ids_used(plan)
         self.delays_ms: list[int] = []
         self.operators: list[StatefulCut] = []
@@ -124,7 +121,7 @@ class Compiler:
             return None
         index = self._operator_count
         self._operator_count += 1
-        operator, inputs = self._MAKERS[kind](self, node, place, self._state / str(index))
+        operator, inputs = self._MAKERS[kind](self, node, self._state / str(index))
         fragments = [self._fragment(at(node, path), (*place, *path)) for path in inputs]
         cut = StatefulCut(index, operator, fragments, _copy(node))
         self.operators.append(cut)
@@ -139,42 +136,57 @@ class Compiler:
 
     # -- operators
 
-    def _aggregate(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
-        sample = at(self._sample, place)
-        marks = self._event_times.of(sample)
-        return aggregation(_analysable(sample).aggregate, marks, self._mode, folder, self._tools), [_INPUT["aggregate"]]
+    def _aggregate(self, node: pb.Relation, folder: Path) -> Made:
+        marks = self._event_times.of(node)
+        aggregate = self.analysable(node).aggregate
+        return aggregation(aggregate, marks, self._mode, folder, self._tools), [("aggregate", "input")]
 
-    def _deduplicate(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:
-        input_ = at(self._sample, place).deduplicate.input
-        schema = self._schema(input_)
+    def _deduplicate(self, node: pb.Relation, folder: Path) -> Made:
+        dedup = node.deduplicate
+        schema = self._schema(dedup.input)
         names = [name.lower() for name in schema.names]
-        wanted = {last_part(name) for name in node.deduplicate.column_names}
+        wanted = {last_part(name) for name in dedup.column_names}
         keys = [i for i, name in enumerate(names) if not wanted or name in wanted]
-        marks = self._event_times.of(input_)
+        marks = self._event_times.of(dedup.input)
         marked = next((i for i, name in enumerate(names) if name in marks), None)
         delay_us = None
-        if node.deduplicate.within_watermark and marked is not None:
+        if dedup.within_watermark and marked is not None:
             delay_us = delay_ms(marks[names[marked]]) * US_PER_MS
         what = Deduplicate(keys, marked, delay_us)
-        return Deduplication(what, schema, folder, self._tools), [_INPUT["deduplicate"]]
+        return Deduplication(what, schema, folder, self._tools), [("deduplicate", "input")]
 
-    def _refuse(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
+    def _join(self, node: pb.Relation, folder: Path) -> Made:
+        left, right = side_states(node.join, self.analysable, self._event_times, self._tools)
+        return Join(node.join, left, right, folder, self._tools, self.used_ids), [("join", "left"), ("join", "right")]
+
+    def _refuse(self, node: pb.Relation, folder: Path) -> Made:  # noqa: ARG002
         raise UnsupportedOperationError(f"riacho does not run a streaming {kind_of(node)} yet.")
 
-    _MAKERS: dict[str, Callable[[Compiler, pb.Relation, PlanPath, Path], Made]] = {  # noqa: RUF012
+    _MAKERS: dict[str, Callable[[Compiler, pb.Relation, Path], Made]] = {  # noqa: RUF012
         "aggregate": _aggregate,
         "deduplicate": _deduplicate,
         "distinct": _refuse,
-        "join": _refuse,
+        "join": _join,
         "limit": _refuse,
         "group_state": _refuse,
     }
 
-    def _schema(self, sample: pb.Relation) -> pa.Schema:
-        return types.normalise_schema(self._tools.session.schema(_analysable(sample)))
+    # -- asking the engine
 
+    def analysable(self, relation: pb.Relation) -> pb.Relation:
+        """A part of the plan over empty leaves, without what the engine does not know, so that it can be analysed."""
+        return transform(relation, self._known_to_engine)
 
-_INPUT: dict[str, PlanPath] = {"aggregate": ("aggregate", "input"), "deduplicate": ("deduplicate", "input")}
+    def _known_to_engine(self, node: pb.Relation) -> pb.Relation:
+        if not is_streaming_leaf(node):
+            return without_watermark(node)
+        leaf = _copy(self._empty_leaves[leaf_identity(node)])
+        if node.common.HasField("plan_id"):
+            leaf.common.plan_id = node.common.plan_id
+        return leaf
+
+    def _schema(self, relation: pb.Relation) -> pa.Schema:
+        return types.normalise_schema(self._tools.session.schema(self.analysable(relation)))
 
 
 def put(plan: pb.Relation, path: PlanPath, content: pb.Relation) -> None:
@@ -186,28 +198,12 @@ def put(plan: pb.Relation, path: PlanPath, content: pb.Relation) -> None:
         place.common.plan_id = plan_id
 
 
-def _analysable(sample: pb.Relation) -> pb.Relation:
-    """A part of the sample without what the engine does not know."""
-    return transform(sample, _without_watermark)
-
-
 def _without_batch_watermark(node: pb.Relation) -> pb.Relation:
     """A watermark on rows that are no stream means nothing; observing is not this module's work."""
     kind = node.WhichOneof("rel_type")
     if kind == "collect_metrics" or (kind == "with_watermark" and not is_streaming(node)):
-        return _without_watermark(node)
+        return without_watermark(node)
     return node
-
-
-def _without_watermark(node: pb.Relation) -> pb.Relation:
-    match node.WhichOneof("rel_type"):
-        case "with_watermark":
-            below = node.with_watermark.input
-        case "collect_metrics":
-            below = node.collect_metrics.input
-        case _:
-            return node
-    return same(below, node.common.plan_id if node.common.HasField("plan_id") else None)
 
 
 def _copy(relation: pb.Relation) -> pb.Relation:

@@ -33,7 +33,7 @@ from riacho.streaming.execution import BatchInput, BatchOutput, EventTime
 from riacho.streaming.planning import PlannedStream
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.sources.base import batch_schema
-from riacho.streaming.state.compiler import Compiler, Fragment, LeafCut, StatefulCut, WatchCut, put
+from riacho.streaming.state.compiler import Compiler, Cut, Fragment, LeafCut, StatefulCut, WatchCut, put
 from riacho.streaming.state.operator import US_PER_MS, BatchContext, OperatorProgress, Tools, event_times
 from riacho.streaming.state.run import NEVER
 
@@ -127,15 +127,17 @@ class _Batch:
         bound.CopyFrom(fragment.relation)
         fragment.times.fill(bound, self._time)
         for path, cut in fragment.cuts:
-            match cut:
-                case LeafCut():
-                    rows = self._batch.leaves[cut.index]
-                case WatchCut():
-                    rows = self._watch(cut)
-                case StatefulCut():
-                    rows = self._operate(cut)
-            put(bound, path, rows)
+            put(bound, path, self._rows(cut))
         return bound
+
+    def _rows(self, cut: Cut) -> pb.Relation:
+        match cut:
+            case LeafCut():
+                return self._batch.leaves[cut.index]
+            case WatchCut():
+                return self._watch(cut)
+            case StatefulCut():
+                return self._operate(cut)
 
     def _watch(self, cut: WatchCut) -> pb.Relation:
         """Note the event times of a watermark's input. What cannot be read twice for nothing is computed once."""
@@ -161,4 +163,6 @@ class _Batch:
             evict_us=watermark_us(cut, self._batch.evict_ms),
         )
         rows, self.progress[cut.index] = cut.operator.run(inputs, context)
+        if cut.original.HasField("join"):
+            return rows  # has its sides in it, with all their names
         return dress(rows, cut.original, self._used_ids)

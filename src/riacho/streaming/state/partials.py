@@ -62,14 +62,14 @@ def _add(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: AR
 def _smaller(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: ARG001
     if pa.types.is_floating(batch.type):  # NaN is the greatest value
         state_wins = pc.or_kleene(pc.is_nan(batch), pc.less(state, batch))
-        return pc.if_else(pc.fill_null(state_wins, False), state, pc.coalesce(batch, state))  # noqa: FBT003
+        return pc.if_else(pc.fill_null(state_wins, False), state, pc.coalesce(batch, state))
     return _element_wise(pc.min_element_wise, state, batch)
 
 
 def _larger(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: ARG001
     if pa.types.is_floating(batch.type):
         state_wins = pc.or_kleene(pc.is_nan(state), pc.greater(state, batch))
-        return pc.if_else(pc.fill_null(state_wins, False), state, pc.coalesce(batch, state))  # noqa: FBT003
+        return pc.if_else(pc.fill_null(state_wins, False), state, pc.coalesce(batch, state))
     return _element_wise(pc.max_element_wise, state, batch)
 
 
@@ -135,7 +135,7 @@ def _same(merge: Merge) -> Callable[[Expression.UnresolvedFunction, pa.DataType]
 
 
 def _ordered(merge: Merge) -> Callable[[Expression.UnresolvedFunction, pa.DataType], Decomposition | None]:
-    """min and max, for types whose order Arrow knows."""
+    """Min and max, for types whose order Arrow knows."""
 
     def make(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
         if pa.types.is_nested(result) or pa.types.is_null(result):
@@ -184,7 +184,7 @@ def _first(keep: Merge, prefer: Merge) -> Callable[[Expression.UnresolvedFunctio
 def _moments(
     finish: Callable[[Expression, Expression], Expression],
 ) -> Callable[[Expression.UnresolvedFunction, pa.DataType], Decomposition | None]:
-    """stddev and variance: count, mean and squares in one struct, since they merge together."""
+    """Stddev and variance: count, mean and squares in one struct, since they merge together."""
 
     def make(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
         [value] = function.arguments
@@ -252,12 +252,54 @@ _FUNCTIONS: dict[str, Callable[[Expression.UnresolvedFunction, pa.DataType], Dec
 }
 
 AGGREGATES = frozenset(_FUNCTIONS) | frozenset(
-    """
-    approx_count_distinct approx_percentile approx_top_k array_agg bitmap_construct_agg bitmap_or_agg bit_count collect_list
-    collect_set corr count_distinct count_min_sketch covar_pop covar_samp grouping grouping_id histogram_numeric
-    hll_sketch_agg hll_union_agg kurtosis listagg max_by median min_by mode percentile percentile_approx percentile_cont
-    percentile_disc product regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy
-    schema_of_variant_agg skewness string_agg sum_distinct theta_sketch_agg theta_union_agg try_avg try_sum
-    """.split()
+    [
+        "approx_count_distinct",
+        "approx_percentile",
+        "approx_top_k",
+        "array_agg",
+        "bitmap_construct_agg",
+        "bitmap_or_agg",
+        "bit_count",
+        "collect_list",
+        "collect_set",
+        "corr",
+        "count_distinct",
+        "count_min_sketch",
+        "covar_pop",
+        "covar_samp",
+        "grouping",
+        "grouping_id",
+        "histogram_numeric",
+        "hll_sketch_agg",
+        "hll_union_agg",
+        "kurtosis",
+        "listagg",
+        "max_by",
+        "median",
+        "min_by",
+        "mode",
+        "percentile",
+        "percentile_approx",
+        "percentile_cont",
+        "percentile_disc",
+        "product",
+        "regr_avgx",
+        "regr_avgy",
+        "regr_count",
+        "regr_intercept",
+        "regr_r2",
+        "regr_slope",
+        "regr_sxx",
+        "regr_sxy",
+        "regr_syy",
+        "schema_of_variant_agg",
+        "skewness",
+        "string_agg",
+        "sum_distinct",
+        "theta_sketch_agg",
+        "theta_union_agg",
+        "try_avg",
+        "try_sum",
+    ]
 )
 """Every aggregate function of Spark; any other function takes one row."""

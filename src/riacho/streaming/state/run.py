@@ -201,7 +201,7 @@ class Run:
             values: Rows = getattr(self._blocks[0], name)[rows]
             return values
         places = np.searchsorted(self._starts, rows, "right") - 1
-        gathered = np.empty(len(rows), dtype=np.uint64 if name in {"high", "low"} else np.int64)
+        gathered: Rows = np.empty(len(rows), dtype=np.uint64 if name in {"high", "low"} else np.int64)
         for place in np.unique(places):
             mine = places == place
             block = self._blocks[place]
