@@ -3,6 +3,7 @@
     project a, upper(b) AS c          filter a > 1                 with_columns a + 1 AS b, now() AS t
     aggregate k, n -> count(1) AS m   drop a, b                    rename a = b
     alias t                           join inner ON a.k = b.k      join left USING k
+    to_df a, b
     union | union distinct | intersect | except                    deduplicate a, b | deduplicate all | within a
     watermark ts 10 seconds           observe name: count(a) AS n  limit 3      sort a     offset 2
     sql SELECT …                      with_relations               (the text first, then what stands beside it)
@@ -172,7 +173,7 @@ def _with_columns(rest: str, inputs: list[pb.Relation]) -> pb.Relation:
 
 
 def _aggregate(rest: str, inputs: list[pb.Relation]) -> pb.Relation:
-    keys, _, aggregates = rest.partition("->")
+    keys, _, aggregates = rest.partition("->")  # no aggregates: distinct keys
     return build.group(inputs[0], _list(keys), _list(aggregates))
 
 
@@ -231,6 +232,7 @@ _MAKERS: dict[str, Callable[[str, list[pb.Relation]], pb.Relation]] = {
     "deduplicate": _deduplicate,
     "watermark": _watermark,
     "observe": _observe,
+    "to_df": lambda rest, inputs: pb.Relation(to_df=pb.ToDF(input=inputs[0], column_names=_split(rest))),
     "limit": lambda rest, inputs: pb.Relation(limit=pb.Limit(input=inputs[0], limit=int(rest))),
     "offset": lambda rest, inputs: pb.Relation(offset=pb.Offset(input=inputs[0], offset=int(rest))),
     "sort": _sort,

@@ -15,6 +15,7 @@ from riacho.plan.facts import Leaf, leaf_identity, leaf_places
 from riacho.plan.rules.batch_time import BatchTime, find_times
 from riacho.plan.rules.inline_views import inline_views
 from riacho.plan.rules.metadata_columns import metadata_columns
+from riacho.plan.rules.sql_queries import sql_queries
 from riacho.plan.rules.sql_streams import sql_streams
 from riacho.plan.rules.strip_observations import strip_observations
 from riacho.plan.rules.strip_watermark import strip_watermark
@@ -25,6 +26,7 @@ Rule = Callable[[pb.Relation, Context], pb.Relation]
 
 RESOLVE: tuple[Rule, ...] = (
     sql_streams,  # streams and views that SQL text reads become relations beside the text
+    sql_queries,  # text that needs state becomes relations
     inline_views,  # names of views become their plans: from here on all leaves can be seen
 )
 """Rules after which a plan shows what it reads. Checks and facts want plans in this form."""
@@ -71,6 +73,11 @@ class Template:
             else:
                 known = self.leaves[leaf.index]
                 self.leaves[leaf.index] = replace(known, places=known.places + 1)
+
+    @property
+    def places(self) -> list[int]:
+        """The index of the source at each place where one is read, in plan order."""
+        return [index for _, index in self._places]
 
     def bind(self, replacements: Mapping[int, pb.Relation], time: BatchTime | None = None) -> pb.Relation:
         """The plan with a batch relation in place of each source, by the source's index.
