@@ -97,12 +97,20 @@ class Board:
             self._over = True
             self._changed.notify_all()
 
-    def wait_idle(self, timeout_s: float | None) -> bool:
-        """Wait for a trigger that began after this call and found nothing, or for the end. Whether one came in time."""
+    def idle_waiter(self) -> Callable[[float | None], bool]:
+        """A wait for a trigger that began after this call and found nothing, or for the end: whether one came in time.
+
+        The wait may be taken in slices, each shorter than the time between two triggers.
+        """
         with self._changed:
             # The trigger under way may have looked before the call, so the one after it is the first that counts.
             enough = self._idle_triggers + 2
-            return self._changed.wait_for(lambda: self._over or self._idle_triggers >= enough, timeout_s)
+
+        def wait(timeout_s: float | None) -> bool:
+            with self._changed:
+                return self._changed.wait_for(lambda: self._over or self._idle_triggers >= enough, timeout_s)
+
+        return wait
 
     def wait_end(self, timeout_s: float | None) -> bool:
         """Wait for the end of the run. Whether it came in time."""

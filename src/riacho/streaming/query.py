@@ -119,12 +119,20 @@ class StreamingQuery:
             raise self._failure
         return ended
 
-    def process_all_available(self, timeout_s: float | None) -> bool:
-        """Wait until all data there were at the call are processed. Whether they are. Raises the failure, if it dies."""
-        done = self._board.wait_idle(timeout_s)
-        if self._failure is not None:
-            raise self._failure
-        return done
+    def all_available_waiter(self) -> Callable[[float | None], bool]:
+        """A wait until all data there are now have been processed, in one go or in slices: whether they are.
+
+        Waiting raises the failure of the query, if it dies.
+        """
+        wait_idle = self._board.idle_waiter()
+
+        def wait(timeout_s: float | None) -> bool:
+            done = wait_idle(timeout_s)
+            if self._failure is not None:
+                raise self._failure
+            return done
+
+        return wait
 
     # -- on the query's thread
 

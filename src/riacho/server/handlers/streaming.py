@@ -61,7 +61,7 @@ def query_command(services: Services, session: ServerSession, command: pb.Stream
         case "stop":
             query.stop()
         case "process_all_available":
-            yield from _slices(math.inf, query.process_all_available)
+            yield from _slices(math.inf, query.all_available_waiter())
         case "explain":
             result.explain.result = query.definition.plan_text
         case "exception":
