@@ -78,7 +78,7 @@ def last_progress(query: StreamingQuery) -> StreamingQueryProgress:
 
 def log_files(folder: Path) -> list[str]:
     """The names of the entries of one of a checkpoint's logs, in order; checksums and unfinished files left out."""
-    names = [p.name for p in folder.iterdir() if not p.name.startswith(".") and not p.name.endswith(".crc")]
+    names = [p.name for p in folder.glob("[0-9]*") if not p.name.endswith(".crc")]
     return sorted(names, key=lambda name: (int(name.split(".")[0]), name))
 
 

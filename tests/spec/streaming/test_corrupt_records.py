@@ -90,7 +90,7 @@ def test_timestamps_and_dates_in_json(spark: SparkSession, tmp_path: Path) -> No
     lines = ['{"t": "2024-01-01T10:00:00Z", "d": "2024-01-01"}', '{"t": "soon", "d": "2024-02-30"}']
     write_text(tmp_path / "1.json", "\n".join(lines))
     stream = files(spark, tmp_path, "t TIMESTAMP, d DATE, _corrupt_record STRING")
-    read(spark, stream.selectExpr("string(t)", "string(d)", "_corrupt_record"))
+    read(spark, stream.selectExpr("CAST(t AS STRING)", "CAST(d AS STRING)", "_corrupt_record"))
     assert rows(spark.table("seen")) == [("2024-01-01 10:00:00", "2024-01-01", None), (None, None, lines[1])]
 
 
