@@ -79,6 +79,7 @@ class Result:
 
 def _measure(name: str, start: Start, landing: Path, single: Path, work: Path, rounds: int) -> Result:
     result = Result()
+    rows = len(list(landing.glob("*.json"))) * ROWS
     for number in range(rounds):
         folder = work / str(number)
         began = time.perf_counter()
@@ -91,8 +92,8 @@ def _measure(name: str, start: Start, landing: Path, single: Path, work: Path, r
             subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(HERE)})
             result.first_row_s.append(time.perf_counter() - began)
             spark = SparkSession.builder.remote(server.url).create()
-            result.one_by_one.append(ingest(spark, landing, folder / "one", 1))
-            result.all_at_once.append(ingest(spark, landing, folder / "all", None))
+            result.one_by_one.append(ingest(spark, landing, folder / "one", 1, rows))
+            result.all_at_once.append(ingest(spark, landing, folder / "all", None, rows))
             spark.stop()
         shutil.rmtree(folder)
         one, every = result.one_by_one[-1], result.all_at_once[-1]

@@ -31,6 +31,8 @@ _BY_JAVA_CLASS: dict[str, type[SparkError]] = {
     )
 }
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
+_MISSING_COLUMN = re.compile(r"attribute ObjectName\((\[.*?\])\) is missing from the schema")
+_IDENTIFIER = re.compile(r'Identifier\("((?:[^"\\]|\\.)*)"\)')
 _CANCELLED = re.compile(r"operation not found|operation .*cancel", re.IGNORECASE)
 
 
@@ -43,12 +45,25 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
         status = status_pb2.Status.FromString(details)
         message = status.message or message
         cls = _class_of(status) or cls
+    missing = _MISSING_COLUMN.search(message)
+    if missing is not None:
+        return _unresolved_column(missing.group(1))
     if code is grpc.StatusCode.CANCELLED or _CANCELLED.search(message):
         return errors.SparkGeneralError.of("OPERATION_CANCELED", "Operation has been canceled.", sql_state="HY008")
     condition = _CONDITION.search(message)
     if condition is None:
         return cls(message or str(code))
     return cls(message[condition.start() :], condition=condition.group(1))
+
+
+def _unresolved_column(identifiers: str) -> SparkError:
+    name = ".".join(f"`{part}`" for part in _IDENTIFIER.findall(identifiers))
+    return errors.AnalysisError.of(
+        "UNRESOLVED_COLUMN.WITHOUT_SUGGESTION",
+        f"A column, variable, or function parameter with name {name} cannot be resolved.",
+        sql_state="42703",
+        objectName=name,
+    )
 
 
 def _class_of(status: status_pb2.Status) -> type[SparkError] | None:

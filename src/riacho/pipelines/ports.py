@@ -19,8 +19,11 @@ class PipelineSession(Protocol):
     """A client's session, as far as pipelines need to know it."""
 
     session_id: SessionId
-    engine: EngineSession
     current_database: str
+
+    @property
+    def engine(self) -> EngineSession:
+        """The client's session in the engine."""
 
 
 class Analyzer(Protocol):

@@ -38,7 +38,7 @@ class FlowAnalyzer:
 
     def schema(self, relation: pb.Relation, session: PipelineSession, engine: EngineSession) -> pa.Schema:
         own = _with_engine(session, engine)
-        resolved = resolve(self._services, own, relation)
+        resolved = resolve(own, relation)
         if is_streaming(resolved):
             resolved = plan_stream(resolved, own.views, self._services.make_source(own)).empty()
         return engine.schema(resolved)
@@ -68,7 +68,7 @@ class FlowStarter:
         try:
             own = _with_engine(session, engine)
             request = StartRequest(
-                relation=resolve(self._services, own, relation),
+                relation=resolve(own, relation),
                 trigger=AvailableNow(),
                 output_mode=output_mode,
                 name=query_name,

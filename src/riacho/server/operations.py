@@ -146,7 +146,13 @@ class Operations:
     def __init__(self) -> None:
         self._running: dict[tuple[SessionId, OperationId], Operation] = {}
         self._finished: OrderedDict[tuple[SessionId, OperationId], None] = OrderedDict()
+        self._on_removal: dict[tuple[SessionId, OperationId], Callable[[], None]] = {}
         self._lock = threading.Lock()
+
+    def on_removal(self, session_id: SessionId, operation_id: OperationId, callback: Callable[[], None]) -> None:
+        """Have `callback` called once when the client has all of an operation."""
+        with self._lock:
+            self._on_removal[session_id, operation_id] = callback
 
     def add(self, session_id: SessionId, operation: Operation) -> None:
         """Raises INVALID_HANDLE.OPERATION_ALREADY_EXISTS."""
@@ -189,6 +195,9 @@ class Operations:
                 self._finished[key] = None
                 while len(self._finished) > FINISHED_TO_KEEP:
                     self._finished.popitem(last=False)
+            callback = self._on_removal.pop(key, None)
+        if callback is not None:
+            callback()
 
 
 def canceled() -> SparkError:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from google.protobuf.message import Message
+
 from riacho.errors import AnalysisError
 from riacho.plan.context import Context
 from riacho.plan.facts import cached_ids, is_streaming
 from riacho.plan.rewrite import RESOLVE, rewrite
 from riacho.plan.rules.strip_watermark import strip_watermark
 from riacho.plan.sql import may_stream
-from riacho.plan.walk import transform, walk
+from riacho.plan.walk import children, transform, walk
 from riacho.protos import pb
-from riacho.server.services import Services
 from riacho.server.session import ServerSession
 
 
-def resolve(services: Services, session: ServerSession, relation: pb.Relation) -> pb.Relation:
+def resolve(session: ServerSession, relation: pb.Relation) -> pb.Relation:
     """`relation` without DataFrames kept by id, streaming views and streaming SQL; the same object if it has none.
 
     A batch plan's watermarks are dropped, as Spark drops them; a streaming plan keeps its own.
@@ -29,9 +30,22 @@ def resolve(services: Services, session: ServerSession, relation: pb.Relation) -
     return relation
 
 
-def is_stream(services: Services, session: ServerSession, relation: pb.Relation) -> bool:
-    """Whether a plan streams, be it only through a view or inside SQL text."""
-    return is_streaming(resolve(services, session, relation))
+def resolve_inside(session: ServerSession, command: Message) -> None:
+    """Resolve, in place, each relation of a command that runs as a batch.
+
+    Raises AnalysisError for a streaming one: only `writeStream` runs those.
+    """
+    for relation in list(children(command)):
+        resolved = resolve(session, relation)
+        if is_streaming(resolved):
+            raise AnalysisError.of(
+                "CALL_ON_STREAMING_DATASET_UNSUPPORTED",
+                "The method `write` can not be called on streaming Dataset/DataFrame.",
+                sql_state="42KDE",
+                methodName="`write`",
+            )
+        if resolved is not relation:
+            relation.CopyFrom(resolved)
 
 
 def _known(session: ServerSession, node: pb.Relation) -> pb.Relation:
@@ -46,7 +60,11 @@ def _known(session: ServerSession, node: pb.Relation) -> pb.Relation:
             sql_state="56K00",
             parameters={"dfId": relation_id, "sessionId": session.session_id},
         )
-    return session.relations[relation_id]
+    known = pb.Relation()
+    known.CopyFrom(session.relations[relation_id])
+    # Columns that were taken from the client's DataFrame are found by its plan_id.
+    known.common.CopyFrom(node.common)
+    return known
 
 
 def _has_streaming_sql(session: ServerSession, relation: pb.Relation) -> bool:

@@ -10,6 +10,7 @@ import grpc
 
 from riacho.catalog.registry import SessionRegistry
 from riacho.catalog.warehouse import WarehouseCatalog
+from riacho.catalog.write import TableWrites
 from riacho.clock import Clock, SystemClock
 from riacho.engine.sail import MEMORY_LIMIT_BYTES, SailEngine
 from riacho.errors import SparkGeneralError
@@ -68,6 +69,7 @@ class RiachoServer:
         self._services = Services(
             engine=self._engine,
             catalog=catalog,
+            writes=TableWrites(catalog, clock),
             queries=self._queries,
             sessions=Sessions(self._engine),
             operations=Operations(),
@@ -119,7 +121,7 @@ def _listen(server: grpc.Server, host: str, port: int) -> int:
         bound = 0
     if not bound:
         raise SparkGeneralError(
-            f"Cannot listen on {host}:{port}: another program has that port, perhaps another riacho. Stop it, or choose "
-            "another with --port (0 takes any free one)."
+            f"Cannot listen on {host}:{port}: another program has that port, perhaps another riacho. Stop it, or "
+            "choose another with --port (0 takes any free one)."
         )
     return bound

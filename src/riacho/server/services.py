@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riacho.catalog.base import Catalog
+from riacho.catalog.write import TableWrites
 from riacho.clock import Clock
 from riacho.engine.sail import SailEngine
 from riacho.pipelines.service import PipelineService
@@ -22,6 +23,7 @@ class Services:
 
     engine: SailEngine
     catalog: Catalog
+    writes: TableWrites
     queries: QueryManager
     sessions: Sessions
     operations: Operations

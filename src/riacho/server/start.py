@@ -6,25 +6,27 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 
 from riacho.config import CHECKPOINT_LOCATION, CONFS
 from riacho.engine.base import EngineSession
+from riacho.engine.spool import empty
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 from riacho.ids import new_uuid
-from riacho.plan.facts import kind
+from riacho.paths import local_path
+from riacho.plan.checks import check_streaming
+from riacho.plan.facts import is_streaming, kind
 from riacho.protos import pb
 from riacho.server.services import Services
 from riacho.server.session import ServerSession
 from riacho.streaming import trigger
 from riacho.streaming.definition import QueryDefinition
 from riacho.streaming.execution import Execution
-from riacho.streaming.planning import PlannedStream, plan_stream
+from riacho.streaming.planning import MakeSource, PlannedStream, plan_stream
 from riacho.streaming.sinks.base import OutputMode, Sink
 from riacho.streaming.sinks.console import ConsoleSink
-from riacho.streaming.sinks.delta import DeltaSink
+from riacho.streaming.sinks.delta import DeltaSink, check_mode
 from riacho.streaming.sinks.foreach_batch import ForeachBatchSink
 from riacho.streaming.sinks.memory import MemorySink
 from riacho.streaming.sinks.noop import NoopSink
@@ -37,6 +39,8 @@ from riacho.types import nullable
 TEMPORARY_CHECKPOINTS = frozenset({"memory", "console", "noop", "foreachBatch"})
 DEFAULT_FORMAT = "delta"
 TIME_ZONE = "spark.sql.session.timeZone"
+OPERATION_CHECK = "spark.sql.streaming.unsupportedOperationCheck"
+CHAIN_CHECK = "spark.sql.streaming.statefulOperator.checkCorrectness.enabled"
 
 
 @dataclass(frozen=True)
@@ -93,16 +97,21 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
     Raises SparkError for all that is wrong with the plan, the mode, the options or the checkpoint.
     """
     mode = _output_mode(request.output_mode)
-    planned = plan_stream(request.relation, session.views, services.make_source(session))
-    empty = planned.empty()
-    schema = session.engine.schema(empty)
+    make_source = services.make_source(session)
+    planned = plan_stream(request.relation, session.views, make_source)
+    _check(session, planned, mode, make_source)
+    analysed = planned.empty()
+    schema = session.engine.schema(analysed)
     sink = _sink(services, session, request, schema)
+    if isinstance(sink, DeltaSink):
+        check_mode(mode)
     checkpoint, temporary = _checkpoint(session.engine, sink.name, request)
     clone = services.engine.clone(session.engine)
     return QueryDefinition(
         owner=session.session_id,
         name=request.name,
         sources=planned.sources,
+        places=planned.template.places,
         schema=schema,
         sink=sink,
         output_mode=mode,
@@ -114,7 +123,7 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
         conf=_confs(session.engine),
         tags=request.tags,
         operation_id=request.operation_id,
-        plan_text=session.engine.explain(empty),
+        plan_text=session.engine.explain(analysed),
     )
 
 
@@ -130,13 +139,27 @@ def _output_mode(text: str) -> OutputMode:
         ) from None
 
 
+def _check(session: ServerSession, planned: PlannedStream, mode: OutputMode, make_source: MakeSource) -> None:
+    """Refuse what Spark refuses to run as a stream, unless the session's confs say not to look."""
+
+    def columns(relation: pb.Relation) -> list[str]:
+        batch = plan_stream(relation, session.views, make_source).empty() if is_streaming(relation) else relation
+        return list(session.engine.schema(batch).names)
+
+    def wanted(key: str) -> bool:
+        return (session.engine.get_conf(key, "true") or "").lower() == "true"
+
+    if wanted(OPERATION_CHECK):
+        check_streaming(planned.resolved, mode, columns, check_chains=wanted(CHAIN_CHECK))
+
+
 def _prepare(
     services: Services, planned: PlannedStream, mode: OutputMode, session: EngineSession
 ) -> Callable[[Path], Execution]:
     def prepare(checkpoint: Path) -> Execution:
         zone = session.get_conf(TIME_ZONE) or "UTC"
         if kind(planned.resolved) == "stateless" and not planned.context.watermarks:
-            return StatelessExecution(planned.template, zone)
+            return StatelessExecution(planned, session, zone)
         return prepare_stateful(planned, mode, session, services.engine, checkpoint, zone)
 
     return prepare
@@ -157,6 +180,9 @@ def _sink(services: Services, session: ServerSession, request: StartRequest, sch
             _refuse_partitioning(request, "memory")
             if request.name is None:
                 raise AnalysisError("queryName must be specified for memory sink")
+            _refuse_recovery(session.engine, request)
+            # The table is there before the first batch.
+            session.engine.create_view(request.name, empty(schema))
             return MemorySink(request.name, session.engine, services.engine)
         case "console":
             return ConsoleSink(request.options)
@@ -203,6 +229,16 @@ def _table_sink(services: Services, session: ServerSession, request: StartReques
     return DeltaSink(table.location, request.partition_by, request.options)
 
 
+def _refuse_recovery(session: EngineSession, request: StartRequest) -> None:
+    """What the memory sink held is gone after a restart, so only the complete mode may go on."""
+    folder, temporary = _checkpoint(session, "memory", request)
+    if not temporary and request.output_mode.lower() != "complete" and (folder / "offsets").exists():
+        raise AnalysisError(
+            "This query does not support recovering from checkpoint location. "
+            f"Delete {folder / 'offsets'} to start over."
+        )
+
+
 def _refuse_partitioning(request: StartRequest, sink: str) -> None:
     if request.partition_by:
         raise AnalysisError(f"'{sink}' does not support partitioning")
@@ -227,18 +263,22 @@ def _checkpoint(session: EngineSession, sink: str, request: StartRequest) -> tup
     )
 
 
+# What Spark pins besides and has no meaning here: with them, Spark takes a stateless checkpoint for one of its own.
+_PINNED_FOR_SPARK = {
+    "spark.sql.streaming.stateStore.providerClass": (
+        "org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider"
+    ),
+    "spark.sql.streaming.aggregation.stateFormatVersion": "2",
+    "spark.sql.streaming.join.stateFormatVersion": "2",
+    "spark.sql.streaming.flatMapGroupsWithState.stateFormatVersion": "2",
+    "spark.sql.streaming.stateStore.compression.codec": "lz4",
+}
+
+
 def _confs(session: EngineSession) -> dict[str, str]:
     """The streaming confs of the session as they are now; a checkpoint keeps them."""
-    return {
+    return _PINNED_FOR_SPARK | {
         conf.key: session.get_conf(conf.key, conf.default) or conf.default
         for conf in CONFS
         if conf.key.startswith("spark.sql.streaming.") or conf.key == "spark.sql.shuffle.partitions"
     }
-
-
-def local_path(text: str) -> Path:
-    """The path that a plain path or a `file:` URI names. Raises IllegalArgumentError for other schemes."""
-    uri = urlparse(text)
-    if uri.scheme in {"", "file"}:
-        return Path(unquote(uri.path) if uri.scheme else text).absolute()
-    raise IllegalArgumentError(f"riacho reads and writes local paths; {text!r} has the scheme {uri.scheme!r}.")

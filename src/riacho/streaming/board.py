@@ -16,7 +16,7 @@ from riacho.streaming.progress import Progress
 PROGRESS_TO_KEEP = 100
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 - what happened, not what is wrong
     """Somebody asked the query to stop; raised on its own thread at the next safe place."""
 
 

@@ -56,7 +56,7 @@ class MetadataLog:
             ) from None
 
     def get(self, batch_id: BatchId) -> list[str] | None:
-        """The lines of entry `batch_id` after the version line, or None. Raises IllegalStateError for another version."""
+        """The lines of entry `batch_id` below its version, or None. Raises IllegalStateError for another version."""
         path = self.folder / str(batch_id)
         try:
             version, *lines = path.read_text(encoding="utf-8").split("\n")
@@ -64,8 +64,8 @@ class MetadataLog:
             return None
         if version != VERSION:
             raise IllegalStateError(
-                f"Log file {path} is of version {version!r}; riacho reads {VERSION}. It may be damaged, or written by a "
-                "newer Spark with options that riacho does not have."
+                f"Log file {path} is of version {version!r}; riacho reads {VERSION}. It may be damaged, or written by "
+                "a newer Spark with options that riacho does not have."
             )
         return lines
 
@@ -76,7 +76,7 @@ class MetadataLog:
     def ids(self) -> list[BatchId]:
         """All entries, in no order."""
         try:
-            names = os.listdir(self.folder)
+            names = [path.name for path in self.folder.iterdir()]
         except FileNotFoundError:
             return []
         return [BatchId(int(name)) for name in names if name.isdigit()]
@@ -118,12 +118,14 @@ class Checkpoint:
         if self._offsets.latest() is not None:
             raise SparkRuntimeError.of(
                 "STREAMING_CHECKPOINT_MISSING_METADATA_FILE",
-                f"Checkpoint location {self.folder} is in an inconsistent state: the metadata file is missing but offset "
-                "and/or commit logs contain data. Please restore the metadata file or create a new checkpoint.",
+                f"Checkpoint location {self.folder} is in an inconsistent state: the metadata file is missing but "
+                "offset and/or commit logs contain data. Please restore the metadata file or create a new checkpoint.",
                 sql_state="42K03",
                 checkpointLocation=str(self.folder),
             )
         query_id = QueryId(new_uuid())
+        for log in (self._offsets, self._commits):
+            log.folder.mkdir(parents=True, exist_ok=True)
         write_new(path, json.dumps({"id": query_id}, separators=(",", ":")))
         return query_id
 

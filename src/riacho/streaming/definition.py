@@ -28,15 +28,17 @@ class SourceUse:
 class QueryDefinition:
     """A checked query, ready to start.
 
-    `sources` stand in the order of the plan's leaves. `prepare` makes the execution, once the checkpoint is known;
-    `schema` are the columns it gives. `session` is the query's own clone of the client's session, whose id is `owner`.
-    `temporary` checkpoints are removed when the query ends without a failure. `tags` and `operation_id` let the client
-    interrupt it.
+    `sources` stand in the order of the plan's leaves; `places` names the source at each place of the plan where one is
+    read (one that is read twice stands there twice), which is how the offset log has them. `prepare` makes the
+    execution, once the checkpoint is known; `schema` are the columns it gives. `session` is the query's own clone of
+    the client's session, whose id is `owner`. `temporary` checkpoints are removed when the query ends without a
+    failure. `tags` and `operation_id` let the client interrupt it.
     """
 
     owner: SessionId
     name: str | None
     sources: Sequence[SourceUse]
+    places: Sequence[int]
     schema: pa.Schema
     sink: Sink
     output_mode: OutputMode

@@ -7,7 +7,7 @@ behind, so running batch N reads version N and writes version N+1, and running i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -21,8 +21,8 @@ EPOCH_MS = 0
 class BatchInput:
     """What a batch is run on.
 
-    `leaves[i]` reads the new rows of leaf i (in the order of `plan.facts.leaves`); `late_ms` is the watermark that drops
-    late rows (that of the batch before), `evict_ms` the one that closes windows and evicts state (this batch's
+    `leaves[i]` reads the new rows of leaf i (in the order of `plan.facts.leaves`); `late_ms` is the watermark that
+    drops late rows (that of the batch before), `evict_ms` the one that closes windows and evicts state (this batch's
     `batchWatermarkMs`), `time_ms` the batch's timestamp: all in milliseconds since the epoch.
     """
 
@@ -35,7 +35,7 @@ class BatchInput:
 
 @dataclass(frozen=True)
 class EventTime:
-    """What one watermark operator saw in a batch (nulls ignored): milliseconds since the epoch, and the count of rows."""
+    """What one watermark operator saw in a batch, nulls ignored: milliseconds since the epoch, and a count of rows."""
 
     max_ms: int
     min_ms: int
@@ -48,12 +48,14 @@ class BatchOutput:
     """What a batch gave: `relation` reads the rows for the sink and may be run several times.
 
     `event_times[i]` belongs to the i-th watermark operator of the plan (None: it saw no row). `state` holds the
-    `stateOperators` entries of progress, one per stateful operator, with Spark's keys.
+    `stateOperators` entries of progress, one per stateful operator, with Spark's keys. `observed`: the values of each
+    `DataFrame.observe`, by its name.
     """
 
     relation: pb.Relation
     event_times: Sequence[EventTime | None] = ()
     state: Sequence[dict[str, Any]] = field(default_factory=list)
+    observed: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 class Execution(Protocol):

@@ -48,7 +48,13 @@ class QueryManager:
         self._changed = threading.Condition()
 
     def start(self, definition: QueryDefinition, listener: Listener | None = None) -> StreamingQuery:
-        """Start a query.
+        """Start a query. Raises what `add` raises."""
+        query = self.add(definition, listener)
+        query.start()
+        return query
+
+    def add(self, definition: QueryDefinition, listener: Listener | None = None) -> StreamingQuery:
+        """A query that can be found from now on; whoever adds it starts it.
 
         Raises IllegalArgumentError for a name that an active query of the session has, IllegalStateError if the same
         checkpoint is in use and `spark.sql.streaming.stopActiveRunOnRestart` is false (else that run is stopped).
@@ -63,7 +69,6 @@ class QueryManager:
             self._check_name(definition)
             self._forget_old()
             self._entries[query.run_id] = _Entry(query, self._clock.now_ms())
-        query.start()
         return query
 
     def active(self, owner: SessionId | None = None) -> list[StreamingQuery]:
@@ -71,9 +76,7 @@ class QueryManager:
         with self._changed:
             entries = list(self._entries.values())
         return [
-            entry.query
-            for entry in entries
-            if entry.query.is_active and owner in {None, entry.query.definition.owner}
+            entry.query for entry in entries if entry.query.is_active and owner in {None, entry.query.definition.owner}
         ]
 
     def find(self, owner: SessionId, query_id: str, run_id: str) -> StreamingQuery:
@@ -83,13 +86,15 @@ class QueryManager:
             same_id = [e for e in self._entries.values() if e.query.query_id == query_id]
             if entry is None or entry.query.definition.owner != owner or entry.query.query_id != query_id:
                 if any(e.query.definition.owner == owner for e in same_id):
-                    raise IllegalArgumentError(f"Run id mismatch for query id {query_id}. Run id in the request {run_id}")
+                    raise IllegalArgumentError(
+                        f"Run id mismatch for query id {query_id}. Run id in the request {run_id}"
+                    )
                 raise IllegalArgumentError(f"Streaming query {query_id} is not found")
             entry.asked_ms = self._clock.now_ms()
             return entry.query
 
     def await_any(self, owner: SessionId, timeout_s: float | None) -> bool:
-        """Wait until any query of the session has ended since its start or the last reset. Raises the failure, if any."""
+        """Wait until any query of the session has ended since the last reset. Raises the failure, if there was one."""
         with self._changed:
             session = self._sessions.setdefault(owner, _Session())
             ended = self._changed.wait_for(lambda: session.ended > 0, timeout_s)

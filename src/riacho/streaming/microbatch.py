@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from riacho.clock import Clock
 from riacho.engine.base import Spool
@@ -83,18 +83,19 @@ class MicroBatchRun:
         self._board = parts.board
         self._clock = parts.clock
         self._trigger = parts.definition.trigger
-        recovery = recover(parts.checkpoint, len(parts.readers))
+        self._places = parts.definition.places
+        recovery = recover(parts.checkpoint, len(self._places))
         self._conf = {**parts.definition.conf, **recovery.conf}
         policy = Policy.parse(self._conf.get(POLICY_CONF, "min"))
         self._tracker = WatermarkTracker(parts.execution.watermark_delays_ms, policy, recovery.watermark_ms)
         self._next = recovery.batch_id
-        self._starts = list(recovery.start)
+        self._starts = self._per_source(recovery.start)
         self._late_ms = recovery.late_ms
         self._pending = recovery.pending
         self._frozen = False
         self._ran_before = False
         self._last_trigger_ms: int | None = None
-        self._last_report_ms = parts.clock.now_ms()
+        self._last_report_ms: int | None = None
         self._board.committed = self._board.available = tuple(self._starts)
         parts.execution.restore(self._next)
 
@@ -138,7 +139,8 @@ class MicroBatchRun:
         """The next batch, logged; None if there is nothing to do. One that was cut off goes first, as it was logged."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
-            return _Batch(self._next, tuple(self._starts), pending, self._late_ms)
+            logged = replace(pending, offsets=self._per_source(pending.offsets))
+            return _Batch(self._next, tuple(self._starts), logged, self._late_ms)
         self._freeze_if_available_now()
         limit = ReadLimit(everything=isinstance(self._trigger, Once))
         ends = [
@@ -168,6 +170,11 @@ class MicroBatchRun:
         with durations.timed("latestOffset"):
             return reader.latest_offset(start, limit)
 
+    def _per_source(self, per_place: Sequence[Offset | None]) -> list[Offset | None]:
+        """The offset log has a line for each place where a source is read, so a source may stand there twice."""
+        found = dict(zip(self._places, per_place, strict=True))
+        return [found[index] for index in range(len(self._parts.readers))]
+
     def _cleans_up(self, watermark_ms: int) -> bool:
         """Whether a batch without data is due. As in Spark, only this run's own last batch can ask for one."""
         if not self._ran_before or isinstance(self._trigger, Once):
@@ -179,7 +186,8 @@ class MicroBatchRun:
     def _log(self, batch: _Batch, durations: Durations) -> None:
         self._say("Writing offsets to log")
         with durations.timed("walCommit"):
-            self._parts.checkpoint.log_batch(batch.batch_id, batch.log)
+            per_place = [batch.log.offsets[index] for index in self._places]
+            self._parts.checkpoint.log_batch(batch.batch_id, replace(batch.log, offsets=per_place))
             if batch.batch_id > 0:
                 for reader, start in zip(self._parts.readers, batch.start, strict=True):
                     if start is not None:
@@ -192,9 +200,7 @@ class MicroBatchRun:
     def _execute(self, batch: _Batch, durations: Durations) -> _Outcome:
         parts = self._parts
         self._board.available = tuple(batch.log.offsets)
-        self._say(
-            "Processing new data" if batch.has_data else "No new data but cleaning up state", data=batch.has_data
-        )
+        self._say("Processing new data" if batch.has_data else "No new data but cleaning up state", data=batch.has_data)
         with durations.timed("getBatch"):
             read = [
                 self._read(reader, use, start, end)
@@ -260,20 +266,16 @@ class MicroBatchRun:
         self, batch: _Batch, outcome: _Outcome, started_ms: int, interval_ms: float, durations: Durations
     ) -> None:
         seen = [event_time for event_time in outcome.output.event_times if event_time is not None]
-        entry = Progress(
-            query_id=self._parts.query_id,
-            run_id=self._parts.run_id,
-            name=self._parts.definition.name,
-            timestamp_ms=started_ms,
+        entry = replace(
+            self._entry(started_ms, durations),
             batch_id=batch.batch_id,
-            durations_ms=durations.as_ms(),
             sources=outcome.sources,
-            sink=self._parts.writer.description,
             output_rows=outcome.rows,
             interval_ms=interval_ms,
             watermark_ms=batch.log.watermark_ms if self._parts.execution.watermark_delays_ms else None,
             event_time=seen[0] if seen else None,
             state=outcome.output.state,
+            observed=outcome.output.observed,
         )
         self._board.post(entry)
         self._last_report_ms = started_ms
@@ -281,12 +283,32 @@ class MicroBatchRun:
 
     def _report_idle(self, now_ms: int, durations: Durations) -> None:
         self._board.found_nothing()
-        last = self._board.last
-        if last is None or now_ms - self._last_report_ms < IDLE_PROGRESS_INTERVAL_MS:
-            return
-        self._last_report_ms = now_ms
-        self._board.post(last.idle(self._next, now_ms, durations.as_ms()))
-        self._parts.listener.on_idle(progress.idle_event(self._parts.query_id, self._parts.run_id, now_ms))
+        if self._last_report_ms is None:
+            # The first look found nothing: that is worth an entry, but no event.
+            self._last_report_ms = now_ms
+            self._board.post(self._entry(now_ms, durations))
+        elif now_ms - self._last_report_ms >= IDLE_PROGRESS_INTERVAL_MS:
+            self._last_report_ms = now_ms
+            last = self._board.last or self._entry(now_ms, durations)
+            self._board.post(last.idle(self._next, now_ms, durations.as_ms()))
+            self._parts.listener.on_idle(progress.idle_event(self._parts.query_id, self._parts.run_id, now_ms))
+
+    def _entry(self, now_ms: int, durations: Durations) -> Progress:
+        """A progress entry without a batch."""
+        parts = self._parts
+        return Progress(
+            query_id=parts.query_id,
+            run_id=parts.run_id,
+            name=parts.definition.name,
+            timestamp_ms=now_ms,
+            batch_id=self._next,
+            durations_ms=durations.as_ms(),
+            sources=[
+                SourceProgress(reader.description, start, start, reader.latest())
+                for reader, start in zip(parts.readers, self._starts, strict=True)
+            ],
+            sink=parts.writer.description,
+        )
 
     def _say(self, message: str, *, data: bool = False) -> None:
         self._board.status = Status(message, is_data_available=data, is_trigger_active=True)

@@ -1,8 +1,8 @@
 """From the plan a client sends to a streaming plan with its sources known.
 
-    client's relation ──RESOLVE──► what it reads shows ──sources──► ──PREPARE──► PlannedStream
-                                                                       ├─ empty(): what analysis asks the engine about
-                                                                       └─ template: what each batch binds its rows to
+client's relation ──RESOLVE──► what it reads shows ──sources──► ──PREPARE──► PlannedStream
+├─ empty(): what analysis asks the engine about
+└─ template: what each batch binds its rows to
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MakeSource = Callable[[pb.Relation], Source]
 class PlannedStream:
     """A streaming plan, resolved and prepared.
 
-    `resolved` shows what it reads, with watermarks still in it: what checks look at. `template` is what each batch binds
-    its rows to; `sources` stand in the order of its leaves. `context` holds what the rules found out.
+    `resolved` shows what it reads, with watermarks still in it: what checks look at. `template` is what each batch
+    binds its rows to; `sources` stand in the order of its leaves. `context` holds what the rules found out.
     """
 
     resolved: pb.Relation

@@ -67,7 +67,7 @@ class Progress:
     watermark_ms: int | None = None
     event_time: EventTime | None = None
     state: Sequence[Mapping[str, Any]] = ()
-    observed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    observed: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @property
     def input_rows(self) -> int:
@@ -95,7 +95,7 @@ class Progress:
                 "numOutputRows": -1 if self.output_rows is None else self.output_rows,
                 "metrics": {},
             },
-            "observedMetrics": {name: dict(row) for name, row in self.observed.items()},
+            "observedMetrics": {name: {"values": list(row)} for name, row in self.observed.items()},
         }
 
     def idle(self, next_batch: BatchId, timestamp_ms: int, durations_ms: Mapping[str, int]) -> Progress:
@@ -124,9 +124,9 @@ class Progress:
     def _source(self, source: SourceProgress, batch_ms: int) -> dict[str, Any]:
         return {
             "description": source.description,
-            "startOffset": _embedded(source.start),
-            "endOffset": _embedded(source.end),
-            "latestOffset": _embedded(source.latest),
+            "startOffset": source.start,
+            "endOffset": source.end,
+            "latestOffset": source.latest,
             "numInputRows": source.rows,
             "inputRowsPerSecond": _per_second(source.rows, self.interval_ms),
             "processedRowsPerSecond": _per_second(source.rows, max(batch_ms, 1)),
@@ -146,8 +146,35 @@ def progress_json(progress: Progress) -> str:
 
 
 def progress_event(progress: Progress) -> str:
-    """The JSON of a QueryProgress event."""
-    return json.dumps({"progress": progress.to_json()})
+    """The JSON of a QueryProgress event.
+
+    Listeners get Spark's compact form: offsets are JSON within JSON, rates have one decimal, what is empty is left out.
+    """
+    report = _compact(progress.to_json())
+    for source in report["sources"]:
+        for key in ("startOffset", "endOffset", "latestOffset"):
+            source[key] = _embedded(source[key])
+    return json.dumps({"progress": report})
+
+
+def _compact(part: Any) -> Any:
+    match part:
+        case dict():
+            return {key: _compact(value) for key, value in part.items() if value != {} or key == "metrics"}
+        case list():
+            return [_compact(item) for item in part]
+        case float():
+            return round(part, 1)
+        case _:
+            return part
+
+
+def _embedded(offset: str | None) -> Any:
+    """The JSON value an offset holds, or its text when it holds none."""
+    try:
+        return None if offset is None else json.loads(offset)
+    except json.JSONDecodeError:
+        return offset
 
 
 def idle_event(query_id: QueryId, run_id: RunId, timestamp_ms: int) -> str:
@@ -157,25 +184,13 @@ def idle_event(query_id: QueryId, run_id: RunId, timestamp_ms: int) -> str:
 
 def terminated_event(query_id: QueryId, run_id: RunId, exception: str | None, condition: str | None) -> str:
     """The JSON of a QueryTerminated event; its keys must be there even when they are null."""
-    return json.dumps(
-        {"id": query_id, "runId": run_id, "exception": exception, "errorClassOnException": condition}
-    )
+    return json.dumps({"id": query_id, "runId": run_id, "exception": exception, "errorClassOnException": condition})
 
 
 def _per_second(rows: int, interval_ms: float) -> float:
     if math.isinf(interval_ms):
         return 0.0
     return rows * 1000.0 / max(interval_ms, 1.0)
-
-
-def _embedded(offset: Offset | None) -> Any:
-    """An offset inside progress: the JSON value it holds, or its text when it holds none."""
-    if offset is None:
-        return None
-    try:
-        return json.loads(offset)
-    except json.JSONDecodeError:
-        return offset
 
 
 _PER_BATCH = ("numRowsUpdated", "numRowsRemoved", "numRowsDroppedByWatermark", "allUpdatesTimeMs", "allRemovalsTimeMs")

@@ -28,7 +28,7 @@ STOP_TIMEOUT_S = 5.0
 _PYTHON_EXCEPTION_THROWN = -2
 
 
-class WorkerFailed(Exception):
+class WorkerFailed(Exception):  # noqa: N818 - what happened, not what is wrong
     """The user's function raised; the text is the worker's traceback."""
 
 
@@ -113,7 +113,7 @@ class PythonWorker:
         self._process.kill()
         raise InitializationError(
             f"[STREAMING_PYTHON_RUNNER_INITIALIZATION_FAILURE] The Python worker did not start within "
-            f"{START_TIMEOUT_S:.0f} s (exit code {self._process.poll()}); its errors are on the server's standard error."
+            f"{START_TIMEOUT_S:.0f} s (exit code {self._process.poll()}); see the server's standard error."
         )
 
     def _write(self, data: bytes) -> None:
@@ -131,7 +131,7 @@ class PythonWorker:
         return int(value)
 
     def _read(self, size: int) -> bytes:
-        """Exactly `size` bytes. The user's function may take as long as it likes, so only a stop or its end ends this."""
+        """Exactly `size` bytes. A user's function takes as long as it likes: only a stop, or its end, ends this."""
         data = b""
         while len(data) < size:
             try:

@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from riacho.engine.base import EngineSession
 from riacho.ids import BatchId
+from riacho.plan.context import Observation
 from riacho.plan.rewrite import Template
 from riacho.plan.rules.batch_time import BatchTime
+from riacho.protos import pb
 from riacho.streaming.execution import BatchInput, BatchOutput
+from riacho.streaming.planning import PlannedStream
 
 
 class StatelessExecution:
-    """See `execution.Execution`. `template`: the plan with all rules applied; `zone`: the session's time zone."""
+    """See `execution.Execution`. `zone`: the session's time zone."""
 
     watermark_delays_ms: Sequence[int] = ()
 
-    def __init__(self, template: Template, zone: str) -> None:
-        self._template = template
+    def __init__(self, planned: PlannedStream, session: EngineSession, zone: str) -> None:
+        self._template = planned.template
+        self._session = session
         self._zone = zone
+        self._observations = [
+            (each.name, Template(_aggregate(each), planned.context.metadata_leaves))
+            for each in planned.context.observations
+        ]
 
     def restore(self, batch_id: BatchId) -> None:
         """There is no state."""
 
     def run(self, batch: BatchInput) -> BatchOutput:
+        leaves = dict(enumerate(batch.leaves))
         time = BatchTime(batch.time_ms, self._zone)
-        return BatchOutput(self._template.bind(dict(enumerate(batch.leaves)), time))
+        return BatchOutput(self._template.bind(leaves, time), observed=self._observe(leaves, time))
 
     def committed(self, batch_id: BatchId) -> None:
         """There is no state."""
 
-    def wants_no_data_batch(self, evict_ms: int) -> bool:  # noqa: ARG002
+    def wants_no_data_batch(self, evict_ms: int) -> bool:  # noqa: ARG002 - there is nothing to clean up
         return False
 
     def close(self) -> None:
         """There is no state."""
+
+    def _observe(self, leaves: Mapping[int, pb.Relation], time: BatchTime) -> dict[str, list[Any]]:
+        """The metrics of each `DataFrame.observe`, over this batch's rows."""
+        return {
+            name: list(self._session.run(template.bind(leaves, time)).to_pylist()[0].values())
+            for name, template in self._observations
+        }
+
+
+def _aggregate(observation: Observation) -> pb.Relation:
+    relation = pb.Relation()
+    relation.aggregate.input.CopyFrom(observation.input)
+    relation.aggregate.group_type = pb.Aggregate.GROUP_TYPE_GROUPBY
+    relation.aggregate.aggregate_expressions.extend(observation.metrics)
+    return relation

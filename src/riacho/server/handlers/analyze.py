@@ -23,12 +23,13 @@ def analyze(services: Services, session: ServerSession, request: pb.AnalyzePlanR
         return response.SerializeToString()
     detail = getattr(request, kind)
     if "plan" in detail.DESCRIPTOR.fields_by_name:
-        relation = resolve(services, session, detail.plan.root)
-        if kind == "is_streaming":
-            response.is_streaming.is_streaming = is_streaming(relation)
-            return response.SerializeToString()
-        if is_streaming(relation):
+        relation = resolve(session, detail.plan.root)
+        streams = is_streaming(relation)
+        if streams:
             relation = plan_stream(relation, session.views, services.make_source(session)).empty()
+        if kind == "is_streaming":
+            response.is_streaming.is_streaming = streams
+            return response.SerializeToString()
         if relation is not detail.plan.root:
             detail.plan.root.CopyFrom(relation)
     request.ClearField("client_observed_server_side_session_id")

@@ -24,7 +24,7 @@ def query(services: Services, session: ServerSession, request: pb.ExecutePlanReq
         if answer is not None:
             yield from answer
             return
-    resolved = resolve(services, session, relation)
+    resolved = resolve(session, relation)
     if is_streaming(resolved):
         check_batch(resolved)
     if resolved is not relation:

@@ -6,6 +6,7 @@ others come here. The stream is completed only when the bus is removed.
 
 from __future__ import annotations
 
+import threading
 from queue import Empty
 
 from riacho.protos import pb
@@ -14,6 +15,8 @@ from riacho.server.session import ListenerBus, ServerSession
 from riacho.streaming.board import Listener
 
 LOOK_UP_S = 1.0
+GATE_LIMIT_S = 1.0
+CLIENT_MOMENT_S = 0.02
 PROGRESS, TERMINATED, IDLE = 1, 2, 3
 
 
@@ -44,15 +47,53 @@ def bus(session: ServerSession, command: pb.StreamingQueryListenerBusCommand) ->
         yield response.SerializeToString()
 
 
-def listener_of(session: ServerSession) -> Listener:
-    """A query's listener that puts its events on the session's bus, if one is open at that time."""
+class EventGate:
+    """Holds a query's events back until its client has heard of the start.
 
-    def post(kind: int, text: str) -> None:
-        if session.listener_bus is not None:
-            session.listener_bus.events.put((text, kind))
+    The client calls `onQueryStarted` when it has the whole reply to the start, which it tells by releasing that
+    operation. If that never comes, the gate opens by itself after a second.
+    """
 
-    return Listener(
-        on_progress=lambda text: post(PROGRESS, text),
-        on_idle=lambda text: post(IDLE, text),
-        on_terminated=lambda text: post(TERMINATED, text),
-    )
+    def __init__(self, session: ServerSession) -> None:
+        self._session = session
+        self._waiting: list[tuple[str, int]] | None = []
+        self._lock = threading.Lock()
+        if session.listener_bus is None:
+            self.open()
+        else:
+            self._open_after(GATE_LIMIT_S)
+
+    def released(self) -> None:
+        """The client has the reply; it needs a moment to act on it."""
+        self._open_after(CLIENT_MOMENT_S)
+
+    def open(self) -> None:
+        """Let through what has waited and all that comes. Idempotent."""
+        with self._lock:
+            waiting, self._waiting = self._waiting or [], None
+            for event in waiting:
+                self._send(event)
+
+    def listener(self) -> Listener:
+        """The query's listener."""
+        return Listener(
+            on_progress=lambda text: self._post((text, PROGRESS)),
+            on_idle=lambda text: self._post((text, IDLE)),
+            on_terminated=lambda text: self._post((text, TERMINATED)),
+        )
+
+    def _post(self, event: tuple[str, int]) -> None:
+        with self._lock:
+            if self._waiting is None:
+                self._send(event)
+            else:
+                self._waiting.append(event)
+
+    def _send(self, event: tuple[str, int]) -> None:
+        if self._session.listener_bus is not None:
+            self._session.listener_bus.events.put(event)
+
+    def _open_after(self, seconds: float) -> None:
+        timer = threading.Timer(seconds, self.open)
+        timer.daemon = True
+        timer.start()

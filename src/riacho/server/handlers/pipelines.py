@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from riacho.pipelines import context
 from riacho.protos import pb
 from riacho.server.operations import Responses
 from riacho.server.services import Services

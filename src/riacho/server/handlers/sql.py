@@ -1,4 +1,4 @@
-"""SqlCommand: a query is given back as a relation, lazily; statements about names are the catalog's; the rest the engine's."""
+"""SqlCommand: a query is given back as a relation; statements about names are the catalog's; the rest the engine's."""
 
 from __future__ import annotations
 

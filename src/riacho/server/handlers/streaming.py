@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Generator
 
 from riacho.errors import StreamingQueryError
+from riacho.ids import OperationId
 from riacho.protos import pb
-from riacho.server.handlers.listeners import listener_of
+from riacho.server.handlers.listeners import EventGate
 from riacho.server.operations import Responses
 from riacho.server.relations import resolve
 from riacho.server.services import Services
@@ -22,11 +23,13 @@ SLICE_S = 1.0
 _EXCEPTION_CLASS = "org.apache.spark.sql.streaming.StreamingQueryException"
 
 
-def start(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> pb.ExecutePlanResponse:
+def start(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """WriteStreamOperationStart. Raises what is wrong with the plan or the options; later failures are the query's."""
-    relation = resolve(services, session, request.plan.command.write_stream_operation_start.input)
+    relation = resolve(session, request.plan.command.write_stream_operation_start.input)
     definition = define(services, session, read_command(request, relation))
-    query = services.queries.start(definition, listener_of(session))
+    gate = EventGate(session)
+    services.operations.on_removal(session.session_id, OperationId(request.operation_id), gate.released)
+    query = services.queries.add(definition, gate.listener())
     response = pb.ExecutePlanResponse()
     result = response.write_stream_operation_start_result
     result.query_id.id, result.query_id.run_id = query.query_id, query.run_id
@@ -35,7 +38,11 @@ def start(services: Services, session: ServerSession, request: pb.ExecutePlanReq
         result.query_started_event_json = progress.started_event(
             query.query_id, query.run_id, query.name, query.started_ms, definition.tags
         )
-    return response
+    try:
+        # The client hears of the start with this reply, and must hear of it before anything else of the query.
+        yield response.SerializeToString()
+    finally:
+        query.start()
 
 
 # -- one query
@@ -101,6 +108,7 @@ def manager_command(services: Services, session: ServerSession, command: pb.Stre
     queries, owner = services.queries, session.session_id
     response = pb.ExecutePlanResponse()
     result = response.streaming_query_manager_command_result
+    result.SetInParent()
     match command.WhichOneof("command"):
         case "active":
             result.active.SetInParent()

@@ -8,22 +8,21 @@ from riacho.protos import pb
 from riacho.server.handlers import batch
 from riacho.server.operations import Responses
 from riacho.server.relations import resolve
-from riacho.server.services import Services
 from riacho.server.session import ServerSession
 
 
-def create(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+def create(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """CreateDataFrameViewCommand. Raises TEMP_TABLE_OR_VIEW_ALREADY_EXISTS."""
     view = request.plan.command.create_dataframe_view
     if not view.replace and view.name.lower() in session.views:
         raise AnalysisError.of(
             "TEMP_TABLE_OR_VIEW_ALREADY_EXISTS",
-            f"Cannot create the temporary view `{view.name}` because it already exists. Choose a different name, drop or "
-            "replace the existing view, or add the IF NOT EXISTS clause to tolerate pre-existing views.",
+            f"Cannot create the temporary view `{view.name}` because it already exists. Choose a different name, drop "
+            "or replace the existing view, or add the IF NOT EXISTS clause to tolerate pre-existing views.",
             sql_state="42P07",
             relationName=f"`{view.name}`",
         )
-    relation = resolve(services, session, view.input)
+    relation = resolve(session, view.input)
     if is_streaming(relation):
         session.add_view(view.name, relation)
         return

@@ -11,9 +11,11 @@ from riacho.server.session import ServerSession
 
 def write(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """WriteOperation (`df.write`)."""
-    yield from batch.forward(session, request)
+    operation = request.plan.command.write_operation
+    if not services.writes.write(session.engine, operation, session.current_database):
+        yield from batch.forward(session, request)
 
 
-def write_v2(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+def write_v2(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> None:
     """WriteOperationV2 (`df.writeTo`)."""
-    yield from batch.forward(session, request)
+    services.writes.write_v2(session.engine, request.plan.command.write_operation_v2, session.current_database)

@@ -44,14 +44,7 @@ class DeltaSink:
 
     def open(self, context: SinkContext) -> DeltaSinkWriter:
         """Raises DELTA_UNSUPPORTED_OUTPUT_MODE, DELTA_NULL_SCHEMA_IN_STREAMING_WRITE, DELTA_ILLEGAL_OPTION."""
-        if context.output_mode is OutputMode.UPDATE:
-            raise AnalysisError.of(
-                "DELTA_UNSUPPORTED_OUTPUT_MODE",
-                "Data source delta does not support Update output mode",
-                sql_state="0AKDC",
-                dataSource="delta",
-                mode="Update",
-            )
+        check_mode(context.output_mode)
         if any(_holds_null(f.type) for f in context.schema):
             raise AnalysisError.of(
                 "DELTA_NULL_SCHEMA_IN_STREAMING_WRITE",
@@ -98,6 +91,18 @@ class DeltaSinkWriter:
 
     def stop(self) -> None:
         """Nothing is held open."""
+
+
+def check_mode(mode: OutputMode) -> None:
+    """Raises DELTA_UNSUPPORTED_OUTPUT_MODE for the update mode."""
+    if mode is OutputMode.UPDATE:
+        raise AnalysisError.of(
+            "DELTA_UNSUPPORTED_OUTPUT_MODE",
+            "Data source delta does not support Update output mode",
+            sql_state="0AKDC",
+            dataSource="delta",
+            mode="Update",
+        )
 
 
 def _holds_null(arrow: pa.DataType) -> bool:

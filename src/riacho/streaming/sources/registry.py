@@ -8,11 +8,14 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.catalog.base import CatalogReader
+from riacho.catalog.failures import table_not_found
 from riacho.engine.base import EngineSession
-from riacho.errors import AnalysisError
+from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.streaming.sources import cloud_files, file_formats
 from riacho.streaming.sources.base import Source
+from riacho.streaming.sources.delta.source import DeltaSource
 from riacho.streaming.sources.rate import RatePerBatchSource, RateSource
 
 GENERATED: Mapping[str, Callable[[Mapping[str, str]], Source]] = {
@@ -26,6 +29,8 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
 
     Raises DATA_SOURCE_NOT_FOUND for an unknown format, TABLE_OR_VIEW_NOT_FOUND, and what a source says of its options.
     """
+    if leaf.read.HasField("named_table"):
+        return _table_source(leaf.read.named_table, catalog, current_database)
     read = leaf.read.data_source
     options = {key.lower(): value for key, value in read.options.items()}
     format_name = read.format.lower()
@@ -38,6 +43,11 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
             return cloud_files.from_read(schema, dict(read.options), path, session.parse_ddl)
         infer = (session.get_conf("spark.sql.streaming.schemaInference", "false") or "").lower() == "true"
         return file_formats.from_read(format_name, schema, options, path, infer=infer)
+    if format_name == "delta":
+        path = read.paths[0] if read.paths else options.get("path")
+        if path is None:
+            raise IllegalArgumentError("'path' is not specified: give load() a path, or use readStream.table()")
+        return DeltaSource.of(local_path(path), read.options, _schema(read.schema, session))
     raise AnalysisError.of(
         "DATA_SOURCE_NOT_FOUND",
         f"Failed to find the data source: {read.format}. Make sure the provider name is correct and the package is "
@@ -45,6 +55,18 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         sql_state="42K02",
         provider=read.format,
     )
+
+
+def _table_source(read: pb.Read.NamedTable, catalog: CatalogReader, current_database: str) -> Source:
+    """A table as a stream: a Delta table by its versions, another one by the files in its folder."""
+    name = catalog.qualify(read.unparsed_identifier, current_database)
+    table = catalog.table(name)
+    if table is None:
+        raise table_not_found(name)
+    if table.format == "delta":
+        return DeltaSource.of(table.location, read.options)
+    options = {key.lower(): value for key, value in read.options.items()}
+    return file_formats.from_read(table.format, table.schema, options, str(table.location), infer=False)
 
 
 def _schema(text: str, session: EngineSession) -> pa.Schema | None:
