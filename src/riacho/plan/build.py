@@ -37,6 +37,11 @@ def integer(value: int) -> Expression:
     return Expression(literal=Expression.Literal(long=value))
 
 
+def duration(micros: int) -> Expression:
+    """An interval of days to seconds."""
+    return Expression(literal=Expression.Literal(day_time_interval=micros))
+
+
 def boolean(value: bool) -> Expression:
     return Expression(literal=Expression.Literal(boolean=value))
 

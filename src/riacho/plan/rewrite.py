@@ -13,6 +13,7 @@ from dataclasses import replace
 from riacho.plan.context import Context
 from riacho.plan.facts import Leaf, leaf_identity, leaf_places
 from riacho.plan.rules.batch_time import BatchTime, find_times
+from riacho.plan.rules.event_windows import event_windows
 from riacho.plan.rules.inline_views import inline_views
 from riacho.plan.rules.metadata_columns import metadata_columns
 from riacho.plan.rules.sql_queries import sql_queries
@@ -35,6 +36,7 @@ PREPARE: tuple[Rule, ...] = (
     metadata_columns,  # _metadata becomes a column of the leaves
     strip_observations,  # observe and withWatermark are noted and taken out
     strip_watermark,
+    event_windows,  # windows of windows and session windows become what the engine knows
 )
 """Rules that make a resolved plan one that the engine can run."""
 

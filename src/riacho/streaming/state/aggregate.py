@@ -214,13 +214,15 @@ class Partials:
         known[found.probe] = True
         place = np.zeros(len(known), dtype=np.int64)
         place[found.probe] = np.arange(len(found))
-        aligned = found.table.take(pa.array(place, mask=~known)).combine_chunks()
-        columns = fresh.table.select(self._grouping.columns).columns
+        state = found.table.take(pa.array(place, mask=~known))
+        return Rows(self.combine(state, fresh.table, known, keys_of=fresh.table), fresh.keys, fresh.time), len(found)
+
+    def combine(self, state: pa.Table, batch: pa.Table, known: Mask, *, keys_of: pa.Table | None = None) -> pa.Table:
+        """Aligned rows merged into one each; where `known` is false only one of the two sides has a row."""
+        columns = (state if keys_of is None else keys_of).select(self._grouping.columns).columns
         for partial, name in zip(self._calls.partials, self._calls.columns, strict=True):
-            state, batch = (_array(table.column(name)) for table in (aligned, fresh.table))
-            columns.append(partial.merge(state, batch, known))
-        table = pa.Table.from_arrays(columns, schema=self.schema)
-        return Rows(table, fresh.keys, fresh.time), len(found)
+            columns.append(partial.merge(_array(state.column(name)), _array(batch.column(name)), known))
+        return pa.Table.from_arrays(columns, schema=self.schema)
 
     def rest(self, keys: KeyHash, store: StateStore) -> pa.Table:  # noqa: ARG002
         return self.schema.empty_table()
@@ -360,13 +362,15 @@ def aggregation(aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder
     whole = pb.Relation(aggregate=aggregate)
     output = types.normalise_schema(tools.session.schema(whole))
     grouping = grouping_of(aggregate, output, marks)
+    return Aggregation(keep_for(aggregate, grouping, output, tools), grouping, mode, folder, tools)
+
+
+def keep_for(aggregate: pb.Aggregate, grouping: Grouping, output: pa.Schema, tools: Tools) -> Keep:
+    """What to keep for an aggregate: partial numbers if all its functions can be taken apart, else whole rows."""
     calls = take_apart(aggregate, tools)
-    keep: Keep
     if calls is None:
-        keep = WholeRows(aggregate, grouping, output, tools)
-    else:
-        keep = Partials(aggregate, grouping, calls, output, tools)
-    return Aggregation(keep, grouping, mode, folder, tools)
+        return WholeRows(aggregate, grouping, output, tools)
+    return Partials(aggregate, grouping, calls, output, tools)
 
 
 def _changes(rows: Rows, version: int, *, one_row: bool) -> Changes:

@@ -16,6 +16,8 @@ from riacho.plan.event_time import EventTimes, last_part
 from riacho.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_identity, leaf_places
 from riacho.plan.pushdown import push_filters
 from riacho.plan.rules.batch_time import Times, find_times
+from riacho.plan.rules.event_windows import windows_of_windows
+from riacho.plan.session_window import has_session_window, without_session_windows
 from riacho.plan.walk import Path as PlanPath
 from riacho.plan.walk import at, transform, walk_paths
 from riacho.protos import pb
@@ -24,6 +26,7 @@ from riacho.streaming.state.aggregate import aggregation
 from riacho.streaming.state.deduplicate import Deduplicate, Deduplication
 from riacho.streaming.state.join import Join, side_states
 from riacho.streaming.state.operator import US_PER_MS, Operator, Tools
+from riacho.streaming.state.session import session_aggregation
 from riacho.streaming.watermark import delay_ms
 
 
@@ -87,7 +90,8 @@ class Compiler:
         places = list(leaf_places(plan))
         self._empty_leaves = {leaf_identity(leaf.relation): empty(leaf_schemas[leaf.index]) for _, leaf in places}
         self._event_times = EventTimes(lambda relation: self._schema(relation).names)
-        plan = push_filters(transform(plan, _without_batch_watermark), self._event_times.columns)
+        plan = windows_of_windows(transform(plan, _without_batch_watermark))
+        plan = push_filters(plan, self._event_times.columns)
         self._leaf_of = {path: leaf.index for path, leaf in leaf_places(plan)}
         self.used_ids = plan_ids_used(plan)
         self.delays_ms: list[int] = []
@@ -138,6 +142,11 @@ class Compiler:
 
     def _aggregate(self, node: pb.Relation, folder: Path) -> Made:
         marks = self._event_times.of(node)
+        if has_session_window(node.aggregate):
+            sessions = pb.Aggregate()
+            sessions.CopyFrom(node.aggregate)
+            sessions.input.CopyFrom(self.analysable(node.aggregate.input))
+            return session_aggregation(sessions, marks, self._mode, folder, self._tools), [("aggregate", "input")]
         aggregate = self.analysable(node).aggregate
         return aggregation(aggregate, marks, self._mode, folder, self._tools), [("aggregate", "input")]
 
@@ -179,7 +188,7 @@ class Compiler:
 
     def _known_to_engine(self, node: pb.Relation) -> pb.Relation:
         if not is_streaming_leaf(node):
-            return without_watermark(node)
+            return without_watermark(without_session_windows(node))
         leaf = _copy(self._empty_leaves[leaf_identity(node)])
         if node.common.HasField("plan_id"):
             leaf.common.plan_id = node.common.plan_id

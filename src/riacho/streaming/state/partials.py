@@ -211,7 +211,8 @@ def _divide(over: Expression, by: Expression) -> Expression:
 
 
 def _variance_sample(count: Expression, squares: Expression) -> Expression:
-    return _divide(squares, call("-", count, cast(integer(1), pa.float64())))
+    freedom = call("-", count, cast(integer(1), pa.float64()))
+    return _divide(squares, call("greatest", freedom, cast(integer(0), pa.float64())))
 
 
 def _variance_population(count: Expression, squares: Expression) -> Expression:
