@@ -77,6 +77,9 @@ class FlowStarter:
                 options={
                     **{key.lower(): value for key, value in sink_options.items()},
                     "checkpointlocation": str(checkpoint),
+                    # A source that learns a new column while it runs (`cloudFiles`) fails its flow once; the flow's
+                    # next attempt has the column, and the table, made before the first, must take it.
+                    **({"mergeschema": "true"} if table else {}),
                 },
             )
             return FlowQuery(self._services.queries.start(define(self._services, own, request)))

@@ -128,7 +128,7 @@ def test_damage_is_kept_where_it_can_be_looked_at(riacho: Server, spark: SparkSe
 def test_a_running_stream_goes_on(spark: SparkSession, tmp_path: Path) -> None:
     landing = Landing(tmp_path)
     landing.land(0, 1, 2, 3)
-    spark.sql("CREATE DATABASE bronze")
+    spark.sql("CREATE DATABASE IF NOT EXISTS bronze")
 
     query = start(spark, landing, tmp_path)
     query.processAllAvailable()
