@@ -218,18 +218,23 @@ class SailSession:
             yield process
 
     def _set_up(self, process: EngineProcess) -> None:
-        """Bring a process that is new to this session to the state the session is in, then let `before_call` look."""
+        """Bring a process that is new to this session to the state the session is in; let `before_call` look each time.
+
+        `before_call` comes first, for what the session had set up may name the tables that it registers.
+        """
         if self._setting_up_thread == threading.get_ident():
             return
         with self._setting_up:
             self._setting_up_thread = threading.get_ident()
             try:
-                if self.epoch != process.epoch:
+                is_new = self.epoch != process.epoch
+                if is_new:
                     self._send(process, "Config", self._set_conf_request(TIME_ZONE, "UTC"))
-                    self._replay(process)
                     self.epoch = process.epoch
                 if self._before_call is not None:
                     self._before_call(self)
+                if is_new:
+                    self._replay(process)
             finally:
                 self._setting_up_thread = None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from riacho.catalog.base import Catalog
+from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.catalog.write import TableWrites
 from riacho.clock import Clock
 from riacho.engine.sail import SailEngine
@@ -22,7 +22,7 @@ class Services:
     """`connect_url` is where the server can be reached from this machine, for workers that connect back."""
 
     engine: SailEngine
-    catalog: Catalog
+    catalog: WarehouseCatalog
     writes: TableWrites
     queries: QueryManager
     sessions: Sessions

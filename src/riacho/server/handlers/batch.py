@@ -12,7 +12,7 @@ from riacho.server.services import Services
 from riacho.server.session import ServerSession
 
 
-def query(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+def query(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """Execute a relation.
 
     Raises AnalysisError for a streaming one: "Queries with streaming sources must be executed with
@@ -20,10 +20,7 @@ def query(services: Services, session: ServerSession, request: pb.ExecutePlanReq
     """
     relation = request.plan.root
     if relation.WhichOneof("rel_type") == "catalog":
-        answer = catalog.answer(services, session, relation.catalog)
-        if answer is not None:
-            yield from answer
-            return
+        catalog.note(session, relation.catalog)
     resolved = resolve(session, relation)
     if is_streaming(resolved):
         check_batch(resolved)
@@ -37,7 +34,17 @@ def forward(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses
     yield from session.engine.execute_plan(engine_request(request))
 
 
-def remembered(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+def engines(_: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """A command that riacho has no part in."""
+    yield from forward(session, request)
+
+
+def nothing(_services: Services, _session: ServerSession, _request: pb.ExecutePlanRequest) -> Responses:
+    """A DataFrame known by id is let go. foreachBatch's end with their batch, so there is nothing to do."""
+    return iter(())
+
+
+def remembered(_: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """Forward a command that sets something up in the session, and keep it for an engine that takes over."""
     yield from forward(session, request)
     command = request.plan.command

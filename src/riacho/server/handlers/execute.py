@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from riacho.errors import InvalidPlanInputError
 from riacho.pipelines.context import check_execution
 from riacho.protos import pb
@@ -11,9 +13,26 @@ from riacho.server.relations import resolve_inside
 from riacho.server.services import Services
 from riacho.server.session import ServerSession
 
-_BATCH_COMMANDS = frozenset(
-    {"write_operation", "write_operation_v2", "merge_into_table_command", "checkpoint_command", "register_function"}
-)
+Handler = Callable[[Services, ServerSession, pb.ExecutePlanRequest], Responses]
+
+COMMANDS: Mapping[str, Handler] = {
+    "write_stream_operation_start": streaming.start,
+    "streaming_query_command": streaming.query_command,
+    "streaming_query_manager_command": streaming.manager_command,
+    "streaming_query_listener_bus_command": listeners.bus,
+    "pipeline_command": pipelines.command,
+    "sql_command": sql.command,
+    "create_dataframe_view": views.create,
+    "write_operation": writes.write,
+    "write_operation_v2": writes.write_v2,
+    "register_function": batch.remembered,
+    "register_table_function": batch.remembered,
+    "register_data_source": batch.remembered,
+    "remove_cached_remote_relation_command": batch.nothing,
+}
+"""Commands by name; those that are not here are the engine's."""
+
+_WITH_RELATIONS = frozenset({"write_operation", "write_operation_v2", "merge_into_table_command", "checkpoint_command"})
 """Commands whose relations the engine runs, so they must be ones that it knows."""
 
 
@@ -25,40 +44,12 @@ def execute(services: Services, session: ServerSession, request: pb.ExecutePlanR
     check_execution(request.user_context.extensions, request.plan)
     match request.plan.WhichOneof("op_type"):
         case "root":
-            yield from batch.query(services, session, request)
+            yield from batch.query(session, request)
         case "command":
-            yield from _command(services, session, request)
+            command = request.plan.command
+            kind = command.WhichOneof("command_type") or ""
+            if kind in _WITH_RELATIONS:
+                resolve_inside(session, command)
+            yield from COMMANDS.get(kind, batch.engines)(services, session, request)
         case other:
             raise InvalidPlanInputError(f"A plan must be a root or a command, not {other}")
-
-
-def _command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
-    command = request.plan.command
-    if command.WhichOneof("command_type") in _BATCH_COMMANDS:
-        resolve_inside(session, command)
-    match command.WhichOneof("command_type"):
-        case "write_stream_operation_start":
-            yield from streaming.start(services, session, request)
-        case "streaming_query_command":
-            yield from streaming.query_command(services, session, command.streaming_query_command)
-        case "streaming_query_manager_command":
-            yield from streaming.manager_command(services, session, command.streaming_query_manager_command)
-        case "streaming_query_listener_bus_command":
-            yield from listeners.bus(session, command.streaming_query_listener_bus_command)
-        case "pipeline_command":
-            yield from pipelines.command(services, session, command.pipeline_command)
-        case "sql_command":
-            yield from sql.command(services, session, request)
-        case "create_dataframe_view":
-            yield from views.create(session, request)
-        case "remove_cached_remote_relation_command":
-            # foreachBatch's relations end with the batch; a client that lets go of one earlier loses nothing.
-            return
-        case "write_operation":
-            yield from writes.write(services, session, request)
-        case "write_operation_v2":
-            writes.write_v2(services, session, request)
-        case "register_function" | "register_table_function" | "register_data_source":
-            yield from batch.remembered(session, request)
-        case _:
-            yield from batch.forward(session, request)

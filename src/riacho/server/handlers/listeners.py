@@ -11,6 +11,7 @@ from queue import Empty
 
 from riacho.protos import pb
 from riacho.server.operations import Responses
+from riacho.server.services import Services
 from riacho.server.session import ListenerBus, ServerSession
 from riacho.streaming.board import Listener
 
@@ -20,8 +21,9 @@ CLIENT_MOMENT_S = 0.02
 PROGRESS, TERMINATED, IDLE = 1, 2, 3
 
 
-def bus(session: ServerSession, command: pb.StreamingQueryListenerBusCommand) -> Responses:
+def bus(_: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """Open the bus and send events until it is removed; or remove it. A second add to a session just completes."""
+    command = request.plan.command.streaming_query_listener_bus_command
     if command.WhichOneof("command") == "remove_listener_bus_listener":
         open_bus, session.listener_bus = session.listener_bus, None
         if open_bus is not None:

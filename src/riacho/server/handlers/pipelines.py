@@ -8,9 +8,9 @@ from riacho.server.services import Services
 from riacho.server.session import ServerSession
 
 
-def command(services: Services, session: ServerSession, request: pb.PipelineCommand) -> Responses:
+def command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """PipelineCommand: events while a run goes on, then one result. Raises what is wrong with the graph, or its run."""
-    for reply in services.pipelines.handle(request, session):
+    for reply in services.pipelines.handle(request.plan.command.pipeline_command, session):
         response = pb.ExecutePlanResponse()
         if isinstance(reply, pb.PipelineEventResult):
             response.pipeline_event_result.CopyFrom(reply)

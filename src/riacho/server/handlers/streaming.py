@@ -48,8 +48,9 @@ def start(services: Services, session: ServerSession, request: pb.ExecutePlanReq
 # -- one query
 
 
-def query_command(services: Services, session: ServerSession, command: pb.StreamingQueryCommand) -> Responses:
+def query_command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """StreamingQueryCommand. Raises IllegalArgumentError for an unknown query, its failure where one waits for it."""
+    command = request.plan.command.streaming_query_command
     query = services.queries.find(session.session_id, command.query_id.id, command.query_id.run_id)
     response = pb.ExecutePlanResponse()
     result = response.streaming_query_command_result
@@ -103,8 +104,9 @@ def _describe(
 # -- all queries of a session
 
 
-def manager_command(services: Services, session: ServerSession, command: pb.StreamingQueryManagerCommand) -> Responses:
+def manager_command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """StreamingQueryManagerCommand. Raises the failure of a query where one waits for any."""
+    command = request.plan.command.streaming_query_manager_command
     queries, owner = services.queries, session.session_id
     response = pb.ExecutePlanResponse()
     result = response.streaming_query_manager_command_result

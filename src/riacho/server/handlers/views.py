@@ -8,10 +8,11 @@ from riacho.protos import pb
 from riacho.server.handlers import batch
 from riacho.server.operations import Responses
 from riacho.server.relations import resolve
+from riacho.server.services import Services
 from riacho.server.session import ServerSession
 
 
-def create(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+def create(_: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """CreateDataFrameViewCommand. Raises TEMP_TABLE_OR_VIEW_ALREADY_EXISTS."""
     view = request.plan.command.create_dataframe_view
     if not view.replace and view.name.lower() in session.views:

@@ -16,6 +16,7 @@ def write(services: Services, session: ServerSession, request: pb.ExecutePlanReq
         yield from batch.forward(session, request)
 
 
-def write_v2(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> None:
+def write_v2(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """WriteOperationV2 (`df.writeTo`)."""
     services.writes.write_v2(session.engine, request.plan.command.write_operation_v2, session.current_database)
+    return iter(())
