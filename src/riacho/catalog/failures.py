@@ -5,27 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 
 from riacho.catalog.base import CATALOG_NAME, TableName
-from riacho.catalog.names import full, quoted
+from riacho.catalog.names import full, quoted, short
 from riacho.errors import AnalysisError
 
 
 def table_not_found(name: TableName) -> AnalysisError:
     """No table and no view has that name."""
-    relation = full(name)
+    relation, path = full(name), f"[{quoted((name.catalog, name.database))}]"
     return AnalysisError.of(
         "TABLE_OR_VIEW_NOT_FOUND",
         f"The table or view {relation} cannot be found. Verify the spelling and correctness of the schema and "
-        "catalog.\nIf you did not qualify the name with a schema, verify the current_schema() output, or qualify the "
-        "name with the correct schema and catalog.\nTo tolerate the error on drop use DROP VIEW IF EXISTS or DROP "
-        "TABLE IF EXISTS.",
+        f"catalog.\nSearch path: {path}.\nIf you did not qualify the name with a schema, verify the current_schema() "
+        "output, or qualify the name with the correct schema and catalog.\nTo tolerate the error on drop use DROP VIEW "
+        "IF EXISTS or DROP TABLE IF EXISTS.",
         sql_state="42P01",
         relationName=relation,
+        searchPath=path,
     )
 
 
 def already_exists(name: TableName) -> AnalysisError:
     """The name is taken."""
-    relation = full(name)
+    relation = short(name)
     return AnalysisError.of(
         "TABLE_OR_VIEW_ALREADY_EXISTS",
         f"Cannot create table or view {relation} because it already exists.\nChoose a different name, drop or replace "
@@ -83,17 +84,28 @@ def expect_table(operation: str, name: TableName) -> AnalysisError:
     )
 
 
-def wrong_kind(operation: str, name: TableName, *, found: str, wanted: str, instead: str) -> AnalysisError:
-    """DROP TABLE of a view or DROP VIEW of a table."""
+def expect_view(operation: str, name: TableName) -> AnalysisError:
+    """The operation needs a view and the name is a table's."""
+    return AnalysisError.of(
+        "EXPECT_VIEW_NOT_TABLE.NO_ALTERNATIVE",
+        f"The table {full(name)} does not support {operation}.",
+        sql_state="42809",
+        tableName=full(name),
+        operation=operation,
+    )
+
+
+def drop_view_of_table(name: TableName) -> AnalysisError:
+    """DROP VIEW of a table."""
     return AnalysisError.of(
         "WRONG_COMMAND_FOR_OBJECT_TYPE",
-        f"The operation {operation} requires a {wanted}. But {full(name)} is a {found}. Use {instead} instead.",
+        f"The operation DROP VIEW requires a VIEW or METRIC_VIEW. But {name} is a MANAGED. Use DROP TABLE instead.",
         sql_state="42809",
-        operation=operation,
-        objectName=full(name),
-        foundType=found,
-        requiredType=wanted,
-        alternative=instead,
+        operation="DROP VIEW",
+        objectName=str(name),
+        foundType="MANAGED",
+        requiredType="VIEW or METRIC_VIEW",
+        alternative="DROP TABLE",
     )
 
 

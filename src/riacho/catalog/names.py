@@ -44,10 +44,10 @@ def qualify(parts: Sequence[str] | str, current_database: str = DEFAULT_DATABASE
             return TableName(CATALOG_NAME, database, table)
     raise AnalysisError.of(
         "REQUIRES_SINGLE_PART_NAMESPACE",
-        f"{CATALOG_NAME} requires a single-part namespace, but got identifier {quoted(given[:-1])}.",
+        f"{CATALOG_NAME} requires a single-part namespace, but got identifier {quoted(given)}.",
         sql_state="42K05",
         sessionCatalog=CATALOG_NAME,
-        identifier=quoted(given[:-1]),
+        identifier=quoted(given),
     )
 
 
@@ -72,6 +72,11 @@ def require_valid(name: str) -> None:
 def quoted(parts: Sequence[str]) -> str:
     """A name as Spark's messages print it: each part between backticks."""
     return ".".join("`" + part.replace("`", "``") + "`" for part in parts)
+
+
+def short(name: TableName) -> str:
+    """A name without its catalog as Spark's messages print it."""
+    return quoted((name.database, name.table))
 
 
 def full(name: TableName) -> str:

@@ -22,6 +22,7 @@ from riacho.catalog.listing import Entry, Listing
 from riacho.catalog.records import ViewRecord
 from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.engine.base import EngineSession
+from riacho.engine.links import plain_path
 from riacho.errors import SparkError
 from riacho.plan.sql_tables import table_references
 from riacho.plan.tokens import Edit, splice
@@ -145,7 +146,7 @@ def _create_table(name: TableName, entry: Entry) -> pb.Relation:
     relation = pb.Relation()
     create = relation.catalog.create_table
     create.table_name = _short(name)
-    create.path = str(entry.location)
+    create.path = str(plain_path(entry.location))
     create.source = entry.format
     schema = entry.record.arrow if entry.record is not None else pa.schema([])
     create.schema.CopyFrom(types.schema_to_proto(schema))

@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from riacho.catalog import failures, names
-from riacho.catalog.base import DEFAULT_DATABASE, Table, TableName, View
+from riacho.catalog.base import CATALOG_NAME, DEFAULT_DATABASE, Table, TableName, View
 from riacho.catalog.delta import schema as schemas
 from riacho.catalog.delta import tables
 from riacho.catalog.delta.changes import Definition, partition_columns
 from riacho.catalog.delta.log import DeltaLog
-from riacho.catalog.delta.state import TableState
+from riacho.catalog.delta.state import TableState, not_a_table
 from riacho.catalog.delta.writer import DeltaWriter
 from riacho.catalog.listing import Entry, Listing, Watch, scan
 from riacho.catalog.records import Records, TableRecord, ViewRecord
@@ -87,17 +87,15 @@ class WarehouseCatalog:
         if state is None:
             # Its folder has gone since we looked.
             return None
-        metadata = state.metadata
-        return Table(
-            name,
-            entry.location,
-            "delta",
-            schemas.to_arrow(metadata.schema_json),
-            metadata.partition_columns,
-            metadata.description,
-            dict(metadata.configuration),
-            external=entry.record is not None and entry.record.external,
-        )
+        external = entry.record is not None and entry.record.external
+        return _delta(name, entry.location, state, external=external)
+
+    def table_at(self, folder: Path) -> Table:
+        """The Delta table in a folder, named as ``delta.`folder` ``. Raises DELTA_PATH_DOES_NOT_EXIST."""
+        state = self._state(folder)
+        if state is None:
+            raise not_a_table(folder)
+        return _delta(TableName(CATALOG_NAME, "delta", str(folder)), folder, state, external=True)
 
     def view(self, name: TableName) -> View | None:
         found = self._look().views.get(name)
@@ -106,6 +104,10 @@ class WarehouseCatalog:
     def listing(self) -> Listing:
         """All names at once, for those that register them elsewhere."""
         return self._look()
+
+    def changed(self) -> None:
+        """To be called by whoever has just made a table's folder: the next look is sure to see it."""
+        self._watch = Watch()
 
     # -- Databases
 
@@ -164,7 +166,9 @@ class WarehouseCatalog:
         properties: Mapping[str, str] | None = None,
         location: Path | None = None,
         if_not_exists: bool = False,
+        options: Mapping[str, str] | None = None,
     ) -> Table:
+        """As the contract says; besides, `options` are the reader's, for tables that are files."""
         with self._changing():
             self.database_location(name.database)
             names.require_valid(name.table)
@@ -196,6 +200,7 @@ class WarehouseCatalog:
                         tuple(partition_by),
                         comment,
                         dict(properties or {}),
+                        dict(options or {}),
                     ),
                 )
             else:
@@ -247,7 +252,9 @@ class WarehouseCatalog:
         with self._changing():
             listing = self._look()
             if name in listing.views:
-                raise failures.wrong_kind("DROP TABLE", name, found="VIEW", wanted="TABLE", instead="DROP VIEW")
+                # As Spark does where Delta tables are in its catalog.
+                self._records.drop_view(name)
+                return
             entry = listing.tables.get(name)
             if entry is None:
                 if if_exists:
@@ -257,6 +264,24 @@ class WarehouseCatalog:
             self._logs.pop(entry.location, None)
             if entry.record is None or not entry.record.external:
                 self._remove_folder(entry.location)
+
+    def rename_table(self, name: TableName, to: TableName) -> None:
+        """Give a table another name; a managed one moves to the folder of that name.
+
+        Raises TABLE_OR_VIEW_NOT_FOUND, TABLE_OR_VIEW_ALREADY_EXISTS.
+        """
+        with self._changing():
+            entry = self._entry(name, "RENAME TABLE")
+            folder = self.location_for(to)
+            if self._look().has(to) or folder.exists():
+                raise failures.already_exists(to)
+            self._logs.pop(entry.location, None)
+            if entry.record is None or not entry.record.external:
+                entry.location.rename(folder)
+            if entry.record is not None:
+                location = entry.record.location if entry.record.external else str(folder)
+                self._records.put_table(to, replace(entry.record, location=location))
+                self._records.drop_table(name)
 
     def evolve(
         self,
@@ -311,9 +336,7 @@ class WarehouseCatalog:
             names.require_valid(view.name.table)
             if view.name in listing.tables:
                 if replace:
-                    raise failures.wrong_kind(
-                        "CREATE OR REPLACE VIEW", view.name, found="TABLE", wanted="VIEW", instead="DROP TABLE"
-                    )
+                    raise failures.expect_view("CREATE OR REPLACE VIEW", view.name)
                 raise failures.already_exists(view.name)
             if view.name in listing.views and not replace:
                 raise failures.already_exists(view.name)
@@ -327,7 +350,7 @@ class WarehouseCatalog:
         with self._changing():
             listing = self._look()
             if name in listing.tables:
-                raise failures.wrong_kind("DROP VIEW", name, found="TABLE", wanted="VIEW", instead="DROP TABLE")
+                raise failures.drop_view_of_table(name)
             if name not in listing.views:
                 if if_exists:
                     return
@@ -390,6 +413,20 @@ class _Change:
     def __exit__(self, *_: object) -> None:
         self._catalog._watch = Watch()  # noqa: SLF001
         self._catalog._lock.release()  # noqa: SLF001
+
+
+def _delta(name: TableName, folder: Path, state: TableState, *, external: bool) -> Table:
+    metadata = state.metadata
+    return Table(
+        name,
+        folder,
+        "delta",
+        schemas.to_arrow(metadata.schema_json),
+        metadata.partition_columns,
+        metadata.description,
+        dict(metadata.configuration),
+        external,
+    )
 
 
 def _recorded(name: TableName, entry: Entry) -> Table:

@@ -54,6 +54,17 @@ class Token:
         return self.kind == "symbol" and self.text == text
 
 
+_ESCAPE = re.compile(r"\\(.)|''|\"\"", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a", "%": "\\%", "_": "\\_"}
+
+
+def string_value(token: Token) -> str:
+    """What a string literal stands for: without its quotes, escapes resolved."""
+    if token.text[0] in "rR":
+        return token.text[2:-1]
+    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]) if match[1] else match[0][0], token.text[1:-1])
+
+
 def words(text: str) -> frozenset[str]:
     """A set of words, written as one string."""
     return frozenset(text.split())

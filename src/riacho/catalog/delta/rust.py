@@ -14,7 +14,9 @@ from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchEr
 from riacho.catalog.delta.state import not_a_table
 from riacho.errors import AnalysisError, SparkError, SparkGeneralError, SparkRuntimeError
 
-_VIOLATED = re.compile(r"check or invariant \((?P<check>.*?)\) violated", re.IGNORECASE | re.DOTALL)
+_INVALID = re.compile(r"Invalid data found: (?P<rows>.*)", re.DOTALL)
+
+_CONSTRAINT = "delta.constraints."
 
 
 @contextmanager
@@ -59,16 +61,39 @@ def write_checked(
     return count
 
 
+def write_where(table: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema, predicate: str) -> None:
+    """Put rows in place of those for which `predicate` holds; it must hold for the new ones too.
+
+    Raises DELTA_REPLACE_WHERE_MISMATCH, DELTA_PATH_DOES_NOT_EXIST.
+    """
+    opened = open_table(table)
+    try:
+        with translated(table):
+            write_deltalake(
+                opened,
+                pa.RecordBatchReader.from_batches(schema, (_cast(batch, schema) for batch in batches)),
+                mode="overwrite",
+                predicate=predicate,
+            )
+    except SparkRuntimeError as failure:
+        raise AnalysisError.of(
+            "DELTA_REPLACE_WHERE_MISMATCH",
+            f"Written data does not conform to partial table overwrite condition or constraint '{predicate}'.\n"
+            f"{failure.message}",
+            sql_state="44000",
+            replaceWhere=predicate,
+        ) from failure
+
+
+def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    return batch if batch.schema.equals(schema) else batch.cast(schema)
+
+
 def _ours(table: Path, failure: DeltaError) -> SparkError:
     text = str(failure)
-    violated = _VIOLATED.search(text)
-    if violated:
-        return SparkRuntimeError.of(
-            "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES",
-            f"CHECK constraint {violated['check']} violated by row with values:\n{text}",
-            sql_state="23001",
-            expression=violated["check"],
-        )
+    invalid = _INVALID.search(text)
+    if invalid is not None:
+        return _violated(table, invalid["rows"])
     match failure:
         case TableNotFoundError():
             return not_a_table(table)
@@ -86,3 +111,22 @@ def _ours(table: Path, failure: DeltaError) -> SparkError:
                 sql_state="2D521",
             )
     return SparkGeneralError(f"delta-rs failed on the table at {table}: {text}")
+
+
+def _violated(table: Path, rows: str) -> SparkRuntimeError:
+    """Rows that a constraint forbids. delta-rs shows the rows and not the constraint, so all are named."""
+    configuration = DeltaTable(table).metadata().configuration
+    checks = {
+        key.removeprefix(_CONSTRAINT): condition
+        for key, condition in configuration.items()
+        if key.startswith(_CONSTRAINT)
+    }
+    named = ", ".join(f"{name} ({condition})" for name, condition in checks.items()) or "of a column"
+    return SparkRuntimeError.of(
+        "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES",
+        f"CHECK constraint {named} violated by row with values:\n{rows}",
+        sql_state="23001",
+        constraintName=", ".join(checks),
+        expression=", ".join(checks.values()),
+        values=rows,
+    )

@@ -1,0 +1,103 @@
+"""What a statement is run with, and where the tables it names lie."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from riacho.catalog import failures
+from riacho.catalog.base import Table, TableName
+from riacho.catalog.delta.log import DeltaLog
+from riacho.catalog.delta.state import TableState, load_state
+from riacho.catalog.sql.statements import Name
+from riacho.catalog.warehouse import WarehouseCatalog
+from riacho.catalog.write import TableWrites, local_path
+from riacho.clock import Clock, SystemClock
+from riacho.engine.base import EngineSession
+from riacho.protos import pb
+
+
+@dataclass
+class SqlContext:
+    """The catalog, the session, and what the session knows. `current_database` is changed by USE.
+
+    `temporary_views`: lower-case names of the session's temporary views, which hide tables of the same name.
+    """
+
+    catalog: WarehouseCatalog
+    session: EngineSession
+    current_database: str = "default"
+    temporary_views: Collection[str] = ()
+    clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def writes(self) -> TableWrites:
+        return TableWrites(self.catalog, self.clock)
+
+    def qualify(self, name: Name) -> TableName:
+        return self.catalog.qualify(name, self.current_database)
+
+    def is_temporary(self, name: Name) -> bool:
+        """Whether the name is a temporary view's."""
+        return len(name) == 1 and name[0].lower() in self.temporary_views
+
+    def table(self, name: Name, operation: str) -> Table:
+        """The table of that name. Raises TABLE_OR_VIEW_NOT_FOUND, EXPECT_TABLE_NOT_VIEW."""
+        full = self.qualify(name)
+        table = self.catalog.table(full)
+        if table is None:
+            if self.catalog.view(full) is not None:
+                raise failures.expect_table(operation, full)
+            raise failures.table_not_found(full)
+        return table
+
+    def delta_folder(self, name: Name, operation: str) -> Path:
+        """The folder of a Delta table that is named, or given as ``delta.`/path` ``.
+
+        Raises as `table`, DELTA_TABLE_ONLY_OPERATION, DELTA_PATH_DOES_NOT_EXIST.
+        """
+        path = delta_path(name)
+        if path is not None:
+            load_state(DeltaLog(path))
+            return path
+        table = self.table(name, operation)
+        if table.format != "delta":
+            raise failures.not_delta(table.name, operation)
+        return table.location
+
+    def delta_state(self, folder: Path) -> TableState:
+        return load_state(DeltaLog(folder))
+
+    def schema_of(self, name: Name) -> pa.Schema:
+        """The columns of a view, as the engine sees them."""
+        relation = pb.Relation()
+        relation.read.named_table.unparsed_identifier = ".".join(f"`{part}`" for part in name)
+        return self.session.schema(relation)
+
+
+def delta_path(name: Name) -> Path | None:
+    """The path in ``delta.`/path` ``, or None for a name."""
+    if len(name) == 2 and name[0].lower() == "delta" and "/" in name[1]:
+        return local_path(name[1])
+    return None
+
+
+def query(text: str) -> pb.Relation:
+    """A query's text as a relation."""
+    relation = pb.Relation()
+    relation.sql.query = text
+    return relation
+
+
+def nothing() -> pa.Table:
+    """The result of a statement that gives none: no columns, no rows."""
+    return pa.table({})
+
+
+def rows(columns: tuple[str, ...], values: list[tuple[str | None, ...]]) -> pa.Table:
+    """A result of text columns."""
+    schema = pa.schema([pa.field(name, pa.string()) for name in columns])
+    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in values], schema)

@@ -1,0 +1,117 @@
+"""INSERT, DELETE, UPDATE and MERGE. Conditions, expressions and queries are kept as the user wrote them."""
+
+from __future__ import annotations
+
+from riacho.catalog.sql.cursor import Cursor
+from riacho.catalog.sql.statements import Delete, Insert, Merge, MergeClause, Name, Statement, Update
+
+
+def insert(cursor: Cursor) -> Statement | None:
+    """None for INSERT OVERWRITE DIRECTORY and for a PARTITION clause, which are the engine's to refuse."""
+    cursor.expect("INSERT")
+    overwrite = cursor.accept_any("INTO", "OVERWRITE") == "OVERWRITE"
+    if cursor.word in {"DIRECTORY", "LOCAL"}:
+        return None
+    cursor.accept("TABLE")
+    table = cursor.name()
+    if cursor.word == "PARTITION":
+        return None
+    if cursor.accept("REPLACE", "WHERE"):
+        where = cursor.text_until("SELECT", "WITH", "VALUES", "TABLE", "FROM")
+        return Insert(table, cursor.rest(), overwrite=True, where=where, by_name=True)
+    by_name = cursor.accept("BY", "NAME")
+    columns = _column_list(cursor)
+    by_name = by_name or cursor.accept("BY", "NAME")
+    return Insert(table, cursor.rest(), columns, by_name, overwrite)
+
+
+def _column_list(cursor: Cursor) -> tuple[str, ...]:
+    """`(a, b)` before the query; a bracket around the query itself is none."""
+    if not cursor.looking_at_symbol("(") or cursor.bracket_holds("SELECT", "WITH", "VALUES", "FROM", "TABLE"):
+        return ()
+    return cursor.identifiers()
+
+
+def delete(cursor: Cursor) -> Statement:
+    cursor.expect("DELETE", "FROM")
+    table, alias = _aliased(cursor)
+    where = cursor.rest() if cursor.accept("WHERE") else None
+    cursor.expect_end()
+    return Delete(table, where, alias)
+
+
+def update(cursor: Cursor) -> Statement:
+    cursor.expect("UPDATE")
+    table, alias = _aliased(cursor)
+    cursor.expect("SET")
+    assignments = _assignments(cursor, "WHERE")
+    where = cursor.rest() if cursor.accept("WHERE") else None
+    cursor.expect_end()
+    return Update(table, assignments, where, alias)
+
+
+def merge(cursor: Cursor) -> Statement:
+    cursor.expect("MERGE")
+    cursor.accept("WITH", "SCHEMA", "EVOLUTION")
+    cursor.expect("INTO")
+    table, alias = _aliased(cursor)
+    cursor.expect("USING")
+    source = cursor.bracketed_text() if cursor.looking_at_symbol("(") else f"TABLE {cursor.text_of_name()}"
+    source_alias = _alias(cursor)
+    cursor.expect("ON")
+    condition = cursor.text_until("WHEN")
+    clauses: list[MergeClause] = []
+    while cursor.accept("WHEN"):
+        clauses.append(_merge_clause(cursor))
+    cursor.expect_end()
+    if not clauses:
+        raise cursor.error("expected WHEN")
+    return Merge(table, alias, source, source_alias, condition, tuple(clauses))
+
+
+def _merge_clause(cursor: Cursor) -> MergeClause:
+    if cursor.accept("MATCHED"):
+        match = "matched"
+    else:
+        cursor.expect("NOT", "MATCHED")
+        match = "not_matched_by_source" if cursor.accept("BY", "SOURCE") else "not_matched"
+        cursor.accept("BY", "TARGET")
+    condition = cursor.text_until("THEN") if cursor.accept("AND") else None
+    cursor.expect("THEN")
+    action = cursor.accept_any("UPDATE", "INSERT", "DELETE").lower()
+    assignments: dict[str, str] | None = None
+    if action == "update":
+        cursor.expect("SET")
+        if not cursor.accept_symbol("*"):
+            assignments = _assignments(cursor, "WHEN")
+    elif action == "insert":
+        if not cursor.accept_symbol("*"):
+            names = cursor.identifiers()
+            cursor.expect("VALUES")
+            assignments = dict(zip(names, (part.rest() for part in cursor.brackets()), strict=True))
+    elif not action:
+        raise cursor.error("expected UPDATE, INSERT or DELETE")
+    return MergeClause(match, action, condition, assignments)
+
+
+def _assignments(cursor: Cursor, *ends: str) -> dict[str, str]:
+    """`a = x, t.b = y, …`; columns without the table's alias."""
+    found: dict[str, str] = {}
+    while True:
+        column = cursor.name()[-1]
+        cursor.expect_symbol("=")
+        found[column] = cursor.text_until_symbol(",", *ends)
+        if not cursor.accept_symbol(","):
+            return found
+
+
+def _aliased(cursor: Cursor) -> tuple[Name, str | None]:
+    return cursor.name(), _alias(cursor)
+
+
+def _alias(cursor: Cursor) -> str | None:
+    if cursor.accept("AS"):
+        return cursor.identifier()
+    if cursor.done or cursor.word in {"WHERE", "SET", "USING", "ON", "WHEN"}:
+        return None
+    return cursor.identifier()
