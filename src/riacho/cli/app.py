@@ -36,6 +36,8 @@ class Commands(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:
         """Run a command and end the program with its exit code."""
         settings = Settings()
+        # gRPC's core logs to standard error what the exception says again; who wants it sets the variable.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         try:
             code = super().main(args, **{**extra, "prog_name": "riacho", "standalone_mode": False, "obj": settings})
         except BrokenPipeError:

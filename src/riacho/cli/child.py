@@ -31,6 +31,7 @@ class ServerChild:
     """
 
     def __init__(self, warehouse: Path, *, verbose: bool = False) -> None:
+        self._copier: threading.Thread | None = None
         self._log: IO[bytes] | None = None if verbose else tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             # -P: a file in the user's folder must not stand in for a module of ours.
@@ -42,6 +43,11 @@ class ServerChild:
             # Its own group: a Ctrl-C in the terminal is for us, who then stop it in order.
             start_new_session=True,
         )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     def url(self) -> str:
         """Its address, once it listens. Raises CommandError if it does not come up."""
@@ -56,7 +62,8 @@ class ServerChild:
                 "`riacho doctor` looks for the cause",
             )
         # A console sink prints on the server's standard output.
-        threading.Thread(target=shutil.copyfileobj, args=(stdout, sys.stdout.buffer), daemon=True).start()
+        self._copier = threading.Thread(target=shutil.copyfileobj, args=(stdout, sys.stdout.buffer), daemon=True)
+        self._copier.start()
         return line
 
     def last_words(self) -> str:
@@ -90,6 +97,10 @@ class ServerChild:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        if self._copier is not None:
+            self._copier.join(STOP_LIMIT_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         if self._log is not None:
             self._log.close()
 

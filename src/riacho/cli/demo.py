@@ -21,7 +21,7 @@ from riacho.cli.failures import CommandError
 from riacho.cli.flows import State
 from riacho.cli.pipeline import Selection, update
 from riacho.cli.project import SPEC_NAMES, find_spec, load_spec, setup_statements
-from riacho.cli.session import connected
+from riacho.cli.session import OWN_RETRIES, connected
 from riacho.cli.terminal import counted, duration, output
 
 EXAMPLES = """[bold]Examples[/]
@@ -30,7 +30,7 @@ EXAMPLES = """[bold]Examples[/]
   riacho demo --folder /tmp/demo  [dim]elsewhere[/]
 """
 
-_QUESTION = "SELECT * FROM silver.quarantine LIMIT 5"
+_QUESTION = "SELECT * FROM silver.quarantine"
 
 
 def demo(
@@ -48,7 +48,7 @@ def demo(
     gold while more files land, damaged ones among them; a second update takes those. Then come the answers, where the
     tables lie, how long it took, and what to try next.
     """
-    from riacho.cli.landing import LandingZone
+    from riacho.cli.landing import WHAT_BECOMES_OF_IT, LandingZone
 
     project = project or _telecom()
     folder = folder.absolute()
@@ -67,7 +67,7 @@ def demo(
         with steps.step("A server starts, PySpark connects"):
             spec = load_spec(spec_path, confs, warehouse)
             url = child.url()
-            spark = stack.enter_context(connected(url, spec.configuration))
+            spark = stack.enter_context(connected(url, spec.configuration, OWN_RETRIES))
             stack.enter_context(child.blamed())
             for statement in setup_statements(project):
                 spark.sql(statement)
@@ -76,8 +76,10 @@ def demo(
             with zone.landing_live() as landed:
                 board = update(spark, spec, spec_path, Selection(), console)
             steps.tell(f"{counted(board.count(State.COMPLETED), 'flow')} completed")
-            damaged = ", ".join(sorted(f"{each.damage}" for each in landed if each.damage))
-            steps.tell(f"{counted(len(landed), 'file')} landed meanwhile; damaged: {damaged}")
+            steps.tell(f"{counted(len(landed), 'file')} landed meanwhile, not all as they should be:")
+            for each in landed:
+                if each.damage:
+                    steps.tell(f"  one of {each.rows} rows {WHAT_BECOMES_OF_IT[each.damage]}")
         with steps.step("It runs again, and reads only what is new"):
             board = update(spark, spec, spec_path, Selection(), console, quiet=True)
             steps.tell(f"{counted(board.count(State.COMPLETED), 'flow')} completed")
@@ -85,7 +87,7 @@ def demo(
             console.print()
             print_answers(spark, project, console)
     with steps.step("The tables"):
-        console.print(tables.grid(tables.look(warehouse), time.time()))
+        console.print(tables.grid(tables.look(warehouse), time.time(), versions=False))
         steps.tell(f"Delta Lake, in {warehouse}")
     steps.print_times()
     _print_next(console, folder, warehouse)

@@ -12,14 +12,18 @@ from pathlib import Path
 from riacho.generate.telecom import Damage, LandedFile, TelecomOptions, generate
 
 INTERVAL_S = 10.0
-HISTORY_BATCHES = 240
-"""Forty minutes of files, one every ten seconds."""
+HISTORY_BATCHES = 60
+"""Ten minutes of files, one every ten seconds."""
 FEWEST_BATCHES = 8
 """A second run lands what would have landed since the first, and no less than this."""
 LIVE_BATCHES = 16
 LIVE_INTERVAL_S = 0.1
 LIVE_DAMAGE = {2: Damage.CHANGED_TYPE, 5: Damage.TRUNCATED}
 """What is wrong with which of the live files."""
+WHAT_BECOMES_OF_IT = {
+    Damage.CHANGED_TYPE: "has its speeds as text: they are rescued",
+    Damage.TRUNCATED: "is cut off in the middle: it is set aside and reported",
+}
 LIVE_LIMIT_S = 30.0
 
 _BATCH_NUMBER = re.compile(r"_(\d{6,})\.parquet")
@@ -36,7 +40,7 @@ class LandingZone:
         self._newest_s = max((path.stat().st_mtime for path in there), default=0.0)
 
     def land_history(self) -> tuple[int, int]:
-        """Land, at once, the files of the last forty minutes, or of the time since the newest; how many, and rows."""
+        """Land, at once, the files of the last ten minutes, or of the time since the newest; how many, and rows."""
         missed = int((time.time() - self._newest_s) / INTERVAL_S)
         batches = min(max(missed, FEWEST_BATCHES), HISTORY_BATCHES)
         landed = list(self._land(TelecomOptions(first_batch=self._next, batches=batches, wait=False)))

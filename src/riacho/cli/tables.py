@@ -29,6 +29,10 @@ EXAMPLES = """[bold]Examples[/]
 """
 
 
+WIDE = 100
+"""Columns of a terminal that has room for comments."""
+
+
 @dataclass(frozen=True)
 class TableFacts:
     """A table as its log describes it. None: the log does not say, or it is a view or a table of another format."""
@@ -61,8 +65,11 @@ def tables(
     if not found:
         notes().print(f"[dim]no tables in {warehouse.absolute()} yet[/]", soft_wrap=True)
         return
-    output().print(grid(found, time.time()))
-    notes().print(f"[dim]{warehouse.absolute()}[/]", soft_wrap=True)
+    console = output()
+    comments = console.width >= WIDE
+    console.print(grid(found, time.time(), comments=comments))
+    told = str(warehouse.absolute()) if comments else f"{warehouse.absolute()} · a wider terminal shows comments, too"
+    notes().print(f"[dim]{told}[/]", soft_wrap=True)
 
 
 def look(warehouse: Path, database: str | None = None) -> list[TableFacts]:
@@ -79,22 +86,28 @@ def look(warehouse: Path, database: str | None = None) -> list[TableFacts]:
     return [facts for each in wanted for facts in _look(catalog, each)]
 
 
-def grid(found: list[TableFacts], now: float) -> Table:
-    """The tables for people. `now`: seconds since the epoch."""
-    table = Table(box=box.SIMPLE_HEAD, header_style="cyan")
-    table.add_column("table", overflow="fold")
-    for name in ("rows", "size", "version"):
+def grid(found: list[TableFacts], now: float, *, versions: bool = True, comments: bool = True) -> Table:
+    """The tables for people, a line each: comments are cut off where the terminal ends.
+
+    `now`: seconds since the epoch. `versions`: with version and last change.
+    """
+    table = Table(box=box.SIMPLE_HEAD, header_style="cyan", expand=comments)
+    table.add_column("table", no_wrap=True)
+    for name in ("rows", "size", *(["version"] if versions else [])):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("changed", no_wrap=True)
-    table.add_column("comment", style="dim", overflow="fold")
+    if versions:
+        table.add_column("changed", no_wrap=True)
+    if comments:
+        table.add_column("comment", style="dim", no_wrap=True, overflow="ellipsis", ratio=1)
     for each in found:
+        version = "" if each.version is None else str(each.version)
+        changed = "" if each.changed is None else ago(now - each.changed.timestamp())
         table.add_row(
             Text(each.name),
-            f"{each.rows:,}" if each.rows is not None else each.kind,
-            size(each.bytes) if each.bytes is not None else "",
-            str(each.version) if each.version is not None else "",
-            ago(now - each.changed.timestamp()) if each.changed else "",
-            Text(each.comment or ""),
+            each.kind if each.rows is None else f"{each.rows:,}",
+            "" if each.bytes is None else size(each.bytes),
+            *((version, changed) if versions else ()),
+            *((Text(each.comment or ""),) if comments else ()),
         )
     return table
 

@@ -59,8 +59,7 @@ def up(
             soft_wrap=True,
         )
     server = RiachoServer(warehouse.absolute(), host=host, port=port)
-    output().print(server.url, style="bold cyan", soft_wrap=True)
-    notes().print(f"[dim]tables in {warehouse.absolute()} · Ctrl-C stops[/]", soft_wrap=True)
+    stopping = threading.Event()
 
     def stop(*_: object) -> None:
         if stopping.is_set():
@@ -69,11 +68,13 @@ def up(
         # Stopping waits for threads, which a signal handler must not.
         threading.Thread(target=server.stop, name="riacho-stop").start()
 
-    stopping = threading.Event()
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
     if until_eof:
         threading.Thread(target=_at_eof, args=(stop,), name="riacho-until-eof", daemon=True).start()
+    # Whoever reads the address may stop us at once.
+    output().print(server.url, style="bold cyan", soft_wrap=True)
+    notes().print(f"[dim]tables in {warehouse.absolute()} · Ctrl-C stops[/]", soft_wrap=True)
     server.wait()
     notes().print("[dim]stopped[/]")
 
