@@ -15,7 +15,7 @@ from riacho.engine.spool import empty
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 from riacho.ids import new_uuid
 from riacho.paths import local_path
-from riacho.plan.checks import check_streaming
+from riacho.plan.checks import check_streaming, check_watermarks
 from riacho.plan.facts import is_streaming, kind
 from riacho.protos import pb
 from riacho.server.services import Services
@@ -142,13 +142,17 @@ def _output_mode(text: str) -> OutputMode:
 def _check(session: ServerSession, planned: PlannedStream, mode: OutputMode, make_source: MakeSource) -> None:
     """Refuse what Spark refuses to run as a stream, unless the session's confs say not to look."""
 
-    def columns(relation: pb.Relation) -> list[str]:
+    def schema_of(relation: pb.Relation) -> pa.Schema:
         batch = plan_stream(relation, session.views, make_source).empty() if is_streaming(relation) else relation
-        return list(session.engine.schema(batch).names)
+        return session.engine.schema(batch)
+
+    def columns(relation: pb.Relation) -> list[str]:
+        return list(schema_of(relation).names)
 
     def wanted(key: str) -> bool:
         return (session.engine.get_conf(key, "true") or "").lower() == "true"
 
+    check_watermarks(planned.resolved, schema_of)
     if wanted(OPERATION_CHECK):
         check_streaming(planned.resolved, mode, columns, check_chains=wanted(CHAIN_CHECK))
 

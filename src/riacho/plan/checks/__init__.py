@@ -2,5 +2,6 @@
 
 from riacho.plan.checks.batch import check_batch
 from riacho.plan.checks.streaming import check_streaming
+from riacho.plan.checks.watermarks import check_watermarks
 
-__all__ = ["check_batch", "check_streaming"]
+__all__ = ["check_batch", "check_streaming", "check_watermarks"]
