@@ -40,8 +40,7 @@ from riacho.streaming.sources.file_intake import Intake, IntakeRules
 from riacho.streaming.sources.file_log import FileEntry
 from riacho.streaming.sources.file_scan import Layout, scan
 from riacho.streaming.sources.files import DAY_MS, missing_file
-from riacho.streaming.sources.formats.base import DamagedFile, DecoderContext, FileFormat, file_url
-from riacho.streaming.sources.formats.options import READERS
+from riacho.streaming.sources.formats.base import DamagedFileError, DecoderContext, FileFormat, file_url
 from riacho.streaming.sources.listing import FileStatus, FolderCache, Listing, glob_expression, is_glob
 from riacho.streaming.sources.partitions import infer_partitions
 from riacho.streaming.sources.schema_store import SchemaStore, StoredSchema
@@ -78,18 +77,18 @@ def from_read(
 
     Raises CF_… and IllegalArgumentError for options, PATH_NOT_FOUND, CF_EMPTY_DIR_FOR_SCHEMA_INFERENCE.
     """
-    tables = {name: format.table for name, format in FORMATS.items()}
+    tables = {name: one.table for name, one in FORMATS.items()}
     checked = CloudOptions.of(options, tables, has_schema=schema is not None)
     local = source_path(path or checked.files.maybe("path"))
     if not is_glob(local) and not Path(local).exists():
         raise path_not_found(local)
-    format = FORMATS[checked.format]
+    form = FORMATS[checked.format]
     if schema is not None:
-        source = CloudFilesSource(format, local, _with_rescued(nullable(schema), checked), checked)
+        source = CloudFilesSource(form, local, _with_rescued(nullable(schema), checked), checked)
     else:
-        stored = _stored_schema(format, local, checked, parse_ddl)
-        source = CloudFilesSource(format, local, _with_rescued(stored.all, checked), checked, stored)
-    format.decoder(source.schema, checked.files, DecoderContext(rescued_column=checked.rescued_column))
+        stored = _stored_schema(form, local, checked, parse_ddl)
+        source = CloudFilesSource(form, local, _with_rescued(stored.all, checked), checked, stored)
+    form.decoder(source.schema, checked.files, DecoderContext(rescued_column=checked.rescued_column))
     return source
 
 
@@ -104,8 +103,8 @@ def _stored_schema(format: FileFormat, path: str, options: CloudOptions, parse_d
     hints = pa.schema([]) if options.schema_hints is None else parse_ddl(options.schema_hints)
     if options.schema_location is None:
         raise IllegalArgumentError(
-            "Please provide a location for the schema of the files with the option cloudFiles.schemaLocation, or give a "
-            "schema with .schema(…)."
+            "Please provide a location for the schema of the files with the option cloudFiles.schemaLocation, or give "
+            "a schema with .schema(…)."
         )
     store = SchemaStore(Path(source_path(options.schema_location)))
     known = store.latest()
@@ -115,8 +114,8 @@ def _stored_schema(format: FileFormat, path: str, options: CloudOptions, parse_d
         if not len(data):
             raise AnalysisError.of(
                 "CF_EMPTY_DIR_FOR_SCHEMA_INFERENCE",
-                f"Cannot infer schema when the input path `{path}` is empty. Please try to start the stream when there are "
-                "files in the input path, or specify the schema.",
+                f"Cannot infer schema when the input path `{path}` is empty. Please try to start the stream when there "
+                "are files in the input path, or specify the schema.",
                 sql_state="42000",
                 path=path,
             )
@@ -231,7 +230,7 @@ class CloudFilesReader:
                 batches = []
                 for _ in decode(file.path):
                     pass
-        except (DamagedFile, OSError, EOFError, pa.ArrowException) as error:
+        except (DamagedFileError, OSError, EOFError, pa.ArrowException) as error:
             self._set_aside(entry, str(error))
             return
         yield from batches if file.size <= _WHOLE_BYTES else decode(file.path)

@@ -99,8 +99,8 @@ class CloudOptions:
         form = options.text("cloudFiles.format").lower()
         if form not in CLOUD_FORMATS:
             raise IllegalArgumentError(
-                f"The option cloudFiles.format = {options.text('cloudFiles.format')!r} must name the format of the files, "
-                f"one of {', '.join(CLOUD_FORMATS)}."
+                f"The option cloudFiles.format = {options.text('cloudFiles.format')!r} must name the format of the "
+                f"files, one of {', '.join(CLOUD_FORMATS)}."
             )
         mode = _mode(options, has_schema=has_schema)
         rescued = options.maybe("cloudFiles.rescuedDataColumn")
@@ -135,9 +135,9 @@ def _refuse_unknown(own: Mapping[str, str]) -> None:
     if unknown and validate.lower() == "true":
         raise AnalysisError.of(
             "CF_UNKNOWN_OPTION_KEYS_ERROR",
-            f"Found unknown option keys: {', '.join(sorted(unknown))}. Please make sure that all provided option keys are "
-            "correct. If you want to skip the validation of your options and ignore these unknown options, you can set: "
-            '.option("cloudFiles.validateOptions", "false")',
+            f"Found unknown option keys: {', '.join(sorted(unknown))}. Please make sure that all provided option keys "
+            "are correct. If you want to skip the validation of your options and ignore these unknown options, you can "
+            'set: .option("cloudFiles.validateOptions", "false")',
             sql_state="42616",
             optionList=", ".join(sorted(unknown)),
         )
@@ -156,8 +156,8 @@ def _mode(options: Options, *, has_schema: bool) -> EvolutionMode:
     if has_schema and mode is EvolutionMode.ADD_NEW_COLUMNS:
         raise AnalysisError.of(
             "CF_ADD_NEW_NOT_SUPPORTED",
-            "Schema evolution mode addNewColumns is not supported when the schema is specified. To use this mode, you can "
-            "provide the schema through cloudFiles.schemaHints instead.",
+            "Schema evolution mode addNewColumns is not supported when the schema is specified. To use this mode, you "
+            "can provide the schema through cloudFiles.schemaHints instead.",
             sql_state="0A000",
         )
     return mode

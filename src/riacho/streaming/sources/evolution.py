@@ -1,4 +1,4 @@
-"""The schema of `cloudFiles`: inferred once, hinted, grown by new columns. Pure but for reading the files to infer from.
+"""The schema of `cloudFiles`: inferred once, hinted, grown by new columns.
 
 A schema only ever grows at its end; a column never changes its type: values of another type are rescued.
 """
@@ -89,8 +89,8 @@ def unknown_fields(url: str, names: Sequence[str], *, recorded: bool) -> SparkEr
     )
     return SparkGeneralError.of(
         "UNKNOWN_FIELD_EXCEPTION.NEW_FIELDS_IN_FILE",
-        f"Encountered unknown fields during parsing: [{listed}] in file {url}, which can be fixed by an automatic retry: "
-        f"{str(recorded).lower()}. {way_out}",
+        f"Encountered unknown fields during parsing: [{listed}] in file {url}, which can be fixed by an automatic "
+        f"retry: {str(recorded).lower()}. {way_out}",
         sql_state="KD003",
         fieldsBlob=listed,
         filePath=url,

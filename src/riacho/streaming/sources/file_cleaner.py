@@ -37,9 +37,9 @@ def cleaner(options: Options, source_path: str) -> Clean | None:
     folder = archive.removeprefix("file://").rstrip("/")
     if _could_match(folder, source_path):
         raise IllegalArgumentError(
-            "requirement failed: Base archive path cannot be set to the path where archived path can possibly match with "
-            "source pattern. Ensure the base archive path doesn't match with source pattern in depth, where the depth is "
-            "minimum of depth on both paths."
+            "requirement failed: Base archive path cannot be set to the path where archived path can possibly match "
+            "with source pattern. Ensure the base archive path doesn't match with source pattern in depth, where the "
+            "depth is minimum of depth on both paths."
         )
     return lambda path: _moved(path, folder)
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.streaming.sources.files import FileSource, base_path
 from riacho.streaming.sources.formats.base import FileFormat
-from riacho.streaming.sources.formats.csv_reader import CsvFormat
+from riacho.streaming.sources.formats.csv_format import CsvFormat
 from riacho.streaming.sources.formats.json_reader import JsonFormat
 from riacho.streaming.sources.formats.options import LISTING, STREAM, Options
 from riacho.streaming.sources.formats.parquet_reader import ParquetFormat
@@ -22,7 +22,7 @@ from riacho.streaming.sources.sink_log import local_path
 from riacho.types import nullable
 
 FORMATS: Final[dict[str, FileFormat]] = {
-    format.name: format for format in (CsvFormat(), JsonFormat(), ParquetFormat(), TextFormat())
+    one.name: one for one in (CsvFormat(), JsonFormat(), ParquetFormat(), TextFormat())
 }
 
 
@@ -31,11 +31,11 @@ def from_read(
 ) -> FileSource:
     """The source of files of `format` (a key of FORMATS) under `path` or the option of that name.
 
-    `infer`: whether a schema that is not given may be inferred (`spark.sql.streaming.schemaInference`). Partition columns
-    that the folders show come last, typed by the schema or by their values.
+    `infer`: whether a schema that is not given may be inferred (`spark.sql.streaming.schemaInference`). Partition
+    columns that the folders show come last, typed by the schema or by their values.
 
-    Raises PATH_NOT_FOUND, UNABLE_TO_INFER_SCHEMA, IllegalArgumentError for a missing path or schema, and what the format
-    says of its options.
+    Raises PATH_NOT_FOUND, UNABLE_TO_INFER_SCHEMA, IllegalArgumentError for a missing path or schema, and what the
+    format says of its options.
     """
     file_format = FORMATS[format]
     checked = Options.check(format, (*file_format.table, *LISTING, *STREAM), options)
@@ -46,8 +46,8 @@ def from_read(
     if schema is None and not infer and format != "text":
         raise IllegalArgumentError(
             "Schema must be specified when creating a streaming source DataFrame. If some files already exist in the "
-            "directory, then depending on the file format you may be able to create a static DataFrame on that directory "
-            "with 'spark.read.load(directory)' and infer schema from it.",
+            "directory, then depending on the file format you may be able to create a static DataFrame on that "
+            "directory with 'spark.read.load(directory)' and infer schema from it.",
             condition="_LEGACY_ERROR_TEMP_2048",
         )
     paths = sorted(listing.paths())

@@ -33,8 +33,11 @@ _EXISTING: Final = "existing"
 
 @dataclass(frozen=True)
 class IntakeRules:
-    """How files are taken. `overwrites`: a file that changed counts as new. `skip_existing`: files that are there at the
-    very first start are never read. `clean`: what to do with a file after its batch is committed."""
+    """How files are taken.
+
+    `overwrites`: a file that changed counts as new. `skip_existing`: files that are there at the very first start are
+    never read. `clean`: what to do with a file after its batch is committed.
+    """
 
     stream: StreamOptions
     overwrites: bool = False

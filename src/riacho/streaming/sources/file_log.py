@@ -1,7 +1,8 @@
 """The file source's own log: which files each of its offsets added, in Spark's format.
 
     <checkpoint>/sources/<i>/<N>           v1, then one JSON per file: {"path":"file:///…","timestamp":<ms>,"batchId":N}
-    <checkpoint>/sources/<i>/<N>.compact   the same with all entries so far, at every tenth N; older files may be removed
+    <checkpoint>/sources/<i>/<N>.compact   the same with all entries so far, at every tenth N; older files may be
+    removed
 
 Entries carry the number of the log entry that added them, so a compacted file still tells its own files from the older
 ones. Sources: `FileStreamSourceLog`, `CompactibleFileStreamLog`.
@@ -56,25 +57,27 @@ class FileLog:
         self._folder = folder
         self._clock = clock
         self._retention = retention or Retention()
-        self._interval = self._compatible_interval()
+        self._files = {int(path.name.removesuffix(_COMPACT)): path for path in _log_files(folder)}
+        self._interval = compatible_interval(sorted(self._compacted()), self._retention.compact_interval)
         self._cache: dict[int, list[FileEntry]] = {}
 
     def latest(self) -> int:
         """The newest entry, -1 if there is none."""
-        return max(self._offsets(), default=-1)
+        return max(self._files, default=-1)
 
     def add(self, offset: int, entries: Sequence[FileEntry]) -> None:
         """Write entry `offset`, durable when this returns. Raises IllegalStateError if it is there already."""
-        logged = list(entries)
-        if self._is_compaction(offset):
-            logged = [*self.all_entries(offset - 1), *logged]
+        compact = (offset + 1) % self._interval == 0
+        path = self._folder / (f"{offset}{_COMPACT}" if compact else str(offset))
+        logged = [*self.all_entries(offset - 1), *entries] if compact else entries
         try:
-            write_new(self._file(offset), "\n".join([VERSION, *(entry.to_json() for entry in logged)]))
+            write_new(path, "\n".join([VERSION, *(entry.to_json() for entry in logged)]))
         except FileExistsError:
             raise IllegalStateError(
                 f"Concurrent update to the log. Multiple streaming jobs detected for {offset} in {self._folder}. "
                 "Run one query at a time on a checkpoint."
             ) from None
+        self._files[offset] = path
         self._cache = {offset: list(entries)}
         self._remove_expired(offset)
 
@@ -84,7 +87,7 @@ class FileLog:
 
     def all_entries(self, offset: int) -> list[FileEntry]:
         """All files of the entries up to `offset`."""
-        first = max(0, (offset + 1) // self._interval * self._interval - 1)
+        first = max((one for one in self._compacted() if one <= offset), default=0)
         return [entry for one in range(first, offset + 1) for entry in self._read(one)]
 
     def _added_by(self, offset: int) -> list[FileEntry]:
@@ -93,52 +96,43 @@ class FileLog:
         return self._cache[offset]
 
     def _read(self, offset: int) -> Iterator[FileEntry]:
-        path = self._file(offset)
+        path = self._files.get(offset, self._folder / str(offset))
         try:
             version, *lines = path.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
             raise IllegalStateError(
-                f"{path} doesn't exist, but the checkpoint refers to it. Restore the checkpoint, or start with a new one."
+                f"{path} doesn't exist, but the checkpoint refers to it. Restore the checkpoint, or start a new one."
             ) from None
         if version != VERSION:
             raise IllegalStateError(f"Log file {path} is of version {version!r}; riacho reads {VERSION}.")
         return (FileEntry.from_json(line) for line in lines if line)
 
-    def _file(self, offset: int) -> Path:
-        return self._folder / (f"{offset}{_COMPACT}" if self._is_compaction(offset) else str(offset))
-
-    def _is_compaction(self, offset: int) -> bool:
-        return (offset + 1) % self._interval == 0
-
-    def _offsets(self) -> list[int]:
-        names = [path.name.removesuffix(_COMPACT) for path in self._files()]
-        return [int(name) for name in names]
-
-    def _files(self) -> list[Path]:
-        if not self._folder.is_dir():
-            return []
-        return [path for path in self._folder.iterdir() if path.name.removesuffix(_COMPACT).isdigit()]
-
-    def _compatible_interval(self) -> int:
-        """The interval that fits the compacted files already there, whatever the setting says now."""
-        compacted = sorted(int(p.name.removesuffix(_COMPACT)) for p in self._files() if p.name.endswith(_COMPACT))
-        if len(compacted) >= 2:
-            return compacted[-1] - compacted[-2]
-        wanted = self._retention.compact_interval
-        if not compacted:
-            return wanted
-        entries = compacted[0] + 1
-        if entries <= wanted:
-            return entries
-        return next((n for n in range(wanted, entries // 2 + 1) if entries % n == 0), entries)
+    def _compacted(self) -> list[int]:
+        return [offset for offset, path in self._files.items() if path.suffix == _COMPACT]
 
     def _remove_expired(self, offset: int) -> None:
         """Remove what a compacted file old enough covers, when nobody can be reading it any more."""
         oldest_kept = offset + 1 - self._retention.entries_kept
-        if oldest_kept < self._interval:
-            return
-        covering = oldest_kept - oldest_kept % self._interval - 1
+        covering = max((one for one in self._compacted() if one < oldest_kept), default=0)
         before_ms = self._clock.now_ms() - self._retention.cleanup_delay_ms
-        for path in self._files():
-            if int(path.name.removesuffix(_COMPACT)) < covering and path.stat().st_mtime * 1000 <= before_ms:
-                path.unlink(missing_ok=True)
+        for old in [one for one in self._files if one < covering]:
+            if self._files[old].stat().st_mtime_ns // 1_000_000 <= before_ms:
+                self._files.pop(old).unlink(missing_ok=True)
+
+
+def _log_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.name.removesuffix(_COMPACT).isdigit()]
+
+
+def compatible_interval(compacted: Sequence[int], wanted: int) -> int:
+    """After how many entries to compact, so that it fits the compacted entries already there (Spark must find them)."""
+    if len(compacted) >= 2:
+        return compacted[-1] - compacted[-2]
+    if not compacted:
+        return wanted
+    entries = compacted[0] + 1
+    if entries <= wanted:
+        return entries
+    return next((n for n in range(wanted, entries // 2 + 1) if entries % n == 0), entries)

@@ -71,8 +71,8 @@ def parse_duration_ms(text: str, name: str) -> int:
     match = re.fullmatch(r"\s*(\d+)\s*([a-z]*)\s*", text.lower())
     if match is None or match[2] not in _UNITS_MS:
         raise IllegalArgumentError(
-            f"Invalid value '{text}' for option '{name}': a time must be a number with one of the units us, ms, s, m, min, "
-            "h, d, such as 50s or 7d"
+            "Time must be specified as seconds (s), milliseconds (ms), microseconds (us), minutes (m or min), hour "
+            f"(h), or day (d). E.g. 50s, 100ms, or 250us.\nFailed to parse time string: {text} (option {name})"
         )
     return int(int(match[1]) * _UNITS_MS[match[2]])
 

@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import pyarrow as pa
@@ -33,8 +32,8 @@ _STREAMED_BYTES: Final = 64 << 20
 class Layout:
     """What the rows of a source look like.
 
-    `schema`: the data columns. `partitions`: the names of those whose values stand in the path, below `base` (None: paths
-    mean nothing). With `with_metadata`, `_metadata` follows.
+    `schema`: the data columns. `partitions`: the names of those whose values stand in the path, below `base` (None:
+    paths mean nothing). With `with_metadata`, `_metadata` follows.
     """
 
     schema: pa.Schema
@@ -122,10 +121,11 @@ def complete(batches: Iterator[pa.RecordBatch], file: FileStatus, layout: Layout
 
 def metadata_column(file: FileStatus, rows: int) -> pa.StructArray:
     """`_metadata` of `rows` rows of one file. Files are never split, so a block is the whole file."""
+    url = file_url(file.path)
     constants = (
         # Spark writes one slash here, and three in `input_file_name()`.
-        pa.scalar(file_url(file.path).replace("file://", "file:", 1)),
-        pa.scalar(Path(file.path).name),
+        pa.scalar(url.replace("file://", "file:", 1)),
+        pa.scalar(url.rsplit("/", 1)[1]),
         pa.scalar(file.size, pa.int64()),
         pa.scalar(0, pa.int64()),
         pa.scalar(file.size, pa.int64()),

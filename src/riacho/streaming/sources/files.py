@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
@@ -15,10 +17,12 @@ from riacho.streaming.sources.file_intake import Intake, IntakeRules
 from riacho.streaming.sources.file_log import FileEntry
 from riacho.streaming.sources.file_options import StreamOptions
 from riacho.streaming.sources.file_scan import Layout, scan
-from riacho.streaming.sources.formats.base import DecoderContext, FileFormat
+from riacho.streaming.sources.formats.base import DamagedFileError, Decoded, Decoder, DecoderContext, FileFormat
 from riacho.streaming.sources.formats.options import Options
 from riacho.streaming.sources.listing import FileStatus, Listing, is_glob
 from riacho.streaming.sources.sink_log import local_path
+
+logger = logging.getLogger(__name__)
 
 DAY_MS: Final = 86_400_000
 
@@ -63,10 +67,15 @@ class FileReader:
         return self._intake.next_offset(start, limit)
 
     def read(self, start: Offset | None, end: Offset) -> SourceData:
-        files = [_present(entry, file) for entry, file in self._intake.files(start, end)]
+        taken = self._intake.files(start, end)
+        if self._source.options.flag("ignoreMissingFiles"):
+            files = [file for _, file in taken if file is not None]
+        else:
+            files = [_present(entry, file) for entry, file in taken]
         layout = self._layout.for_files(files)
         decoder = self._source.format.decoder(layout.in_files, self._source.options, self._decoding)
-        return SourceData(layout.full, scan(files, layout, lambda file: decoder.decode(file.path)))
+        decode = _until_damage if self._source.options.flag("ignoreCorruptFiles") else _whole
+        return SourceData(layout.full, scan(files, layout, partial(decode, decoder)))
 
     def commit(self, end: Offset) -> None:
         self._intake.commit(end)
@@ -76,6 +85,18 @@ class FileReader:
 
     def stop(self) -> None:
         """Nothing is kept open between batches."""
+
+
+def _whole(decoder: Decoder, file: FileStatus) -> Decoded:
+    return decoder.decode(file.path)
+
+
+def _until_damage(decoder: Decoder, file: FileStatus) -> Decoded:
+    """The rows of a file up to where it cannot be read."""
+    try:
+        yield from decoder.decode(file.path)
+    except (DamagedFileError, OSError, EOFError, pa.ArrowException) as error:
+        logger.warning("Left out the rest of the damaged file %s: %s", file.path, error)
 
 
 def _present(entry: FileEntry, file: FileStatus | None) -> FileStatus:
@@ -89,8 +110,8 @@ def missing_file(url: str) -> SparkError:
     """The error of a file that was taken into a batch and is no longer there."""
     return SparkGeneralError.of(
         "FAILED_READ_FILE.FILE_NOT_EXIST",
-        f"Encountered error while reading file {url}. File does not exist. It is possible the underlying files have been "
-        "updated. The batch needs the file again: put it back, or start with a new checkpoint.",
+        f"Encountered error while reading file {url}. File does not exist. It is possible the underlying files have "
+        "been updated. The batch needs the file again: put it back, or start with a new checkpoint.",
         sql_state="KD001",
         path=url,
     )

@@ -1,8 +1,9 @@
 """Which files there are, as Spark's file index sees a path, at little cost while nothing changes.
 
 A path is a file, a folder or a glob of either. Of a folder, Spark reads the files directly inside, and those in
-partition folders (`k=v`) at any depth; `recursiveFileLookup` reads all sub-folders. Names that start with `_` (unless they
-hold a `=`) or `.`, or end with `._COPYING_`, are hidden. Sources: `InMemoryFileIndex`, `HadoopFSUtils.shouldFilterOutPathName`.
+partition folders (`k=v`) at any depth; `recursiveFileLookup` reads all sub-folders. Names that start with `_` (unless
+they hold a `=`) or `.`, or end with `._COPYING_`, are hidden. Sources: `InMemoryFileIndex`,
+`HadoopFSUtils.shouldFilterOutPathName`.
 
 A folder is read again only after it changed. Its modification time says so, except for a change within the same tick
 of the file system's clock, so a folder that was changed a moment before it was read is read once more.
@@ -61,8 +62,11 @@ class FolderCache:
         if known is not None and known[0] == changed_ns and known[1] - changed_ns > _SETTLED_NS:
             return known[2]
         read_ns = time.time_ns()
-        with os.scandir(folder) as found:
-            entries = tuple(_Entry(entry.name, entry.path, entry.is_dir()) for entry in found)
+        try:
+            with os.scandir(folder) as found:
+                entries = tuple(_Entry(entry.name, entry.path, entry.is_dir()) for entry in found)
+        except NotADirectoryError:
+            entries = ()
         self._known[folder] = (changed_ns, read_ns, entries)
         return entries
 

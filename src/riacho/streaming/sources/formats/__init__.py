@@ -1,1 +1,1 @@
-"""The file formats that streams read, each decoded to Arrow with Spark's results. See `base` for what a format gives."""
+"""The file formats that streams read, decoded to Arrow with Spark's results; see `base` for what a format gives."""

@@ -19,9 +19,10 @@ Decoded: TypeAlias = Iterator[pa.RecordBatch]
 class DecoderContext:
     """What a decoder may need beside the options.
 
-    `today`: the current day (days since the epoch, UTC), for a time of day without a date. `rescued_column`: the name of
-    the STRING column (in the schema) for what fits nowhere else, if there is one. `new_columns`: called with the names of
-    columns that a file has and the schema lacks, before any of its rows are given; it may raise to stop the reading.
+    `today`: the current day (days since the epoch, UTC), for a time of day without a date. `rescued_column`: the name
+    of the STRING column (in the schema) for what fits nowhere else, if there is one. `new_columns`: called with the
+    names of columns that a file has and the schema lacks, before any of its rows are given; it may raise to stop the
+    reading.
     """
 
     today: Callable[[], int] = lambda: 0
@@ -29,11 +30,11 @@ class DecoderContext:
     new_columns: Callable[[str, Sequence[str]], None] | None = None
 
 
-class DamagedFile(SparkGeneralError):
+class DamagedFileError(SparkGeneralError):
     """A file that is not what its format says: cut off, overwritten, or something else altogether."""
 
     @classmethod
-    def of_file(cls, url: str, cause: Exception) -> DamagedFile:
+    def of_file(cls, url: str, cause: Exception) -> DamagedFileError:
         return cls.of(
             "FAILED_READ_FILE.NO_HINT",
             f"Encountered error while reading file {url}. {cause}",

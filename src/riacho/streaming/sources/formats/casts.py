@@ -1,7 +1,7 @@
 """Columns of text to dates and timestamps, vectorised, where Arrow and Spark cannot disagree.
 
-Arrow's casts take ISO 8601 and nothing else; of that, only an offset beyond ±18:00 means nothing to Spark. So a column
-either converts exactly as in Spark or is UNSAFE, and its rows go to the exact converter.
+Arrow's casts take ISO 8601 and nothing else; of that, Spark refuses zones beyond ±18:00 and zones behind a time without
+seconds. So a column either converts exactly as in Spark or is UNSAFE, and its rows go to the exact converter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from riacho.types import TIMESTAMP, TIMESTAMP_NTZ
 UNSAFE: Final[Any] = object()
 """What a cast gives instead of a column when some value may mean something else to Spark."""
 
-_FAR_OFFSET: Final = r"[T ]\d\d.*[+-](?:1[89]|2\d)(?::?\d\d)?$"
+_ZONED: Final = r"\d\d:\d\d:\d\d(?:\.\d*)?(?:Z|[+-](?:0\d|1[0-7])(?::?\d\d)?|[+-]18(?::?00)?)$"
+_SHORTEST_ZONED: Final = len("2024-01-02T03:04:05Z")
 
 
 def text_schema(schema: pa.Schema) -> pa.Schema:
@@ -47,7 +48,9 @@ def _cast(array: pa.Array, arrow: pa.DataType) -> pa.Array:
     if pa.types.is_list(arrow):
         return _cast_list(array, arrow)
     if pa.types.is_floating(arrow):
-        return UNSAFE if _has_negative_zero(array) else array
+        return UNSAFE if _has_odd_floats(array) else array
+    if pa.types.is_decimal(arrow):
+        return array if _fits(array) else UNSAFE
     if pa.types.is_date32(arrow):
         return _try_cast(array, arrow)
     if pa.types.is_timestamp(arrow):
@@ -63,7 +66,7 @@ def _cast_struct(array: pa.StructArray, arrow: pa.StructType) -> pa.Array:
 
 
 def _cast_list(array: pa.ListArray, arrow: pa.ListType) -> pa.Array:
-    if arrow == array.type and not _may_hold_floats(arrow.value_type):
+    if arrow == array.type and not _needs_check(arrow.value_type):
         return array
     # `values` is the whole child and the offsets point into it, so an array that is a slice stays one.
     values = _cast(array.values, arrow.value_type)
@@ -75,22 +78,23 @@ def _cast_list(array: pa.ListArray, arrow: pa.ListType) -> pa.Array:
     )
 
 
-def _may_hold_floats(arrow: pa.DataType) -> bool:
-    return bool(pa.types.is_nested(arrow) or pa.types.is_floating(arrow))
+def _needs_check(arrow: pa.DataType) -> bool:
+    return bool(pa.types.is_nested(arrow) or pa.types.is_floating(arrow) or pa.types.is_decimal(arrow))
 
 
 def cast_timestamps(array: pa.StringArray) -> pa.Array:
     """Text to TIMESTAMP in UTC: all values with a zone, or none; or UNSAFE."""
     if array.null_count == len(array):
         return pa.nulls(len(array), TIMESTAMP)
-    zoned = pc.ends_with(array, "Z")
-    if pc.all(zoned).as_py():
-        return _try_cast(array, TIMESTAMP)
-    if not pc.any(zoned).as_py():
+    utc = pc.ends_with(array, "Z")
+    if pc.all(utc).as_py():
+        with_seconds = pc.min(pc.binary_length(array)).as_py() >= _SHORTEST_ZONED
+        return _try_cast(array, TIMESTAMP) if with_seconds else UNSAFE
+    if not pc.any(utc).as_py():
         local = _try_cast(array, TIMESTAMP_NTZ)
         if local is not UNSAFE:
             return local.view(TIMESTAMP)
-    if pc.any(pc.match_substring_regex(array, _FAR_OFFSET)).as_py():
+    if not pc.all(pc.match_substring_regex(array, _ZONED)).as_py():
         return UNSAFE
     return _try_cast(array, TIMESTAMP)
 
@@ -102,10 +106,20 @@ def _try_cast(array: pa.StringArray, arrow: pa.DataType) -> pa.Array:
         return UNSAFE
 
 
-def _has_negative_zero(array: pa.Array) -> bool:
+def _has_odd_floats(array: pa.Array) -> bool:
+    """Whether there is a negative zero, an infinity or a NaN: values whose spelling matters."""
     data = array.buffers()[1]
     if data is None:
         return False
-    kind, sign = (np.int32, -(1 << 31)) if pa.types.is_float32(array.type) else (np.int64, -(1 << 63))
-    bits = np.frombuffer(data, kind, count=len(array) + array.offset)[array.offset :]
-    return bool((bits == sign).any())
+    kind: type[np.floating[Any]] = np.float32 if pa.types.is_float32(array.type) else np.float64
+    values = np.frombuffer(data, kind, count=len(array) + array.offset)[array.offset :]
+    return bool((np.signbit(values) & (values == 0)).any() or not np.isfinite(values).all())
+
+
+def _fits(array: pa.Array) -> bool:
+    """Whether all decimals have no more digits than their type; Arrow's JSON parser does not look."""
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True

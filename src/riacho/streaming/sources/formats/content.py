@@ -1,7 +1,7 @@
-"""A text file as decompressed blocks of whole lines.
+r"""A text file as decompressed blocks of whole lines.
 
-Spark's line reader ends a line at `\\n`, `\\r\\n` or a lone `\\r`. Here every line end becomes `\\n` when a block is read, so
-that everything behind this module knows one line end. Source: `org.apache.hadoop.util.LineReader`.
+Spark's line reader ends a line at `\n`, `\r\n` or a lone `\r`. Here every line end becomes `\n` when a block is
+read, so that everything behind this module knows one line end. Source: `org.apache.hadoop.util.LineReader`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a block: line i is `data[starts[i]:ends[i]]`, without its line end.
+    r"""The lines of a block: line i is `data[starts[i]:ends[i]]`, without its line end.
 
-    Lines follow each other in `data`, with exactly one `\\n` (or blank lines, which are left out) between them.
+    Lines follow each other in `data`, with exactly one `\n` (or blank lines, which are left out) between them.
     """
 
     data: bytes
@@ -39,7 +39,7 @@ class Lines:
 
     @classmethod
     def of(cls, data: bytes) -> Lines:
-        """All lines of `data` that are not empty; `data` uses `\\n` alone."""
+        r"""All lines of `data` that are not empty; `data` uses `\n` alone."""
         buffer = np.frombuffer(data, np.uint8)
         breaks = np.flatnonzero(buffer == ord("\n"))
         starts = np.concatenate(([0], breaks + 1))
@@ -52,6 +52,10 @@ class Lines:
 
     def line(self, index: int) -> bytes:
         return self.data[self.starts[index] : self.ends[index]]
+
+    def after(self, index: int) -> Lines:
+        """The lines behind that one."""
+        return Lines(self.data, self.starts[index + 1 :], self.ends[index + 1 :])
 
     def span(self, low: int, high: int) -> memoryview:
         """The text of the lines from `low` up to `high`, not copied."""
@@ -66,7 +70,7 @@ def read_whole(path: str, encoding: str = "UTF-8") -> bytes:
 
 
 def read_blocks(path: str, encoding: str = "UTF-8") -> Iterator[bytes]:
-    """A file as blocks of whole lines, their line ends turned into `\\n`; the last line may lack one.
+    r"""A file as blocks of whole lines, their line ends turned into `\n`; the last line may lack one.
 
     A file in another encoding than UTF-8 is one block.
     """
@@ -127,9 +131,9 @@ def _to_utf8(data: bytes, encoding: str) -> bytes:
 
 
 def _last_break(block: bytes) -> int:
-    """Where the last whole line of `block` ends; all of it if it has no line end.
+    r"""Where the last whole line of `block` ends; all of it if it has no line end.
 
-    A `\\r` at the very end is no line end yet: the next block may begin with the `\\n` that belongs to it.
+    A `\r` at the very end is no line end yet: the next block may begin with the `\n` that belongs to it.
     """
     body = block[:-1] if block.endswith(b"\r") else block
     return max(body.rfind(b"\n"), body.rfind(b"\r")) + 1

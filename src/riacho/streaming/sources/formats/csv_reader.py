@@ -17,14 +17,13 @@ import pyarrow as pa
 from riacho.errors import IllegalArgumentError
 from riacho.streaming.sources.formats.base import Decoded, DecoderContext, file_url
 from riacho.streaming.sources.formats.content import Lines, read_blocks, read_whole, split_records
-from riacho.streaming.sources.formats.csv_infer import infer_schema
 from riacho.streaming.sources.formats.csv_strict import StrictCsv, supports
 from riacho.streaming.sources.formats.csv_tokens import Dialect, split_line, split_stream
 from riacho.streaming.sources.formats.csv_values import Parse, parser
 from riacho.streaming.sources.formats.datetimes import Datetimes
 from riacho.streaming.sources.formats.json_reader import check_text_options
-from riacho.streaming.sources.formats.modes import MalformedRecord, ParseMode, corrupt_column, in_file
-from riacho.streaming.sources.formats.options import CSV, Option, Options
+from riacho.streaming.sources.formats.modes import MalformedRecordError, ParseMode, corrupt_column, in_file
+from riacho.streaming.sources.formats.options import Options
 from riacho.streaming.sources.formats.rescue import Rescued, json_text
 from riacho.streaming.sources.formats.salvage import Refused, salvage
 
@@ -69,7 +68,7 @@ class CsvDecoder:
         try:
             for table in self._tables(path):
                 yield from table.combine_chunks().to_batches()
-        except (MalformedRecord, HeaderMismatch) as error:
+        except (MalformedRecordError, HeaderMismatchError) as error:
             raise in_file(error, file_url(path)) from error
 
     def _tables(self, path: str) -> Iterator[pa.Table]:
@@ -83,15 +82,14 @@ class CsvDecoder:
             yield self._rows(records, path)
             return
         header = self.options.flag("header")
-        for lines in self._blocks(path, separator, encoding):
-            if header:
-                found = header_line(lines, self.dialect)
-                if found is None:
-                    continue
+        for block in self._blocks(path, separator, encoding):
+            found = header_line(block, self.dialect) if header else None
+            if found is not None:
                 header = False
-                self._check_header(split_line(_text(lines.line(found)), self.dialect), path)
-                lines = Lines(lines.data, lines.starts[found + 1 :], lines.ends[found + 1 :])
-            yield self._block(lines, path)
+                self._check_header(split_line(_text(block.line(found)), self.dialect), path)
+                yield self._block(block.after(found), path)
+            elif not header:
+                yield self._block(block, path)
 
     def _blocks(self, path: str, separator: str | None, encoding: str) -> Iterator[Lines]:
         if separator is None:
@@ -141,7 +139,7 @@ class CsvDecoder:
             if (bad if self.rescue is None else ragged) and self.mode is not ParseMode.PERMISSIVE:
                 if self.mode is ParseMode.FAILFAST:
                     shown = ",".join("null" if value is None else str(value) for value in row)
-                    raise MalformedRecord.in_parsing(f"[{shown}]")
+                    raise MalformedRecordError.in_parsing(f"[{shown}]")
                 continue
             for column, value in zip(columns, row, strict=True):
                 column.append(value)
@@ -170,22 +168,22 @@ class CsvDecoder:
         return row, lost
 
 
-class HeaderMismatch(IllegalArgumentError):
+class HeaderMismatchError(IllegalArgumentError):
     """A header that does not name the schema's columns, with `enforceSchema=false`."""
 
 
 def check_header(found: Sequence[str], names: Sequence[str], url: str) -> None:
-    """Raises HeaderMismatch unless the header names the columns in order, in any case."""
+    """Raises HeaderMismatchError unless the header names the columns in order, in any case."""
     if len(found) != len(names):
-        raise HeaderMismatch(
+        raise HeaderMismatchError(
             "Number of column in CSV header is not equal to number of fields in the schema:\n"
             f" Header length: {len(found)}, schema size: {len(names)}\nCSV file: {url}"
         )
     for in_header, in_schema in zip(found, names, strict=True):
         if in_header.lower() != in_schema.lower():
-            raise HeaderMismatch(
-                f"CSV header does not conform to the schema.\n Header: {', '.join(found)}\n Schema: {', '.join(names)}\n"
-                f"Expected: {in_schema} but found: {in_header}\nCSV file: {url}"
+            raise HeaderMismatchError(
+                f"CSV header does not conform to the schema.\n Header: {', '.join(found)}\n"
+                f" Schema: {', '.join(names)}\nExpected: {in_schema} but found: {in_header}\nCSV file: {url}"
             )
 
 
@@ -211,31 +209,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-@dataclass(frozen=True)
-class CsvFormat:
-    """The `csv` format."""
-
-    name: str = "csv"
-    table: tuple[Option, ...] = CSV
-
-    def decoder(self, schema: pa.Schema, options: Options, context: DecoderContext) -> CsvDecoder:
-        return CsvDecoder.of(schema, options, context)
-
-    def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
-        """All columns STRING, or with `inferSchema` the narrowest type that takes every value."""
-        check_text_options(options)
-        dialect = Dialect.of(options)
-        tokens: list[list[str | None]] = []
-        header: list[str | None] | None = None
-        for path in paths:
-            file_tokens = list(_tokens(path, options, dialect))
-            if header is None and file_tokens:
-                header = file_tokens[0]
-            tokens += file_tokens[1:] if options.flag("header") else file_tokens
-        return infer_schema(header or [], tokens, options, Datetimes.of(options, lambda: 0))
-
-
-def _tokens(path: str, options: Options, dialect: Dialect) -> Iterator[list[str | None]]:
+def tokens_of(path: str, options: Options, dialect: Dialect) -> Iterator[list[str | None]]:
     """The values of every record of a file, the header included."""
     encoding, separator = options.text("encoding"), options.maybe("lineSep")
     if options.flag("multiLine"):

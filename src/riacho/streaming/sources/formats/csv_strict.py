@@ -3,8 +3,8 @@
 All columns are read as text and converted by casts, since Arrow's own CSV conversions are more lenient than Java's. The
 lines that the two parsers could split differently are found before and kept from it:
 
-- quotes that do not open right behind a separator and close right before one, escapes inside quotes, quoted empty values
-  where they mean something of their own, quotes while white space is trimmed;
+- quotes that do not open right behind a separator and close right before one, escapes inside quotes, quoted empty
+  values where they mean something of their own, quotes while white space is trimmed;
 - comments and lines of white space, which Spark skips.
 
 Values that Arrow's casts take more leniently are refused: hexadecimal integers, `1` as a boolean, `nan` and `inf`.
@@ -31,6 +31,7 @@ from riacho.streaming.sources.formats.salvage import Refused
 
 _ONE_THREAD: Final = 1 << 20
 _ROW: Final = re.compile(r"Row #(\d+)")
+_BOM: Final = b"\xef\xbb\xbf"
 _WHITE: Final = bytes(range(0x21))
 _WHITE_TEXT: Final = _WHITE.decode()
 
@@ -161,6 +162,8 @@ def _odd_lines(lines: Lines, dialect: Dialect) -> npt.NDArray[np.bool_]:
     odd: npt.NDArray[np.bool_] = first == ord(dialect.comment)
     for i in np.flatnonzero((first <= ord(" ")) & ~odd):
         odd[i] = not lines.line(int(i)).strip(_WHITE)
+    # Arrow strips a byte order mark wherever a part begins.
+    odd |= first == _BOM[0]
     if dialect.quote != NONE and dialect.quote.encode() in lines.data:
         odd |= _odd_quotes(lines, buffer, dialect)
     return odd

@@ -61,7 +61,7 @@ _SEPARATOR_PART: Final = re.compile(r"\\(.?)|(.)", re.DOTALL)
 
 
 def separator(text: str) -> str:
-    """The `sep` option with its escapes (`\\t`) replaced. Raises INVALID_DELIMITER_VALUE."""
+    r"""The `sep` option with its escapes (`\t`) replaced. Raises INVALID_DELIMITER_VALUE."""
     if not text:
         raise _invalid_separator("EMPTY_STRING", "Delimiter cannot be empty string.")
     if text == "\\":

@@ -2,8 +2,8 @@
 
 This is the slow path of the JSON reader: it takes the records that the strict parser refuses. Rules in short: a type
 takes only its own tokens (`"12"` is no INT, `1.5` neither), but STRING takes the source text of anything; a value that
-does not fit becomes NULL and marks the record as bad, while the other fields keep theirs; a bad element spoils its whole
-array or map, but a bad field of a struct does not spoil the struct. Source: `JacksonParser`.
+does not fit becomes NULL and marks the record as bad, while the other fields keep theirs; a bad element spoils its
+whole array or map, but a bad field of a struct does not spoil the struct. Source: `JacksonParser`.
 
 Values are what `pyarrow.array` takes for the type: integers for dates (days) and timestamps (microseconds), tuples for
 structs, pairs for maps.
@@ -21,12 +21,12 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 
 from riacho.errors import SparkGeneralError
-from riacho.streaming.sources.formats.base64_text import MalformedBase64, UnfinishedBase64, decode_base64
+from riacho.streaming.sources.formats.base64_text import MalformedBase64Error, UnfinishedBase64Error, decode_base64
 from riacho.streaming.sources.formats.datetimes import Datetimes
 from riacho.streaming.sources.formats.json_tokens import (
     NO_TOKENS,
     JsonParser,
-    MalformedJson,
+    MalformedJsonError,
     Node,
     Number,
     Pairs,
@@ -85,7 +85,7 @@ class RecordConverter:
                 return self._root(self._parser.parse(text))
             except NeedsSource:
                 return self._root(self._parser.parse_with_source(text))
-        except (MalformedJson, BadValue):
+        except (MalformedJsonError, BadValue):
             return Record((), bad=True)
 
     def _root(self, node: Node) -> Record:
@@ -265,10 +265,10 @@ def _binary(node: Node) -> bytes | None:
         raise BadValue
     try:
         return decode_base64(node)
-    except MalformedBase64 as error:
+    except MalformedBase64Error as error:
         raise BadValue from error
-    except UnfinishedBase64 as error:
-        raise MalformedJson(str(error)) from error
+    except UnfinishedBase64Error as error:
+        raise MalformedJsonError(str(error)) from error
 
 
 def _void(node: Node) -> None:

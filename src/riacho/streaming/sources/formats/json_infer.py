@@ -19,7 +19,7 @@ from riacho.streaming.sources.formats.json_exact import parse_number
 from riacho.streaming.sources.formats.json_tokens import (
     NO_TOKENS,
     JsonParser,
-    MalformedJson,
+    MalformedJsonError,
     Node,
     Number,
     Pairs,
@@ -56,7 +56,7 @@ class JsonInference:
         """The type of one record: at most one."""
         try:
             node = self._parser.parse(text)
-        except MalformedJson as error:
+        except MalformedJsonError as error:
             if self._mode is ParseMode.FAILFAST:
                 raise _malformed(str(error)) from error
             return [self._corrupt_struct()] if self._mode is ParseMode.PERMISSIVE else []

@@ -27,7 +27,7 @@ from riacho.streaming.sources.formats.json_exact import Record, RecordConverter
 from riacho.streaming.sources.formats.json_infer import JsonInference
 from riacho.streaming.sources.formats.json_strict import StrictJson, supports
 from riacho.streaming.sources.formats.json_tokens import JsonParser, Leniency, decode_utf8
-from riacho.streaming.sources.formats.modes import MalformedRecord, ParseMode, corrupt_column, in_file
+from riacho.streaming.sources.formats.modes import MalformedRecordError, ParseMode, corrupt_column, in_file
 from riacho.streaming.sources.formats.options import JSON, Option, Options
 from riacho.streaming.sources.formats.rescue import Rescued
 from riacho.streaming.sources.formats.salvage import Refused, salvage
@@ -69,7 +69,7 @@ class JsonDecoder:
         try:
             for table in self._tables(path):
                 yield from table.combine_chunks().to_batches()
-        except MalformedRecord as error:
+        except MalformedRecordError as error:
             raise in_file(error, file_url(path)) from error
 
     def _tables(self, path: str) -> Iterator[pa.Table]:
@@ -95,7 +95,12 @@ class JsonDecoder:
         data_schema = self._data_schema
         if not supports(data_schema, self.datetimes):
             return exact(0, len(lines))
-        strict = StrictJson(data_schema, lines, refuse_unknown=self.rescue is not None)
+        strict = StrictJson(
+            data_schema,
+            lines,
+            refuse_unknown=self.rescue is not None,
+            non_numeric=self.parser.leniency.non_numeric_numbers,
+        )
         pieces = salvage(len(lines), lambda low, high: self._completed(strict(low, high)), exact)
         return pa.concat_tables(pieces)
 
@@ -155,7 +160,7 @@ class _Builder:
         bad = record.bad and (self._decoder.rescue is None or not record.rows)
         if bad and self._decoder.mode is ParseMode.FAILFAST:
             shown = record.rows[0] if record.rows else self._empty
-            raise MalformedRecord.in_parsing(
+            raise MalformedRecordError.in_parsing(
                 f"[{','.join('null' if value is None else str(value) for value in shown)}]"
             )
         if bad and self._decoder.mode is ParseMode.DROPMALFORMED:

@@ -7,7 +7,7 @@ afterwards, and refused as well; the caller then looks for the lines to blame (`
   two lines there is then always `}` and `{`, which JSON allows only between top-level values, so counting the rows is
   enough to know that each line holds exactly one object;
 - bytes that are no UTF-8;
-- `-0`, an integer without a sign for Jackson: blocks with a negative zero are refused;
+- `-0`, an integer without a sign for Jackson, and the many spellings of infinity: blocks with such numbers are refused;
 - dates and timestamps: read as text, then converted only from the ISO forms that both understand (`casts`);
 - BINARY (base64) and MAP (objects): not supported at all, see `supports`.
 """
@@ -20,6 +20,7 @@ import re
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.json
 
@@ -30,6 +31,8 @@ from riacho.streaming.sources.formats.salvage import Refused
 
 _ONE_THREAD: Final = 1 << 20
 """Below this size (bytes) a second thread costs more than it gains."""
+
+_BEFORE_VALUE: Final = np.frombuffer(b":[,+- \t", np.uint8)
 
 _ROW: Final = re.compile(r" in row (\d+)")
 
@@ -57,9 +60,12 @@ class StrictJson:
     """Arrow's parser for one schema, over the lines of one block.
 
     `refuse_unknown`: a field that no column takes makes the block refused (for a rescue column), else it is ignored.
+    `non_numeric`: whether NaN and Infinity are numbers.
     """
 
-    def __init__(self, schema: pa.Schema, lines: Lines, *, refuse_unknown: bool = False) -> None:
+    def __init__(
+        self, schema: pa.Schema, lines: Lines, *, refuse_unknown: bool = False, non_numeric: bool = True
+    ) -> None:
         self._schema = schema
         self._lines = lines
         self._options = pa.json.ParseOptions(
@@ -67,9 +73,13 @@ class StrictJson:
             unexpected_field_behavior="error" if refuse_unknown else "ignore",
             newlines_in_values=False,
         )
-        self._ascii = lines.data.isascii()
         buffer = np.frombuffer(lines.data, np.uint8)
+        self._ascii = lines.data.isascii()
         self._odd = (buffer[lines.starts] != ord("{")) | (buffer[lines.ends - 1] != ord("}"))
+        # To Arrow `Inf` is a number, also in fields that no column takes; to Spark it never is, and others may not be.
+        self._odd[_lines_with(lines, buffer, b"Inf", unless=b"i" if non_numeric else b"")] = True
+        if not non_numeric:
+            self._odd[_lines_with(lines, buffer, b"NaN")] = True
 
     def __call__(self, low: int, high: int) -> pa.Table | Refused:
         """The rows of the lines from `low` up to `high`, unless Spark might read one of them otherwise."""
@@ -96,6 +106,16 @@ class StrictJson:
                 return Refused()
             columns.append(column)
         return pa.table(columns, schema=self._schema)
+
+
+def _lines_with(lines: Lines, buffer: npt.NDArray[np.uint8], word: bytes, unless: bytes = b"") -> npt.NDArray[np.int64]:
+    """The lines in which `word` may stand as a bare value, not followed by `unless`."""
+    at = np.flatnonzero((buffer[:-2] == word[0]) & (buffer[1:-1] == word[1]) & (buffer[2:] == word[2]))
+    at = at[np.isin(buffer[np.maximum(at - 1, 0)], _BEFORE_VALUE)]
+    if unless:
+        at = at[buffer[np.minimum(at + len(word), len(buffer) - 1)] != unless[0]]
+    found: npt.NDArray[np.int64] = np.searchsorted(lines.starts, at, side="right") - 1
+    return found
 
 
 def _is_utf8(text: memoryview) -> bool:

@@ -1,13 +1,13 @@
 """JSON text to a tree, as Jackson reads it.
 
-The tree keeps what Spark's conversion needs and Python's `json` throws away: numbers as they are written, pairs in their
-order with repeated names, and (from the slow parser) the source text of arrays and objects.
+The tree keeps what Spark's conversion needs and Python's `json` throws away: numbers as they are written, pairs in
+their order with repeated names, and (from the slow parser) the source text of arrays and objects.
 
     None · True · False · str · Number (text of a number) · Items (an array) · Pairs (an object)
 
-Two parsers make the same tree. The fast one is Python's own C scanner, which accepts a part of what Jackson accepts; what
-it refuses, and what needs source text, goes to `_Scanner`, which knows Jackson's leniencies. A malformed record has no
-tree at all: Spark keeps no field of it either. Sources: Jackson's `UTF8StreamJsonParser`, Spark's `JSONOptions`.
+Two parsers make the same tree. The fast one is Python's own C scanner, which accepts a part of what Jackson accepts;
+what it refuses, and what needs source text, goes to `_Scanner`, which knows Jackson's leniencies. A malformed record
+has no tree at all: Spark keeps no field of it either. Sources: Jackson's `UTF8StreamJsonParser`, Spark's `JSONOptions`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Node: TypeAlias = Any
 """One of the kinds above; spelled `Any` because a recursive type would only cost casts."""
 
 
-class MalformedJson(ValueError):
+class MalformedJsonError(ValueError):
     """The text is not JSON in Jackson's sense."""
 
 
@@ -70,7 +70,7 @@ class Leniency:
 _WHITE: Final = re.compile(r"[ \t\n\r]*")
 _ESCAPED_BYTES: Final = re.compile("[\udc80-\udcff]")
 _MAX_DEPTH: Final = 1000
-"""Jackson's `StreamReadConstraints.DEFAULT_MAX_DEPTH`."""
+"""Jackson's `StreamReadConstraints.DEFAULT_MAX_DEPTH`. Python's own limit may be reached before."""
 
 
 def decode_utf8(data: bytes) -> str:
@@ -93,27 +93,30 @@ class JsonParser:
     def parse(self, text: str) -> Node:
         """The first value in `text`; what follows it is ignored, as Spark ignores it.
 
-        Returns NO_TOKENS if there is none. Raises MalformedJson. Arrays and objects may lack their source text.
+        Returns NO_TOKENS if there is none. Raises MalformedJsonError. Arrays and objects may lack their source text.
         """
         try:
             node, end = self._scan(text, _WHITE.match(text).end())  # type: ignore[union-attr]
         except (StopIteration, ValueError, RecursionError):
             return self.parse_with_source(text)
         if not text.isascii() and _ESCAPED_BYTES.search(text, 0, end):
-            raise MalformedJson("invalid UTF-8")
+            raise MalformedJsonError("invalid UTF-8")
         return node
 
     def parse_with_source(self, text: str) -> Node:
         """Like `parse`, but every array and object has its source text."""
         scanner = _Scanner(text, self.leniency)
-        node = scanner.document()
+        try:
+            node = scanner.document()
+        except RecursionError:
+            raise MalformedJsonError("nested too deeply") from None
         if not text.isascii() and _ESCAPED_BYTES.search(text, 0, scanner.position):
-            raise MalformedJson("invalid UTF-8")
+            raise MalformedJsonError("invalid UTF-8")
         return node
 
 
 def _refuse(constant: str) -> Node:
-    raise MalformedJson(f"non-numeric number {constant}")
+    raise MalformedJsonError(f"non-numeric number {constant}")
 
 
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -168,7 +171,7 @@ class _Scanner:
 
     def _expect(self, char: str) -> None:
         if not self._take(char):
-            raise MalformedJson(f"expected {char!r} at {self.position}")
+            raise MalformedJsonError(f"expected {char!r} at {self.position}")
 
     def _match(self, expression: re.Pattern[str]) -> re.Match[str] | None:
         match = expression.match(self._text, self.position)
@@ -191,14 +194,14 @@ class _Scanner:
             return Number(loose[1] + loose[2])
         if number := self._match(_NUMBER):
             return Number(number.group())
-        raise MalformedJson(f"no value at {self.position}")
+        raise MalformedJsonError(f"no value at {self.position}")
 
     def _container(self, opening: str) -> Node:
         start = self.position
         self.position += 1
         self._depth += 1
         if self._depth > _MAX_DEPTH:
-            raise MalformedJson(f"nested deeper than {_MAX_DEPTH}")
+            raise MalformedJsonError(f"nested deeper than {_MAX_DEPTH}")
         node = self._object() if opening == "{" else self._array()
         self._depth -= 1
         node.text = self._text[start : self.position]
@@ -233,15 +236,15 @@ class _Scanner:
             return self._string(char)
         if self._leniency.unquoted_names and (name := self._match(_NAME)):
             return name.group()
-        raise MalformedJson(f"no field name at {self.position}")
+        raise MalformedJsonError(f"no field name at {self.position}")
 
     def _string(self, quote: str) -> str:
         match = self._match(_QUOTED[quote])
         if match is None:
-            raise MalformedJson(f"text without end at {self.position}")
+            raise MalformedJsonError(f"text without end at {self.position}")
         inner = match[1]
         if not self._leniency.control_chars and _CONTROL.search(inner):
-            raise MalformedJson(f"control character in text at {match.start()}")
+            raise MalformedJsonError(f"control character in text at {match.start()}")
         if "\\" not in inner:
             return inner
         return _SURROGATES.sub(_join_surrogates, _ESCAPE.sub(self._unescape, inner))
@@ -254,7 +257,7 @@ class _Scanner:
             return _PLAIN_ESCAPES[char]
         if (self._leniency.any_escape and char != "u") or (self._leniency.single_quotes and char == "'"):
             return char
-        raise MalformedJson(f"unknown escape \\{char}")
+        raise MalformedJsonError(f"unknown escape \\{char}")
 
 
 def _join_surrogates(match: re.Match[str]) -> str:

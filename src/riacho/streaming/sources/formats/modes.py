@@ -26,11 +26,11 @@ class ParseMode(Enum):
             return cls.PERMISSIVE
 
 
-class MalformedRecord(SparkGeneralError):
+class MalformedRecordError(SparkGeneralError):
     """A record that FAILFAST refuses. The file's name is added by `in_file`."""
 
     @classmethod
-    def in_parsing(cls, record: str) -> MalformedRecord:
+    def in_parsing(cls, record: str) -> MalformedRecordError:
         return cls.of(
             "MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION",
             f"Malformed records are detected in record parsing: {record}.\n"

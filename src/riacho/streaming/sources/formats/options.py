@@ -44,8 +44,8 @@ LISTING: Final = (
     Option("basePath", None, "where partition folders (`k=v`) start to count"),
     _refused("modifiedBefore", None, "refused for streams, as in Spark"),
     _refused("modifiedAfter", None, "refused for streams, as in Spark"),
-    _refused("ignoreMissingFiles", "false", "a file that vanished between listing and reading is an error"),
-    _refused("ignoreCorruptFiles", "false", "a damaged file is an error (`cloudFiles` sets it aside instead)"),
+    Option("ignoreMissingFiles", "false", "leave out files that vanished between listing and reading"),
+    Option("ignoreCorruptFiles", "false", "leave out the rest of a damaged file (`cloudFiles` sets it aside instead)"),
 )
 
 # How a stream takes its files.
@@ -66,7 +66,7 @@ _CORRUPT = Option("columnNameOfCorruptRecord", "_corrupt_record", "the STRING co
 _DATE_FORMAT = Option("dateFormat", None, "pattern of DATE text")
 _TIMESTAMP_FORMAT = Option("timestampFormat", None, "pattern of TIMESTAMP text")
 _NTZ_FORMAT = Option("timestampNTZFormat", None, "pattern of TIMESTAMP_NTZ text")
-_TIME_ZONE = Option("timeZone", "UTC", "zone of timestamps that name none", ("timezone",))
+_TIME_ZONE = Option("timeZone", "UTC", "zone of timestamps that name none")
 _LINE_SEP = Option("lineSep", None, "what ends a line; default `\\n`, `\\r\\n` or `\\r`")
 _ENCODING = Option("encoding", "UTF-8", "encoding of the files", ("charset",))
 _COMPRESSION = Option(

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from riacho.errors import SparkGeneralError
-from riacho.streaming.sources.formats.base import DamagedFile, Decoded, DecoderContext, file_url
+from riacho.streaming.sources.formats.base import DamagedFileError, Decoded, DecoderContext, file_url
 from riacho.streaming.sources.formats.options import PARQUET, Option, Options
 from riacho.streaming.sources.formats.parquet_types import Convert, Misfit, converter, drops_fields
 from riacho.streaming.sources.formats.rescue import rescued_rows
@@ -35,7 +35,7 @@ class ParquetDecoder:
         """The rows of one file, in order; none if the file is empty, as in Spark.
 
         Raises FAILED_READ_FILE.PARQUET_COLUMN_DATA_TYPE_MISMATCH for a column of another type and
-        FAILED_READ_FILE.NO_HINT (`DamagedFile`) for what is no whole Parquet file.
+        FAILED_READ_FILE.NO_HINT (`DamagedFileError`) for what is no whole Parquet file.
         """
         if Path(path).stat().st_size == 0:
             return
@@ -47,7 +47,7 @@ class ParquetDecoder:
                 for batch in file.iter_batches(BATCH_ROWS, columns=plan.columns):
                     yield plan.apply(batch)
         except (pa.ArrowException, OSError) as error:
-            raise DamagedFile.of_file(url, error) from error
+            raise DamagedFileError.of_file(url, error) from error
 
     @property
     def rescue(self) -> str | None:
@@ -62,11 +62,11 @@ class ParquetDecoder:
                 self.context.new_columns(path, names)
 
 
-class TypeMismatch(SparkGeneralError):
+class TypeMismatchError(SparkGeneralError):
     """A Parquet column of a type that cannot be read as the asked one."""
 
     @classmethod
-    def of_column(cls, url: str, column: str, expected: pa.DataType, actual: str) -> TypeMismatch:
+    def of_column(cls, url: str, column: str, expected: pa.DataType, actual: str) -> TypeMismatchError:
         return cls.of(
             "FAILED_READ_FILE.PARQUET_COLUMN_DATA_TYPE_MISMATCH",
             f"Encountered error while reading file {url}. Data type mismatches when reading Parquet column [{column}]. "
@@ -90,7 +90,7 @@ class _Plan:
 
     @classmethod
     def of(cls, decoder: ParquetDecoder, found: pa.Schema, physical: pq.ParquetSchema, url: str) -> _Plan:
-        """Raises TypeMismatch, unless there is a rescue column."""
+        """Raises TypeMismatchError, unless there is a rescue column."""
         by_name: dict[str, pa.Field] = {}
         for field in reversed(list(found)):
             by_name[field.name.lower()] = field
@@ -101,12 +101,14 @@ class _Plan:
             if source is None:
                 sources.append(None)
                 continue
+            actual = _physical_type(physical, source.name)
             try:
+                if actual == "INT96" and not pa.types.is_timestamp(field.type):
+                    raise Misfit
                 sources.append((source.name, converter(source.type, field.type)))
             except Misfit:
                 if decoder.rescue is None:
-                    actual = _physical_type(physical, source.name)
-                    raise TypeMismatch.of_column(url, source.name, field.type, actual) from None
+                    raise TypeMismatchError.of_column(url, source.name, field.type, actual) from None
                 sources.append(None)
         lost: list[str] = []
         if decoder.rescue is not None:
@@ -157,13 +159,13 @@ class ParquetFormat:
         return ParquetDecoder(schema, context)
 
     def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
-        """The columns of the first file, or of all files with `mergeSchema`. Raises DamagedFile, CANNOT_MERGE_SCHEMAS."""
+        """The columns of the first file, or of all with `mergeSchema`."""
         schemas = [read_schema(path) for path in (paths if options.flag("mergeSchema") else paths[:1])]
         return merge_schemas(schemas) if schemas else pa.schema([])
 
 
 def read_schema(path: str) -> pa.Schema:
-    """The columns of one file as Spark types, all nullable. Raises DamagedFile."""
+    """The columns of one file as Spark types, all nullable. Raises DamagedFileError."""
     try:
         with pq.ParquetFile(path) as file:
             int96 = {
@@ -180,7 +182,7 @@ def read_schema(path: str) -> pa.Schema:
                 )
             )
     except (pa.ArrowException, OSError) as error:
-        raise DamagedFile.of_file(file_url(path), error) from error
+        raise DamagedFileError.of_file(file_url(path), error) from error
 
 
 def merge_schemas(schemas: Sequence[pa.Schema]) -> pa.Schema:

@@ -1,9 +1,9 @@
 """Which Parquet column can be read as which Spark type, and how.
 
-The rules are those of Spark's vectorised reader (`ParquetVectorUpdaterFactory`), checked type against type on Spark 4.2:
-numbers widen, decimals widen in both parts, a 32-bit integer read as a narrower one keeps its low bits, a DATE may be
-read as a number of days, timestamps are taken with and without a zone alike. riacho adds one thing: timestamps in
-nanoseconds, which Spark refuses, are cut to microseconds.
+The rules are those of Spark's vectorised reader (`ParquetVectorUpdaterFactory`), checked type against type on Spark
+4.2: numbers widen, decimals widen in both parts, a 32-bit integer read as a narrower one keeps its low bits, a DATE
+may be read as a number of days, timestamps are taken with and without a zone alike. riacho adds one thing: timestamps
+in nanoseconds, which Spark refuses, are cut to microseconds.
 """
 
 from __future__ import annotations

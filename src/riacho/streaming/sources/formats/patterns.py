@@ -20,7 +20,6 @@ _MONTHS: Final = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
 )  # fmt: skip
-_DAYS: Final = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def _names(words: tuple[str, ...], length: int) -> str:
@@ -39,57 +38,70 @@ def _year(length: int) -> str:
 
 
 _OFFSETS: Final = {
-    "X": (r"Z|[+-]\d\d(?:\d\d)?", r"Z|[+-]\d{4}", r"Z|[+-]\d\d:\d\d", r"Z|[+-]\d{4}(?:\d\d)?", r"Z|[+-]\d\d:\d\d(?::\d\d)?"),
-    "x": (r"[+-]\d\d(?:\d\d)?", r"[+-]\d{4}", r"[+-]\d\d:\d\d", r"[+-]\d{4}(?:\d\d)?", r"[+-]\d\d:\d\d(?::\d\d)?"),
-    "Z": (r"[+-]\d{4}", r"[+-]\d{4}", r"[+-]\d{4}", r"GMT(?:[+-]\d\d:\d\d(?::\d\d)?)?", r"Z|[+-]\d\d:\d\d(?::\d\d)?"),
+    "X": (
+        r"Z|[+-]\d\d(?:\d\d)?",
+        r"Z|[+-]\d{4}",
+        r"Z|[+-]\d\d:\d\d",
+        r"Z|[+-]\d{4}(?:\d\d)?",
+        r"Z|[+-]\d\d:\d\d(?::\d\d)?",
+    ),
+    "x": (
+        r"[+-]\d\d(?:\d\d)?",
+        r"[+-]\d{4}",
+        r"[+-]\d\d:\d\d",
+        r"[+-]\d{4}(?:\d\d)?",
+        r"[+-]\d\d:\d\d(?::\d\d)?",
+    ),
+    "Z": (
+        r"[+-]\d{4}",
+        r"[+-]\d{4}",
+        r"[+-]\d{4}",
+        r"GMT(?:[+-]\d\d:\d\d(?::\d\d)?)?",
+        r"Z|[+-]\d\d:\d\d(?::\d\d)?",
+    ),
     "O": (r"GMT(?:[+-]\d{1,2}(?::\d\d)?)?", "", "", r"GMT(?:[+-]\d\d:\d\d)?"),
-}  # fmt: skip
-
-
-def _expression(letter: str, length: int, pattern: str) -> tuple[str, str]:
-    """(name of the field, expression of its text) for a run of one pattern letter."""
-    match letter:
-        case "y" | "u":
-            return ("year2" if length == 2 else "year"), _year(length)
-        case "M" | "L":
-            return ("month", _number(length)) if length < 3 else ("month_name", _names(_MONTHS, length))
-        case "d":
-            return "day", _number(length)
-        case "D":
-            return "day_of_year", r"\d{1,3}" if length == 1 else rf"\d{{{length}}}"
-        case "E":
-            return "weekday", _names(_DAYS, length)
-        case "a":
-            return "half", "am|pm"
-        case "H":
-            return "hour", _number(length)
-        case "h":
-            return "hour12", _number(length)
-        case "k":
-            return "hour24", _number(length)
-        case "K":
-            return "hour11", _number(length)
-        case "m":
-            return "minute", _number(length)
-        case "s":
-            return "second", _number(length)
-        case "S":
-            return "fraction", rf"\d{{1,{length}}}"
-        case "X" | "x" | "Z" | "O" if length <= len(_OFFSETS[letter]) and _OFFSETS[letter][length - 1]:
-            return "zone", _OFFSETS[letter][length - 1]
-        case "z":
-            return "zone", _ZONE_NAME
-        case "V" if length == 2:
-            return "zone", rf"(?!(?:{_SHORT_NAMES})\b){_ZONE_NAME}"
-    raise IllegalArgumentError(
-        f"Unsupported letter {letter * length!r} in the date and time pattern {pattern!r}. "
-        "Use y M d E a H h k K m s S X x Z z V O, 'quoted text' and [optional parts]."
-    )
-
+}
+"""Forms of a zone offset by pattern letter and number of letters; empty: there is no such form."""
 
 _ZONE_NAME: Final = r"[A-Za-z+-][A-Za-z0-9~/._+:-]*"
 _SHORT_NAMES: Final = "|".join(sorted(SHORT_IDS.keys() - {"EST", "MST", "HST"}))
 """Names that only old Java code takes for zones; the three left out are regions of their own."""
+
+_NUMBERS: Final = {
+    "d": "day", "H": "hour", "h": "hour12", "k": "hour24", "K": "hour11", "m": "minute", "s": "second",
+}  # fmt: skip
+"""Pattern letters whose text is a number of as many digits as there are letters, or of any for one letter."""
+
+
+def _expression(letter: str, length: int, pattern: str) -> tuple[str, str]:
+    """(name of the field, expression of its text) for a run of one letter. Raises DATETIME_PATTERN_RECOGNITION."""
+    if letter in _NUMBERS:
+        return _NUMBERS[letter], _number(length)
+    if letter in _OFFSETS:
+        forms = _OFFSETS[letter]
+        found = ("zone", forms[length - 1] if length <= len(forms) else "")
+    else:
+        found = {
+            "y": ("year2" if length == 2 else "year", _year(length)),
+            "u": ("year2" if length == 2 else "year", _year(length)),
+            "M": ("month", _number(length)) if length < 3 else ("month_name", _names(_MONTHS, length)),
+            "L": ("month", _number(length)) if length < 3 else ("month_name", _names(_MONTHS, length)),
+            "D": ("day_of_year", r"\d{1,3}" if length == 1 else rf"\d{{{length}}}"),
+            "a": ("half", "am|pm"),
+            "S": ("fraction", rf"\d{{1,{length}}}"),
+            "z": ("zone", _ZONE_NAME),
+            "V": ("zone", rf"(?!(?:{_SHORT_NAMES})\b){_ZONE_NAME}" if length == 2 else ""),
+        }.get(letter, ("", ""))
+    if not found[1]:
+        raise IllegalArgumentError.of(
+            "INCONSISTENT_BEHAVIOR_CROSS_VERSION.DATETIME_PATTERN_RECOGNITION",
+            f"Fail to recognize '{pattern}' pattern in the DateTimeFormatter: {letter * length!r} is not understood. "
+            "Use y M d D a H h k K m s S X x Z z VV O, 'quoted text' and [optional parts].",
+            sql_state="42K0B",
+            pattern=pattern,
+        )
+    return found
+
 
 _TOKEN: Final = re.compile(r"'(?:[^']|'')*'|([A-Za-z])\1*|.", re.DOTALL)
 
@@ -172,8 +184,6 @@ def _day(fields: dict[str, str]) -> int | None:
         day = first + ordinal - 1 if 1 <= ordinal <= following - first else None
     else:
         day = days_from_civil(year, month, int(fields.get("day", 1)))
-    if day is not None and "weekday" in fields and not _DAYS[(day + 3) % 7].startswith(fields["weekday"].lower()):
-        return None
     return day
 
 

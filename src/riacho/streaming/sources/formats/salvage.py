@@ -1,9 +1,10 @@
 """Most of a block by a fast parser that takes all or nothing, the rest record by record.
 
-A strict parser is much faster than the exact one, but one odd record makes it refuse the whole block. So the odd records
-are searched for: where the parser says which record it stumbled over, that one is peeled off and the parser is tried on
-both sides; where it does not, the block is cut into parts and each is tried alone. Small parts, and parts where odd
-records are common, go to the exact parser at once. The result is the same as if each record had been converted alone.
+A strict parser is much faster than the exact one, but one odd record makes it refuse the whole block. So the odd
+records are searched for: where the parser says which record it stumbled over, that one is peeled off and the parser is
+tried on both sides; where it does not, the block is cut into parts and each is tried alone. Small parts, and parts
+where odd records are common, go to the exact parser at once. The result is the same as if each record had been
+converted alone.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ class Refused:
 def salvage(count: int, strict: Callable[[int, int], T | Refused], exact: Callable[[int, int], T]) -> list[T]:
     """The results for the records 0 to `count`, in order, as adjoining pieces.
 
-    `strict(low, high)` converts the records from `low` up to `high` or refuses them all; a record that it blames wrongly
-    costs time but changes nothing. `exact(low, high)` always converts them.
+    `strict(low, high)` converts the records from `low` up to `high` or refuses them all; a record that it blames
+    wrongly costs time but changes nothing. `exact(low, high)` always converts them.
     """
     search = _Search(strict, exact, [])
     if count:
@@ -61,6 +62,14 @@ class _Search(Generic[T]):
         else:
             self._peel(low, outcome.at, high)
 
+    def _prefix(self, low: int, high: int) -> None:
+        """Convert the records before a blamed one. If that was blamed wrongly, no more blame is believed."""
+        outcome = self.strict(low, high) if high - low > LEAF else self.exact(low, high)
+        if isinstance(outcome, Refused):
+            self._split(low, high)
+        else:
+            self.pieces.append(outcome)
+
     def _split(self, low: int, high: int) -> None:
         step = -(-(high - low) // _WAYS)
         for start in range(low, high, step):
@@ -71,7 +80,7 @@ class _Search(Generic[T]):
         start, peeled = low, 0
         while True:
             if at > low:
-                self.convert(low, at)
+                self._prefix(low, at)
             self.pieces.append(self.exact(at, at + 1))
             low, peeled = at + 1, peeled + 1
             if high - low <= LEAF or (peeled > 2 and peeled * _COMMON > low - start):
