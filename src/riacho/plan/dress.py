@@ -1,8 +1,8 @@
 """Let rows that stand in for a relation be called by all the names the relation had.
 
 When the result of a part of a plan is computed first and then read back, what is above may still name columns by a
-DataFrame inside that part (`df.k`, which carries a plan id) or by an alias (`a.k`). So the read is wrapped in projections
-that change nothing but have those ids, and in the alias.
+DataFrame inside that part (`df.k`, which carries a plan id) or by an alias (`a.k`). So the read is wrapped in
+projections that change nothing but have those ids, and in the alias.
 """
 
 from __future__ import annotations

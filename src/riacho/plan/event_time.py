@@ -49,21 +49,11 @@ class EventTimes:
             case "aggregate":
                 return self._projected(list(relation.aggregate.grouping_expressions), self.of(relation.aggregate.input))
             case "with_columns":
-                below = dict(self.of(relation.with_columns.input))
-                for item in relation.with_columns.aliases:
-                    delay = _delay(item.expr, below)
-                    name = item.name[0].lower()
-                    below.pop(name, None)
-                    if delay is not None:
-                        below[name] = delay
-                return below
+                return self._replaced(relation.with_columns)
             case "with_columns_renamed":
                 return self._renamed(relation.with_columns_renamed)
             case "to_df":
-                renamed = self.of(relation.to_df.input)
-                old = self.columns(relation.to_df.input) if renamed else []
-                renames = zip(old, relation.to_df.column_names, strict=False)
-                return {new.lower(): renamed[name.lower()] for name, new in renames if name.lower() in renamed}
+                return self._named(relation.to_df)
             case "drop":
                 dropped = {name.lower() for name in relation.drop.column_names}
                 dropped |= {column_name(expression).lower() for expression in relation.drop.columns}
@@ -90,6 +80,22 @@ class EventTimes:
             if delay is not None:
                 marked[output_name(expression)] = delay
         return marked
+
+    def _replaced(self, node: pb.WithColumns) -> Delays:
+        below = dict(self.of(node.input))
+        for item in node.aliases:
+            delay = _delay(item.expr, below)
+            name = item.name[0].lower()
+            below.pop(name, None)
+            if delay is not None:
+                below[name] = delay
+        return below
+
+    def _named(self, node: pb.ToDF) -> Delays:
+        below = self.of(node.input)
+        old = self.columns(node.input) if below else []
+        renames = zip(old, node.column_names, strict=False)
+        return {new.lower(): below[name.lower()] for name, new in renames if name.lower() in below}
 
     def _renamed(self, node: pb.WithColumnsRenamed) -> Delays:
         names = {old.lower(): new.lower() for old, new in node.rename_columns_map.items()}

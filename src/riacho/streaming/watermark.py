@@ -89,7 +89,8 @@ _TERM = re.compile(r"\s*([+-]?)\s*(\d+(?:\.\d*)?|\.\d+)\s+([a-z]+)(?=\s|[+-]|$)"
 def interval_us(text: str) -> tuple[int, int]:
     """Months and microseconds of an interval such as `10 minutes` or `interval 1 hour 30 minutes`.
 
-    Source: `org.apache.spark.sql.catalyst.util.IntervalUtils.stringToInterval`. Raises ParseError (CANNOT_PARSE_INTERVAL).
+    Source: `org.apache.spark.sql.catalyst.util.IntervalUtils.stringToInterval`. Raises ParseError
+    (CANNOT_PARSE_INTERVAL).
     """
     rest = text.strip()
     if rest.lower().startswith("interval") and (len(rest) == 8 or rest[8].isspace()):
@@ -130,9 +131,9 @@ def delay_ms(text: str) -> int:
 def _unparsable(text: str) -> ParseError:
     return ParseError.of(
         "CANNOT_PARSE_INTERVAL",
-        f"Unable to parse '{text}'. Please ensure that the value provided is in a valid format for defining an interval. "
-        "You can reference the documentation for the correct format. "
-        "If the issue persists, please double check that the input value is not null or empty and try again.",
+        f"Unable to parse '{text}'. Please ensure that the value provided is in a valid format for defining an "
+        "interval. You can reference the documentation for the correct format. If the issue persists, please double "
+        "check that the input value is not null or empty and try again.",
         sql_state="22006",
         intervalString=f"'{text}'",
     )

@@ -42,9 +42,9 @@ def windows_of_windows(relation: pb.Relation) -> pb.Relation:
             if not expression.HasField("unresolved_function") or function.function_name != "window":
                 continue
             time = function.arguments[0]
-            if time.HasField("unresolved_attribute"):
-                if last_part(time.unresolved_attribute.unparsed_identifier) in names:
-                    time.CopyFrom(build.call("window_time", time))
+            is_column = time.HasField("unresolved_attribute")
+            if is_column and last_part(time.unresolved_attribute.unparsed_identifier) in names:
+                time.CopyFrom(build.call("window_time", time))
         return node
 
     return transform(relation, change)

@@ -1,13 +1,13 @@
 """Streaming aggregation: `groupBy(window, keys).agg(...)` kept up to date batch by batch.
 
-The aggregate of the plan is split in two. In a batch the engine groups the new rows ("partial"); what comes out, one row
-per group touched, is merged with those groups' state; and a projection over the merged rows gives the columns that the
-whole aggregate would have ("final"):
+The aggregate of the plan is split in two. In a batch the engine groups the new rows ("partial"); what comes out, one
+row per group touched, is merged with those groups' state; and a projection over the merged rows gives the columns
+that the whole aggregate would have ("final"):
 
     new rows ──engine: group──► groups touched ──merge with state──► groups now ──engine: project──► result
 
-What is kept per group is either partial numbers (see `partials`), or, if some function cannot be taken apart, the rows of
-the group; the final step then is the aggregate itself, over the rows of the groups that come out.
+What is kept per group is either partial numbers (see `partials`), or, if some function cannot be taken apart, the
+rows of the group; the final step then is the aggregate itself, over the rows of the groups that come out.
 
 Which groups come out, and when (Spark: `StateStoreSaveExec`):
 
@@ -80,7 +80,7 @@ def grouping_of(aggregate: pb.Aggregate, output: pa.Schema, marks: Delays) -> Gr
 
 @dataclass(frozen=True)
 class Calls:
-    """Aggregate expressions taken apart: `partials` to keep, and `results`, the expressions over the partial columns."""
+    """Aggregate expressions taken apart: `partials` to keep, and `results`, expressions over the partial columns."""
 
     partials: Sequence[Partial]
     results: Sequence[Expression]
@@ -104,7 +104,7 @@ def take_apart(aggregate: pb.Aggregate, tools: Tools) -> Calls | None:
             return None
         found += [(index, path, call) for path, call in calls]
     if not found:
-        return None
+        return None if expressions else Calls([], [])
     probe = build.group(aggregate.input, [], [build.alias(Expression(unresolved_function=f), "c") for _, _, f in found])
     result_types = [types.normalise(field.type) for field in tools.session.schema(probe)]
     partials: dict[bytes, Partial] = {}

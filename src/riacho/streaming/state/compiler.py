@@ -11,6 +11,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.engine.spool import empty
 from riacho.errors import UnsupportedOperationError
+from riacho.plan import build
 from riacho.plan.dress import plan_ids_used, without_watermark
 from riacho.plan.event_time import EventTimes, last_part
 from riacho.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_identity, leaf_places
@@ -25,6 +26,7 @@ from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.state.aggregate import aggregation
 from riacho.streaming.state.deduplicate import Deduplicate, Deduplication
 from riacho.streaming.state.join import Join, side_states
+from riacho.streaming.state.limit import Limit
 from riacho.streaming.state.operator import US_PER_MS, Operator, Tools
 from riacho.streaming.state.session import session_aggregation
 from riacho.streaming.watermark import delay_ms
@@ -90,7 +92,7 @@ class Compiler:
         places = list(leaf_places(plan))
         self._empty_leaves = {leaf_identity(leaf.relation): empty(leaf_schemas[leaf.index]) for _, leaf in places}
         self._event_times = EventTimes(lambda relation: self._schema(relation).names)
-        plan = windows_of_windows(transform(plan, _without_batch_watermark))
+        plan = transform(windows_of_windows(plan), self._simplified)
         plan = push_filters(plan, self._event_times.columns)
         self._leaf_of = {path: leaf.index for path, leaf in leaf_places(plan)}
         self.used_ids = plan_ids_used(plan)
@@ -168,19 +170,37 @@ class Compiler:
         left, right = side_states(node.join, self.analysable, self._event_times, self._tools)
         return Join(node.join, left, right, folder, self._tools, self.used_ids), [("join", "left"), ("join", "right")]
 
+    def _limit(self, node: pb.Relation, folder: Path) -> Made:
+        return Limit(node.limit.limit, folder, self._tools), [("limit", "input")]
+
     def _refuse(self, node: pb.Relation, folder: Path) -> Made:  # noqa: ARG002
         raise UnsupportedOperationError(f"riacho does not run a streaming {kind_of(node)} yet.")
 
     _MAKERS: dict[str, Callable[[Compiler, pb.Relation, Path], Made]] = {  # noqa: RUF012
         "aggregate": _aggregate,
         "deduplicate": _deduplicate,
-        "distinct": _refuse,
         "join": _join,
-        "limit": _refuse,
+        "limit": _limit,
         "group_state": _refuse,
     }
 
     # -- asking the engine
+
+    def _simplified(self, node: pb.Relation) -> pb.Relation:
+        """Without what means nothing here: watermarks on batches, `observe`. UNION DISTINCT is grouping by all
+        columns.
+        """
+        kind = node.WhichOneof("rel_type")
+        if kind == "collect_metrics" or (kind == "with_watermark" and not is_streaming(node)):
+            return without_watermark(node)
+        if kind_of(node) != "distinct" or not is_streaming(node):
+            return node
+        every = _copy(node)
+        every.set_op.is_all = True
+        grouped = build.group(every, [build.col(name) for name in self._schema(every).names], [])
+        if node.common.HasField("plan_id"):
+            grouped.common.plan_id = node.common.plan_id
+        return grouped
 
     def analysable(self, relation: pb.Relation) -> pb.Relation:
         """A part of the plan over empty leaves, without what the engine does not know, so that it can be analysed."""
@@ -205,14 +225,6 @@ def put(plan: pb.Relation, path: PlanPath, content: pb.Relation) -> None:
     place.CopyFrom(content)
     if plan_id is not None:
         place.common.plan_id = plan_id
-
-
-def _without_batch_watermark(node: pb.Relation) -> pb.Relation:
-    """A watermark on rows that are no stream means nothing; observing is not this module's work."""
-    kind = node.WhichOneof("rel_type")
-    if kind == "collect_metrics" or (kind == "with_watermark" and not is_streaming(node)):
-        return without_watermark(node)
-    return node
 
 
 def _copy(relation: pb.Relation) -> pb.Relation:

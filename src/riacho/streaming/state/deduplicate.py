@@ -1,9 +1,9 @@
 """dropDuplicates and dropDuplicatesWithinWatermark on streams: a row comes out if its key is new.
 
 State is the set of keys seen. `dropDuplicates` forgets a key when a key column with event time falls behind the
-watermark, and never if there is none; `dropDuplicatesWithinWatermark` forgets it when the watermark passes the event time
-of the key's first row plus the delay. Rows behind the watermark are dropped as late in both. Of several rows with one key
-in a batch the first one comes out, in the order of the input. Source: `BaseStreamingDeduplicateExec`.
+watermark, and never if there is none; `dropDuplicatesWithinWatermark` forgets it when the watermark passes the event
+time of the key's first row plus the delay. Rows behind the watermark are dropped as late in both. Of several rows
+with one key in a batch the first one comes out, in the order of the input. Source: `BaseStreamingDeduplicateExec`.
 """
 
 from __future__ import annotations

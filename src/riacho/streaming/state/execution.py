@@ -9,9 +9,9 @@ The plan is cut at its sources, at each `withWatermark` and at each stateful ope
           WithWatermark ts
             Read (streaming)
 
-A batch goes from the leaves up: each fragment becomes a batch relation once relations stand at its cuts. The relation of
-fragment 0 is what the sink gets. Watermarks are values of the whole query, but an operator may hold them back for those
-above it (an interval join does), so each operator is told the watermark that reaches it.
+A batch goes from the leaves up: each fragment becomes a batch relation once relations stand at its cuts. The relation
+of fragment 0 is what the sink gets. Watermarks are values of the whole query, but an operator may hold them back for
+those above it (an interval join does), so each operator is told the watermark that reaches it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A 128-bit hash of key columns: how state finds its keys.
 
-The hash is written into state files, so it must never change between versions of riacho: it is defined here by integer
-arithmetic alone. Two keys are taken for equal if their 128 bits are; at a hundred million keys the odds of a mistake are
-about one in 10^22, far below those of the disk.
+The hash is written into state files, so it must never change between versions of riacho: it is defined here by
+integer arithmetic alone. Two keys are taken for equal if their 128 bits are; at a hundred million keys the odds of a
+mistake are about one in 10^22, far below those of the disk.
 
 Keys are equal as Spark's grouping has it: NULL equals NULL, NaN equals NaN, and -0.0 equals 0.0.
 """

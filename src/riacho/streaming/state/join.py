@@ -8,10 +8,10 @@ condition:
     new left                      ┴─ join, where a row of ─┴ new right
                                      the pair is new
 
-A row leaves the state when nothing can match it any more: when a key with event time falls behind the watermark, or when
-a bound between the two times tells it (see `SideState`). In an outer join a row that leaves without ever having found a
-partner comes out then, padded with nulls; so state remembers who was matched. In a left semi join a left row comes out
-with its first match, and is kept no longer. Source: `StreamingSymmetricHashJoinExec`.
+A row leaves the state when nothing can match it any more: when a key with event time falls behind the watermark, or
+when a bound between the two times tells it (see `SideState`). In an outer join a row that leaves without ever having
+found a partner comes out then, padded with nulls; so state remembers who was matched. In a left semi join a left row
+comes out with its first match, and is kept no longer. Source: `StreamingSymmetricHashJoinExec`.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ _MATCHED = "_matched"
 class SideState:
     """How one side of a join keeps its rows.
 
-    `keys`: the expressions that must equal those of the other side, brought to one type. `only`: conditions on this side
-    alone, that a row must meet to be kept (outer joins; elsewhere they stand below the join). `event_time`: the position
-    of the column that makes rows late, if there is one. `time_key`, `time_column`: what the row's life depends on, a key
-    or a column; both None if it lives for ever. `lag_us`: how far behind the watermark a row may be and still live.
-    `pads`: whether unmatched rows come out.
+    `keys`: the expressions that must equal those of the other side, brought to one type. `only`: conditions on this
+    side alone, that a row must meet to be kept (outer joins; elsewhere they stand below the join). `event_time`: the
+    position of the column that makes rows late, if there is one. `time_key`, `time_column`: what the row's life
+    depends on, a key or a column; both None if it lives for ever. `lag_us`: how far behind the watermark a row may be
+    and still live. `pads`: whether unmatched rows come out.
     """
 
     relation: pb.Relation

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from riacho.plan.build import Expression, call, cast, field_of, integer
+from riacho.plan.tokens import words
 from riacho.streaming.state.run import Mask
 
 Merge = Callable[[pa.Array, pa.Array, Mask], pa.Array]
@@ -161,7 +162,12 @@ def _avg(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomp
 
     def finish(columns: Sequence[Expression]) -> Expression:
         total, count = columns
-        return cast(call("/", total, call("nullif", count, integer(0))), result)
+        if pa.types.is_decimal(result):  # the engine cuts digits off where Spark rounds
+            total = cast(total, pa.decimal128(38, min(result.scale + 2, 38)))
+        quotient = call("/", total, call("nullif", count, integer(0)))
+        if pa.types.is_decimal(result):
+            quotient = call("round", quotient, Expression(literal=Expression.Literal(integer=result.scale)))
+        return cast(quotient, result)
 
     return Decomposition([Partial(total, _add), Partial(call("count", value), _add)], finish)
 
@@ -252,55 +258,14 @@ _FUNCTIONS: dict[str, Callable[[Expression.UnresolvedFunction, pa.DataType], Dec
     "stddev_pop": _moments(lambda count, squares: call("sqrt", _variance_population(count, squares))),
 }
 
-AGGREGATES = frozenset(_FUNCTIONS) | frozenset(
-    [
-        "approx_count_distinct",
-        "approx_percentile",
-        "approx_top_k",
-        "array_agg",
-        "bitmap_construct_agg",
-        "bitmap_or_agg",
-        "bit_count",
-        "collect_list",
-        "collect_set",
-        "corr",
-        "count_distinct",
-        "count_min_sketch",
-        "covar_pop",
-        "covar_samp",
-        "grouping",
-        "grouping_id",
-        "histogram_numeric",
-        "hll_sketch_agg",
-        "hll_union_agg",
-        "kurtosis",
-        "listagg",
-        "max_by",
-        "median",
-        "min_by",
-        "mode",
-        "percentile",
-        "percentile_approx",
-        "percentile_cont",
-        "percentile_disc",
-        "product",
-        "regr_avgx",
-        "regr_avgy",
-        "regr_count",
-        "regr_intercept",
-        "regr_r2",
-        "regr_slope",
-        "regr_sxx",
-        "regr_sxy",
-        "regr_syy",
-        "schema_of_variant_agg",
-        "skewness",
-        "string_agg",
-        "sum_distinct",
-        "theta_sketch_agg",
-        "theta_union_agg",
-        "try_avg",
-        "try_sum",
-    ]
+AGGREGATES = words(
+    " ".join(_FUNCTIONS)
+    + """
+    approx_count_distinct approx_percentile approx_top_k array_agg bitmap_construct_agg bitmap_or_agg collect_list
+    collect_set corr count_distinct count_min_sketch covar_pop covar_samp grouping grouping_id histogram_numeric
+    hll_sketch_agg hll_union_agg kurtosis listagg max_by median min_by mode percentile percentile_approx percentile_cont
+    percentile_disc product regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy
+    schema_of_variant_agg skewness string_agg sum_distinct theta_sketch_agg theta_union_agg try_avg try_sum
+    """
 )
 """Every aggregate function of Spark; any other function takes one row."""

@@ -1,10 +1,10 @@
 """A run: one immutable file of state rows, sorted by key, that is searched where it lies.
 
-A run is an Arrow IPC file. Its rows are sorted by (`_high`, `_low`, `_seq`): the two words of the key's hash, and a number
-that tells apart the rows of one key (always 0 in a store that holds one row per key). Then come `_time`, the microsecond
-after which the row is dead (`NEVER` if it lives for ever), `_removed`, true on a row that only says that the key is gone,
-and the operator's own columns. The file is memory-mapped: what a search does not touch is never read, and what it touched
-the operating system may drop again.
+A run is an Arrow IPC file. Its rows are sorted by (`_high`, `_low`, `_seq`): the two words of the key's hash, and a
+number that tells apart the rows of one key (always 0 in a store that holds one row per key). Then come `_time`, the
+microsecond after which the row is dead (`NEVER` if it lives for ever), `_removed`, true on a row that only says that
+the key is gone, and the operator's own columns. The file is memory-mapped: what a search does not touch is never
+read, and what it touched the operating system may drop again.
 """
 
 from __future__ import annotations
@@ -164,7 +164,9 @@ class Run:
         return pa.Table.from_batches(parts).take(pa.array(back))
 
     def slices(self, bounds: Sequence[int]) -> Iterator[pa.Table]:
-        """The run cut into consecutive parts: part i has the keys with `high` below bounds[i] and not below the one before."""
+        """The run cut into consecutive parts: part i has the keys with `high` below bounds[i] and not below the one
+        before.
+        """
         cursor = 0
         total = self.info.rows
         for bound in bounds:
@@ -212,7 +214,7 @@ class Run:
 def write_run(
     folder: Path, file: str, schema: pa.Schema, tables: Iterable[pa.Table], versions: tuple[int, int]
 ) -> RunInfo:
-    """Write sorted `tables` as one run, whole or not at all. `versions`: first and last batch whose changes it holds."""
+    """Write sorted `tables` as one run, whole or not at all. `versions`: the first and last whose changes it has."""
     rows, removals = 0, 0
     min_time, max_time = int(NEVER), int(np.iinfo(np.int64).min)
     temporary = folder / f".{file}.tmp"

@@ -1,23 +1,25 @@
 """Keyed rows in the checkpoint, versioned by batch.
 
-A store is a stack of sorted runs (see `run`), oldest at the bottom. A batch adds one run with its changes on top; a search
-looks from the top down, and the newest row of a key counts. Runs are merged in the background (see `compaction`). So the
-work of a batch follows the keys it touches: it searches them in a few sorted files and writes them once.
+A store is a stack of sorted runs (see `run`), oldest at the bottom. A batch adds one run with its changes on top; a
+search looks from the top down, and the newest row of a key counts. Runs are merged in the background (see
+`compaction`). So the work of a batch follows the keys it touches: it searches them in a few sorted files and writes
+them once.
 
     <folder>/<version>.json       the manifest: which runs make up this version, with sizes and checksums
     <folder>/<version>.arrow      the changes that led to this version
     <folder>/<a>-<b>.<x>.arrow    the merged changes of versions a to b; from 1 on, a snapshot
 
-Version N+1 is what batch N leaves; version 0 is empty and has no files. Files are written under another name and renamed,
-the manifest last, so a version is there whole or not at all, and files of older versions are never touched. Old versions
-go when `retain` newer ones are committed.
+Version N+1 is what batch N leaves; version 0 is empty and has no files. Files are written under another name and
+renamed, the manifest last, so a version is there whole or not at all, and files of older versions are never touched.
+Old versions go when `retain` newer ones are committed.
 
-**Eviction costs nothing.** Each row carries a time, each version a floor: rows whose time is at or below the floor are
-dead. A watermark that moves up raises the floor; compaction leaves the dead behind, and a run that is dead altogether is
-dropped without being read. For this to be right a row must never be replaced by one with an earlier time.
+**Eviction costs nothing.** Each row carries a time, each version a floor: rows whose time is at or below the floor
+are dead. A watermark that moves up raises the floor; compaction leaves the dead behind, and a run that is dead
+altogether is dropped without being read. For this to be right a row must never be replaced by one with an earlier
+time.
 
-**Damage.** Files are checked against the manifest when a version is restored. A damaged one is replaced by what an older
-version and the changes since then still tell; if they do not, restoring fails and says which file it misses.
+**Damage.** Files are checked against the manifest when a version is restored. A damaged one is replaced by what an
+older version and the changes since then still tell; if they do not, restoring fails and says which file it misses.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -115,6 +118,7 @@ class StateStore:
         self._references: Counter[str] = Counter()
         self._executor: ThreadPoolExecutor | None = None
         self._merging: tuple[list[Run], Future[Run]] | None = None
+        self._merged: list[tuple[list[Run], Run]] = []
 
     # -- what there is
 
@@ -357,8 +361,8 @@ class StateStore:
     def _failure(self, what: str) -> SparkError:
         return SparkGeneralError.of(
             "CANNOT_LOAD_STATE_STORE.UNCATEGORIZED",
-            f"An error occurred during loading state. The state in {self._folder} cannot be read, and older versions do "
-            f"not suffice to rebuild it: {what}. Restore the files from a backup, or start with a new checkpoint.",
+            f"An error occurred during loading state. The state in {self._folder} cannot be read, and older versions "
+            f"do not suffice to rebuild it: {what}. Restore the files from a backup, or start with a new checkpoint.",
             sql_state="58030",
         )
 
@@ -383,44 +387,47 @@ class StateStore:
     # -- merging
 
     def _start_merge(self) -> None:
+        """Begin the merge that is due, if one is. Newer runs may be merged beside a large merge that is under way."""
+        first = 0
         if self._merging is not None:
-            return
-        chosen = compaction.choose([run.info for run in self._runs])
+            merging = self._merging[0]
+            first = 1 + max((i for i, run in enumerate(self._runs) if run in merging), default=-1)
+        chosen = compaction.choose([run.info for run in self._runs[first:]])
         if chosen is None:
             return
-        runs = self._runs[chosen]
-        versions = (runs[0].info.first_version, runs[-1].info.last_version)
-        oldest, floor = chosen.start == 0, self.floor
-
-        def merge() -> Run:
-            tables = compaction.merge(runs, floor=floor, oldest=oldest, unique=self._unique)
-            file = f"{versions[0]}-{versions[1]}.{uuid4().hex[:8]}.arrow"
-            return Run.open(
-                self._folder, write_run(self._folder, file, self._file_schema, tables, versions), verify=False
-            )
-
-        if sum(run.info.rows for run in runs) <= _INLINE_MERGE_ROWS:
-            future: Future[Run] = Future()
-            future.set_result(merge())
-        else:
+        start = first + chosen.start
+        runs = self._runs[start:]
+        small = sum(run.info.rows for run in runs) <= _INLINE_MERGE_ROWS
+        merge = partial(self._merge, tuple(runs), floor=self.floor, oldest=start == 0)
+        if small:
+            self._merged.append((runs, merge()))
+        elif self._merging is None:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix="riacho-state-merge")
-            future = self._executor.submit(merge)
-        self._merging = (runs, future)
+            self._merging = (runs, self._executor.submit(merge))
+
+    def _merge(self, runs: Sequence[Run], *, floor: int, oldest: bool) -> Run:
+        versions = (runs[0].info.first_version, runs[-1].info.last_version)
+        tables = compaction.merge(runs, floor=floor, oldest=oldest, unique=self._unique)
+        file = f"{versions[0]}-{versions[1]}.{uuid4().hex[:8]}.arrow"
+        info = write_run(self._folder, file, self._file_schema, tables, versions)
+        return Run.open(self._folder, info, verify=False)
 
     def _adopt_merged(self) -> None:
-        """Put a finished merge in the place of what it merged, unless some of that was dropped meanwhile."""
-        if self._merging is None or not self._merging[1].done():
-            return
-        (merged, future), self._merging = self._merging, None
-        run = future.result()
-        start = next((i for i, mine in enumerate(self._runs) if mine in merged), None)
-        if start is None:
-            (self._folder / run.info.file).unlink(missing_ok=True)
-            return
-        self._runs = [*self._runs[:start], run, *(mine for mine in self._runs[start:] if mine not in merged)]
+        """Put finished merges in the place of what they merged, unless all of that was dropped meanwhile."""
+        if self._merging is not None and self._merging[1].done():
+            (runs, future), self._merging = self._merging, None
+            self._merged.append((runs, future.result()))
+        for runs, merged in self._merged:
+            start = next((i for i, mine in enumerate(self._runs) if mine in runs), None)
+            if start is None:
+                (self._folder / merged.info.file).unlink(missing_ok=True)
+            else:
+                self._runs = [*self._runs[:start], merged, *(mine for mine in self._runs[start:] if mine not in runs)]
+        self._merged.clear()
 
     def _abandon_merge(self) -> None:
+        self._merged.clear()
         if self._merging is not None:
             (_, future), self._merging = self._merging, None
             if not future.cancel():

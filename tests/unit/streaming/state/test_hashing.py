@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riacho.streaming.state.hashing import hash_keys
@@ -33,6 +33,7 @@ def hashes(array: pa.Array) -> list[tuple[int, int]]:
 
 @pytest.mark.parametrize("name", TYPES)
 @given(data=st.data())
+@settings(deadline=None)
 def test_equal_values_and_only_those_hash_alike(name: str, data: st.DataObject) -> None:
     kind, values = TYPES[name]
     drawn = data.draw(st.lists(st.none() | values, min_size=1, max_size=12))
@@ -44,6 +45,7 @@ def test_equal_values_and_only_those_hash_alike(name: str, data: st.DataObject) 
 
 @pytest.mark.parametrize("name", TYPES)
 @given(data=st.data())
+@settings(deadline=None)
 def test_a_slice_hashes_as_its_values_do(name: str, data: st.DataObject) -> None:
     kind, values = TYPES[name]
     array = pa.array(data.draw(st.lists(st.none() | values, min_size=3, max_size=9)), kind)

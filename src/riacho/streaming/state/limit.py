@@ -1,0 +1,58 @@
+"""limit(n) on a stream in append mode: the first n rows of all batches together.
+
+State is one number, how many rows came out so far. The query goes on when they are n, and gives nothing more. Source:
+`StreamingGlobalLimitExec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from riacho.protos import pb
+from riacho.streaming.state.hashing import hash_keys
+from riacho.streaming.state.operator import BatchContext, OperatorProgress, Tools, never
+from riacho.streaming.state.store import BEGINNING, Changes, StateStore
+
+_SCHEMA = pa.schema([("rows", pa.int64())])
+
+
+class Limit:
+    """See the module and `operator.Operator`."""
+
+    def __init__(self, rows: int, folder: Path, tools: Tools) -> None:
+        self._rows = rows
+        self._tools = tools
+        self._store = StateStore(folder / "default", _SCHEMA, unique=True)
+
+    def restore(self, version: int) -> None:
+        self._store.restore(version)
+
+    def committed(self, version: int) -> None:
+        self._store.committed(version)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def wants_batch(self, evict_us: int, last_us: int) -> bool:  # noqa: ARG002
+        return False
+
+    def output_watermark_us(self, input_us: int) -> int:
+        return input_us
+
+    def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
+        progress = OperatorProgress("globalLimit")
+        [before] = self._store.scan().table.column("rows").to_pylist() or [0]
+        progress.updated = int(before < self._rows)
+        with progress.timed("updates_ms"):
+            first = pb.Relation(limit=pb.Limit(input=inputs[0], limit=self._rows - before))
+            out = self._tools.collect(first)
+        with progress.timed("commit_ms"):
+            table = pa.table({"rows": [before + out.num_rows]}, schema=_SCHEMA)
+            changes = Changes(hash_keys([], 1), np.zeros(1, dtype=np.int64), never(1), table)
+            self._store.write(batch.version, changes, rows=1, floor=BEGINNING)
+        progress.total, progress.memory_bytes = 1, self._store.bytes
+        return self._tools.read(out), progress

@@ -1,0 +1,293 @@
+"""Session windows: groups that grow and merge.
+
+A row at time t with gap g opens the session [t, t+g) of its key; sessions of a key that touch or overlap are one. So
+a new row may stretch a session, or join two that were apart. State holds one row per session (or the sessions' rows,
+where an aggregate cannot be taken apart), found by the key without the session. In a batch all sessions of the keys
+touched are read, new ones are laid beside them in order of time, and a new session begins wherever a start lies
+behind all ends so far. Source: `UpdatingSessionsIterator`, `SessionWindowStateStoreSaveExec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from riacho import types
+from riacho.errors import IllegalArgumentError, ParseError
+from riacho.plan import build
+from riacho.plan.event_time import Delays
+from riacho.plan.session_window import is_session_window, session_of_row
+from riacho.plan.sql_expressions import structured
+from riacho.plan.tokens import Edit, splice, tokenize
+from riacho.plan.walk import expressions
+from riacho.protos import pb
+from riacho.streaming.sinks.base import OutputMode
+from riacho.streaming.state.aggregate import Grouping, Keep, Partials, grouping_of, keep_for
+from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
+from riacho.streaming.state.operator import BatchContext, OperatorProgress, Tools, late
+from riacho.streaming.state.run import Mask
+from riacho.streaming.state.run import Rows as Times
+from riacho.streaming.state.store import BEGINNING, Changes, StateStore
+from riacho.streaming.watermark import interval_us
+
+_SEQ_BITS = 32
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """Rows of state and new ones, in order of key and start; those of one session stand together.
+
+    `start`, `end`: of the piece that a row brings. `session`: the number of its session, from 0. `old`: it comes from
+    state.
+    """
+
+    table: pa.Table
+    keys: KeyHash
+    seq: Times
+    start: Times
+    end: Times
+    session: Times
+    old: Mask
+
+    @property
+    def count(self) -> int:
+        """How many sessions."""
+        return int(self.session[-1]) + 1 if len(self.session) else 0
+
+    @property
+    def firsts(self) -> Times:
+        """The first row of each session."""
+        return np.searchsorted(self.session, np.arange(self.count))
+
+    def spans(self) -> tuple[Times, Times]:
+        """Start and end of each session."""
+        if not self.count:
+            return self.start, self.end
+        return self.start[self.firsts], np.maximum.reduceat(self.end, self.firsts)
+
+    def any(self, which: Mask) -> Mask:
+        """Which sessions have one of these rows."""
+        return np.bincount(self.session[which], minlength=self.count) > 0
+
+
+class SessionAggregation:
+    """See the module and `operator.Operator`. `session`: which key of `grouping` is the session, a struct of times."""
+
+    def __init__(
+        self, keep: Keep, grouping: Grouping, session: int, mode: OutputMode, folder: Path, tools: Tools
+    ) -> None:
+        self._keep = keep
+        self._column = grouping.columns[session]
+        self._others = [name for name in grouping.columns if name != self._column]
+        self._span = _unaliased(grouping.expressions[session])
+        self._mode = mode
+        self._tools = tools
+        self._evicts = mode is OutputMode.APPEND and grouping.event_key is not None
+        self._store = StateStore(folder / "default", keep.schema, unique=False)
+
+    def restore(self, version: int) -> None:
+        self._store.restore(version)
+
+    def committed(self, version: int) -> None:
+        self._store.committed(version)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def wants_batch(self, evict_us: int, last_us: int) -> bool:
+        return self._mode is not OutputMode.COMPLETE and evict_us > last_us
+
+    def output_watermark_us(self, input_us: int) -> int:
+        return input_us
+
+    def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
+        progress = OperatorProgress("sessionWindowStateStoreSaveExec")
+        evict_us = batch.evict_us if self._evicts else BEGINNING
+        with progress.timed("updates_ms"):
+            pieces = self._beside_state(self._on_time(self._collect(inputs[0]), batch, progress), batch.version)
+            starts, ends = pieces.spans()
+            touched, closed = pieces.any(~pieces.old), ends <= evict_us
+            merged = self._one_row_each(pieces) if self._keep.one_row else self._stretched(pieces)
+        with progress.timed("removals_ms"):
+            columns = self._keep.schema.names if self._mode is OutputMode.APPEND else [self._column]
+            gone = self._store.expired(evict_us, columns, but=pieces.keys)
+            gone_sessions = _sessions_in(gone.keys, _micros(gone.table.column(self._column), 0))
+        old_sessions = _sessions_in(pieces.keys.take(pieces.old), pieces.start[pieces.old])
+        kept_start = pieces.any(pieces.old & (pieces.start == starts[pieces.session]))
+        leaving = int(np.count_nonzero(closed)) + gone_sessions
+        progress.updated = pieces.count  # Spark writes all sessions of a key that was touched
+        progress.removed = old_sessions - int(np.count_nonzero(kept_start)) + leaving
+        progress.total = self._store.rows + pieces.count - old_sessions - leaving
+        with progress.timed("commit_ms"):
+            changes = self._changes(pieces, merged, ends, touched & ~closed)
+            self._store.write(batch.version, changes, rows=progress.total, floor=max(evict_us, self._store.floor))
+        progress.memory_bytes = self._store.bytes
+        if self._mode is OutputMode.COMPLETE:
+            out = self._store.scan().table
+        else:
+            session = np.arange(pieces.count) if self._keep.one_row else pieces.session
+            out = pa.concat_tables([gone.table, merged.filter(pa.array(closed[session]))])
+        return self._keep.finish(self._tools.read(out)), progress
+
+    def _collect(self, relation: pb.Relation) -> pa.Table:
+        """The new rows, without those that have no time or no gap."""
+        start, end = build.field_of(self._span, "start"), build.field_of(self._span, "end")
+        return self._keep.collect(build.where(relation, build.call(">", end, start)), self._tools)
+
+    def _on_time(self, table: pa.Table, batch: BatchContext, progress: OperatorProgress) -> pa.Table:
+        if not self._evicts:
+            return table
+        span = table.column(self._column)
+        behind = late(_micros(span, 1), batch.late_us)
+        dropped = table.filter(pa.array(behind))
+        keys = hash_keys(dropped.select([*self._others, self._column]).columns, dropped.num_rows)
+        progress.dropped = distinct(keys)
+        return table.filter(pa.array(~behind))
+
+    def _beside_state(self, fresh: pa.Table, version: int) -> _Pieces:
+        """The new rows and all that state has of their keys, cut into sessions."""
+        hashed = hash_keys(fresh.select(self._others).columns, fresh.num_rows)
+        known = self._store.find(unique(hashed))
+        table = pa.concat_tables([known.table, fresh])
+        keys = KeyHash(np.concatenate([known.keys.high, hashed.high]), np.concatenate([known.keys.low, hashed.low]))
+        seq = np.concatenate([known.seq, (version << _SEQ_BITS) + np.arange(fresh.num_rows, dtype=np.int64)])
+        old = np.arange(table.num_rows) < len(known)
+        start, end = (_micros(table.column(self._column), i) for i in (0, 1))
+        order = np.lexsort((seq, start, keys.low, keys.high))
+        keys, start, end = keys.take(order), start[order], end[order]
+        return _Pieces(
+            table.take(pa.array(order)), keys, seq[order], start, end, _number_sessions(keys, start, end), old[order]
+        )
+
+    def _one_row_each(self, pieces: _Pieces) -> pa.Table:
+        """One row per session: its pieces' partial numbers merged, two neighbours at a time until one is left."""
+        keep = self._keep
+        assert isinstance(keep, Partials)
+        table, session = pieces.table, pieces.session
+        while len(session) > pieces.count:
+            place = np.arange(len(session)) - np.searchsorted(session, session)
+            left = np.flatnonzero(place % 2 == 0)
+            right = np.flatnonzero(place % 2 == 1)
+            paired = np.isin(left + 1, right)
+            both = keep.combine(table.take(pa.array(left[paired])), table.take(pa.array(right)), _all(len(right)))
+            alone = table.take(pa.array(left[~paired]))
+            back = np.argsort(np.concatenate([np.flatnonzero(paired), np.flatnonzero(~paired)]))
+            table = pa.concat_tables([both, alone]).take(pa.array(back))
+            session = session[left]
+        return self._with_spans(table, *pieces.spans())
+
+    def _stretched(self, pieces: _Pieces) -> pa.Table:
+        """The rows with the span of the session that they belong to now."""
+        starts, ends = pieces.spans()
+        return self._with_spans(pieces.table, starts[pieces.session], ends[pieces.session])
+
+    def _with_spans(self, table: pa.Table, start: Times, end: Times) -> pa.Table:
+        kind = table.schema.field(self._column).type
+        fields = [pa.array(values, pa.int64()).cast(kind.field(i).type) for i, values in enumerate((start, end))]
+        span = pa.StructArray.from_arrays(fields, fields=list(kind))
+        return table.set_column(table.schema.get_field_index(self._column), table.schema.field(self._column), span)
+
+    def _changes(self, pieces: _Pieces, merged: pa.Table, ends: Times, sessions: Mask) -> Changes:
+        """What to write for these sessions: their new rows, and that the old ones are gone."""
+        if not self._keep.one_row:
+            rows = np.flatnonzero(sessions[pieces.session])
+            table = merged.take(pa.array(rows))
+            return Changes(pieces.keys.take(rows), pieces.seq[rows], ends[pieces.session[rows]], table)
+        put = np.flatnonzero(sessions)
+        last = np.searchsorted(pieces.session, put, "right") - 1
+        newest = np.maximum.reduceat(pieces.seq, pieces.firsts)[put] if len(put) else last
+        gone = np.flatnonzero(pieces.old & sessions[pieces.session])
+        gone = gone[~np.isin(pieces.seq[gone], newest)]
+        keys = pieces.keys
+        return Changes(
+            KeyHash(
+                np.concatenate([keys.high[last], keys.high[gone]]), np.concatenate([keys.low[last], keys.low[gone]])
+            ),
+            np.concatenate([newest, pieces.seq[gone]]),
+            np.concatenate([ends[put], pieces.end[gone]]),
+            pa.concat_tables([merged.take(pa.array(put)), pieces.table.take(pa.array(gone))]),
+            np.arange(len(put) + len(gone)) >= len(put),
+        )
+
+
+def session_aggregation(
+    aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Path, tools: Tools
+) -> SessionAggregation:
+    """The operator for an aggregate with a session window, over leaves that can be analysed.
+
+    Raises IllegalArgumentError for a gap in months.
+    """
+    place = next(i for i, e in enumerate(aggregate.grouping_expressions) if is_session_window(e))
+    plain = pb.Aggregate()
+    plain.CopyFrom(aggregate)
+    gap = _unaliased(aggregate.grouping_expressions[place]).unresolved_function.arguments[1]
+    plain.grouping_expressions[place].CopyFrom(session_of_row(aggregate.grouping_expressions[place], _gap(gap)))
+    output = types.normalise_schema(tools.session.schema(pb.Relation(aggregate=plain)))
+    grouping = grouping_of(plain, output, marks)
+    return SessionAggregation(keep_for(plain, grouping, output, tools), grouping, place, mode, folder, tools)
+
+
+def _gap(expression: build.Expression) -> build.Expression:
+    """The gap with the intervals in it, which are written as text, made intervals."""
+    gap = pb.Filter(condition=structured(expression))
+    for node in expressions(gap):
+        if node.HasField("literal") and node.literal.HasField("string"):
+            micros = _constant_us(node.literal.string)
+            if micros is not None:
+                node.literal.day_time_interval = micros
+        elif node.HasField("expression_string"):
+            sql = node.expression_string.expression
+            strings = [(token, _constant_us(token.text[1:-1])) for token in tokenize(sql) if token.kind == "string"]
+            edits = [Edit(t.start, t.end, f"INTERVAL '{us / 1e6}' SECOND") for t, us in strings if us is not None]
+            node.expression_string.expression = splice(sql, edits)
+    return gap.condition
+
+
+def _constant_us(text: str) -> int | None:
+    """The microseconds of an interval; None for any other text, such as one that a condition compares with."""
+    try:
+        months, micros = interval_us(text)
+    except ParseError:
+        return None
+    if months:
+        raise IllegalArgumentError(f"Intervals greater than a month is not supported ({text}).")
+    return micros
+
+
+def _number_sessions(keys: KeyHash, start: Times, end: Times) -> Times:
+    """The session of each row. Rows are sorted by key and start; a session begins behind all ends so far of its key."""
+    if not len(start):
+        return start
+    new_key = np.ones(len(start), dtype=np.bool_)
+    new_key[1:] = (keys.high[1:] != keys.high[:-1]) | (keys.low[1:] != keys.low[:-1])
+    # As ranks, times of one key can be lifted above those of the key before, so that one running maximum serves all.
+    _, ranks = np.unique(np.concatenate([start, end]), return_inverse=True)
+    lift = (np.cumsum(new_key) - 1) * (2 * len(start))
+    starts, ends = ranks[: len(start)] + lift, ranks[len(start) :] + lift
+    furthest = np.maximum.accumulate(ends)
+    begins = new_key.copy()
+    begins[1:] |= starts[1:] > furthest[:-1]
+    return np.asarray(np.cumsum(begins) - 1, dtype=np.int64)
+
+
+def _sessions_in(keys: KeyHash, start: Times) -> int:
+    """How many sessions rows of state belong to: all rows of a session have its start."""
+    return len(np.unique(np.stack([keys.high, keys.low, start.view(np.uint64)]), axis=1).T) if len(start) else 0
+
+
+def _all(rows: int) -> Mask:
+    return np.ones(rows, dtype=np.bool_)
+
+
+def _micros(span: pa.ChunkedArray, field: int) -> Times:
+    values: Times = pc.struct_field(span.combine_chunks(), field).cast(pa.int64()).to_numpy(zero_copy_only=False)
+    return values.astype(np.int64)
+
+
+def _unaliased(expression: build.Expression) -> build.Expression:
+    return expression.alias.expr if expression.HasField("alias") else expression
