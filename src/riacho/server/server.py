@@ -32,6 +32,7 @@ DEFAULT_PORT = 15002
 # One thread per call under way; a client that waits for a query, or listens, holds one. They are made when needed.
 MAX_CALLS = 1000
 STOP_GRACE_S = 5.0
+WAKE_S = 0.5
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -91,7 +92,9 @@ class RiachoServer:
 
     def wait(self) -> None:
         """Serve until `stop` is called, from another thread or a signal handler."""
-        self._stopped.wait()
+        # With a limit: Python runs signal handlers in the main thread, and a wait without one may not notice a signal.
+        while not self._stopped.wait(WAKE_S):
+            pass
 
     @property
     def engine_pid(self) -> int:

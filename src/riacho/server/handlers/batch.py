@@ -12,7 +12,7 @@ from riacho.server.services import Services
 from riacho.server.session import ServerSession
 
 
-def query(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+def query(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """Execute a relation.
 
     Raises AnalysisError for a streaming one: "Queries with streaming sources must be executed with
@@ -20,7 +20,10 @@ def query(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """
     relation = request.plan.root
     if relation.WhichOneof("rel_type") == "catalog":
-        catalog.note(session, relation.catalog)
+        answer = catalog.answer(services, session, relation.catalog)
+        if answer is not None:
+            yield from answer
+            return
     resolved = resolve(session, relation)
     if is_streaming(resolved):
         check_batch(resolved)

@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from riacho.catalog.base import CATALOG_NAME, Table, TableName
+from riacho.plan.tokens import parse_identifier
 from riacho.protos import pb
+from riacho.server.operations import Responses
+from riacho.server.services import Services
 from riacho.server.session import ServerSession
 
+_TABLE_COLUMNS = pa.schema(
+    [
+        pa.field("name", pa.string(), nullable=False),
+        pa.field("catalog", pa.string()),
+        pa.field("namespace", pa.list_(pa.string())),
+        pa.field("description", pa.string()),
+        pa.field("tableType", pa.string(), nullable=False),
+        pa.field("isTemporary", pa.bool_(), nullable=False),
+    ]
+)
 
-def note(session: ServerSession, request: pb.Catalog) -> None:
-    """Keep what a catalog call changes in the session; the engine answers it."""
+
+def answer(services: Services, session: ServerSession, request: pb.Catalog) -> Responses | None:
+    """The reply to a call about tables; None for what the engine answers, once what it changes here is noted."""
     match request.WhichOneof("cat_type"):
+        case "get_table":
+            asked = request.get_table
+            found = _find(services, session, asked.table_name, asked.db_name if asked.HasField("db_name") else None)
+            return None if found is None else _reply([found])
+        case "list_tables" if not request.list_tables.HasField("pattern"):
+            asked_for = request.list_tables
+            database = asked_for.db_name if asked_for.HasField("db_name") else session.current_database
+            named = services.catalog.tables(parse_identifier(database)[-1])
+            return _reply([*(_described(services, name) for name in named), *_temporary(session)])
         case "set_current_database":
             use_database(session, request.set_current_database.db_name)
         case "drop_temp_view":
             name = request.drop_temp_view.view_name
             session.drop_view(name)
             session.engine.forget(("view", name))
+    return None
 
 
 def use_database(session: ServerSession, name: str) -> None:
@@ -27,3 +56,47 @@ def use_database(session: ServerSession, name: str) -> None:
         pass
     session.engine.remember(("current database",), "ExecutePlan", encoded)
     session.current_database = name
+
+
+def _find(services: Services, session: ServerSession, name: str, database: str | None) -> dict[str, object] | None:
+    """The row of a table or persisted view; None for temporary views, and for names that there are not."""
+    if database is None and name.lower() in session.views:
+        return None
+    full = services.catalog.qualify(name, database or session.current_database)
+    known = services.catalog.table(full) or services.catalog.view(full)
+    return None if known is None else _described(services, full)
+
+
+def _described(services: Services, name: TableName) -> dict[str, object]:
+    table = services.catalog.table(name)
+    view = services.catalog.view(name)
+    comment = table.comment if table else view.comment if view else None
+    return {
+        "name": name.table,
+        "catalog": CATALOG_NAME,
+        "namespace": [name.database],
+        "description": comment,
+        "tableType": _type(table),
+        "isTemporary": False,
+    }
+
+
+def _type(table: Table | None) -> str:
+    if table is None:
+        return "VIEW"
+    return "EXTERNAL" if table.external else "MANAGED"
+
+
+def _temporary(session: ServerSession) -> list[dict[str, object]]:
+    return [{"name": name, "tableType": "TEMPORARY", "isTemporary": True, "namespace": []} for name in session.views]
+
+
+def _reply(rows: Sequence[dict[str, object]]) -> Responses:
+    table = pa.Table.from_pylist(list(rows), _TABLE_COLUMNS)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, _TABLE_COLUMNS) as writer:
+        writer.write_table(table)
+    response = pb.ExecutePlanResponse()
+    response.arrow_batch.data = sink.getvalue().to_pybytes()
+    response.arrow_batch.row_count = table.num_rows
+    yield response.SerializeToString()

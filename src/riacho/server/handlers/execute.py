@@ -44,7 +44,7 @@ def execute(services: Services, session: ServerSession, request: pb.ExecutePlanR
     check_execution(request.user_context.extensions, request.plan)
     match request.plan.WhichOneof("op_type"):
         case "root":
-            yield from batch.query(session, request)
+            yield from batch.query(services, session, request)
         case "command":
             command = request.plan.command
             kind = command.WhichOneof("command_type") or ""
