@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
-from riacho.errors import IllegalArgumentError
+from riacho.errors import AnalysisError, IllegalArgumentError
 
 _SIZE = re.compile(r"(?P<number>\d+)\s*(?P<unit>[kmgtp]?)b?")
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
@@ -45,6 +46,22 @@ def byte_size(options: Mapping[str, str], name: str) -> int | None:
     if found is None or int(found["number"]) < 1:
         raise illegal(name, value, "must be a size configuration such as '10g'")
     return int(found["number"]) << _SHIFTS[found["unit"] or ""]
+
+
+def timestamp_ms(text: str) -> int:
+    """A date or a timestamp as options have it, in UTC unless it says otherwise. Raises DELTA_TIMESTAMP_INVALID."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise AnalysisError.of(
+            "DELTA_TIMESTAMP_INVALID",
+            f"The provided timestamp ('{text}') cannot be converted to a valid timestamp.",
+            sql_state="42816",
+            expr=f"'{text}'",
+        ) from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return int(moment.timestamp() * 1000)
 
 
 def illegal(name: str, value: str, why: str) -> IllegalArgumentError:

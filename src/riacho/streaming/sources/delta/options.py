@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
-from riacho.catalog.options import byte_size, flag, illegal, option, positive
+from riacho.catalog.options import byte_size, flag, illegal, option, positive, timestamp_ms
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 
 MAX_FILES_PER_TRIGGER = 1000
@@ -69,7 +68,7 @@ class DeltaSourceOptions:
             max_files = MAX_FILES_PER_TRIGGER
         return cls(
             version,
-            None if timestamp is None else parse_timestamp_ms(timestamp),
+            None if timestamp is None else timestamp_ms(timestamp),
             max_files,
             max_bytes,
             flag(options, "ignoreDeletes"),
@@ -79,22 +78,6 @@ class DeltaSourceOptions:
             _pattern(option(options, "excludeRegex")),
             flag(options, "failOnDataLoss", default=True),
         )
-
-
-def parse_timestamp_ms(text: str) -> int:
-    """A date or a timestamp as options have it, in UTC unless it says otherwise. Raises DELTA_TIMESTAMP_INVALID."""
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise AnalysisError.of(
-            "DELTA_TIMESTAMP_INVALID",
-            f"The provided timestamp ('{text}') cannot be converted to a valid timestamp.",
-            sql_state="42816",
-            expr=f"'{text}'",
-        ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp() * 1000)
 
 
 def _starting_version(options: Mapping[str, str]) -> int | str | None:
