@@ -32,10 +32,15 @@ class System:
         self.folder = folder / "project"
         shutil.copytree(SYSTEMS / name, self.folder)
         self._spec = self.folder / "spark-pipeline.yml"
-        spec = yaml.safe_load(self._spec.read_text())
-        spec["storage"] = (folder / "storage").as_uri()
-        spec["configuration"] = {**spec["configuration"], **configuration}
-        self._spec.write_text(yaml.safe_dump(spec))
+        self._change({"storage": (folder / "storage").as_uri()})
+        self.configure(configuration)
+
+    def configure(self, configuration: Mapping[str, str]) -> None:
+        """Settings for the updates to come."""
+        self._change({"configuration": {**yaml.safe_load(self._spec.read_text())["configuration"], **configuration}})
+
+    def _change(self, fields: Mapping[str, Any]) -> None:
+        self._spec.write_text(yaml.safe_dump({**yaml.safe_load(self._spec.read_text()), **fields}))
 
     def set_up(self, spark: SparkSession) -> None:
         """Make the system's databases, as its user does before the first run."""
