@@ -58,7 +58,7 @@ def may_stream(text: str, views: Collection[str] = ()) -> bool:
 def read_sql(text: str) -> SqlFacts:
     """Read a statement. Raises ParseError for an incomplete STREAM or WATERMARK clause, for nothing else."""
     tokens = tokenize(text)
-    return SqlFacts(_kind(tokens), table_references(text), _view(text, tokens))
+    return SqlFacts(_kind(tokens), table_references(text, tokens), _view(text, tokens))
 
 
 def _kind(tokens: list[Token]) -> Literal["query", "command"]:

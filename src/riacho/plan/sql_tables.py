@@ -58,12 +58,13 @@ class TableReference:
     aliased: bool = False
 
 
-def table_references(sql: str) -> list[TableReference]:
+def table_references(sql: str, tokens: Sequence[Token] | None = None) -> list[TableReference]:
     """The tables that `sql` reads, in the order of the text; names of its own WITH clauses are left out.
 
-    Raises ParseError for a STREAM or WATERMARK clause that is not complete.
+    `tokens`: those of `sql`, where they are known already. Raises ParseError for an incomplete STREAM or WATERMARK
+    clause.
     """
-    return _Scan(sql).run()
+    return _Scan(sql, tokenize(sql) if tokens is None else tokens).run()
 
 
 @dataclass
@@ -78,9 +79,9 @@ class _Frame:
 
 
 class _Scan:
-    def __init__(self, sql: str) -> None:
+    def __init__(self, sql: str, tokens: Sequence[Token]) -> None:
         self._sql = sql
-        self._tokens = tokenize(sql)
+        self._tokens = tokens
         self._frames = [_Frame(is_query=True)]
         self._found: list[TableReference] = []
 

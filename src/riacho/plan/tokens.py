@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 TokenKind = Literal["word", "quoted", "string", "number", "symbol"]
 
@@ -29,19 +29,17 @@ _TOKEN = re.compile(
 _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A piece of SQL text. `start` and `end` are its place there: `sql[start:end] == text`."""
+class Token(NamedTuple):
+    """A piece of SQL text. `start` and `end` are its place there: `sql[start:end] == text`.
+
+    `word`: the upper-case text of a bare word, else an empty string: what keywords are compared with.
+    """
 
     kind: TokenKind
     text: str
+    word: str
     start: int
     end: int
-
-    @property
-    def word(self) -> str:
-        """The upper-case text of a bare word, else an empty string: what keywords are compared with."""
-        return self.text.upper() if self.kind == "word" else ""
 
     @property
     def name(self) -> str | None:
@@ -82,8 +80,10 @@ def tokenize(sql: str) -> list[Token]:
         position = match.end()
         if kind == "comment":
             position = _comment_end(sql, position)
-        elif kind in ("word", "quoted", "string", "number", "symbol"):
-            tokens.append(Token(kind, match.group(), match.start(), match.end()))  # type: ignore[arg-type]
+        elif kind != "space":
+            text = match.group()
+            word = text.upper() if kind == "word" else ""
+            tokens.append(Token(kind, text, word, match.start(), position))  # type: ignore[arg-type]
     return tokens
 
 
@@ -150,7 +150,7 @@ def split_statements(sql: str) -> list[str]:
     """The statements of a script, split at `;` outside quotes, comments and brackets; empty ones are left out."""
     statements: list[str] = []
     start = 0
-    for token in [*tokenize(sql), Token("symbol", ";", len(sql), len(sql))]:
+    for token in [*tokenize(sql), Token("symbol", ";", "", len(sql), len(sql))]:
         if token.is_symbol(";"):
             text = sql[start : token.start].strip()
             if tokenize(text):

@@ -57,7 +57,7 @@ def statements(text: str) -> Iterator[Statement]:
 
 def _statement(text: str, tokens: Sequence[Token]) -> Statement:
     start, end = tokens[0].start, tokens[-1].end
-    moved = [Token(token.kind, token.text, token.start - start, token.end - start) for token in tokens]
+    moved = [token._replace(start=token.start - start, end=token.end - start) for token in tokens]
     return Statement(text[start:end], moved, 1 + text.count("\n", 0, start))
 
 
