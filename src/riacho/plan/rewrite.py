@@ -20,6 +20,7 @@ from riacho.plan.rules.sql_queries import sql_queries
 from riacho.plan.rules.sql_streams import sql_streams
 from riacho.plan.rules.strip_observations import strip_observations
 from riacho.plan.rules.strip_watermark import strip_watermark
+from riacho.plan.rules.within_watermark import within_watermark
 from riacho.plan.walk import Path, at
 from riacho.protos import pb
 
@@ -36,6 +37,7 @@ PREPARE: tuple[Rule, ...] = (
     metadata_columns,  # _metadata becomes a column of the leaves
     strip_observations,  # observe and withWatermark are noted and taken out
     strip_watermark,
+    within_watermark,  # a deduplication that the engine has no word for becomes one that it has
     event_windows,  # windows of windows and session windows become what the engine knows
 )
 """Rules that make a resolved plan one that the engine can run."""

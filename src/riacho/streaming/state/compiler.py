@@ -18,6 +18,7 @@ from riacho.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_ide
 from riacho.plan.pushdown import push_filters
 from riacho.plan.rules.batch_time import Times, find_times
 from riacho.plan.rules.event_windows import windows_of_windows
+from riacho.plan.rules.within_watermark import without_within_watermark
 from riacho.plan.session_window import has_session_window, without_session_windows
 from riacho.plan.walk import Path as PlanPath
 from riacho.plan.walk import at, transform, walk_paths
@@ -208,7 +209,7 @@ class Compiler:
 
     def _known_to_engine(self, node: pb.Relation) -> pb.Relation:
         if not is_streaming_leaf(node):
-            return without_watermark(without_session_windows(node))
+            return without_watermark(without_session_windows(without_within_watermark(node)))
         leaf = _copy(self._empty_leaves[leaf_identity(node)])
         if node.common.HasField("plan_id"):
             leaf.common.plan_id = node.common.plan_id

@@ -212,7 +212,8 @@ class Join:
         progress.total = self._left.store.rows + self._right.store.rows
         progress.memory_bytes = self._left.store.bytes + self._right.store.bytes
         if self._semi:
-            return self._tools.read(left.table.filter(pa.array(pairs.left_now))), progress
+            matched = self._tools.read(left.table.filter(pa.array(pairs.left_now)))
+            return dress(matched, self._node.left, self._used_ids), progress
         out_left = _with_unmatched(self._left, left, pairs.left_now, gone_left, floors[0], "_left")
         out_right = _with_unmatched(self._right, right, pairs.right_now, gone_right, floors[1], "_right")
         return self._joined(out_left, out_right), progress

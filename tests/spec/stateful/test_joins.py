@@ -1,0 +1,105 @@
+"""Joins of streams with streams and with tables."""
+
+from __future__ import annotations
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from tests.spec.stateful.conftest import Watch
+from tests.spec.stateful.support import Feed
+
+
+def ranged(left: Feed, right: Feed, how: str) -> DataFrame:
+    """Right rows up to five minutes after the left row of the same key."""
+    one, other = left.stream.withWatermark("ts", "0 minutes"), right.stream.withWatermark("ts", "0 minutes")
+    condition = "l.k = r.k AND r.ts >= l.ts AND r.ts <= l.ts + INTERVAL 5 MINUTES"
+    joined = one.alias("l").join(other.alias("r"), F.expr(condition), how)
+    return joined.select("l.v") if how == "left_semi" else joined.select("l.v", F.col("r.v").alias("u"))
+
+
+def test_pairs_come_out_once_in_whatever_order_they_arrive(left: Feed, right: Feed, watch: Watch) -> None:
+    query = watch(left.stream.join(right.stream, "k").select(left.stream.v, right.stream.v.alias("u")))
+    left.put((1, "a", 1))
+    assert query.step() == []
+    right.put((1, "a", 10), (1, "b", 20))
+    assert query.step() == [(1, 10)]
+    left.put((1, "b", 2), (1, "a", 3))
+    assert query.step() == [(2, 20), (3, 10)]
+    assert query.state()["total"] == 5
+
+
+def test_null_keys_match_nothing(left: Feed, right: Feed, watch: Watch) -> None:
+    query = watch(left.stream.join(right.stream, "k").select("k"))
+    left.put((1, None, 1))
+    right.put((1, None, 1))
+    assert query.step() == []
+
+
+@pytest.mark.parametrize(
+    ("how", "unmatched"),
+    [("inner", []), ("left", [(2, None)]), ("right", [(None, 20)]), ("full", [(2, None), (None, 20)])],
+)
+def test_rows_without_partner_come_out_when_none_can_come(
+    left: Feed, right: Feed, watch: Watch, how: str, unmatched: list[tuple[int | None, int | None]]
+) -> None:
+    query = watch(ranged(left, right, how))
+    left.put((1, "a", 1), (1, "b", 2))
+    right.put((3, "a", 10), (3, "c", 20))
+    assert query.step() == [(1, 10)]
+    left.put((60, "x", 3))
+    right.put((60, "y", 30))
+    assert query.step() == unmatched
+
+
+def test_a_semi_join_gives_a_left_row_once(left: Feed, right: Feed, watch: Watch) -> None:
+    query = watch(ranged(left, right, "left_semi"))
+    left.put((1, "a", 1), (1, "b", 2))
+    assert query.step() == []
+    right.put((2, "a", 10), (3, "a", 11))
+    assert query.step() == [(1,)]
+    right.put((4, "a", 12))
+    assert query.step() == []
+
+
+def test_equal_windows_bound_the_state(left: Feed, right: Feed, watch: Watch) -> None:
+    def windowed(feed: Feed) -> DataFrame:
+        return feed.stream.withWatermark("ts", "0 minutes").select(F.window("ts", "10 minutes").alias("w"), "k", "v")
+
+    query = watch(windowed(left).join(windowed(right).withColumnRenamed("v", "u"), ["w", "k"], "left").select("v", "u"))
+    left.put((1, "a", 1), (2, "b", 2))
+    right.put((9, "a", 10))
+    assert query.step() == [(1, 10)]
+    left.put((30, "z", 3))
+    right.put((30, "y", 30))
+    assert query.step() == [(2, None)]
+
+
+def test_a_condition_on_one_side_alone_pads_a_row_at_once(left: Feed, right: Feed, watch: Watch) -> None:
+    one, other = left.stream.withWatermark("ts", "0 minutes"), right.stream.withWatermark("ts", "0 minutes")
+    condition = "l.k = r.k AND r.ts >= l.ts AND r.ts <= l.ts + INTERVAL 5 MINUTES AND l.v < 5"
+    query = watch(
+        one.alias("l").join(other.alias("r"), F.expr(condition), "left").select("l.v", F.col("r.v").alias("u"))
+    )
+    left.put((1, "a", 9), (1, "a", 1))
+    right.put((1, "a", 10))
+    assert query.step() == [(1, 10), (9, None)]
+
+
+def test_an_aggregate_above_a_join(left: Feed, right: Feed, watch: Watch) -> None:
+    one, other = left.stream.withWatermark("ts", "0 minutes"), right.stream.withWatermark("ts", "0 minutes")
+    joined = one.join(other.withColumnRenamed("v", "u"), ["k", "ts"])
+    query = watch(joined.groupBy(F.window("ts", "10 minutes")).agg(F.sum("u").alias("s")))
+    left.put((1, "a", 1), (2, "a", 1))
+    right.put((1, "a", 10), (2, "a", 20))
+    query.step()
+    left.put((30, "a", 1))
+    right.put((30, "b", 1))
+    assert query.step() == [((0, 10), 30)]
+
+
+def test_a_table_beside_the_stream(spark: SparkSession, left: Feed, watch: Watch) -> None:
+    names = spark.createDataFrame([("a", "Anna"), ("b", "Ben")], "k string, name string")
+    query = watch(left.stream.join(names, "k", "left").select("name", "v"))
+    left.put((1, "a", 1), (1, "z", 2))
+    assert query.step() == [("Anna", 1), (None, 2)]
