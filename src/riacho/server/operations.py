@@ -62,17 +62,24 @@ class Operation:
         """
         holder = self._holder = object()
         position = self._position(after)
-        while True:
-            if position < self._dropped + len(self._kept):
-                yield self._kept[position - self._dropped].data
-                position += 1
-                continue
-            if self._failure is not None:
-                raise self._failure
-            if self._finished:
-                return
-            if not self._pull(holder, is_wanted):
-                return
+        try:
+            while True:
+                if position < self._dropped + len(self._kept):
+                    yield self._kept[position - self._dropped].data
+                    position += 1
+                    continue
+                if self._failure is not None:
+                    raise self._failure
+                if self._finished or not self._pull(holder, is_wanted):
+                    return
+        finally:
+            if self._holder is holder:
+                self._holder = None
+
+    @property
+    def attached(self) -> bool:
+        """Whether a call is reading it now."""
+        return self._holder is not None
 
     def release(self, until: str | None) -> None:
         """Forget what was sent up to and including that response; all if None, which also ends the operation."""

@@ -18,6 +18,7 @@ from riacho.pipelines.flow_sessions import ClonedSessions
 from riacho.pipelines.materialized import DeltaTableWriter
 from riacho.pipelines.service import PipelineService
 from riacho.server.flows import FlowAnalyzer, FlowStarter
+from riacho.server.handlers.interrupt import end_session
 from riacho.server.operations import Operations
 from riacho.server.service import ConnectService
 from riacho.server.services import Services
@@ -32,6 +33,8 @@ DEFAULT_PORT = 15002
 # One thread per call under way; a client that waits for a query, or listens, holds one. They are made when needed.
 MAX_CALLS = 1000
 STOP_GRACE_S = 5.0
+SESSION_LIMIT_MS = 3_600_000
+EXPIRY_INTERVAL_S = 60.0
 WAKE_S = 0.5
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -72,7 +75,7 @@ class RiachoServer:
             catalog=catalog,
             writes=TableWrites(catalog, clock),
             queries=self._queries,
-            sessions=Sessions(self._engine),
+            sessions=Sessions(self._engine, clock),
             operations=Operations(),
             errors=ErrorLog(),
             clock=clock,
@@ -89,6 +92,7 @@ class RiachoServer:
         )
         self._grpc.add_generic_rpc_handlers((ConnectService(self._services),))
         self._grpc.start()
+        threading.Thread(target=self._expire_sessions, name="riacho-sessions", daemon=True).start()
 
     def wait(self) -> None:
         """Serve until `stop` is called, from another thread or a signal handler."""
@@ -115,6 +119,14 @@ class RiachoServer:
         self._grpc.stop(STOP_GRACE_S).wait()
         self._engine.stop()
         self._stopped.set()
+
+    def _expire_sessions(self) -> None:
+        """End sessions whose client has gone without a word. Like Spark, a running query alone keeps no session."""
+        while not self._stopped.wait(EXPIRY_INTERVAL_S):
+            for session in self._services.sessions.idle(SESSION_LIMIT_MS):
+                running = self._services.operations.of_session(session.session_id)
+                if not any(operation.attached for operation in running):
+                    end_session(self._services, session)
 
 
 def _listen(server: grpc.Server, host: str, port: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
+from riacho.clock import Clock
 from riacho.engine.base import ConnectSession
 from riacho.engine.sail import SailEngine
 from riacho.errors import SparkGeneralError
@@ -31,6 +32,7 @@ class ServerSession:
 
     `views` are all temporary views by lower-case name, as the relations they were made from. `relations` are those that
     only this server knows, by the id a client has for them (foreachBatch). `listener_bus` is there while it is open.
+    `seen_ms` is when its client last asked for something.
     """
 
     session_id: SessionId
@@ -41,6 +43,7 @@ class ServerSession:
     relations: dict[str, pb.Relation] = field(default_factory=dict)
     current_database: str = "default"
     listener_bus: ListenerBus | None = None
+    seen_ms: int = 0
     started_events: dict[str, str] = field(default_factory=dict)
     _streaming_views: set[str] = field(default_factory=set)
 
@@ -73,8 +76,9 @@ class ServerSession:
 class Sessions:
     """All sessions of a server, by user and id."""
 
-    def __init__(self, engine: SailEngine) -> None:
+    def __init__(self, engine: SailEngine, clock: Clock) -> None:
         self._engine = engine
+        self._clock = clock
         self._sessions: dict[tuple[str, SessionId], ServerSession] = {}
         self._released: OrderedDict[tuple[str, SessionId], None] = OrderedDict()
         self._lock = threading.Lock()
@@ -101,7 +105,13 @@ class Sessions:
                 self._sessions[key] = session
         if observed and observed != session.server_side_id:
             raise _changed(session_id)
+        session.seen_ms = self._clock.now_ms()
         return session
+
+    def idle(self, limit_ms: int) -> list[ServerSession]:
+        """The sessions whose client has asked for nothing for so long."""
+        since_ms = self._clock.now_ms() - limit_ms
+        return [session for session in self if session.seen_ms < since_ms]
 
     def find(self, user_id: str, session_id: str) -> ServerSession | None:
         with self._lock:

@@ -125,3 +125,12 @@ def test_an_id_is_taken_once() -> None:
     operations.remove(SESSION, op.operation_id)
     with pytest.raises(SparkGeneralError, match="OPERATION_NOT_FOUND"):
         operations.get(SESSION, op.operation_id)
+
+
+def test_it_is_attached_while_somebody_reads() -> None:
+    op = operation(numbered(2))
+    reading = op.responses(None, lambda: True)
+    next(reading)
+    assert op.attached
+    reading.close()
+    assert not op.attached
