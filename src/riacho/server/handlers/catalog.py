@@ -92,11 +92,12 @@ def _temporary(session: ServerSession) -> list[dict[str, object]]:
 
 
 def _reply(rows: Sequence[dict[str, object]]) -> Responses:
-    table = pa.Table.from_pylist(list(rows), _TABLE_COLUMNS)
+    batch = pa.RecordBatch.from_pylist(list(rows), _TABLE_COLUMNS)
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, _TABLE_COLUMNS) as writer:
-        writer.write_table(table)
+        # A result without rows still has a batch: from it the client learns the columns.
+        writer.write_batch(batch)
     response = pb.ExecutePlanResponse()
     response.arrow_batch.data = sink.getvalue().to_pybytes()
-    response.arrow_batch.row_count = table.num_rows
+    response.arrow_batch.row_count = batch.num_rows
     yield response.SerializeToString()
