@@ -151,9 +151,7 @@ class RatePerBatchSource:
         """Options by lower-case name. Raises IllegalArgumentError for missing values and ones out of range."""
         rows_per_batch = number(options, "rowsPerBatch", 0)
         if rows_per_batch <= 0:
-            raise IllegalArgumentError(
-                f"Invalid value '{rows_per_batch}'. The option 'rowsPerBatch' must be positive"
-            )
+            raise IllegalArgumentError(f"Invalid value '{rows_per_batch}'. The option 'rowsPerBatch' must be positive")
         start_ms = number(options, "startTimestamp", 0)
         advance_ms = number(options, "advanceMillisPerBatch", 1000)
         for key, value in (("startTimestamp", start_ms), ("advanceMillisPerBatch", advance_ms)):
