@@ -46,7 +46,7 @@ spec: $(VENV)/.dev oracle ## the tests that run on riacho and on Apache Spark al
 	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec
 
 bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed
-	@$(IN_ROOT) $(PYTHON) bench/run.py
+	@$(IN_ROOT) $(PYTHON) -m bench.run
 
 oracle: $(VENV)/.dev ## install Apache Spark in .oracle, and Java if the machine has none
 	@$(IN_ROOT) $(PYTHON) scripts/oracle.py $(DELTA)

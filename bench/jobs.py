@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F  # noqa: N812 - as everybody calls it
+from pyspark.sql import functions as F
 
-from events import SCHEMA
+from bench.events import SCHEMA
 
 LIMIT_S = 600
 
@@ -58,9 +58,3 @@ def ingest(spark: SparkSession, folder: Path, work: Path, files_per_batch: int |
     # Spark counts no input rows for a Delta sink; a batch that ran is one that spent time in its sink.
     batches = [entry["batchDuration"] for entry in running.recentProgress if "addBatch" in entry["durationMs"]]
     return Timing(rows, seconds, len(batches), statistics.median(batches[1:] or batches))
-
-
-def first_row(url: str, folder: Path, work: Path) -> None:
-    """From a client that does not run yet to one file's rows in a table."""
-    spark = SparkSession.builder.remote(url).getOrCreate()
-    ingest(spark, folder, work, 1, 0)

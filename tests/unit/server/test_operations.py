@@ -129,8 +129,6 @@ def test_an_id_is_taken_once() -> None:
 
 def test_it_is_attached_while_somebody_reads() -> None:
     op = operation(numbered(2))
-    reading = op.responses(None, lambda: True)
-    next(reading)
-    assert op.attached
-    reading.close()
+    for _ in op.responses(None, lambda: True):
+        assert op.attached
     assert not op.attached

@@ -65,7 +65,7 @@ class SinkWriter(Protocol):
     def add_batch(self, batch: SinkBatch) -> int | None:
         """Write and commit one batch; the number of rows written, or None where it is not known (Spark shows -1).
 
-        After this returns the rows are durable. Raises SparkError; `EngineLost` passes through and the batch is repeated.
+        After this returns the rows are durable. Raises SparkError; `EngineLost`, after which the batch is repeated.
         """
 
     def stop(self) -> None:

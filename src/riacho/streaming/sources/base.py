@@ -53,7 +53,7 @@ class SourceContext:
 
 @dataclass(frozen=True)
 class ReadLimit:
-    """How much one batch may take. `everything` is Spark's `ReadAllAvailable` (trigger once); else the source's own options."""
+    """How much one batch may take: `everything` (Spark: `ReadAllAvailable`), else what the source's options say."""
 
     everything: bool = False
 
@@ -94,7 +94,7 @@ class SourceReader(Protocol):
         """
 
     def commit(self, end: Offset) -> None:
-        """All up to `end` has been committed by the sink and will not be asked for again. May be repeated or skipped."""
+        """The sink has all up to `end`, and it will not be asked for again. May be repeated or skipped."""
 
     def latest(self) -> Offset | None:
         """The newest offset known, for progress (`latestOffset`), or None."""

@@ -72,7 +72,7 @@ class RateSource:
 
 
 class RateReader:
-    """See `sources.base.SourceReader`. The time of creation is kept in the source's log, so values go on after a restart."""
+    """See `sources.base.SourceReader`. The time of creation is kept in the source's log, so a restart goes on."""
 
     def __init__(self, source: RateSource, log_dir: Path, clock: Clock) -> None:
         self._source = source
