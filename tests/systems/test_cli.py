@@ -205,6 +205,20 @@ def test_run_that_cannot_work_ends_with_1(shop: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def test_run_whose_flow_fails_tells_which_and_why(shop: Path) -> None:
+    (shop / "transformations" / "totals.sql").write_text(
+        TOTALS.replace("count(*)", "CAST(raise_error('out of stock') AS INT)")
+    )
+    once = ("--conf", "spark.sql.pipelines.maxFlowRetryAttempts=0")
+    done = riacho("run", shop, *once, folder=shop.parent, code=1)
+
+    assert "  ✓ default.orders" in done.stdout
+    assert "  ✗ default.totals" in done.stdout
+    assert "out of stock" in done.stdout
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_run_names_the_line_of_a_definition_that_breaks(shop: Path) -> None:
     (shop / "transformations" / "orders.py").write_text(ORDERS.replace("dp.mat", "dp.immat"))
     done = riacho("run", shop, folder=shop.parent, code=1)

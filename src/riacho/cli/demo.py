@@ -30,6 +30,8 @@ EXAMPLES = """[bold]Examples[/]
   riacho demo --folder /tmp/demo  [dim]elsewhere[/]
 """
 
+RETRY_TIME = "500ms"
+"""A new column stops a stream once; whoever watches a demo need not wait the usual five seconds for it to go on."""
 _QUESTION = "SELECT * FROM silver.quarantine"
 
 
@@ -53,7 +55,11 @@ def demo(
     project = project or _telecom()
     folder = folder.absolute()
     warehouse, zone = folder / "warehouse", LandingZone(folder / "landing")
-    confs = {"telecom.landing": str(zone.folder), "telecom.schemas": str(folder / "schemas")}
+    confs = {
+        "telecom.landing": str(zone.folder),
+        "telecom.schemas": str(folder / "schemas"),
+        "spark.sql.pipelines.execution.watchdog.minRetryTime": RETRY_TIME,
+    }
     spec_path = find_spec(project)
     console = output()
     steps = Steps(console)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ _HINTS = (
     ("StatusCode.UNAVAILABLE", "is a server running there? `riacho up` starts one"),
     ("No module named", "install it in the environment of riacho"),
 )
+_WRAPPING = re.compile(r"^\[STREAM_FAILED\] Query \[id = [^\]]*\] terminated with exception: ")
 _BUG = "this is not expected; run it again with --verbose, and report what it says"
 
 
@@ -77,12 +79,13 @@ def explain(error: BaseException) -> Failure:
 def first_line(message: str) -> str:
     """The part of an error's text that says what is wrong, on one line.
 
-    Left out is what follows an empty line, as a query's text or a stack trace does, and gRPC's wrapping.
+    Left out is what follows an empty line, as a query's text or a stack trace does, and what gRPC and streaming
+    queries wrap around the cause.
     """
     told = [line for line in message.splitlines() if "details = " in line]
     if "StatusCode." in message and told:
         return told[0].partition("details = ")[2].strip(' "')
-    return " ".join(message.strip().partition("\n\n")[0].split())
+    return _WRAPPING.sub("", " ".join(message.strip().partition("\n\n")[0].split()))
 
 
 def _from_message(message: str) -> Failure:

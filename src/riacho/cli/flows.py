@@ -9,13 +9,13 @@ Events cross Spark Connect as a time and a text, so the text is all there is to 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
 from riacho.cli.failures import first_line
 
-Mark = Literal["done", "failed", "skipped", "note"]
+Mark = Literal["done", "failed", "retried", "skipped", "note"]
 
 _FLOW = re.compile(r"Flow '?(?P<flow>[^']+?)'? (?:(?:is|has) )?(?P<state>[A-Z]{4,})\b")
 _UNRESOLVED = re.compile(r"Failed to resolve flow(?P<upstream> due to upstream failure)?: '(?P<flow>[^']+)'")
@@ -52,12 +52,21 @@ class Line:
 
 
 class FlowBoard:
-    """All flows of one run. `follow` each event; print the line it gives."""
+    """All flows of one run. `follow` each event and print the line it gives; when no more come, those in `failed`.
+
+    Whether a failure is the end or another attempt follows is known only later, so its line waits until then.
+    """
 
     def __init__(self) -> None:
         self._states: dict[str, State] = {}
         self._started: dict[str, float] = {}
-        self._failures: dict[str, int] = {}
+        self._attempts: dict[str, int] = {}
+        self._failed: dict[str, Line] = {}
+
+    @property
+    def failed(self) -> list[Line]:
+        """The flows that failed and have not been tried again."""
+        return list(self._failed.values())
 
     @property
     def under_way(self) -> list[str]:
@@ -95,18 +104,21 @@ class FlowBoard:
         before = self._states.get(flow)
         self._states[flow] = state
         if state in _UNDER_WAY:
-            if before not in _UNDER_WAY:
-                self._started[flow] = at
-            return None
+            if before in _UNDER_WAY:
+                return None
+            self._started[flow] = at
+            self._attempts[flow] = self._attempts.get(flow, 0) + 1
+            failure = self._failed.pop(flow, None)
+            return failure and replace(failure, mark="retried")
         seconds = at - self._started[flow] if before in _UNDER_WAY else None
         if state is State.FAILED:
-            self._failures[flow] = self._failures.get(flow, 0) + 1
-            return Line("failed", flow, seconds, first_line(error))
+            self._failed[flow] = Line("failed", flow, seconds, first_line(error))
+            return None
         if state not in _OVER:
             return None
-        retried = f"at attempt {self._failures[flow] + 1}" if flow in self._failures else ""
-        reason = "what it reads has failed" if state is State.SKIPPED else retried
-        return Line(_OVER[state], flow, seconds, reason)
+        attempt = self._attempts.get(flow, 1)
+        retried = f"at attempt {attempt}" if attempt > 1 else ""
+        return Line(_OVER[state], flow, seconds, "what it reads has failed" if state is State.SKIPPED else retried)
 
 
 def _short(flow: str) -> str:

@@ -25,7 +25,13 @@ if TYPE_CHECKING:
     from pyspark.pipelines.cli import PipelineSpec
     from pyspark.sql import SparkSession
 
-_MARKS = {"done": ("✓", "green"), "failed": ("✗", "bold red"), "skipped": ("–", "yellow"), "note": ("·", "dim")}
+_MARKS = {
+    "done": ("✓", "green"),
+    "failed": ("✗", "bold red"),
+    "retried": ("↻", "yellow"),
+    "skipped": ("–", "yellow"),
+    "note": ("·", "dim"),
+}
 _MIN_WIDTH = 28
 # What the client logs to standard output while it loads definitions.
 _CLIENT_LOG = re.compile(
@@ -74,6 +80,11 @@ class PipelineView:
         if self._status is not None:
             self._status.update(Text(self._under_way(), style="dim", overflow="ellipsis", no_wrap=True))
 
+    def end(self) -> None:
+        """No more events come: tell what has failed for good."""
+        for line in self.board.failed:
+            self.line(line)
+
     def line(self, line: Line) -> None:
         """Print `✓ gold.clock   0.05 s`; why something failed goes below."""
         self._width = max(self._width, self.board.name_width)
@@ -83,17 +94,18 @@ class PipelineView:
             return
         took = "" if line.seconds is None else duration(line.seconds)
         text = Text.assemble((f"  {mark} ", style), f"{line.subject:<{self._width}}  {took:>10}")
-        below = line.mark == "failed" and line.detail
+        below = line.mark in {"failed", "retried"}
         if line.detail and not below:
             text.append(f"  {line.detail}", style="dim")
         text.rstrip()
         self._console.print(text, soft_wrap=True)
-        if below:
-            self._console.print(Padding(Text(line.detail, style="red"), (0, 0, 0, 4), expand=False))
+        if below and line.detail:
+            self._console.print(Padding(Text(line.detail, style=style), (0, 0, 0, 4), expand=False))
 
     def _under_way(self) -> str:
-        done = self.board.count(State.COMPLETED)
-        return f"{done} of {self.board.total} done · {', '.join(self.board.under_way) or 'waiting'}"
+        done = f"{self.board.count(State.COMPLETED)} of {self.board.total} done"
+        failed = [f"{line.subject} failed" for line in self.board.failed]
+        return " · ".join([done, *failed, ", ".join(self.board.under_way) or "waiting"])
 
 
 def update(
@@ -132,6 +144,8 @@ def update(
     except KeyboardInterrupt:
         spark.interruptAll()
         raise
+    finally:
+        view.end()
     return view.board
 
 

@@ -52,3 +52,8 @@ def test_what_nobody_expected_says_so() -> None:
 
 def test_an_error_is_one_line() -> None:
     assert first_line("\n a\n b \n\nc") == "a b"
+
+
+def test_a_streaming_query_is_not_told_by_its_ids() -> None:
+    wrapped = "[STREAM_FAILED] Query [id = 3d7f, runId = dc9c] terminated with exception: [X] the cause SQLSTATE: XXKST"
+    assert first_line(wrapped) == "[X] the cause SQLSTATE: XXKST"

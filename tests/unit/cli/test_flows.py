@@ -45,20 +45,18 @@ def test_what_is_under_way_is_told_in_the_order_of_its_start() -> None:
     assert board.under_way == ["gold.clock"]
 
 
-def test_a_failure_says_why_and_a_retry_that_it_was_one() -> None:
-    lines = follow(
-        FlowBoard(),
-        f"Flow {EVENTS} is STARTING.",
-        f"Flow '{EVENTS}' has FAILED.\nError: [DIVIDE_BY_ZERO] Division by zero.\n\n== SQL ==\nSELECT 1/0",
-        f"Flow {EVENTS} is STARTING.",
-        f"Flow {EVENTS} is RUNNING.",
-        f"Flow {EVENTS} has COMPLETED.",
-    )
+def test_a_failure_is_told_when_it_is_known_whether_another_attempt_follows() -> None:
+    board = FlowBoard()
+    failure = f"Flow '{EVENTS}' has FAILED.\nError: [DIVIDE_BY_ZERO] Division by zero.\n\n== SQL ==\nSELECT 1/0"
+    assert follow(board, f"Flow {EVENTS} is STARTING.", failure) == []
+    assert board.failed == [Line("failed", "silver.events", 0.5, "[DIVIDE_BY_ZERO] Division by zero.")]
 
+    lines = follow(board, f"Flow {EVENTS} is STARTING.", f"Flow {EVENTS} is RUNNING.", f"Flow {EVENTS} has COMPLETED.")
     assert lines == [
-        Line("failed", "silver.events", 0.5, "[DIVIDE_BY_ZERO] Division by zero."),
+        Line("retried", "silver.events", 0.5, "[DIVIDE_BY_ZERO] Division by zero."),
         Line("done", "silver.events", 1.0, "at attempt 2"),
     ]
+    assert board.failed == []
 
 
 def test_what_reads_from_a_failure_is_skipped_and_what_was_not_chosen_does_not_count() -> None:
