@@ -8,6 +8,7 @@ from pathlib import Path
 
 import grpc
 
+from riacho.catalog.maintenance import Housekeeper
 from riacho.catalog.registry import SessionRegistry
 from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.catalog.write import TableWrites
@@ -69,11 +70,13 @@ class RiachoServer:
         self.url = f"sc://{'localhost' if host == '127.0.0.1' else host}:{self.port}"
         catalog = WarehouseCatalog(warehouse)
         self._engine = SailEngine(memory_limit=engine_memory, before_call=SessionRegistry(catalog).sync)
+        self._housekeeper = Housekeeper(clock=clock)
         self._queries = QueryManager(self._engine, clock, observer)
         self._services = Services(
             engine=self._engine,
             catalog=catalog,
             writes=TableWrites(catalog, clock),
+            housekeeper=self._housekeeper,
             queries=self._queries,
             sessions=Sessions(self._engine, clock),
             operations=Operations(),
@@ -116,6 +119,7 @@ class RiachoServer:
             return
         self._services.pipelines.stop()
         self._queries.stop_all()
+        self._housekeeper.stop()
         self._grpc.stop(STOP_GRACE_S).wait()
         self._engine.stop()
         self._stopped.set()

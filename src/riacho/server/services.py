@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from riacho.catalog.maintenance import Housekeeper
 from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.catalog.write import TableWrites
 from riacho.clock import Clock
@@ -24,6 +25,7 @@ class Services:
     engine: SailEngine
     catalog: WarehouseCatalog
     writes: TableWrites
+    housekeeper: Housekeeper
     queries: QueryManager
     sessions: Sessions
     operations: Operations

@@ -196,7 +196,9 @@ def _sink(services: Services, session: ServerSession, request: StartRequest, sch
             path = request.path or request.options.get("path", "")
             if not path:
                 raise IllegalArgumentError("'path' is not specified: give start() a path, or use toTable()")
-            return DeltaSink(local_path(path), request.partition_by, request.options)
+            return DeltaSink(
+                local_path(path), request.partition_by, request.options, services.clock, services.housekeeper
+            )
         case _:
             raise AnalysisError.of(
                 "DATA_SOURCE_NOT_FOUND",
@@ -230,7 +232,7 @@ def _table_sink(services: Services, session: ServerSession, request: StartReques
         raise UnsupportedOperationError(
             f"riacho writes streams to Delta tables; {name} is a {table.format} table. Create it USING delta."
         )
-    return DeltaSink(table.location, request.partition_by, request.options)
+    return DeltaSink(table.location, request.partition_by, request.options, services.clock, services.housekeeper)
 
 
 def _refuse_recovery(session: EngineSession, request: StartRequest) -> None:

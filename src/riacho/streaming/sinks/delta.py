@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from riacho.catalog.delta.checkpoints import CheckpointWriter
 from riacho.catalog.delta.files import remove_stale_staging
 from riacho.catalog.delta.write import Numbered, Operation, RowWriter, WriteMode
 from riacho.catalog.delta.writer import DeltaWriter
+from riacho.catalog.maintenance import Housekeeper
 from riacho.catalog.options import flag
 from riacho.clock import Clock, SystemClock
 from riacho.errors import AnalysisError
@@ -32,14 +32,14 @@ class DeltaSink:
     """Append to, or with the complete mode replace, the Delta table at `path`; it is made by the first batch.
 
     Options (any case): `mergeSchema` adds columns that the table lacks; `overwriteSchema` (complete mode only) lets
-    each batch bring its own schema. `checkpoints` writes the table's checkpoints beside the query.
+    each batch bring its own schema. `housekeeper` maintains the table beside the query.
     """
 
     path: Path
     partition_by: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)
-    checkpoints: CheckpointWriter | None = None
+    housekeeper: Housekeeper | None = None
     name: str = "delta"
 
     def open(self, context: SinkContext) -> DeltaSinkWriter:
@@ -85,8 +85,8 @@ class DeltaSinkWriter:
             Operation("STREAMING UPDATE", parameters),
             Numbered(context.query_id, batch.batch_id),
         )
-        if written.version is not None and self._sink.checkpoints is not None:
-            self._sink.checkpoints.after_commit(self._sink.path, written.version)
+        if written.version is not None and self._sink.housekeeper is not None:
+            self._sink.housekeeper.after_commit(self._sink.path, written.version)
         return written.rows
 
     def stop(self) -> None:

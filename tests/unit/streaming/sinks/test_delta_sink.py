@@ -17,8 +17,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
-from riacho.catalog.delta.checkpoints import CheckpointWriter
 from riacho.catalog.delta.log import DeltaLog
+from riacho.catalog.maintenance import Housekeeper, MaintenancePolicy
 from riacho.engine.sail import SailEngine
 from riacho.errors import SparkError
 from riacho.ids import BatchId, QueryId, RunId, SessionId, new_uuid
@@ -183,7 +183,9 @@ def test_other_readers_see_the_same(query: Query, table: Path, engine: SailEngin
     query.write(ids(1, 2))
     query.write(ids(3))
     files = [str(table / add["path"]) for version in (0, 1) for add in actions(table, version)["add"]]
-    assert duckdb.sql(f"SELECT sum(id) FROM read_parquet({files})").fetchall() == [(6,)]
+    total = duckdb.sql(f"SELECT sum(id) FROM read_parquet({files})")
+    assert total is not None
+    assert total.fetchall() == [(6,)]
     relation = pb.Relation()
     relation.read.data_source.format = "delta"
     relation.read.data_source.paths.append(str(table))
@@ -375,15 +377,16 @@ def test_writers_at_once_all_arrive(engine: SailEngine, frame: Frame, table: Pat
     assert counts == {0: 1, 1000: 5} | {i: 2 for data in relation for i in data["id"].to_pylist()}
 
 
-def test_checkpoints_are_written_beside_the_batches(engine: SailEngine, frame: Frame, table: Path) -> None:
-    checkpoints = CheckpointWriter(interval=5)
-    query = Query(engine, frame, DeltaSink(table, checkpoints=checkpoints))
+def test_a_table_is_maintained_beside_the_batches(engine: SailEngine, frame: Frame, table: Path) -> None:
+    housekeeper = Housekeeper(MaintenancePolicy(interval_versions=5, compact_after_files=5))
+    query = Query(engine, frame, DeltaSink(table, housekeeper=housekeeper))
     for value in range(12):
         query.write(ids(value))
-    checkpoints.stop()
+    housekeeper.stop()
     found = DeltaLog(table).latest_checkpoint()
     assert found is not None
     assert found.version >= 5
+    assert len(DeltaTable(table).file_uris()) < 12
     query.restart()
     assert query.write(ids(11), batch_id=11) == 0
     assert len(rows(table)) == 12
