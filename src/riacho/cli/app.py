@@ -17,7 +17,7 @@ from riacho import __version__
 from riacho.cli import demo, doctor, generate, run, sql, tables, up
 from riacho.cli.failures import FAILED, INTERRUPTED, explain
 from riacho.cli.options import Settings
-from riacho.cli.terminal import notes
+from riacho.cli.terminal import aside, notes
 
 _EXAMPLES = """[bold]Begin with[/]
   riacho demo                       [dim]see a whole system run, in seconds[/]
@@ -51,7 +51,7 @@ class Commands(TyperGroup):
             notes().print(Text.assemble(("error: ", "bold red"), failure.line), soft_wrap=True)
             sys.exit(failure.code)
         if code == INTERRUPTED:
-            notes().print("[dim]interrupted[/]")
+            aside(notes(), "interrupted")
         sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -22,7 +22,7 @@ from riacho.cli.flows import State
 from riacho.cli.pipeline import Selection, update
 from riacho.cli.project import SPEC_NAMES, find_spec, load_spec, setup_statements
 from riacho.cli.session import OWN_RETRIES, connected
-from riacho.cli.terminal import counted, duration, output
+from riacho.cli.terminal import aside, counted, duration, output
 
 EXAMPLES = """[bold]Examples[/]
   riacho demo                     [dim]everything goes into ./demo[/]
@@ -116,7 +116,7 @@ class Steps:
 
     def tell(self, words: str) -> None:
         """A line below the step's title."""
-        self._console.print(Text(f"   {words}", style="dim"), soft_wrap=True)
+        aside(self._console, f"   {words}")
 
     def print_times(self) -> None:
         self._console.print(Text("\nHow long it took", style="bold"))

@@ -20,7 +20,8 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from riacho.cli import options
-from riacho.cli.terminal import counted, duration, output
+from riacho.cli.project import SPEC_NAMES
+from riacho.cli.terminal import aside, counted, duration, output
 
 if TYPE_CHECKING:
     from riacho.generate.telecom import Damage, LandedFile, TelecomOptions
@@ -119,10 +120,19 @@ def _write(directory: Path, settings: TelecomOptions) -> None:
             if settings.wait or landed.damage:
                 console.print(_told(landed), soft_wrap=True)
     except KeyboardInterrupt:
-        console.print("[dim]interrupted[/]")
+        aside(console, "interrupted")
     took = f" in {duration(time.monotonic() - started)}"
     told = f"{counted(files, 'file')}, {counted(rows, 'row')} below {directory}"
     console.print(Text.assemble(("✓ ", "green"), told, (took, "dim")), soft_wrap=True)
+    aside(console, f"  next: {_next_command(directory)}")
+
+
+def _next_command(directory: Path) -> str:
+    """How to run the system on what has landed; without a setting, if that is where it looks."""
+    project = directory.parent
+    if directory.name == "landing" and any((project / name).is_file() for name in SPEC_NAMES):
+        return f"riacho run {project}"
+    return f"riacho run systems/telecom --conf telecom.landing={directory.absolute()}"
 
 
 def _told(landed: LandedFile) -> Text:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import typer
+
 from riacho.cli.failures import CommandError
 from riacho.plan.tokens import split_statements
 
@@ -62,11 +64,11 @@ def load_spec(path: Path, confs: Mapping[str, str], warehouse: Path | None) -> P
 
 
 def parse_confs(assignments: Sequence[str]) -> dict[str, str]:
-    """`KEY=VALUE` words as a mapping. Raises CommandError."""
+    """`KEY=VALUE` words as a mapping. Raises BadParameter."""
     pairs = [assignment.partition("=") for assignment in assignments]
     for (key, equals, _), assignment in zip(pairs, assignments, strict=True):
         if not key or not equals:
-            raise CommandError(f"{assignment!r} sets nothing", "write --conf KEY=VALUE")
+            raise typer.BadParameter(f"{assignment!r} sets nothing: write KEY=VALUE", param_hint="--conf")
     return {key.strip(): value for key, _, value in pairs}
 
 

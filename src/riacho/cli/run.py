@@ -11,12 +11,11 @@ from rich.console import Console
 from rich.text import Text
 
 from riacho.cli import options
-from riacho.cli.failures import CommandError
 from riacho.cli.flows import FlowBoard, State
 from riacho.cli.pipeline import Selection, update
 from riacho.cli.project import find_spec, load_spec, parse_confs, setup_statements
 from riacho.cli.session import session
-from riacho.cli.terminal import counted, duration, notes, output
+from riacho.cli.terminal import aside, counted, duration, output, warn
 
 EVERYTHING = "all"
 
@@ -57,10 +56,11 @@ def run(
     the pipeline's checkpoints lie in the warehouse, whatever `storage` says.
     """
     selection = _selection(refresh, full_refresh, dry_run)
+    confs = parse_confs(conf or ())
     spec_path = find_spec(project)
-    spec = load_spec(spec_path, parse_confs(conf or ()), None if remote else warehouse)
+    spec = load_spec(spec_path, confs, None if remote else warehouse)
     console = output()
-    where = remote or str(warehouse.absolute())
+    where = f"{remote} · checkpoints in {spec.storage}" if remote else str(warehouse.absolute())
     console.print(Text.assemble((spec.name, "bold"), (f" · {where}", "dim")), soft_wrap=True)
     started = time.monotonic()
     with session(warehouse, remote, confs=spec.configuration, verbose=verbose) as spark:
@@ -71,7 +71,7 @@ def run(
     print_result(console, board, time.monotonic() - started, dry=dry_run)
     if not remote and not dry_run:
         option = "" if warehouse == options.DEFAULT_WAREHOUSE else f" --warehouse {warehouse}"
-        console.print(Text(f"  next: riacho tables{option}", style="dim"), soft_wrap=True)
+        aside(console, f"  next: riacho tables{option}")
 
 
 def print_result(console: Console, board: FlowBoard, seconds: float, *, dry: bool = False) -> None:
@@ -82,12 +82,12 @@ def print_result(console: Console, board: FlowBoard, seconds: float, *, dry: boo
 
 
 def _selection(refresh: str | None, full_refresh: str | None, dry: bool) -> Selection:
-    """What the options choose. Raises CommandError where they contradict each other."""
+    """What the options choose. Raises BadParameter where they contradict each other."""
     everything = full_refresh == EVERYTHING
     if everything and refresh is not None:
-        raise CommandError("--full-refresh all refreshes every table, so --refresh adds nothing", "give one of them")
+        raise typer.BadParameter("it adds nothing to --full-refresh all: give one of them", param_hint="--refresh")
     if dry and (refresh is not None or full_refresh is not None):
-        raise CommandError("--dry-run checks the whole pipeline and refreshes nothing", "leave the other options out")
+        raise typer.BadParameter("it refreshes nothing: leave out what to refresh", param_hint="--dry-run")
     full = () if everything else _names(full_refresh)
     return Selection(_names(refresh), full, everything, dry)
 
@@ -100,9 +100,4 @@ def _warn_of_strangers(selection: Selection, board: FlowBoard) -> None:
     """Spark refreshes nothing for a name it does not know, and says nothing; a user wants to hear of the typo."""
     chosen = (*selection.refresh, *selection.full_refresh)
     if chosen and not selection.full_refresh_all and not board.count(State.COMPLETED):
-        notes().print(
-            Text.assemble(
-                ("warning: ", "yellow"), f"nothing was refreshed: no table here is called {', '.join(chosen)}"
-            ),
-            soft_wrap=True,
-        )
+        warn(f"nothing was refreshed: no table here is called {', '.join(chosen)}")

@@ -10,7 +10,7 @@ import typer
 
 from riacho.cli import options
 from riacho.cli.session import session
-from riacho.cli.terminal import counted, notes, output
+from riacho.cli.terminal import aside, counted, notes, output
 from riacho.plan.tokens import split_statements
 
 EXAMPLES = """[bold]Examples[/]
@@ -56,13 +56,13 @@ def sql(
         # One more than is shown tells whether that is all.
         found = (frame.limit(shown + 1) if shown else frame).toArrow()
     if not found.num_columns:
-        notes().print("[dim]done; it gives no rows[/]")
+        aside(notes(), "done; it gives no rows")
         return
     rows.write(found.slice(0, shown or None), format, output())
     if format is options.OutputFormat.TABLE:
         more = bool(shown) and found.num_rows > shown
         told = f"the first {counted(shown, 'row')}; --limit 0 shows all" if more else counted(found.num_rows, "row")
-        notes().print(f"[dim]{told}[/]")
+        aside(notes(), told)
 
 
 def _text(statement: str | None, file: Path | None) -> str:

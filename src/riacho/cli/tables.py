@@ -16,7 +16,7 @@ from rich.text import Text
 
 from riacho.cli import options
 from riacho.cli.failures import CommandError
-from riacho.cli.terminal import ago, notes, output, size
+from riacho.cli.terminal import ago, aside, notes, output, size
 
 if TYPE_CHECKING:
     from riacho.catalog.base import TableName
@@ -63,13 +63,13 @@ def tables(
         rows.write(pa.Table.from_pylist([asdict(each) for each in found], schema=_arrow()), format, output())
         return
     if not found:
-        notes().print(f"[dim]no tables in {warehouse.absolute()} yet[/]", soft_wrap=True)
+        aside(notes(), f"no tables in {warehouse.absolute()} yet")
         return
     console = output()
     comments = console.width >= WIDE
     console.print(grid(found, time.time(), comments=comments))
     told = str(warehouse.absolute()) if comments else f"{warehouse.absolute()} · a wider terminal shows comments, too"
-    notes().print(f"[dim]{told}[/]", soft_wrap=True)
+    aside(notes(), told)
 
 
 def look(warehouse: Path, database: str | None = None) -> list[TableFacts]:

@@ -7,6 +7,7 @@ import sys
 from typing import TextIO
 
 from rich.console import Console
+from rich.text import Text
 
 PLAIN_WIDTH = 120
 """Columns where nobody is looking: a file or a pipe has no width of its own, and rich would take 80."""
@@ -23,6 +24,16 @@ def output() -> Console:
 def notes() -> Console:
     """For what is said beside it (progress, warnings, errors): standard error, so that output can be piped."""
     return _console(sys.stderr)
+
+
+def warn(words: str) -> None:
+    """Print a warning, on one line of standard error."""
+    notes().print(Text.assemble(("warning: ", "yellow"), words), soft_wrap=True)
+
+
+def aside(console: Console, words: str) -> None:
+    """Print a line of lesser importance: dim, as it is, and not broken, so that a path in it can be copied."""
+    console.print(Text(words, style="dim"), soft_wrap=True)
 
 
 def _console(file: TextIO) -> Console:

@@ -14,7 +14,7 @@ import typer
 
 from riacho.cli import options
 from riacho.cli.failures import INTERRUPTED
-from riacho.cli.terminal import notes, output
+from riacho.cli.terminal import aside, notes, output, warn
 
 EXAMPLES = """[bold]Examples[/]
   riacho up                               [dim]tables in ./warehouse[/]
@@ -53,10 +53,9 @@ def up(
     from riacho.server.server import RiachoServer
 
     if not is_loopback(host):
-        notes().print(
-            f"[yellow]warning:[/] whoever can reach {host}:{port} can read and change the tables and run code here; "
-            "there is no password → listen on 127.0.0.1 and use a tunnel (ssh -L), unless the network is yours alone",
-            soft_wrap=True,
+        warn(
+            f"whoever can reach {host}:{port} can read and change the tables and run code here; there is no password "
+            "→ listen on 127.0.0.1 and use a tunnel (ssh -L), unless the network is yours alone"
         )
     server = RiachoServer(warehouse.absolute(), host=host, port=port)
     stopping = threading.Event()
@@ -74,9 +73,9 @@ def up(
         threading.Thread(target=_at_eof, args=(stop,), name="riacho-until-eof", daemon=True).start()
     # Whoever reads the address may stop us at once.
     output().print(server.url, style="bold cyan", soft_wrap=True)
-    notes().print(f"[dim]tables in {warehouse.absolute()} · Ctrl-C stops[/]", soft_wrap=True)
+    aside(notes(), f"tables in {warehouse.absolute()} · Ctrl-C stops")
     server.wait()
-    notes().print("[dim]stopped[/]")
+    aside(notes(), "stopped")
 
 
 def is_loopback(host: str) -> bool:

@@ -42,6 +42,16 @@ def test_a_run_goes_on_where_another_stopped(tmp_path: Path) -> None:
     assert all((whole / name).read_bytes() == (parts / name).read_bytes() for name in names)
 
 
+def test_what_to_do_next_is_told(tmp_path: Path) -> None:
+    system = tmp_path / "telecom"
+    elsewhere = generate(system / "landing", "--batches 1 --no-wait").splitlines()[-1]
+    (system / "spark-pipeline.yml").touch()
+    within = generate(system / "landing", "--batches 1 --no-wait").splitlines()[-1]
+
+    assert elsewhere == f"  next: riacho run systems/telecom --conf telecom.landing={system / 'landing'}"
+    assert within == f"  next: riacho run {system}"
+
+
 def test_damaged_files_are_told(tmp_path: Path) -> None:
     told = generate(tmp_path, "--batches 3 --no-wait --damage 1:truncated --damage 2:extra-column").splitlines()
 

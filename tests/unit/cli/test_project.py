@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import typer
 from pyspark.errors import PySparkException
 
 from riacho.cli.failures import CommandError
@@ -72,7 +73,7 @@ def test_what_is_no_mapping_is_refused(spec: Path, text: str, message: str) -> N
 def test_confs_are_key_and_value() -> None:
     assert parse_confs(["a=b", "c=d=e", "f="]) == {"a": "b", "c": "d=e", "f": ""}
     for wrong in ("a", "=a"):
-        with pytest.raises(CommandError, match="sets nothing"):
+        with pytest.raises(typer.BadParameter, match="sets nothing"):
             parse_confs([wrong])
 
 
