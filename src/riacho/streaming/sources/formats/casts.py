@@ -99,6 +99,15 @@ def cast_timestamps(array: pa.StringArray) -> pa.Array:
     return _try_cast(array, TIMESTAMP)
 
 
+def cast_seconds(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole seconds since the epoch to TIMESTAMP, or UNSAFE if that overflows (as it silently does in Spark)."""
+    try:
+        micros = pc.multiply_checked(column, 1_000_000)
+    except pa.ArrowInvalid:
+        return UNSAFE
+    return pa.chunked_array([chunk.view(TIMESTAMP) for chunk in micros.chunks], TIMESTAMP)
+
+
 def _try_cast(array: pa.StringArray, arrow: pa.DataType) -> pa.Array:
     try:
         return array.cast(arrow)

@@ -79,8 +79,10 @@ def read_blocks(path: str, encoding: str = "UTF-8") -> Iterator[bytes]:
         return
     rest = b""
     first = True
+    # A block no larger than the file: asking for more would make room for it first.
+    size = max(1, min(BLOCK_BYTES, Path(path).stat().st_size)) if _codec(path) is None else BLOCK_BYTES
     with _open(path) as stream:
-        while data := stream.read(BLOCK_BYTES):
+        while data := stream.read(size):
             block: bytes = rest + data if rest else data
             if first:
                 first, block = False, block.removeprefix(_BOM)
@@ -116,14 +118,19 @@ def is_utf8(encoding: str) -> bool:
 
 
 def _open(path: str) -> IO[bytes]:
+    # Unbuffered: a block is read in one call into memory of its own size.
+    codec = _codec(path)
+    return Path(path).open("rb", buffering=0) if codec is None else pa.input_stream(path, compression=codec)
+
+
+def _codec(path: str) -> str | None:
+    """How a file is compressed, by its name. Raises UnsupportedOperationError for what cannot be read."""
     suffix = Path(path).suffix.lower()
     if suffix in _UNREADABLE:
         raise UnsupportedOperationError(
             f"{path} is compressed as {suffix}, which riacho cannot read; use .gz, .bz2 or .zst."
         )
-    codec = _CODECS.get(suffix)
-    # Unbuffered: a block is read in one call into memory of its own size.
-    return Path(path).open("rb", buffering=0) if codec is None else pa.input_stream(path, compression=codec)
+    return _CODECS.get(suffix)
 
 
 def _to_utf8(data: bytes, encoding: str) -> bytes:

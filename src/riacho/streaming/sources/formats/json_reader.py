@@ -25,6 +25,7 @@ from riacho.streaming.sources.formats.content import (
 from riacho.streaming.sources.formats.datetimes import Datetimes
 from riacho.streaming.sources.formats.json_exact import Record, RecordConverter
 from riacho.streaming.sources.formats.json_infer import JsonInference
+from riacho.streaming.sources.formats.json_spelling import quoted, spelling
 from riacho.streaming.sources.formats.json_strict import StrictJson, supports
 from riacho.streaming.sources.formats.json_tokens import JsonParser, Leniency, decode_utf8
 from riacho.streaming.sources.formats.modes import MalformedRecordError, ParseMode, corrupt_column, in_file
@@ -95,11 +96,13 @@ class JsonDecoder:
         data_schema = self._data_schema
         if not supports(data_schema, self.datetimes):
             return exact(0, len(lines))
+        found = spelling(data_schema, lines, self.parser)
         strict = StrictJson(
             data_schema,
-            lines,
+            quoted(lines, found.bare),
             refuse_unknown=self.rescue is not None,
             non_numeric=self.parser.leniency.non_numeric_numbers,
+            seconds=found.seconds,
         )
         pieces = salvage(len(lines), lambda low, high: self._completed(strict(low, high)), exact)
         return pa.concat_tables(pieces)

@@ -24,13 +24,16 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.json
 
-from riacho.streaming.sources.formats.casts import UNSAFE, cast_text, text_schema
+from riacho.streaming.sources.formats.casts import UNSAFE, cast_seconds, cast_text, text_schema
 from riacho.streaming.sources.formats.content import Lines
 from riacho.streaming.sources.formats.datetimes import Datetimes
 from riacho.streaming.sources.formats.salvage import Refused
 
 _ONE_THREAD: Final = 1 << 20
 """Below this size (bytes) a second thread costs more than it gains."""
+
+_CACHED: Final = 1 << 18
+"""Searched at a time (bytes), so that what is compared stays in the processor's cache."""
 
 _BEFORE_VALUE: Final = np.frombuffer(b":[,+- \t", np.uint8)
 
@@ -60,16 +63,25 @@ class StrictJson:
     """Arrow's parser for one schema, over the lines of one block.
 
     `refuse_unknown`: a field that no column takes makes the block refused (for a rescue column), else it is ignored.
-    `non_numeric`: whether NaN and Infinity are numbers.
+    `non_numeric`: whether NaN and Infinity are numbers. `seconds`: TIMESTAMP columns that hold numbers.
     """
 
     def __init__(
-        self, schema: pa.Schema, lines: Lines, *, refuse_unknown: bool = False, non_numeric: bool = True
+        self,
+        schema: pa.Schema,
+        lines: Lines,
+        *,
+        refuse_unknown: bool = False,
+        non_numeric: bool = True,
+        seconds: frozenset[str] = frozenset(),
     ) -> None:
         self._schema = schema
         self._lines = lines
+        self._seconds = seconds
+        texts = text_schema(schema)
+        expected = [field.with_type(pa.int64()) if field.name in seconds else field for field in texts]
         self._options = pa.json.ParseOptions(
-            explicit_schema=text_schema(schema),
+            explicit_schema=pa.schema(expected),
             unexpected_field_behavior="error" if refuse_unknown else "ignore",
             newlines_in_values=False,
         )
@@ -101,7 +113,8 @@ class StrictJson:
             return Refused()
         columns = []
         for field in self._schema:
-            column = cast_text(table.column(field.name), field.type)
+            found = table.column(field.name)
+            column = cast_seconds(found) if field.name in self._seconds else cast_text(found, field.type)
             if column is UNSAFE:
                 return Refused()
             columns.append(column)
@@ -109,13 +122,23 @@ class StrictJson:
 
 
 def _lines_with(lines: Lines, buffer: npt.NDArray[np.uint8], word: bytes, unless: bytes = b"") -> npt.NDArray[np.int64]:
-    """The lines in which `word` may stand as a bare value, not followed by `unless`."""
-    at = np.flatnonzero((buffer[:-2] == word[0]) & (buffer[1:-1] == word[1]) & (buffer[2:] == word[2]))
+    """The lines in which `word` (three bytes) may stand as a bare value, not followed by `unless`."""
+    found = []
+    for start in range(0, len(buffer), _CACHED):
+        part = buffer[start : start + _CACHED + len(word) - 1]
+        hits = part[:-2] == word[0]
+        hits &= part[1:-1] == word[1]
+        hits &= part[2:] == word[2]
+        if hits.any():
+            found.append(np.flatnonzero(hits) + start)
+    if not found:
+        return np.empty(0, np.int64)
+    at = np.concatenate(found)
     at = at[np.isin(buffer[np.maximum(at - 1, 0)], _BEFORE_VALUE)]
     if unless:
         at = at[buffer[np.minimum(at + len(word), len(buffer) - 1)] != unless[0]]
-    found: npt.NDArray[np.int64] = np.searchsorted(lines.starts, at, side="right") - 1
-    return found
+    line: npt.NDArray[np.int64] = np.searchsorted(lines.starts, at, side="right") - 1
+    return line
 
 
 def _is_utf8(text: memoryview) -> bool:

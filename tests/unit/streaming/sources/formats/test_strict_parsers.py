@@ -20,8 +20,10 @@ from riacho.streaming.sources.formats.csv_reader import CsvDecoder
 from riacho.streaming.sources.formats.csv_strict import StrictCsv
 from riacho.streaming.sources.formats.csv_strict import supports as csv_supports
 from riacho.streaming.sources.formats.json_reader import JsonDecoder
+from riacho.streaming.sources.formats.json_spelling import quoted, spelling
 from riacho.streaming.sources.formats.json_strict import StrictJson
 from riacho.streaming.sources.formats.json_strict import supports as json_supports
+from riacho.streaming.sources.formats.json_tokens import JsonParser, Leniency
 from riacho.streaming.sources.formats.options import CSV, JSON, Options
 from riacho.streaming.sources.formats.salvage import Refused
 from tests.unit.streaming.sources.formats.oracle import csv_cases, json_cases
@@ -60,7 +62,9 @@ def test_json(case: Case, schema: pa.Schema) -> None:
     if not json_supports(data, decoder.datetimes):
         return
     for lines in single_lines(case):
-        strict = StrictJson(data, lines, non_numeric=decoder.parser.leniency.non_numeric_numbers)(0, 1)
+        found = spelling(data, lines, decoder.parser)
+        numbers = decoder.parser.leniency.non_numeric_numbers
+        strict = StrictJson(data, quoted(lines, found.bare), non_numeric=numbers, seconds=found.seconds)(0, 1)
         if not isinstance(strict, Refused):
             assert plain_rows(strict) == exact_rows(decoder, lines, data), lines.line(0)
 
@@ -89,6 +93,10 @@ def test_the_strict_parsers_take_plain_records() -> None:
     schema = pa.schema([("a", pa.int32()), ("t", types.TIMESTAMP), ("s", pa.string())])
     lines = Lines.of(b'{"a":1,"t":"2024-01-01T00:00:00Z","s":"x"}')
     assert isinstance(StrictJson(schema, lines)(0, 1), pa.Table)
+    bare = Lines.of(b'{"a":1,"t":1704067200,"s":1.50}')
+    found = spelling(schema, bare, JsonParser(Leniency()))
+    table = StrictJson(schema, quoted(bare, found.bare), seconds=found.seconds)(0, 1)
+    assert plain_rows(table) == [[1, 1_704_067_200_000_000, "1.50"]]
     options = Options.check("csv", CSV, {})
     decoder = CsvDecoder.of(schema, options, DecoderContext())
     assert isinstance(StrictCsv(schema, Lines.of(b'1,2024-01-01 00:00:00,"x"'), decoder.dialect)(0, 1), pa.Table)

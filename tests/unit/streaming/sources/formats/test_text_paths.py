@@ -44,6 +44,7 @@ odd = st.sampled_from(
         '{"t": "2024-01-02"}', '{"t": "soon"}', '{"l": [1, "x"]}', '{"z": Inf}',
     ]
 )  # fmt: skip
+bare = st.sampled_from(['{"s": 1.50, "t": 1704067200}', '{"s": true, "i": 2}', '{"s": "1", "t": 9223372036854775807}'])
 good_csv = st.builds(
     lambda i, s, d: f'{i},2024-01-02 03:04:05,"{s}",{d!r}',
     st.integers(-(2**31), 2**31 - 1),
@@ -68,7 +69,10 @@ odd_csv = st.sampled_from(
 
 
 @settings(deadline=None, max_examples=60)
-@given(st.lists(good | odd, max_size=150), st.sampled_from(["PERMISSIVE", "DROPMALFORMED"]))
+@given(
+    st.lists(good | odd | bare, max_size=150) | st.lists(bare | odd, max_size=80),
+    st.sampled_from(["PERMISSIVE", "DROPMALFORMED"]),
+)
 def test_json(records: list[str], mode: str) -> None:
     decoder = JsonDecoder.of(SCHEMA, Options.check("json", JSON, {"mode": mode}), DecoderContext())
     check(decoder, records)
