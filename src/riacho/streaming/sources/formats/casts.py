@@ -12,6 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from riacho.streaming.sources.formats.datetimes import Datetimes
+from riacho.streaming.sources.formats.fixed_patterns import fixed_pattern
+from riacho.streaming.sources.formats.patterns import Pattern
 from riacho.types import TIMESTAMP, TIMESTAMP_NTZ
 
 UNSAFE: Final[Any] = object()
@@ -36,40 +39,68 @@ def _text_type(arrow: pa.DataType) -> pa.DataType:
     return arrow
 
 
-def cast_text(column: pa.ChunkedArray, arrow: pa.DataType) -> pa.ChunkedArray:
-    """A column of `_text_type(arrow)` as `arrow`, or UNSAFE."""
-    chunks = [_cast(chunk, arrow) for chunk in column.chunks]
+def castable(arrow: pa.DataType, datetimes: Datetimes) -> bool:
+    """Whether text can be cast to this date or time type at all, with the reader's patterns and zone."""
+    pattern = _pattern(arrow, datetimes)
+    fixed = None if pattern is None else fixed_pattern(pattern.text)
+    if pattern is not None and (fixed is None or (fixed.has_time and pa.types.is_date32(arrow))):
+        return False
+    return bool(pa.types.is_date32(arrow) or arrow.tz is None or datetimes.zone == "UTC")
+
+
+def _pattern(arrow: pa.DataType, datetimes: Datetimes) -> Pattern | None:
+    if pa.types.is_date32(arrow):
+        return datetimes.date_pattern
+    return datetimes.local_pattern if arrow.tz is None else datetimes.timestamp_pattern
+
+
+def cast_text(column: pa.ChunkedArray, arrow: pa.DataType, datetimes: Datetimes) -> pa.ChunkedArray:
+    """A column of `_text_type(arrow)` as `arrow`, or UNSAFE. Dates and times in it must be `castable`."""
+    chunks = [_cast(chunk, arrow, datetimes) for chunk in column.chunks]
     return UNSAFE if any(chunk is UNSAFE for chunk in chunks) else pa.chunked_array(chunks, arrow)
 
 
-def _cast(array: pa.Array, arrow: pa.DataType) -> pa.Array:
+def _cast(array: pa.Array, arrow: pa.DataType, datetimes: Datetimes) -> pa.Array:
     if pa.types.is_struct(arrow):
-        return _cast_struct(array, arrow)
+        return _cast_struct(array, arrow, datetimes)
     if pa.types.is_list(arrow):
-        return _cast_list(array, arrow)
+        return _cast_list(array, arrow, datetimes)
     if pa.types.is_floating(arrow):
         return UNSAFE if _has_odd_floats(array) else array
     if pa.types.is_decimal(arrow):
         return array if _fits(array) else UNSAFE
-    if pa.types.is_date32(arrow):
-        return _try_cast(array, arrow)
-    if pa.types.is_timestamp(arrow):
-        return cast_timestamps(array) if arrow.tz is not None else _try_cast(array, TIMESTAMP_NTZ)
+    if pa.types.is_date32(arrow) or pa.types.is_timestamp(arrow):
+        return _cast_moments(array, arrow, _pattern(arrow, datetimes))
     return array
 
 
-def _cast_struct(array: pa.StructArray, arrow: pa.StructType) -> pa.Array:
-    children = [_cast(array.field(i), arrow.field(i).type) for i in range(arrow.num_fields)]
+def _cast_moments(array: pa.StringArray, arrow: pa.DataType, pattern: Pattern | None) -> pa.Array:
+    """Text to DATE, TIMESTAMP or TIMESTAMP_NTZ."""
+    if pattern is not None:
+        fixed = fixed_pattern(pattern.text)
+        iso = None if fixed is None else fixed.to_iso(array)
+        if iso is None:
+            return UNSAFE
+        # A pattern without a zone gives local times, and the zone is UTC.
+        found = _try_cast(iso, pa.date32() if pa.types.is_date32(arrow) else TIMESTAMP_NTZ)
+        return found if found is UNSAFE else found.view(arrow)
+    if pa.types.is_timestamp(arrow) and arrow.tz is not None:
+        return cast_timestamps(array)
+    return _try_cast(array, arrow)
+
+
+def _cast_struct(array: pa.StructArray, arrow: pa.StructType, datetimes: Datetimes) -> pa.Array:
+    children = [_cast(array.field(i), arrow.field(i).type, datetimes) for i in range(arrow.num_fields)]
     if any(child is UNSAFE for child in children):
         return UNSAFE
     return pa.StructArray.from_arrays(children, fields=list(arrow), mask=array.is_null() if array.null_count else None)
 
 
-def _cast_list(array: pa.ListArray, arrow: pa.ListType) -> pa.Array:
+def _cast_list(array: pa.ListArray, arrow: pa.ListType, datetimes: Datetimes) -> pa.Array:
     if arrow == array.type and not _needs_check(arrow.value_type):
         return array
     # `values` is the whole child and the offsets point into it, so an array that is a slice stays one.
-    values = _cast(array.values, arrow.value_type)
+    values = _cast(array.values, arrow.value_type, datetimes)
     if values is UNSAFE:
         return UNSAFE
     validity = array.buffers()[0]

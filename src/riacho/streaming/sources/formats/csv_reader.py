@@ -108,7 +108,7 @@ class CsvDecoder:
         # Only a separator of its own can leave line ends inside lines, which would split them for Arrow.
         if not supports(self.data_schema, self.dialect, self.datetimes) or self.options.is_given("lineSep"):
             return exact(0, len(lines))
-        strict = StrictCsv(self.data_schema, lines, self.dialect)
+        strict = StrictCsv(self.data_schema, lines, self.dialect, self.datetimes)
         pieces = salvage(len(lines), lambda low, high: self._completed(strict(low, high)), exact)
         return pa.concat_tables(pieces)
 

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from riacho.streaming.sources.formats.casts import UNSAFE, cast_text
+from riacho.streaming.sources.formats.casts import UNSAFE, cast_text, castable
 from riacho.streaming.sources.formats.content import Lines
 from riacho.streaming.sources.formats.csv_tokens import NONE, Dialect
 from riacho.streaming.sources.formats.datetimes import Datetimes
@@ -49,22 +49,19 @@ def supports(schema: pa.Schema, dialect: Dialect, datetimes: Datetimes) -> bool:
 
 
 def _supported(arrow: pa.DataType, datetimes: Datetimes) -> bool:
-    if pa.types.is_date32(arrow):
-        return datetimes.date_pattern is None
-    if pa.types.is_timestamp(arrow):
-        if arrow.tz is None:
-            return datetimes.local_pattern is None
-        return datetimes.timestamp_pattern is None and datetimes.zone == "UTC"
+    if pa.types.is_date32(arrow) or pa.types.is_timestamp(arrow):
+        return castable(arrow, datetimes)
     return True
 
 
 class StrictCsv:
     """Arrow's parser for one schema, over the lines of one block."""
 
-    def __init__(self, schema: pa.Schema, lines: Lines, dialect: Dialect) -> None:
+    def __init__(self, schema: pa.Schema, lines: Lines, dialect: Dialect, datetimes: Datetimes) -> None:
         self._schema = schema
         self._lines = lines
         self._dialect = dialect
+        self._datetimes = datetimes
         self._odd = _odd_lines(lines, dialect)
         self._ascii = lines.data.isascii()
         self._hexadecimal = b"0x" in lines.data or b"0X" in lines.data
@@ -129,7 +126,7 @@ class StrictCsv:
         if pa.types.is_boolean(arrow):
             return _booleans(text)
         if pa.types.is_date32(arrow) or pa.types.is_timestamp(arrow):
-            return cast_text(text, arrow)
+            return cast_text(text, arrow, self._datetimes)
         if pa.types.is_integer(arrow) and self._hexadecimal:
             return UNSAFE
         try:

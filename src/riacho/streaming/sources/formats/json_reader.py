@@ -100,6 +100,7 @@ class JsonDecoder:
         strict = StrictJson(
             data_schema,
             quoted(lines, found.bare),
+            self.datetimes,
             refuse_unknown=self.rescue is not None,
             non_numeric=self.parser.leniency.non_numeric_numbers,
             seconds=found.seconds,

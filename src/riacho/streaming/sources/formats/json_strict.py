@@ -24,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.json
 
-from riacho.streaming.sources.formats.casts import UNSAFE, cast_seconds, cast_text, text_schema
+from riacho.streaming.sources.formats.casts import UNSAFE, cast_seconds, cast_text, castable, text_schema
 from riacho.streaming.sources.formats.content import Lines
 from riacho.streaming.sources.formats.datetimes import Datetimes
 from riacho.streaming.sources.formats.salvage import Refused
@@ -50,12 +50,8 @@ def _supported(arrow: pa.DataType, datetimes: Datetimes) -> bool:
         return arrow.num_fields > 0 and all(_supported(field.type, datetimes) for field in arrow)
     if pa.types.is_list(arrow) and not pa.types.is_map(arrow):
         return _supported(arrow.value_type, datetimes)
-    if pa.types.is_date32(arrow):
-        return datetimes.date_pattern is None
-    if pa.types.is_timestamp(arrow):
-        if arrow.tz is None:
-            return datetimes.local_pattern is None
-        return datetimes.timestamp_pattern is None and datetimes.zone == "UTC"
+    if pa.types.is_date32(arrow) or pa.types.is_timestamp(arrow):
+        return castable(arrow, datetimes)
     return not (pa.types.is_map(arrow) or pa.types.is_binary(arrow))
 
 
@@ -70,6 +66,7 @@ class StrictJson:
         self,
         schema: pa.Schema,
         lines: Lines,
+        datetimes: Datetimes,
         *,
         refuse_unknown: bool = False,
         non_numeric: bool = True,
@@ -77,6 +74,7 @@ class StrictJson:
     ) -> None:
         self._schema = schema
         self._lines = lines
+        self._datetimes = datetimes
         self._seconds = seconds
         texts = text_schema(schema)
         expected = [field.with_type(pa.int64()) if field.name in seconds else field for field in texts]
@@ -114,7 +112,9 @@ class StrictJson:
         columns = []
         for field in self._schema:
             found = table.column(field.name)
-            column = cast_seconds(found) if field.name in self._seconds else cast_text(found, field.type)
+            column = (
+                cast_seconds(found) if field.name in self._seconds else cast_text(found, field.type, self._datetimes)
+            )
             if column is UNSAFE:
                 return Refused()
             columns.append(column)

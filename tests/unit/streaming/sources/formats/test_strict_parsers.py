@@ -19,6 +19,7 @@ from riacho.streaming.sources.formats.content import Lines
 from riacho.streaming.sources.formats.csv_reader import CsvDecoder
 from riacho.streaming.sources.formats.csv_strict import StrictCsv
 from riacho.streaming.sources.formats.csv_strict import supports as csv_supports
+from riacho.streaming.sources.formats.datetimes import Datetimes
 from riacho.streaming.sources.formats.json_reader import JsonDecoder
 from riacho.streaming.sources.formats.json_spelling import quoted, spelling
 from riacho.streaming.sources.formats.json_strict import StrictJson
@@ -64,7 +65,9 @@ def test_json(case: Case, schema: pa.Schema) -> None:
     for lines in single_lines(case):
         found = spelling(data, lines, decoder.parser)
         numbers = decoder.parser.leniency.non_numeric_numbers
-        strict = StrictJson(data, quoted(lines, found.bare), non_numeric=numbers, seconds=found.seconds)(0, 1)
+        strict = StrictJson(
+            data, quoted(lines, found.bare), decoder.datetimes, non_numeric=numbers, seconds=found.seconds
+        )(0, 1)
         if not isinstance(strict, Refused):
             assert plain_rows(strict) == exact_rows(decoder, lines, data), lines.line(0)
 
@@ -79,7 +82,7 @@ def test_csv(case: Case, schema: pa.Schema) -> None:
     if not csv_supports(data, decoder.dialect, decoder.datetimes):
         return
     for lines in single_lines(case):
-        strict = StrictCsv(data, lines, decoder.dialect)(0, 1)
+        strict = StrictCsv(data, lines, decoder.dialect, decoder.datetimes)(0, 1)
         if not isinstance(strict, Refused):
             assert plain_rows(strict) == exact_rows(decoder, lines, data), lines.line(0)
 
@@ -92,11 +95,13 @@ def test_the_strict_parsers_take_plain_records() -> None:
     """The tests above would pass if everything was refused."""
     schema = pa.schema([("a", pa.int32()), ("t", types.TIMESTAMP), ("s", pa.string())])
     lines = Lines.of(b'{"a":1,"t":"2024-01-01T00:00:00Z","s":"x"}')
-    assert isinstance(StrictJson(schema, lines)(0, 1), pa.Table)
+    assert isinstance(StrictJson(schema, lines, Datetimes())(0, 1), pa.Table)
     bare = Lines.of(b'{"a":1,"t":1704067200,"s":1.50}')
     found = spelling(schema, bare, JsonParser(Leniency()))
-    table = StrictJson(schema, quoted(bare, found.bare), seconds=found.seconds)(0, 1)
+    table = StrictJson(schema, quoted(bare, found.bare), Datetimes(), seconds=found.seconds)(0, 1)
     assert plain_rows(table) == [[1, 1_704_067_200_000_000, "1.50"]]
     options = Options.check("csv", CSV, {})
     decoder = CsvDecoder.of(schema, options, DecoderContext())
-    assert isinstance(StrictCsv(schema, Lines.of(b'1,2024-01-01 00:00:00,"x"'), decoder.dialect)(0, 1), pa.Table)
+    assert isinstance(
+        StrictCsv(schema, Lines.of(b'1,2024-01-01 00:00:00,"x"'), decoder.dialect, Datetimes())(0, 1), pa.Table
+    )
