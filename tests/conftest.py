@@ -35,9 +35,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "server" not in metafunc.fixturenames:
         return
-    bug = metafunc.definition.get_closest_marker("spark_bug")
-    xfail = [pytest.mark.xfail(strict=True, reason=bug.args[0])] if bug else []
-    servers = [pytest.param("riacho", id="riacho"), pytest.param("spark", id="spark", marks=xfail)]
+    failing = {"riacho": "riacho_gap", "spark": "spark_bug"}
+    marks = {name: metafunc.definition.get_closest_marker(failing[name]) for name in NAMES}
+    servers = [
+        pytest.param(name, id=name, marks=[pytest.mark.xfail(strict=True, reason=mark.args[0])] if mark else [])
+        for name, mark in marks.items()
+    ]
     metafunc.parametrize("server", servers, indirect=True)
 
 

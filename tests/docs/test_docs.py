@@ -10,6 +10,7 @@ import typer.main
 
 from riacho.cli.app import app
 from riacho.config import CONFS
+from tests.spec.test_differences import DIFFERENCES
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*.md"), *ROOT.glob("systems/*/*.md")])
@@ -37,3 +38,8 @@ def test_every_make_target_that_a_page_names_exists() -> None:
 def test_every_link_to_a_file_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_known_difference_is_explained() -> None:
+    page = (ROOT / "docs" / "compatibility.md").read_text()
+    assert [name for name, _, _ in DIFFERENCES if name not in page] == []
