@@ -55,6 +55,7 @@ class Intake:
         self._from_sink: bool | None = False if is_glob(listing.path) else None
         self._frozen: list[FileStatus] | None = None
         self._kept: Sequence[FileStatus] = ()
+        self._all_taken = False
         self._taken: dict[str, FileStatus] = {}
         self._current = self._log.latest()
         self._seen = self._restored(log_dir)
@@ -65,10 +66,15 @@ class Intake:
 
     def next_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
         """Take the files of the next batch, if there are any, and log them."""
+        if self._all_taken and self._listing.unchanged():
+            return self._offset_after(start)
         new = self._kept or (self._new_files() if self._frozen is None else self._only_new(self._frozen))
         may_keep = not self._rules.stream.latest_first and self._frozen is None
         choice = choose(new, self._rules.stream, everything=limit.everything, may_keep=may_keep)
         self._kept = choice.kept
+        # A file may be overwritten without a change to its folder, and a sink's log is not in the folder itself.
+        simple = not self._rules.overwrites and self._frozen is None and not self._from_sink
+        self._all_taken = simple and len(choice.taken) == len(new)
         for file in choice.taken:
             self._seen.add(file.path, file.modified_ms)
         self._seen.purge()
@@ -77,6 +83,9 @@ class Intake:
             entries = [FileEntry(file_url(file.path), file.modified_ms, self._current) for file in choice.taken]
             self._log.add(self._current, entries)
             self._taken = {entry.url: file for entry, file in zip(entries, choice.taken, strict=True)}
+        return self._offset_after(start)
+
+    def _offset_after(self, start: Offset | None) -> Offset | None:
         return start if self._current < 0 else to_offset(self._current)
 
     def files(self, start: Offset | None, end: Offset) -> list[tuple[FileEntry, FileStatus | None]]:

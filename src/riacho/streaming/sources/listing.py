@@ -58,9 +58,8 @@ class FolderCache:
         except (FileNotFoundError, NotADirectoryError):
             self._known.pop(folder, None)
             return ()
-        known = self._known.get(folder)
-        if known is not None and known[0] == changed_ns and known[1] - changed_ns > _SETTLED_NS:
-            return known[2]
+        if self._is_current(folder, changed_ns):
+            return self._known[folder][2]
         read_ns = time.time_ns()
         try:
             with os.scandir(folder) as found:
@@ -69,6 +68,20 @@ class FolderCache:
             entries = ()
         self._known[folder] = (changed_ns, read_ns, entries)
         return entries
+
+    def unchanged(self) -> bool:
+        """Whether every folder read so far still has the same entries."""
+        try:
+            return bool(self._known) and all(
+                self._is_current(folder, os.stat(folder).st_mtime_ns)  # noqa: PTH116 - as above
+                for folder in self._known
+            )
+        except FileNotFoundError:
+            return False
+
+    def _is_current(self, folder: str, changed_ns: int) -> bool:
+        known = self._known.get(folder)
+        return known is not None and known[0] == changed_ns and known[1] - changed_ns > _SETTLED_NS
 
 
 def is_glob(path: str) -> bool:
@@ -112,6 +125,10 @@ class Listing:
                     yield root
             else:
                 yield from self._inside(root)
+
+    def unchanged(self) -> bool:
+        """Whether `paths` would give the same as before. Never known of a glob: it looks at more than folders."""
+        return not is_glob(self.path) and self.folders.unchanged()
 
     def _inside(self, folder: str) -> Iterator[str]:
         for entry in self.folders.entries(folder):

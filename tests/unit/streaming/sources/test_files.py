@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, UnsupportedOperationError
 from riacho.streaming.sources.base import ReadLimit
 from riacho.streaming.sources.file_formats import from_read
+from riacho.streaming.sources.listing import Listing
 from tests.unit.streaming.sources.reading import Run, land
 
 SCHEMA = pa.schema([("id", pa.int64())])
@@ -48,6 +50,25 @@ def test_each_file_is_read_once(landing: Path) -> None:
     assert ids(run.batch()) == [3]
     assert run.offset == '{"logOffset":1}'
     assert run.reader.latest() == '{"logOffset":1}'
+
+
+def test_a_quiet_folder_is_not_looked_through(landing: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files(landing, 1)
+    os.utime(landing, (1_000_000, 1_000_000))
+    run = start(landing)
+    run.batch()
+    with monkeypatch.context() as patch:
+        patch.setattr(Listing, "paths", lambda self: pytest.fail("the folder did not change"))
+        assert run.batch() is None
+    files(landing, 2)
+    assert ids(run.batch()) == [2]
+
+
+def test_files_left_for_later_are_not_forgotten_in_a_quiet_folder(landing: Path) -> None:
+    files(landing, 1, 2, 3)
+    os.utime(landing, (1_000_000, 1_000_000))
+    run = start(landing, maxFilesPerTrigger="1", maxCachedFiles="0")
+    assert [ids(run.batch()) for _ in range(4)] == [[1], [2], [3], None]
 
 
 def test_a_restart_knows_what_was_read(landing: Path) -> None:
