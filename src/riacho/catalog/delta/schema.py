@@ -207,14 +207,14 @@ def _type_readable_as(data: pa.DataType, read: pa.DataType) -> bool:
 
 def tree(schema: pa.Schema) -> str:
     """The schema as Spark's `treeString` draws it, for messages."""
-    return "root\n" + "".join(_branch(field, " ") for field in schema)
+    return "root\n" + "".join(_branch(field, " |") for field in schema)
 
 
 def _branch(field: pa.Field, indent: str) -> str:
     arrow = types.normalise(field.type)
     line = f"{indent}-- {field.name}: {_type_word(arrow)} (nullable = {str(field.nullable).lower()})\n"
     if pa.types.is_struct(arrow):
-        return line + "".join(_branch(child, indent + "   |") for child in arrow)
+        return line + "".join(_branch(child, indent + "    |") for child in arrow)
     return line
 
 

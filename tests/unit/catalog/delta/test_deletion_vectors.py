@@ -1,0 +1,161 @@
+"""Deletion vectors: made here by the format's rules, and by the engine."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from riacho.catalog.delta.deletion_vectors import deleted_rows
+from riacho.catalog.delta.feed import file_actions, pieces, read_piece
+from riacho.catalog.delta.files import data_file, read_batches
+from riacho.catalog.delta.log import DeltaLog
+from riacho.catalog.delta.state import load_state
+from riacho.engine.sail import SailEngine
+from riacho.errors import SparkGeneralError
+from riacho.ids import SessionId, new_uuid
+
+ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
+
+
+def bitmap32(values: Sequence[int], *, runs: bool) -> bytes:
+    """A 32-bit roaring bitmap, its containers arrays and bitmaps, or runs."""
+    containers: dict[int, list[int]] = {}
+    for value in values:
+        containers.setdefault(value >> 16, []).append(value & 0xFFFF)
+    headers = b"".join(struct.pack("<HH", key, len(low) - 1) for key, low in containers.items())
+    bodies = [_runs(low) if runs else _plain(low) for low in containers.values()]
+    offsets, position = b"", 0
+    for body in bodies:
+        offsets += struct.pack("<I", position)
+        position += len(body)
+    size = len(containers)
+    if runs:
+        flags = bytearray((size + 7) // 8)
+        for index in range(size):
+            flags[index // 8] |= 1 << index % 8
+        head = struct.pack("<I", 12347 | (size - 1) << 16) + bytes(flags)
+        return head + headers + (offsets if size >= 4 else b"") + b"".join(bodies)
+    return struct.pack("<II", 12346, size) + headers + offsets + b"".join(bodies)
+
+
+def _plain(low: list[int]) -> bytes:
+    if len(low) <= 4096:
+        return np.array(low, "<u2").tobytes()
+    bits = np.zeros(65536, np.uint8)
+    bits[low] = 1
+    return np.packbits(bits, bitorder="little").tobytes()
+
+
+def _runs(low: list[int]) -> bytes:
+    found: list[list[int]] = []
+    for value in low:
+        if found and found[-1][0] + found[-1][1] + 1 == value:
+            found[-1][1] += 1
+        else:
+            found.append([value, 0])
+    return struct.pack("<H", len(found)) + np.array(found, "<u2").tobytes()
+
+
+def treemap(values: Sequence[int], *, runs: bool = False) -> bytes:
+    highs: dict[int, list[int]] = {}
+    for value in sorted(values):
+        highs.setdefault(value >> 32, []).append(value & 0xFFFFFFFF)
+    body = b"".join(struct.pack("<I", high) + bitmap32(low, runs=runs) for high, low in highs.items())
+    return struct.pack("<iq", 1681511377, len(highs)) + body
+
+
+def inline(data: bytes) -> dict[str, object]:
+    padded = data + b"\0" * (-len(data) % 4)
+    text = ""
+    for (value,) in struct.iter_unpack(">I", padded):
+        digits = []
+        rest = value
+        for _ in range(5):
+            rest, digit = divmod(rest, 85)
+            digits.append(ALPHABET[digit])
+        text += "".join(reversed(digits))
+    return {"storageType": "i", "pathOrInlineDv": text, "sizeInBytes": len(data), "cardinality": 0}
+
+
+@given(st.sets(st.one_of(st.integers(0, 300_000), st.integers(0, 2**34))), st.booleans())
+def test_any_set_of_rows(values: set[int], runs: bool) -> None:
+    assert deleted_rows(Path(), inline(treemap(sorted(values), runs=runs))).tolist() == sorted(values)
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_full_container(runs: bool) -> None:
+    values = list(range(70_000))
+    assert deleted_rows(Path(), inline(treemap(values, runs=runs))).tolist() == values
+
+
+def test_in_a_file(tmp_path: Path) -> None:
+    data = treemap([1, 5])
+    (tmp_path / "dv.bin").write_bytes(b"\x01" + struct.pack(">i", len(data)) + data + b"\0\0\0\0")
+    vector = {"storageType": "p", "pathOrInlineDv": str(tmp_path / "dv.bin"), "offset": 1, "sizeInBytes": len(data)}
+    assert deleted_rows(tmp_path, vector).tolist() == [1, 5]
+
+
+@pytest.mark.parametrize(
+    "vector",
+    [{"storageType": "x", "pathOrInlineDv": ""}, inline(b"\0" * 12), inline(struct.pack("<iqII", 1681511377, 1, 0, 7))],
+)
+def test_forms_that_are_not_known(vector: dict[str, object]) -> None:
+    with pytest.raises(SparkGeneralError):
+        deleted_rows(Path(), vector)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[SailEngine]:
+    engine = SailEngine()
+    yield engine
+    engine.stop()
+
+
+@pytest.fixture
+def table(engine: SailEngine, tmp_path: Path) -> Path:
+    """Ten rows in one file, of which the engine then masked three, two and one at a time."""
+    session = engine.session(SessionId(new_uuid()), "test")
+    path = tmp_path / "t"
+    session.sql(
+        f"CREATE TABLE t (id BIGINT) USING delta LOCATION '{path}' "
+        "TBLPROPERTIES ('delta.enableDeletionVectors' = 'true')"
+    )
+    session.sql("INSERT INTO t SELECT id FROM range(0, 10, 1, 1)")
+    session.sql("DELETE FROM t WHERE id IN (2, 7)")
+    session.sql("DELETE FROM t WHERE id = 3")
+    return path
+
+
+def test_the_engines_own_are_read(table: Path) -> None:
+    state = load_state(DeltaLog(table), with_files=True)
+    assert state.files is not None
+    assert any(file.deletion_vector for file in state.files.values())
+    schema = pa.schema([("id", pa.int64())])
+    left = [
+        value
+        for file in state.files.values()
+        for batch in read_batches(data_file(table, file), schema, rows=4)
+        for value in batch["id"].to_pylist()
+    ]
+    assert sorted(left) == [0, 1, 4, 5, 6, 8, 9]
+
+
+def test_the_change_feed_sees_each_mask(table: Path) -> None:
+    log = DeltaLog(table)
+    schema = pa.schema([("id", pa.int64())])
+    changes = [
+        (row["_commit_version"], row["_change_type"], row["id"])
+        for version in log.versions()[-2:]
+        for piece in pieces(table, version, 0, file_actions(log.read(version)))
+        for batch in read_piece(piece, schema)
+        for row in batch.to_pylist()
+    ]
+    first, second = log.versions()[-2:]
+    assert sorted(changes) == [(first, "delete", 2), (first, "delete", 7), (second, "delete", 3)]
