@@ -215,7 +215,7 @@ def test_run_whose_flow_fails_tells_which_and_why(shop: Path) -> None:
     assert "  ✓ default.orders" in done.stdout
     assert "  ✗ default.totals" in done.stdout
     assert "out of stock" in done.stdout
-    assert done.stderr.startswith("error: ")
+    assert done.stderr.startswith("error: default.totals failed: ")
     assert done.stderr.count("\n") == 1
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from riacho.cli.failures import CommandError
+from riacho.cli.failures import CommandError, first_line
 from riacho.cli.flow_view import FlowView
 from riacho.cli.flows import FlowBoard
 
@@ -49,8 +49,10 @@ def update(
 ) -> FlowBoard:
     """Define the pipeline anew on the server of `spark` and run it, showing its progress; the flows as they ended.
 
-    Raises CommandError for a definition that cannot be loaded, and PySpark's exception for a run that failed.
+    Raises CommandError for a definition that cannot be loaded and for flows that failed, and PySpark's exception for
+    whatever else ends the run.
     """
+    from pyspark.errors import PySparkException
     from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph, start_run
 
     view = FlowView(console, quiet=quiet)
@@ -74,6 +76,12 @@ def update(
     except KeyboardInterrupt:
         spark.interruptAll()
         raise
+    except PySparkException as error:
+        if not view.board.failed:
+            raise
+        failed = ", ".join(line.subject for line in view.board.failed)
+        hint = "mend it and run again: what is done is not done twice"
+        raise CommandError(f"{failed} failed: {first_line(str(error))}", hint) from error
     finally:
         view.end()
     return view.board

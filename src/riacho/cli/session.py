@@ -51,7 +51,7 @@ def connected(url: str, confs: Mapping[str, str] | None = None, retries: int = R
     from pyspark.sql import SparkSession
     from pyspark.sql.connect.client.retries import DefaultPolicy
 
-    warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")  # the error that follows says as much
+    _hush()
     builder = SparkSession.builder.remote(url)
     for key, value in {"spark.sql.connect.serverStacktrace.enabled": "false", **(confs or {})}.items():
         builder = builder.config(key, value)
@@ -61,6 +61,15 @@ def connected(url: str, confs: Mapping[str, str] | None = None, retries: int = R
         yield spark
     finally:
         spark.stop()
+
+
+def _hush() -> None:
+    """Keep the client from saying on standard error what the exception that follows says again."""
+    from pyspark.logger import PySparkLogger
+
+    warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
+    for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+        PySparkLogger.getLogger(name).disabled = True
 
 
 def _require_listener(url: str) -> None:
