@@ -64,11 +64,16 @@ def distinct(keys: KeyHash) -> int:
 
 def first_places(keys: KeyHash) -> npt.NDArray[np.int64]:
     """Where each key stands first, in ascending order."""
-    order = np.lexsort((keys.low, keys.high))
+    order = np.argsort(keys.high, kind="stable")
     high, low = keys.high[order], keys.low[order]
+    same_high, same_low = high[1:] == high[:-1], low[1:] == low[:-1]
+    if np.any(same_high & ~same_low):  # two keys share a word: rows of one may lie between rows of the other
+        order = np.lexsort((keys.low, keys.high))
+        high, low = keys.high[order], keys.low[order]
+        same_high, same_low = high[1:] == high[:-1], low[1:] == low[:-1]
     new = np.ones(len(order), dtype=np.bool_)
-    new[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-    # lexsort is stable, so the first of equal keys in `order` is the first of all.
+    new[1:] = ~(same_high & same_low)
+    # Both sorts are stable, so the first of equal keys in `order` is the first of all.
     return np.sort(order[new])
 
 

@@ -142,7 +142,7 @@ class StateStore:
 
     def find(self, keys: KeyHash, columns: Sequence[str] | None = None) -> Found:
         """The live rows of `keys`; keys need not be distinct or sorted. `columns`: all if None."""
-        order = np.argsort(keys.high, kind="stable")
+        order = np.argsort(keys.high)
         pending = order
         parts: list[tuple[Rows, Run, Rows]] = []
         for run in reversed(self._runs):
@@ -286,7 +286,10 @@ class StateStore:
         return hidden
 
     def _sorted(self, changes: Changes) -> pa.Table:
-        order = np.lexsort((changes.seq, changes.keys.low, changes.keys.high))
+        order = np.argsort(changes.keys.high)
+        high = changes.keys.high[order]
+        if np.any(high[1:] == high[:-1]):
+            order = np.lexsort((changes.seq, changes.keys.low, changes.keys.high))
         removed = changes.removed if changes.removed is not None else np.zeros(len(changes), dtype=np.bool_)
         system = (changes.keys.high, changes.keys.low, changes.seq, changes.time, removed)
         payload = changes.table.select(self._schema.names).cast(self._schema)

@@ -1,0 +1,92 @@
+"""riacho and Apache Spark give the same rows, watermarks and numbers of state, batch by batch, for any query drawn.
+
+`RIACHO_DIFFERENTIAL_CASES` says how many cases a run draws (100 if it is not set).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, note, settings
+
+from tests.differential.cases import Case, cases
+from tests.differential.riacho_side import RiachoSide
+
+CASES = int(os.environ.get("RIACHO_DIFFERENTIAL_CASES", "100"))
+ORACLE = Path(__file__).parents[2] / ".oracle" / "bin" / "python"
+
+
+class SparkSide:
+    """Apache Spark in a process of its own."""
+
+    def __init__(self) -> None:
+        script = Path(__file__).with_name("spark_side.py")
+        environment = {**os.environ, "PYSPARK_PYTHON": str(ORACLE)}
+        self._process = subprocess.Popen(
+            [str(ORACLE), str(script)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        assert self._answer() == "ready"
+
+    def run(self, line: str) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+        return self._answer()
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "Spark's process ended"
+        return json.loads(line)
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkSide]:
+    if not ORACLE.exists():
+        pytest.skip("Apache Spark is not installed: make oracle")
+    side = SparkSide()
+    yield side
+    side.close()
+
+
+@pytest.fixture(scope="module")
+def riacho() -> Iterator[RiachoSide]:
+    side = RiachoSide()
+    yield side
+    side.close()
+
+
+def check(case: Case, riacho: RiachoSide, spark: SparkSide) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        expected = spark.run(case.write(Path(name)))
+        found = riacho.run(case, Path(name))
+    note(f"spark:  {json.dumps(expected)}")
+    note(f"riacho: {json.dumps(found)}")
+    assert found == expected
+
+
+@pytest.mark.timeout(3600)
+@given(case=cases())
+@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+def test_any_stateful_query_is_as_on_spark(case: Case, riacho: RiachoSide, spark: SparkSide) -> None:
+    check(case, riacho, spark)

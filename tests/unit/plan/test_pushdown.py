@@ -1,0 +1,70 @@
+"""Filters go where Spark's optimizer puts them."""
+
+from __future__ import annotations
+
+from riacho.plan import build
+from riacho.plan.pushdown import push_filters
+from riacho.plan.walk import walk
+from riacho.protos import pb
+
+
+def stream(*columns: str) -> pb.Relation:
+    read = pb.Relation(read=pb.Read(is_streaming=True))
+    read.read.data_source.schema = ",".join(columns)
+    return read
+
+
+def columns(relation: pb.Relation) -> list[str]:
+    return [
+        name for node in walk(relation) if node.HasField("read") for name in node.read.data_source.schema.split(",")
+    ]
+
+
+def marked(relation: pb.Relation, column: str = "ts") -> pb.Relation:
+    return pb.Relation(with_watermark=pb.WithWatermark(input=relation, event_time=column, delay_threshold="1 minute"))
+
+
+def positive(column: str) -> pb.Expression:
+    return build.call(">", build.col(column), build.integer(0))
+
+
+def shape(relation: pb.Relation) -> list[str]:
+    return [str(node.WhichOneof("rel_type")) for node in walk(push_filters(relation, columns))]
+
+
+def test_below_a_watermark() -> None:
+    plan = build.where(marked(stream("ts", "v")), positive("v"))
+    assert shape(plan) == ["filter", "with_watermark", "filter", "read"]
+
+
+def test_not_if_it_looks_at_the_event_time() -> None:
+    plan = build.where(marked(stream("ts", "v")), positive("ts"))
+    assert shape(plan) == ["filter", "with_watermark", "read"]
+
+
+def test_through_columns_that_are_passed_on_or_renamed_but_not_computed() -> None:
+    renamed = build.project(marked(stream("ts", "v")), [build.alias(build.col("v"), "w"), build.col("ts")])
+    assert shape(build.where(renamed, positive("w"))) == ["filter", "project", "with_watermark", "filter", "read"]
+    computed = build.project(marked(stream("ts", "v")), [build.alias(positive("v"), "w")])
+    assert shape(build.where(computed, positive("w"))) == ["filter", "project", "with_watermark", "read"]
+
+
+def test_below_an_aggregation_if_it_looks_at_keys_alone() -> None:
+    counts = build.group(stream("k", "v"), [build.col("k")], [build.alias(build.call("sum", build.col("v")), "s")])
+    assert shape(build.where(counts, positive("k"))) == ["filter", "aggregate", "filter", "read"]
+    assert shape(build.where(counts, positive("s"))) == ["filter", "aggregate", "read"]
+
+
+def test_a_filter_that_is_not_deterministic_stays() -> None:
+    plan = build.where(marked(stream("ts", "v")), build.call(">", build.call("rand"), build.col("v")))
+    assert shape(plan) == ["filter", "with_watermark", "read"]
+
+
+def test_an_inner_join_wants_keys_that_are_not_null() -> None:
+    condition = build.call("==", build.col("a"), build.col("b"))
+    join = pb.Join(left=stream("a"), right=stream("b"), join_condition=condition, join_type=pb.Join.JOIN_TYPE_INNER)
+    assert shape(pb.Relation(join=join)) == ["join", "filter", "read", "filter", "read"]
+    join.join_type = pb.Join.JOIN_TYPE_LEFT_OUTER
+    assert shape(pb.Relation(join=join)) == ["join", "read", "filter", "read"]
+    join.join_type = pb.Join.JOIN_TYPE_FULL_OUTER
+    assert shape(pb.Relation(join=join)) == ["join", "read", "read"]
