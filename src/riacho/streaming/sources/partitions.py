@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from riacho.errors import SparkRuntimeError
-from riacho.streaming.sources.formats.json_exact import to_decimal
+from riacho.streaming.sources.formats.decimals import to_decimal
 from riacho.streaming.sources.formats.times import to_days, to_local_micros, to_micros
 from riacho.types import TIMESTAMP, type_to_ddl
 

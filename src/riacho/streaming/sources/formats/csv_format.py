@@ -13,8 +13,8 @@ from riacho.streaming.sources.formats.csv_infer import infer_schema
 from riacho.streaming.sources.formats.csv_reader import CsvDecoder, tokens_of
 from riacho.streaming.sources.formats.csv_tokens import Dialect
 from riacho.streaming.sources.formats.datetimes import Datetimes
-from riacho.streaming.sources.formats.json_reader import check_text_options
 from riacho.streaming.sources.formats.options import CSV, Option, Options
+from riacho.streaming.sources.formats.text_options import check_text_options
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from riacho.streaming.sources.formats.csv_values import java_float
 from riacho.streaming.sources.formats.datetimes import Datetimes
-from riacho.streaming.sources.formats.json_exact import parse_number
+from riacho.streaming.sources.formats.decimals import parse_number
 from riacho.streaming.sources.formats.options import Options
 from riacho.types import TIMESTAMP
 

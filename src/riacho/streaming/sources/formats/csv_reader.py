@@ -21,11 +21,11 @@ from riacho.streaming.sources.formats.csv_strict import StrictCsv, supports
 from riacho.streaming.sources.formats.csv_tokens import Dialect, split_line, split_stream
 from riacho.streaming.sources.formats.csv_values import Parse, parser
 from riacho.streaming.sources.formats.datetimes import Datetimes
-from riacho.streaming.sources.formats.json_reader import check_text_options
 from riacho.streaming.sources.formats.modes import MalformedRecordError, ParseMode, corrupt_column, in_file
 from riacho.streaming.sources.formats.options import Options
 from riacho.streaming.sources.formats.rescue import Rescued, json_text
 from riacho.streaming.sources.formats.salvage import Refused, salvage
+from riacho.streaming.sources.formats.text_options import check_text_options
 
 _WHITE = bytes(range(0x21))
 

@@ -12,11 +12,10 @@ from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
-from riacho.errors import AnalysisError
 from riacho.streaming.sources.formats.datetimes import Datetimes
-from riacho.streaming.sources.formats.json_exact import to_decimal
+from riacho.streaming.sources.formats.decimals import to_decimal
 from riacho.streaming.sources.formats.options import Options
-from riacho.types import type_to_ddl
+from riacho.streaming.sources.formats.text_options import unsupported_type
 
 Parse: TypeAlias = Callable[[str], Any]
 """Text to a value; None if it is none (no text means NULL to it)."""
@@ -46,14 +45,7 @@ def parser(field: pa.Field, options: Options, datetimes: Datetimes) -> Parse:
         return datetimes.date
     if pa.types.is_timestamp(arrow):
         return datetimes.local_timestamp if arrow.tz is None else datetimes.timestamp
-    raise AnalysisError.of(
-        "UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE",
-        f'The CSV datasource doesn\'t support the column `{field.name}` of the type "{type_to_ddl(arrow)}".',
-        sql_state="0A000",
-        format="CSV",
-        columnName=f"`{field.name}`",
-        columnType=f'"{type_to_ddl(arrow)}"',
-    )
+    raise unsupported_type("CSV", field)
 
 
 def _integer(bound: int) -> Parse:

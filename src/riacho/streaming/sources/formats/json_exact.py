@@ -12,10 +12,9 @@ structs, pairs for maps.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -23,6 +22,7 @@ import pyarrow as pa
 from riacho.errors import SparkGeneralError
 from riacho.streaming.sources.formats.base64_text import MalformedBase64Error, UnfinishedBase64Error, decode_base64
 from riacho.streaming.sources.formats.datetimes import Datetimes
+from riacho.streaming.sources.formats.decimals import to_decimal
 from riacho.streaming.sources.formats.json_tokens import (
     NO_TOKENS,
     JsonParser,
@@ -305,10 +305,6 @@ def _timestamp(parse: Callable[[str], int | None]) -> Converter:
     return convert
 
 
-_DECIMAL_TEXT: Final = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
-_WIDE: Final = Context(prec=1100, Emax=999_999, Emin=-999_999)
-
-
 def _decimal(precision: int, scale: int) -> Converter:
     def convert(node: Node) -> Decimal | None:
         if node is None:
@@ -323,25 +319,6 @@ def _decimal(precision: int, scale: int) -> Converter:
         return value
 
     return convert
-
-
-def to_decimal(text: str, precision: int, scale: int) -> Decimal | None:
-    """The DECIMAL(precision, scale) of a number in text, rounded half up, or None if it is none or too large."""
-    value = parse_number(text)
-    if value is None or (value and value.adjusted() > precision):
-        return None
-    rounded = value.quantize(Decimal(1).scaleb(-scale), rounding=ROUND_HALF_UP, context=_WIDE)
-    return None if len(rounded.as_tuple().digits) > precision and rounded else rounded
-
-
-def parse_number(text: str) -> Decimal | None:
-    """A number in decimal notation as Java's `BigDecimal` reads it, with all its digits, or None."""
-    if not _DECIMAL_TEXT.fullmatch(text):
-        return None
-    try:
-        return _WIDE.create_decimal(text)
-    except InvalidOperation:
-        return None
 
 
 def _array(element: Converter) -> Converter:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from riacho.errors import AnalysisError, SparkGeneralError
 from riacho.streaming.sources.formats.datetimes import Datetimes
-from riacho.streaming.sources.formats.json_exact import parse_number
+from riacho.streaming.sources.formats.decimals import parse_number
 from riacho.streaming.sources.formats.json_tokens import (
     NO_TOKENS,
     JsonParser,

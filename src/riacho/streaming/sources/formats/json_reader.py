@@ -12,12 +12,9 @@ from functools import partial
 
 import pyarrow as pa
 
-from riacho.errors import IllegalArgumentError
 from riacho.streaming.sources.formats.base import DecoderContext, file_url
 from riacho.streaming.sources.formats.content import (
     Lines,
-    check_encoding,
-    is_utf8,
     read_blocks,
     read_whole,
     split_records,
@@ -32,6 +29,7 @@ from riacho.streaming.sources.formats.modes import MalformedRecordError, ParseMo
 from riacho.streaming.sources.formats.options import JSON, Option, Options
 from riacho.streaming.sources.formats.rescue import Rescued
 from riacho.streaming.sources.formats.salvage import Refused, salvage
+from riacho.streaming.sources.formats.text_options import check_text_options
 
 
 @dataclass(frozen=True)
@@ -202,23 +200,6 @@ def leniency(options: Options) -> Leniency:
         any_escape=options.flag("allowBackslashEscapingAnyCharacter"),
         control_chars=options.flag("allowUnquotedControlChars"),
     )
-
-
-def check_text_options(options: Options) -> None:
-    """Encoding and line separator together. Raises IllegalArgumentError for what Spark refuses."""
-    encoding = check_encoding(options.text("encoding"))
-    if options.maybe("lineSep") == "":
-        raise IllegalArgumentError("requirement failed: 'lineSep' cannot be an empty string.")
-    if options.reader == "json" and not options.flag("multiLine"):
-        if encoding.upper().replace("_", "-") in {"UTF-16", "UTF-32"}:
-            raise IllegalArgumentError(
-                f"requirement failed: The {encoding} encoding must not be included in the denyList when multiLine is "
-                "disabled:\ndenylist: UTF-16, UTF-32"
-            )
-        if not is_utf8(encoding) and options.maybe("lineSep") is None:
-            raise IllegalArgumentError(
-                f"requirement failed: The lineSep option must be specified for the {encoding} encoding"
-            )
 
 
 @dataclass(frozen=True)

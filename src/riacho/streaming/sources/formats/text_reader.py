@@ -10,8 +10,8 @@ import pyarrow as pa
 from riacho.errors import AnalysisError
 from riacho.streaming.sources.formats.base import Decoded, DecoderContext
 from riacho.streaming.sources.formats.content import read_blocks, read_whole, split_records
-from riacho.streaming.sources.formats.json_reader import check_text_options
 from riacho.streaming.sources.formats.options import TEXT, Option, Options
+from riacho.streaming.sources.formats.text_options import check_text_options, unsupported_type
 
 SCHEMA = pa.schema([pa.field("value", pa.string())])
 
@@ -48,10 +48,14 @@ class TextFormat:
     def decoder(self, schema: pa.Schema, options: Options, context: DecoderContext) -> TextDecoder:
         del context
         check_text_options(options)
-        if len(schema) > 1 or any(not pa.types.is_string(field.type) for field in schema):
+        if len(schema) > 1:
             raise AnalysisError(
-                f"Text data source supports only a single STRING column, and you have {len(schema)} columns."
+                f"Text data source supports only a single column, and you have {len(schema)} columns.",
+                condition="_LEGACY_ERROR_TEMP_1290",
             )
+        for field in schema:
+            if not pa.types.is_string(field.type):
+                raise unsupported_type("Text", field)
         return TextDecoder(schema, options)
 
     def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
