@@ -41,8 +41,9 @@ class RiachoSide:
         self._client.stop()
         self._engine.stop()
 
-    def run(self, case: Case, folder: Path) -> dict[str, Any]:
-        return {"batches": _Run(case, folder, self._plan(case), self._engine, self._session).batches()}
+    def run(self, case: Case, folder: Path, survive: type[BaseException] | tuple[()] = ()) -> dict[str, Any]:
+        """All batches of a case. A batch that ends in `survive` is run again by a new execution, as after a crash."""
+        return {"batches": _Run(case, folder, self._plan(case), self._engine, self._session, survive).batches()}
 
     def _plan(self, case: Case) -> pb.Relation:
         streams = [
@@ -55,7 +56,16 @@ class RiachoSide:
 class _Run:
     """The loop of a query, as far as state and watermarks depend on it."""
 
-    def __init__(self, case: Case, folder: Path, plan: pb.Relation, engine: SailEngine, session: Any) -> None:
+    def __init__(
+        self,
+        case: Case,
+        folder: Path,
+        plan: pb.Relation,
+        engine: SailEngine,
+        session: Any,
+        survive: type[BaseException] | tuple[()],
+    ) -> None:
+        self._survive = survive
         self._case, self._folder, self._plan = case, folder, plan
         self._engine, self._session = engine, session
         self._streams = [int(leaf.relation.read.data_source.paths[0].removeprefix("/in")) for leaf in leaves(plan)]
@@ -71,27 +81,40 @@ class _Run:
             self._spool.close()
 
     def _phase(self, phase: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
-        tools = Tools(self._session, self._engine.spool("state"))
-        mode = OutputMode(self._case.mode)
-        compiled = Compiler(self._plan, [self._schema for _ in self._streams], mode, self._folder / "riacho", tools)
-        execution = StatefulExecution(compiled, tools)
+        execution = self._start()
         policy = Policy.parse(self._case.conf.get(POLICY_CONF, "min"))
         tracker = WatermarkTracker(execution.watermark_delays_ms, policy, self._watermark_ms)
         found: list[dict[str, Any]] = []
+        longest = max(len(files) for files in phase)
         try:
-            execution.restore(self._next)
-            longest = max(len(files) for files in phase)
             while len(found) < longest or (found and execution.wants_no_data_batch(tracker.value_ms)):
                 names = [files[len(found)] if len(found) < len(files) else None for files in phase]
-                found.append(self._batch(execution, tracker, names))
+                try:
+                    self._batch(execution, tracker, names, found)
+                except self._survive:
+                    execution.close()
+                    execution = self._start()
         finally:
             execution.close()
         self._watermark_ms = tracker.value_ms
         return found
 
+    def _start(self) -> StatefulExecution:
+        tools = Tools(self._session, self._engine.spool("state"))
+        mode = OutputMode(self._case.mode)
+        compiled = Compiler(self._plan, [self._schema for _ in self._streams], mode, self._folder / "riacho", tools)
+        execution = StatefulExecution(compiled, tools)
+        execution.restore(self._next)
+        return execution
+
     def _batch(
-        self, execution: StatefulExecution, tracker: WatermarkTracker, names: Sequence[str | None]
-    ) -> dict[str, Any]:
+        self,
+        execution: StatefulExecution,
+        tracker: WatermarkTracker,
+        names: Sequence[str | None],
+        found: list[dict[str, Any]],
+    ) -> None:
+        """Run one batch and add it to `found`, which is its commit."""
         self._spool.clear()
         tables = [self._schema.empty_table() if name is None else self._read(name) for name in names]
         relations = [self._spool.put(tables[index].to_batches(), self._schema)[0] for index in self._streams]
@@ -99,14 +122,16 @@ class _Run:
         output = execution.run(BatchInput(self._next, relations, self._late_ms, evict_ms, 0))
         rows = table_rows(self._session.run(output.relation))
         tracker.advance(output.event_times)
-        execution.committed(self._next)
         number, self._next, self._late_ms = self._next, BatchId(self._next + 1), evict_ms
-        return {
-            "batch": number,
-            "rows": rows,
-            "watermark": iso_utc(evict_ms) if execution.watermark_delays_ms else None,
-            "state": operator_numbers(list(output.state)),
-        }
+        found.append(
+            {
+                "batch": number,
+                "rows": rows,
+                "watermark": iso_utc(evict_ms) if execution.watermark_delays_ms else None,
+                "state": operator_numbers(list(output.state)),
+            }
+        )
+        execution.committed(number)
 
     def _read(self, name: str) -> pa.Table:
         return pq.read_table(self._folder / "batches" / name).cast(self._schema)
