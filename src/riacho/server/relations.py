@@ -15,10 +15,11 @@ from riacho.protos import pb
 from riacho.server.session import ServerSession
 
 
-def resolve(session: ServerSession, relation: pb.Relation) -> pb.Relation:
+def resolve(session: ServerSession, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:
     """`relation` without DataFrames kept by id, streaming views and streaming SQL; the same object if it has none.
 
-    A batch plan's watermarks are dropped, as Spark drops them; a streaming plan keeps its own.
+    A batch plan's watermarks are dropped, as Spark drops them; a streaming plan keeps its own. `rows`: False for a plan
+    that is only analysed.
     """
     if cached_ids(relation):
         relation = transform(relation, lambda node: _known(session, node))
@@ -27,7 +28,7 @@ def resolve(session: ServerSession, relation: pb.Relation) -> pb.Relation:
         relation = rewrite(relation, context, RESOLVE)
     if _has_watermark(relation) and not is_streaming(relation):
         relation = rewrite(relation, Context(), (strip_watermark,))
-    return relation
+    return session.reads.bind(relation, session.current_database, rows=rows)
 
 
 def resolve_inside(session: ServerSession, command: Message) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import grpc
 
 from riacho.catalog.maintenance import Housekeeper
+from riacho.catalog.reads import CatalogReads
 from riacho.catalog.registry import SessionRegistry
 from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.catalog.write import TableWrites
@@ -78,7 +79,7 @@ class RiachoServer:
             writes=TableWrites(catalog, clock),
             housekeeper=self._housekeeper,
             queries=self._queries,
-            sessions=Sessions(self._engine, clock),
+            sessions=Sessions(self._engine, clock, CatalogReads(catalog)),
             operations=Operations(),
             errors=ErrorLog(),
             clock=clock,

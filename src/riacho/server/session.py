@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
+from riacho.catalog.reads import CatalogReads
 from riacho.clock import Clock
 from riacho.engine.base import ConnectSession
 from riacho.engine.sail import SailEngine
@@ -32,12 +33,13 @@ class ServerSession:
 
     `views` are all temporary views by lower-case name, as the relations they were made from. `relations` are those that
     only this server knows, by the id a client has for them (foreachBatch). `listener_bus` is there while it is open.
-    `seen_ms` is when its client last asked for something.
+    `seen_ms` is when its client last asked for something. `reads` puts reads of the catalog's tables right.
     """
 
     session_id: SessionId
     user_id: str
     engine: ConnectSession
+    reads: CatalogReads
     server_side_id: str = field(default_factory=new_uuid)
     views: dict[str, pb.Relation] = field(default_factory=dict)
     relations: dict[str, pb.Relation] = field(default_factory=dict)
@@ -76,9 +78,10 @@ class ServerSession:
 class Sessions:
     """All sessions of a server, by user and id."""
 
-    def __init__(self, engine: SailEngine, clock: Clock) -> None:
+    def __init__(self, engine: SailEngine, clock: Clock, reads: CatalogReads) -> None:
         self._engine = engine
         self._clock = clock
+        self._reads = reads
         self._sessions: dict[tuple[str, SessionId], ServerSession] = {}
         self._released: OrderedDict[tuple[str, SessionId], None] = OrderedDict()
         self._lock = threading.Lock()
@@ -101,7 +104,7 @@ class Sessions:
             if session is None:
                 if observed:
                     raise _changed(session_id)
-                session = ServerSession(key[1], user_id, self._engine.session(key[1], user_id))
+                session = ServerSession(key[1], user_id, self._engine.session(key[1], user_id), self._reads)
                 self._sessions[key] = session
         if observed and observed != session.server_side_id:
             raise _changed(session_id)

@@ -23,7 +23,7 @@ def analyze(services: Services, session: ServerSession, request: pb.AnalyzePlanR
         return response.SerializeToString()
     detail = getattr(request, kind)
     if "plan" in detail.DESCRIPTOR.fields_by_name:
-        relation = resolve(session, detail.plan.root)
+        relation = resolve(session, detail.plan.root, rows=False)
         streams = is_streaming(relation)
         if streams:
             relation = plan_stream(relation, session.views, services.make_source(session)).empty()
