@@ -14,7 +14,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from riacho import __version__
-from riacho.cli import demo, doctor, generate, run, sql, tables, up
+from riacho.cli import demo, doctor, generate, run, sql, state, tables, up
 from riacho.cli.failures import FAILED, INTERRUPTED, explain
 from riacho.cli.options import Settings
 from riacho.cli.terminal import aside, notes
@@ -79,6 +79,7 @@ _command(run.run, run.EXAMPLES)
 _command(sql.sql, sql.EXAMPLES)
 _command(tables.tables, tables.EXAMPLES)
 app.add_typer(generate.app)
+app.add_typer(state.app)
 _command(doctor.doctor, doctor.EXAMPLES)
 
 

@@ -87,7 +87,9 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class _Manifest:
+class Manifest:
+    """What makes up a version: `runs` from oldest to newest, and `changes`, the run that this version added."""
+
     version: int
     rows: int
     floor: int
@@ -196,9 +198,7 @@ class StateStore:
             self._runs.append(Run.open(self._folder, delta, verify=False))
         # The newest run that is dead below the floor may hide an older row only if that is dead as well.
         self._runs = [run for run in self._runs if run.info.max_time > floor]
-        self._manifest = _Manifest(
-            version, rows, floor, tuple(run.info for run in self._runs), delta, str(self._schema)
-        )
+        self._manifest = Manifest(version, rows, floor, tuple(run.info for run in self._runs), delta, str(self._schema))
         self._write_manifest()
 
     def committed(self, version: int) -> None:
@@ -299,8 +299,8 @@ class StateStore:
 
     # -- files
 
-    def _empty(self) -> _Manifest:
-        return _Manifest(0, 0, BEGINNING, (), None, str(self._schema))
+    def _empty(self) -> Manifest:
+        return Manifest(0, 0, BEGINNING, (), None, str(self._schema))
 
     def _write_manifest(self) -> None:
         manifest = self._manifest
@@ -322,15 +322,15 @@ class StateStore:
         self._kept[manifest.version] = manifest.files
         self._references.update(manifest.files)
 
-    def _load_manifests(self) -> dict[int, _Manifest | None]:
+    def _load_manifests(self) -> dict[int, Manifest | None]:
         """All manifests in the folder by version; None for a damaged one."""
-        found: dict[int, _Manifest | None] = {}
+        found: dict[int, Manifest | None] = {}
         for path in self._folder.glob("*.json"):
             if path.stem.isdigit():
-                found[int(path.stem)] = _parse_manifest(path)
+                found[int(path.stem)] = parse_manifest(path)
         return found
 
-    def _recover(self, version: int, manifests: dict[int, _Manifest | None]) -> tuple[_Manifest, list[Run]]:
+    def _recover(self, version: int, manifests: dict[int, Manifest | None]) -> tuple[Manifest, list[Run]]:
         wanted = manifests.get(version)
         if wanted is None:
             state = "is damaged" if version in manifests else "does not exist"
@@ -437,13 +437,14 @@ class StateStore:
                 future.exception()
 
 
-def _parse_manifest(path: Path) -> _Manifest | None:
+def parse_manifest(path: Path) -> Manifest | None:
+    """The manifest in a file; None if it is missing or damaged."""
     try:
         head, body = path.read_text().split("\n", 1)
         if head != f"v1 {zlib.crc32(body.encode())}":
             return None
         found = json.loads(body)
-        return _Manifest(
+        return Manifest(
             version=found["version"],
             rows=found["rows"],
             floor=found["floor"],
