@@ -103,3 +103,18 @@ def test_a_table_beside_the_stream(spark: SparkSession, left: Feed, watch: Watch
     query = watch(left.stream.join(names, "k", "left").select("name", "v"))
     left.put((1, "a", 1), (1, "z", 2))
     assert query.step() == [("Anna", 1), (None, 2)]
+
+
+@pytest.mark.riacho_only
+def test_a_condition_on_one_side_does_not_keep_its_rows_for_ever(left: Feed, right: Feed, watch: Watch) -> None:
+    one, other = left.stream.withWatermark("ts", "0 minutes"), right.stream.withWatermark("ts", "0 minutes")
+    condition = "l.k = r.k AND r.ts >= l.ts AND r.ts <= l.ts + INTERVAL 5 MINUTES AND l.v > 1"
+    query = watch(
+        one.alias("l").join(other.alias("r"), F.expr(condition), "left").select("l.v", F.col("r.v").alias("u"))
+    )
+    left.put((1, "a", 2))
+    right.put((1, "b", 10))
+    assert query.step() == []
+    left.put((60, "x", 3))
+    right.put((60, "y", 30))
+    assert query.step() == [(2, None)]

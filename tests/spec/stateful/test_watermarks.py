@@ -59,3 +59,15 @@ def test_a_silent_input_holds_the_watermark_back(left: Feed, right: Feed, watch:
 def test_a_delay_that_is_none_is_refused(left: Feed, watch: Watch, delay: str) -> None:
     with pytest.raises(PySparkException):
         watch(left.stream.withWatermark("ts", delay).dropDuplicates(["ts"])).step()
+
+
+@pytest.mark.riacho_only
+def test_a_clock_that_runs_ahead_closes_nothing_if_there_is_a_bound(
+    spark: SparkSession, left: Feed, watch: Watch
+) -> None:
+    spark.conf.set("riacho.watermark.maxFuture", "1 hour")
+    query = watch(left.stream.withWatermark("ts", "0 minutes").dropDuplicates(["ts"]))
+    century = 100 * 365 * 24 * 60
+    left.put((30, "a", 1), (century, "a", 1))
+    query.step()
+    assert watermark(query) == "2024-01-01T00:30:00.000Z"

@@ -283,7 +283,7 @@ class Aggregation:
         self._grouping = grouping
         self._mode = mode
         self._tools = tools
-        self._store = StateStore(folder / "default", keep.schema, unique=keep.one_row)
+        self._store = StateStore(folder / "default", keep.schema, unique=keep.one_row, retain=tools.retain)
         self._evicts = mode is not OutputMode.COMPLETE and grouping.event_key is not None
 
     def restore(self, version: int) -> None:

@@ -47,7 +47,7 @@ class Deduplication:
         self._tools = tools
         fields = [schema.field(i) for i in what.keys]
         self._key_schema = pa.schema([field.with_name(f"_key{i}") for i, field in enumerate(fields)])
-        self._store = StateStore(folder / "default", types.nullable(self._key_schema), unique=True)
+        self._store = StateStore(folder / "default", types.nullable(self._key_schema), unique=True, retain=tools.retain)
 
     def restore(self, version: int) -> None:
         self._store.restore(version)

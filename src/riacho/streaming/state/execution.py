@@ -36,6 +36,11 @@ from riacho.streaming.sources.base import batch_schema
 from riacho.streaming.state.compiler import Compiler, Cut, Fragment, LeafCut, StatefulCut, WatchCut, put
 from riacho.streaming.state.operator import US_PER_MS, BatchContext, OperatorProgress, Tools, event_times
 from riacho.streaming.state.run import NEVER
+from riacho.streaming.state.store import RETAIN
+from riacho.streaming.watermark import delay_ms
+
+RETAIN_CONF = "spark.sql.streaming.minBatchesToRetain"
+FUTURE_CONF = "riacho.watermark.maxFuture"
 
 
 def prepare(
@@ -46,15 +51,24 @@ def prepare(
     `checkpoint`: the query's folder. `zone`: the session's time zone.
     """
     schemas = [batch_schema(use.source, with_metadata=use.with_metadata) for use in planned.sources]
-    tools = Tools(session, engine.spool("state"))
+    retain = int(session.get_conf(RETAIN_CONF) or RETAIN)
+    tools = Tools(session, engine.spool("state"), retain)
     plan = rewrite(planned.resolved, planned.context, (metadata_columns,))
-    return StatefulExecution(Compiler(plan, schemas, mode, checkpoint / "state", tools), tools, zone)
+    future = session.get_conf(FUTURE_CONF)
+    compiled = Compiler(plan, schemas, mode, checkpoint / "state", tools)
+    return StatefulExecution(compiled, tools, zone, max_future_ms=delay_ms(future) if future else None)
 
 
 class StatefulExecution:
-    """See `streaming.execution.Execution`."""
+    """See `streaming.execution.Execution`.
 
-    def __init__(self, compiled: Compiler, tools: Tools, zone: str = "UTC") -> None:
+    `max_future_ms`: event times further ahead of a batch's time than this do not move a watermark; None for no bound.
+    """
+
+    def __init__(
+        self, compiled: Compiler, tools: Tools, zone: str = "UTC", *, max_future_ms: int | None = None
+    ) -> None:
+        self._max_future_ms = max_future_ms
         self.watermark_delays_ms: Sequence[int] = tuple(compiled.delays_ms)
         self._top = compiled.top
         self._used_ids = compiled.used_ids
@@ -69,7 +83,8 @@ class StatefulExecution:
 
     def run(self, batch: BatchInput) -> BatchOutput:
         self._tools.spool.clear()
-        work = _Batch(batch, BatchTime(batch.time_ms, self._zone), self._tools, self._used_ids)
+        latest_ms = None if self._max_future_ms is None else batch.time_ms + self._max_future_ms
+        work = _Batch(batch, BatchTime(batch.time_ms, self._zone), self._tools, self._used_ids, latest_ms)
         relation = work.bind(self._top)
         self._last_evict_ms = batch.evict_ms
         return BatchOutput(
@@ -113,7 +128,10 @@ def watermark_us(operator: StatefulCut, watermark_ms: int) -> int:
 class _Batch:
     """One batch on its way up the plan; what it notes on the way is kept by number of the cut."""
 
-    def __init__(self, batch: BatchInput, time: BatchTime, tools: Tools, used_ids: frozenset[int]) -> None:
+    def __init__(
+        self, batch: BatchInput, time: BatchTime, tools: Tools, used_ids: frozenset[int], latest_ms: int | None
+    ) -> None:
+        self._latest_ms = latest_ms
         self._batch = batch
         self._time = time
         self._tools = tools
@@ -151,6 +169,8 @@ class _Batch:
             rows = self._tools.read(table)
         times = event_times(column)
         times = np.where(times == NEVER, 0, times) // US_PER_MS  # Spark counts a missing event time as 0
+        if self._latest_ms is not None:
+            times = times[times <= self._latest_ms]
         if len(times):
             self.event_times[cut.index] = EventTime(int(times.max()), int(times.min()), int(np.mean(times)), len(times))
         return dress(rows, cut.original, self._used_ids)

@@ -104,7 +104,8 @@ class SideStore:
         self._tools = tools
         schema = types.normalise_schema(tools.session.schema(state.relation))
         self.schema = types.nullable(schema)
-        self.store = StateStore(folder, self.schema.append(pa.field(_MATCHED, pa.bool_())), unique=False)
+        stored = self.schema.append(pa.field(_MATCHED, pa.bool_()))
+        self.store = StateStore(folder, stored, unique=False, retain=tools.retain)
 
     def collect(self, relation: pb.Relation, batch: BatchContext, progress: OperatorProgress) -> _Fresh:
         """The new rows of a batch, without late ones."""

@@ -26,7 +26,7 @@ class Limit:
     def __init__(self, rows: int, folder: Path, tools: Tools) -> None:
         self._rows = rows
         self._tools = tools
-        self._store = StateStore(folder / "default", _SCHEMA, unique=True)
+        self._store = StateStore(folder / "default", _SCHEMA, unique=True, retain=tools.retain)
 
     def restore(self, version: int) -> None:
         self._store.restore(version)

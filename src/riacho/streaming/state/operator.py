@@ -17,6 +17,7 @@ from riacho import types
 from riacho.engine.base import EngineSession, Spool
 from riacho.protos import pb
 from riacho.streaming.state.run import NEVER, Mask, Rows
+from riacho.streaming.state.store import RETAIN
 
 US_PER_MS = 1000
 SHUFFLE_PARTITIONS = 1
@@ -96,10 +97,14 @@ class Operator(Protocol):
 
 @dataclass(frozen=True)
 class Tools:
-    """What operators work with: the engine, and a spool that is cleared before each batch."""
+    """What operators work with: the engine, and a spool that is cleared before each batch.
+
+    `retain`: how many versions of state stay in the checkpoint.
+    """
 
     session: EngineSession
     spool: Spool
+    retain: int = RETAIN
 
     def collect(self, relation: pb.Relation) -> pa.Table:
         """Run a relation; its rows with the types that riacho uses throughout."""

@@ -88,7 +88,7 @@ class SessionAggregation:
         self._mode = mode
         self._tools = tools
         self._evicts = mode is OutputMode.APPEND and grouping.event_key is not None
-        self._store = StateStore(folder / "default", keep.schema, unique=False)
+        self._store = StateStore(folder / "default", keep.schema, unique=False, retain=tools.retain)
 
     def restore(self, version: int) -> None:
         self._store.restore(version)
