@@ -65,9 +65,10 @@ def read_batches(file: DataFile, schema: pa.Schema, *, rows: int = READ_ROWS) ->
             wanted = [present[f.name.lower()] for f in schema if f.name.lower() in present]
             first_row = 0
             for batch in content.iter_batches(rows, columns=wanted):
-                kept = _kept(batch, file, first_row)
+                # First the types: files of other writers may hold some that cannot be filtered (string_view).
+                conformed = _conform(batch, schema, file.partition_values)
+                yield _kept(conformed, file, first_row)
                 first_row += batch.num_rows
-                yield _conform(kept, schema, file.partition_values)
     except (OSError, pa.ArrowException, ValueError) as failure:
         raise _unreadable(file.path, failure) from failure
 
