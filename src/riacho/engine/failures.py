@@ -33,6 +33,7 @@ _BY_JAVA_CLASS: dict[str, type[SparkError]] = {
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
 _MISSING_COLUMN = re.compile(r"attribute ObjectName\((\[.*?\])\) is missing from the schema")
 _IDENTIFIER = re.compile(r'Identifier\("((?:[^"\\]|\\.)*)"\)')
+_SYNTAX = re.compile(r"(?:invalid argument|error in SQL parser): found (.+?) at \d+:\d+ expected")
 _CANCELLED = re.compile(r"operation not found|operation .*cancel", re.IGNORECASE)
 
 
@@ -48,6 +49,9 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
     missing = _MISSING_COLUMN.search(message)
     if missing is not None:
         return _unresolved_column(missing.group(1))
+    syntax = _SYNTAX.search(message)
+    if syntax is not None:
+        return _syntax_error(syntax.group(1))
     if code is grpc.StatusCode.CANCELLED or _CANCELLED.search(message):
         return errors.SparkGeneralError.of("OPERATION_CANCELED", "Operation has been canceled.", sql_state="HY008")
     condition = _CONDITION.search(message)
@@ -63,6 +67,13 @@ def _unresolved_column(identifiers: str) -> SparkError:
         f"A column, variable, or function parameter with name {name} cannot be resolved.",
         sql_state="42703",
         objectName=name,
+    )
+
+
+def _syntax_error(found: str) -> SparkError:
+    word = "end of input" if "end of input" in found else f"'{found}'"
+    return errors.ParseError.of(
+        "PARSE_SYNTAX_ERROR", f"Syntax error at or near {word}.", sql_state="42601", error=word, hint=""
     )
 
 
