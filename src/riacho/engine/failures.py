@@ -33,7 +33,7 @@ _BY_JAVA_CLASS: dict[str, type[SparkError]] = {
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
 _MISSING_COLUMN = re.compile(r"attribute ObjectName\((\[.*?\])\) is missing from the schema")
 _IDENTIFIER = re.compile(r'Identifier\("((?:[^"\\]|\\.)*)"\)')
-_SYNTAX = re.compile(r"(?:invalid argument|error in SQL parser): found (.+?) at \d+:\d+ expected")
+_SYNTAX = re.compile(r"(?:invalid argument|error in SQL parser): found (.+?)(?: at \d+:\d+)? expected")
 _CANCELLED = re.compile(r"operation not found|operation .*cancel", re.IGNORECASE)
 
 
