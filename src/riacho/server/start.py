@@ -103,9 +103,8 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
     analysed = planned.empty()
     schema = session.engine.schema(analysed)
     sink = _sink(services, session, request, schema)
-    if isinstance(sink, DeltaSink):
-        check_mode(mode)
     checkpoint, temporary = _checkpoint(session.engine, sink.name, request)
+    _check_sink(sink, mode, checkpoint)
     clone = services.engine.clone(session.engine)
     return QueryDefinition(
         owner=session.session_id,
@@ -184,7 +183,6 @@ def _sink(services: Services, session: ServerSession, request: StartRequest, sch
             _refuse_partitioning(request, "memory")
             if request.name is None:
                 raise AnalysisError("queryName must be specified for memory sink")
-            _refuse_recovery(session.engine, request)
             # The table is there before the first batch.
             session.engine.create_view(request.name, empty(schema))
             return MemorySink(request.name, session.engine, services.engine)
@@ -235,14 +233,17 @@ def _table_sink(services: Services, session: ServerSession, request: StartReques
     return DeltaSink(table.location, request.partition_by, request.options, services.clock, services.housekeeper)
 
 
-def _refuse_recovery(session: EngineSession, request: StartRequest) -> None:
-    """What the memory sink held is gone after a restart, so only the complete mode may go on."""
-    folder, temporary = _checkpoint(session, "memory", request)
-    if not temporary and request.output_mode.lower() != "complete" and (folder / "offsets").exists():
-        raise AnalysisError(
-            "This query does not support recovering from checkpoint location. "
-            f"Delete {folder / 'offsets'} to start over."
-        )
+def _check_sink(sink: Sink, mode: OutputMode, checkpoint: Path) -> None:
+    """Refuse at the start what the sink would refuse when it opens, as Spark does."""
+    match sink:
+        case DeltaSink():
+            check_mode(mode)
+        case MemorySink() if mode is not OutputMode.COMPLETE and any((checkpoint / "offsets").glob("[0-9]*")):
+            # What the memory sink held is gone after a restart, so only the complete mode may go on.
+            raise AnalysisError(
+                "This query does not support recovering from checkpoint location. "
+                f"Delete {checkpoint / 'offsets'} to start over."
+            )
 
 
 def _refuse_partitioning(request: StartRequest, sink: str) -> None:

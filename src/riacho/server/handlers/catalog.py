@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from riacho.catalog import api
 from riacho.catalog.base import CATALOG_NAME, Table, TableName
+from riacho.catalog.sql import SqlContext
 from riacho.plan.tokens import parse_identifier
 from riacho.protos import pb
 from riacho.server.operations import Responses
@@ -43,6 +45,12 @@ def answer(services: Services, session: ServerSession, request: pb.Catalog) -> R
             name = request.drop_temp_view.view_name
             session.drop_view(name)
             session.engine.forget(("view", name))
+        case _:
+            context = SqlContext(
+                services.catalog, session.engine, session.current_database, tuple(session.views), services.clock
+            )
+            rows = api.answer(request, context)
+            return None if rows is None else _rows(rows)
     return None
 
 
@@ -92,12 +100,16 @@ def _temporary(session: ServerSession) -> list[dict[str, object]]:
 
 
 def _reply(rows: Sequence[dict[str, object]]) -> Responses:
-    batch = pa.RecordBatch.from_pylist(list(rows), _TABLE_COLUMNS)
+    return _rows(pa.Table.from_pylist(list(rows), _TABLE_COLUMNS))
+
+
+def _rows(rows: pa.Table) -> Responses:
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, _TABLE_COLUMNS) as writer:
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
         # A result without rows still has a batch: from it the client learns the columns.
-        writer.write_batch(batch)
+        for batch in rows.to_batches() or [pa.RecordBatch.from_pylist([], rows.schema)]:
+            writer.write_batch(batch)
     response = pb.ExecutePlanResponse()
     response.arrow_batch.data = sink.getvalue().to_pybytes()
-    response.arrow_batch.row_count = batch.num_rows
+    response.arrow_batch.row_count = rows.num_rows
     yield response.SerializeToString()
