@@ -190,6 +190,8 @@ class TableWrites:
         if exists and request.mode == "ignore":
             return
         schema = session.schema(request.relation)
+        if request.by_position:
+            request, schema = _by_position(request, schema, self._catalog.table_at(path))
         self._write_delta(session, replace(request, properties=_table_properties(request)), schema, path)
 
     def _write_new(self, session: EngineSession, request: TableWrite, name: TableName) -> None:
@@ -390,9 +392,11 @@ def _sql(expression: pb.Expression) -> str:
         case "unresolved_function":
             call = expression.unresolved_function
             operator = _COMPARISONS.get(call.function_name.lower())
-            if operator and len(call.arguments) == 2:
-                left, right = (_sql(argument) for argument in call.arguments)
-                return f"({left} {operator} {right})"
+            operands = [_sql(argument) for argument in call.arguments]
+            if operator and len(operands) == 2:
+                return f"({operands[0]} {operator} {operands[1]})"
+            if call.function_name.lower() in {"not", "!"} and len(operands) == 1:
+                return f"(NOT {operands[0]})"
     raise UnsupportedOperationError(
         "This condition of overwrite() is not supported by riacho. Compare columns with numbers or strings, joined by "
         "AND and OR, or write it as text: overwrite(expr('…'))."
