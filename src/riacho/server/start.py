@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from riacho.config import CHECKPOINT_LOCATION, CONFS
 from riacho.engine.base import EngineSession
-from riacho.engine.spool import empty
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 from riacho.ids import new_uuid
 from riacho.paths import local_path
@@ -183,8 +182,6 @@ def _sink(services: Services, session: ServerSession, request: StartRequest, sch
             _refuse_partitioning(request, "memory")
             if request.name is None:
                 raise AnalysisError("queryName must be specified for memory sink")
-            # The table is there before the first batch.
-            session.engine.create_view(request.name, empty(schema))
             return MemorySink(request.name, session.engine, services.engine)
         case "console":
             return ConsoleSink(request.options)

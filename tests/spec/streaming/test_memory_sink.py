@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, IllegalArgumentException
 from pyspark.sql import SparkSession
 
 from tests.spec.support import files, finish, ids, rows, write_json
@@ -63,3 +63,12 @@ def test_it_cannot_continue_a_checkpoint_in_append_mode(spark: SparkSession, lan
     start()
     with pytest.raises(AnalysisException, match="does not support recovering from checkpoint location"):
         start()
+
+
+def test_a_start_that_is_refused_leaves_the_table_alone(spark: SparkSession, landing: Path) -> None:
+    query = files(spark, landing).writeStream.format("memory").queryName("kept").start()
+    query.processAllAvailable()
+    before = spark.table("kept").count()
+    with pytest.raises(IllegalArgumentException, match="already active"):
+        files(spark, landing).writeStream.format("memory").queryName("kept").start()
+    assert spark.table("kept").count() == before > 0

@@ -16,6 +16,7 @@ from riacho.server.session import ServerSession
 from riacho.server.start import define, read_command
 from riacho.streaming import progress
 from riacho.streaming.query import StreamingQuery
+from riacho.streaming.sinks.memory import MemorySink
 
 SLICE_S = 1.0
 """A wait looks up this often to see whether the client is still there."""
@@ -30,6 +31,9 @@ def start(services: Services, session: ServerSession, request: pb.ExecutePlanReq
     gate = EventGate(session)
     services.operations.on_removal(session.session_id, OperationId(request.operation_id), gate.released)
     query = services.queries.add(definition, gate.listener())
+    if isinstance(definition.sink, MemorySink):
+        # Only now: a start that is refused must not empty the table of the query that has the name.
+        definition.sink.show_empty(definition.schema)
     response = pb.ExecutePlanResponse()
     result = response.write_stream_operation_start_result
     result.query_id.id, result.query_id.run_id = query.query_id, query.run_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from riacho.engine.base import Engine, EngineSession, Spool
+from riacho.engine.spool import empty
 from riacho.ids import BatchId
 from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode, SinkBatch, SinkContext
@@ -26,6 +27,10 @@ class MemorySink:
         self._view = view
         self._session = session
         self._engine = engine
+
+    def show_empty(self, schema: pa.Schema) -> None:
+        """Make the view, without rows: it is there before the first batch."""
+        self._session.create_view(self._view, empty(schema))
 
     def open(self, context: SinkContext) -> MemoryWriter:
         return MemoryWriter(context, self._view, self._session, self._engine)
