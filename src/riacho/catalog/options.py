@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from riacho.errors import AnalysisError, IllegalArgumentError
+
+
+@dataclass(frozen=True)
+class OptionHelp:
+    """An option as the documentation lists it."""
+
+    name: str
+    default: str
+    help: str
+
 
 _SIZE = re.compile(r"(?P<number>\d+)\s*(?P<unit>[kmgtp]?)b?")
 _SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}

@@ -24,7 +24,7 @@ from riacho.clock import Clock, SystemClock
 from riacho.errors import AnalysisError
 from riacho.ids import new_uuid
 
-FILE_FORMATS = frozenset({"parquet", "json", "csv", "text", "avro", "orc"})
+FILE_FORMATS = frozenset({"parquet", "json", "csv", "text", "avro"})
 """Formats a table may have besides Delta: a folder of files."""
 
 

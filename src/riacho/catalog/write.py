@@ -21,7 +21,7 @@ from riacho.catalog.delta.rust import write_where
 from riacho.catalog.delta.write import Numbered, Operation, RowWriter, WriteMode
 from riacho.catalog.delta.writer import DeltaWriter
 from riacho.catalog.names import full, name_parts
-from riacho.catalog.options import flag, illegal, option
+from riacho.catalog.options import OptionHelp, flag, illegal, option
 from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.clock import Clock, SystemClock
 from riacho.engine.base import EngineSession
@@ -29,6 +29,20 @@ from riacho.errors import AnalysisError, IllegalArgumentError, InvalidPlanInputE
 from riacho.protos import pb
 
 DEFAULT_FORMAT = "delta"
+OPTIONS = (
+    OptionHelp("mergeSchema", "false", "add columns that the table lacks, fields of structs too"),
+    OptionHelp(
+        "overwriteSchema", "false", '`mode("overwrite")`: the table gets the columns and partitions of the data'
+    ),
+    OptionHelp("replaceWhere", "", '`mode("overwrite")`: only rows for which this condition holds are replaced'),
+    OptionHelp("partitionOverwriteMode", "static", "`dynamic`: only partitions with new rows are replaced"),
+    OptionHelp(
+        "txnAppId", "", "with `txnVersion`: who writes; a write with a number that is not above the last is left out"
+    ),
+    OptionHelp("txnVersion", "", "with `txnAppId`: the number of this write, such as a batch's"),
+    OptionHelp("delta.*", "", "properties of a table that the write makes"),
+)
+"""What the documentation lists."""
 _AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
 _PARTITION_OVERWRITE = "spark.sql.sources.partitionOverwriteMode"
 _SAVE_MODES = {

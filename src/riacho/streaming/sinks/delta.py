@@ -18,12 +18,17 @@ from riacho.catalog.delta.files import remove_stale_staging
 from riacho.catalog.delta.write import Numbered, Operation, RowWriter, WriteMode
 from riacho.catalog.delta.writer import DeltaWriter
 from riacho.catalog.maintenance import Housekeeper
-from riacho.catalog.options import flag
+from riacho.catalog.options import OptionHelp, flag
 from riacho.clock import Clock, SystemClock
 from riacho.errors import AnalysisError
 from riacho.streaming.sinks.base import OutputMode, SinkBatch, SinkContext
 
 STALE_STAGING_S = 24 * 3600.0
+OPTIONS = (
+    OptionHelp("mergeSchema", "false", "add columns that the table lacks, fields of structs too"),
+    OptionHelp("overwriteSchema", "false", "complete mode: each batch may bring its own columns and partitions"),
+)
+"""What the documentation lists."""
 _AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
 
 

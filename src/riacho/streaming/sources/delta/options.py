@@ -6,11 +6,37 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from riacho.catalog.options import byte_size, flag, illegal, option, positive, timestamp_ms
+from riacho.catalog.options import OptionHelp, byte_size, flag, illegal, option, positive, timestamp_ms
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 
 MAX_FILES_PER_TRIGGER = 1000
 LATEST = "latest"
+
+OPTIONS = (
+    OptionHelp("startingVersion", "", "begin with the changes of this version, or `latest`: with what comes next"),
+    OptionHelp(
+        "startingTimestamp", "", "begin with the first version of this time or later; UTC unless it says otherwise"
+    ),
+    OptionHelp("maxFilesPerTrigger", "1000", "how many files a batch takes at most"),
+    OptionHelp("maxBytesPerTrigger", "", "about how much a batch takes, such as `512m`; at least one file"),
+    OptionHelp("ignoreDeletes", "false", "pass over commits that only delete; without it they stop the query"),
+    OptionHelp(
+        "skipChangeCommits", "false", "pass over commits that delete or rewrite rows; without it they stop the query"
+    ),
+    OptionHelp(
+        "ignoreChanges", "false", "give all rows of rewritten files again; `ignoreFileDeletion` is an old name of it"
+    ),
+    OptionHelp(
+        "readChangeFeed",
+        "false",
+        "each change of a row, with its kind, version and time; `readChangeData` is an old name",
+    ),
+    OptionHelp("excludeRegex", "", "leave out files whose path matches"),
+    OptionHelp(
+        "failOnDataLoss", "true", "stop if commits are gone that have not been read; `false` goes on with the next one"
+    ),
+)
+"""What the documentation lists; `withEventTimeOrder` is refused."""
 
 
 @dataclass(frozen=True)
