@@ -36,7 +36,8 @@ PAIRS: list[tuple[str, s.Statement | None]] = [
     ("CREATE TABLE t (id BIGINT)", s.CreateTable(("t",), (ID,))),
     (
         (
-            "CREATE TABLE IF NOT EXISTS t (id BIGINT NOT NULL COMMENT 'a, b', m MAP<STRING, ARRAY<INT>>, d DECIMAL(10, 2), "
+            "CREATE TABLE IF NOT EXISTS t (id BIGINT NOT NULL COMMENT 'a, b', m MAP<STRING, ARRAY<INT>>, "
+            "d DECIMAL(10, 2), "
             "CONSTRAINT c CHECK (id > 0 AND m IS NOT NULL)) USING DELTA PARTITIONED BY (id) COMMENT 'x' "
             "TBLPROPERTIES ('a' = 'b', delta.enableChangeDataFeed = true, n = -1) LOCATION '/x'"
         ),
@@ -212,8 +213,8 @@ def test_what_is_refused_says_what_to_do(text: str) -> None:
 
 
 VOCABULARY = """
-    CREATE DROP TABLE VIEW DATABASE IF NOT EXISTS ( ) , ; . t `a_b` 'x' 1 AS SELECT INSERT INTO MERGE USING ON WHEN MATCHED
-    THEN UPDATE SET = * ALTER ADD COLUMNS SHOW DESCRIBE < > CASE END WHERE PARTITIONED BY
+    CREATE DROP TABLE VIEW DATABASE IF NOT EXISTS ( ) , ; . t `a_b` 'x' 1 AS SELECT INSERT INTO MERGE USING ON WHEN
+    MATCHED THEN UPDATE SET = * ALTER ADD COLUMNS SHOW DESCRIBE < > CASE END WHERE PARTITIONED BY
 """
 WORDS = st.lists(st.sampled_from(VOCABULARY.split()), max_size=25)
 

@@ -6,24 +6,13 @@ built only for those who ask for it. Once loaded, a state follows the table comm
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
-
-from riacho.catalog.delta.actions import AddFile, Commit, Json, Metadata, Protocol
+from riacho.catalog.delta.actions import AddFile, Commit, Metadata, Protocol
+from riacho.catalog.delta.checkpoint import read_checkpoint
 from riacho.catalog.delta.log import Checkpoint, DeltaLog
 from riacho.errors import AnalysisError, SparkGeneralError
-
-_SIDECARS = "_sidecars"
-_TABLE_COLUMNS = ("protocol", "metaData", "txn.appId", "txn.version")
-_FILE_COLUMNS = (
-    *("add.path", "add.partitionValues", "add.size", "add.modificationTime", "add.dataChange"),
-    *("add.stats", "add.deletionVector"),
-)
 
 
 @dataclass
@@ -129,49 +118,12 @@ def _log_file_not_found(log: DeltaLog, version: int, checkpoint: Checkpoint | No
 
 
 def _from_checkpoint(checkpoint: Checkpoint, with_files: bool) -> TableState:
+    summary = read_checkpoint(checkpoint, with_files=with_files)
     state = blank_state(with_files)
     state.version = state.metadata_version = checkpoint.version
-    sidecars: list[str] = []
-    for action in _actions(checkpoint.files, with_files):
-        for kind, body in action.items():
-            if body is None or body.get("path", body) is None:
-                continue
-            match kind:
-                case "protocol":
-                    state.protocol = Protocol.from_json(body)
-                case "metaData":
-                    state.metadata = Metadata.from_json(_plain(body))
-                case "txn" if body.get("appId") is not None:
-                    state.transactions[body["appId"]] = body["version"]
-                case "add" if state.files is not None:
-                    add = AddFile.from_json(_plain(body))
-                    state.files[add.key] = add
-                case "sidecar":
-                    sidecars.append(body["path"])
-    if with_files and sidecars and state.files is not None:
-        folder = checkpoint.files[0].parent / _SIDECARS
-        for action in _actions([folder / Path(name).name for name in sidecars], with_files):
-            if action.get("add") is not None:
-                add = AddFile.from_json(_plain(action["add"]))
-                state.files[add.key] = add
+    state.protocol = summary.protocol
+    state.metadata = summary.metadata or state.metadata
+    state.transactions = summary.transactions
+    if with_files:
+        state.files = {add.key: add for add in summary.files}
     return state
-
-
-def _actions(files: tuple[Path, ...] | list[Path], with_files: bool) -> Iterator[Json]:
-    """The actions in checkpoint files, Parquet (a column per kind of action) or JSON lines."""
-    for file in files:
-        if file.suffix == ".json":
-            yield from (json.loads(line) for line in file.read_bytes().splitlines() if line.strip())
-            continue
-        columns = [*_TABLE_COLUMNS, "sidecar.path", *(_FILE_COLUMNS if with_files else ())]
-        yield from pq.ParquetFile(file).read(columns=columns).to_pylist(maps_as_pydicts="strict")
-
-
-def _plain(body: dict[str, Any]) -> Json:
-    """`body` without the fields that a Parquet row has only because another row has them."""
-    present = {key: value for key, value in body.items() if value is not None}
-    if "deletionVector" in present:
-        present["deletionVector"] = {
-            key: value for key, value in present["deletionVector"].items() if value is not None
-        }
-    return present
