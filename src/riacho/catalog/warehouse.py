@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -368,8 +369,14 @@ class WarehouseCatalog:
                     self._generation += 1
             return self._listing
 
-    def _changing(self) -> _Change:
-        return _Change(self)
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """A change of names: one at a time, and the warehouse is looked at again after it."""
+        with self._lock:
+            try:
+                yield
+            finally:
+                self._watch = Watch()
 
     def _entry(self, name: TableName, operation: str) -> Entry:
         listing = self._look()
@@ -399,20 +406,6 @@ class WarehouseCatalog:
         except FileNotFoundError:
             return
         shutil.rmtree(trash, ignore_errors=True)
-
-
-class _Change:
-    """A change of names: one at a time, and the listing is read again after it."""
-
-    def __init__(self, catalog: WarehouseCatalog) -> None:
-        self._catalog = catalog
-
-    def __enter__(self) -> None:
-        self._catalog._lock.acquire()  # noqa: SLF001 (the two are one)
-
-    def __exit__(self, *_: object) -> None:
-        self._catalog._watch = Watch()  # noqa: SLF001
-        self._catalog._lock.release()  # noqa: SLF001
 
 
 def _delta(name: TableName, folder: Path, state: TableState, *, external: bool) -> Table:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.catalog import failures
 from riacho.catalog.base import Table, TableName
+from riacho.catalog.conditions import column_name, condition_text
 from riacho.catalog.delta.log import DeltaLog
 from riacho.catalog.delta.rust import write_where
 from riacho.catalog.delta.write import Numbered, Operation, RowWriter, WriteMode
@@ -163,7 +164,7 @@ class TableWrites:
             "overwrite",
             format=operation.provider if operation.HasField("provider") else None,
             options=dict(operation.options),
-            partition_by=tuple(_column_name(e) for e in operation.partitioning_columns) or None,
+            partition_by=tuple(column_name(e) for e in operation.partitioning_columns) or None,
             properties=dict(operation.table_properties),
         )
         match operation.mode:
@@ -178,7 +179,7 @@ class TableWrites:
             case modes.MODE_OVERWRITE_PARTITIONS:
                 request = replace(request, dynamic=True, create=False)
             case modes.MODE_OVERWRITE:
-                request = replace(request, create=False, where=_condition(operation.overwrite_condition))
+                request = replace(request, create=False, where=condition_text(operation.overwrite_condition))
             case _:
                 raise InvalidPlanInputError(f"WriteOperationV2.mode is {operation.mode}, which is none")
         return self._aimed(request, operation.table_name, current_database)
@@ -367,51 +368,4 @@ def _other_format(table: Table, given: str) -> AnalysisError:
     return AnalysisError(
         f"The format of the existing table {full(table.name)} is `{table.format}`. It doesn't match the specified "
         f"format `{given}`."
-    )
-
-
-def _column_name(expression: pb.Expression) -> str:
-    """The column that a table is partitioned by. Raises UnsupportedOperationError for a function of one."""
-    if expression.WhichOneof("expr_type") != "unresolved_attribute":
-        raise UnsupportedOperationError(
-            "Delta tables are partitioned by columns, not by functions of them. Add a column with the function's "
-            "value, and partition by it."
-        )
-    return name_parts(expression.unresolved_attribute.unparsed_identifier)[-1]
-
-
-_COMPARISONS = {"==": "=", "=": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "!=": "!=", "and": "AND", "or": "OR"}
-
-
-def _condition(expression: pb.Expression) -> str | None:
-    """SQL text of an overwrite's condition; None if it holds for all rows. Raises UnsupportedOperationError."""
-    if expression.literal.boolean:
-        return None
-    return _sql(expression)
-
-
-def _sql(expression: pb.Expression) -> str:
-    match expression.WhichOneof("expr_type"):
-        case "expression_string":
-            return str(expression.expression_string.expression)
-        case "unresolved_attribute":
-            return types.quote(expression.unresolved_attribute.unparsed_identifier.strip("`"))
-        case "literal":
-            kind = expression.literal.WhichOneof("literal_type")
-            value = getattr(expression.literal, kind or "")
-            if kind == "string":
-                return "'" + str(value).replace("'", "''") + "'"
-            if kind in {"byte", "short", "integer", "long", "float", "double", "boolean"}:
-                return str(value)
-        case "unresolved_function":
-            call = expression.unresolved_function
-            operator = _COMPARISONS.get(call.function_name.lower())
-            operands = [_sql(argument) for argument in call.arguments]
-            if operator and len(operands) == 2:
-                return f"({operands[0]} {operator} {operands[1]})"
-            if call.function_name.lower() in {"not", "!"} and len(operands) == 1:
-                return f"(NOT {operands[0]})"
-    raise UnsupportedOperationError(
-        "This condition of overwrite() is not supported by riacho. Compare columns with numbers or strings, joined by "
-        "AND and OR, or write it as text: overwrite(expr('…'))."
     )
