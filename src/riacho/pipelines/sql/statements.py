@@ -14,8 +14,8 @@ from riacho.pipelines import failures
 from riacho.pipelines.elements import TableKind
 from riacho.pipelines.names import Identifier
 from riacho.pipelines.sql.commands import plan_name
-from riacho.pipelines.sql.text import Statement, string_value
-from riacho.plan.tokens import Token, closing, identifier, tokenize
+from riacho.pipelines.sql.text import Statement
+from riacho.plan.tokens import Token, closing, identifier, string_value, tokenize
 
 
 @dataclass(frozen=True)

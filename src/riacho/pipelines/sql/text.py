@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from riacho.errors import ParseError
 from riacho.plan.tokens import Token, tokenize
-
-_ESCAPE = re.compile(r"\\(.)|''|\"\"", re.DOTALL)
-_ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a", "%": "\\%", "_": "\\_"}
-
-
-def string_value(token: Token) -> str:
-    """What a string literal stands for: without its quotes, escapes resolved."""
-    if token.text[0] in "rR":
-        return token.text[2:-1]
-    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]) if match[1] else match[0][0], token.text[1:-1])
 
 
 @dataclass(frozen=True)
