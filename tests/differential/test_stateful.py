@@ -52,6 +52,9 @@ class SparkSide:
             self._process.wait(30)
         except subprocess.TimeoutExpired:
             self._process.kill()
+            self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None

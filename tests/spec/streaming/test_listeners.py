@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import queue
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,24 @@ class Ear(StreamingQueryListener):
 
     def __init__(self) -> None:
         self.events: queue.Queue[tuple[str, Any]] = queue.Queue()
+        self._begun: set[str] = set()
+        self._ended: set[str] = set()
+        self._changed = threading.Condition()
+
+    def leave(self, spark: SparkSession) -> None:
+        """Listen no more, once the end of every query was heard.
+
+        PySpark's client waits for ever when an event arrives while it removes its last listener.
+        """
+        for query in spark.streams.active:
+            query.stop()
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._begun <= self._ended, LIMIT_S)
+        spark.streams.removeListener(self)
 
     def onQueryStarted(self, event: Any) -> None:
+        with self._changed:
+            self._begun.add(str(event.runId))
         self.events.put(("started", event))
 
     def onQueryProgress(self, event: Any) -> None:
@@ -34,6 +51,9 @@ class Ear(StreamingQueryListener):
 
     def onQueryTerminated(self, event: Any) -> None:
         self.events.put(("terminated", event))
+        with self._changed:
+            self._ended.add(str(event.runId))
+            self._changed.notify_all()
 
     def hear(self, kind: str) -> Any:
         heard, event = self.events.get(timeout=LIMIT_S)
@@ -48,7 +68,7 @@ def ear(spark: SparkSession) -> Iterator[Ear]:
     listener = Ear()
     spark.streams.addListener(listener)
     yield listener
-    spark.streams.removeListener(listener)
+    listener.leave(spark)
 
 
 @pytest.fixture
@@ -126,7 +146,7 @@ def test_a_listener_that_was_removed_hears_nothing(spark: SparkSession, landing:
     spark.streams.removeListener(listener)
     files(spark, landing).writeStream.format("memory").queryName("numbers").start()
     witness.hear("started")
-    spark.streams.removeListener(witness)
+    witness.leave(spark)
     assert listener.events.empty()
 
 
@@ -155,4 +175,4 @@ def test_it_hears_nothing_of_other_sessions(new_session: NewSession, landing: Pa
         for session in (other, mine)
     )
     assert str(listener.hear("started").id) == ours.id != theirs.id
-    mine.streams.removeListener(listener)
+    listener.leave(mine)
