@@ -55,7 +55,8 @@ def connected(url: str, confs: Mapping[str, str] | None = None, retries: int = R
     builder = SparkSession.builder.remote(url)
     for key, value in {"spark.sql.connect.serverStacktrace.enabled": "false", **(confs or {})}.items():
         builder = builder.config(key, value)
-    spark = builder.getOrCreate()
+    # Not `getOrCreate`, which would give (and we would stop) a session that this process has on another server.
+    spark = builder.create()
     spark.client.set_retry_policies([DefaultPolicy(max_retries=retries)])
     try:
         yield spark
