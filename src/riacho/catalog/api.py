@@ -17,7 +17,7 @@ from riacho.catalog.sql import statements as sql
 from riacho.catalog.sql.context import SqlContext
 from riacho.catalog.sql.patterns import matches
 from riacho.catalog.sql.run_describe import simple_type
-from riacho.catalog.write import local_path
+from riacho.paths import local_path
 from riacho.protos import pb
 
 _DATABASE = pa.schema([(name, pa.string()) for name in ("name", "catalog", "description", "locationUri")])

@@ -20,8 +20,8 @@ from riacho.catalog.delta.log import DeltaLog
 from riacho.catalog.delta.protocol import require_readable
 from riacho.catalog.delta.state import load_state
 from riacho.catalog.options import flag, illegal, option, timestamp_ms
-from riacho.catalog.write import local_path
 from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.paths import local_path
 from riacho.protos import pb
 
 

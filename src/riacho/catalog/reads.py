@@ -13,9 +13,9 @@ from riacho import types
 from riacho.catalog.change_feed import asks_for_changes, plan_change_feed
 from riacho.catalog.names import quoted
 from riacho.catalog.warehouse import WarehouseCatalog
-from riacho.catalog.write import local_path
 from riacho.engine.links import plain_path
 from riacho.errors import AnalysisError, SparkGeneralError
+from riacho.paths import local_path
 from riacho.plan.sql_tables import table_references
 from riacho.plan.tokens import Edit, parse_identifier, splice
 from riacho.plan.walk import Finder, transform

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 
@@ -26,7 +25,8 @@ from riacho.catalog.options import OptionHelp, flag, illegal, option
 from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.clock import Clock, SystemClock
 from riacho.engine.base import EngineSession
-from riacho.errors import AnalysisError, IllegalArgumentError, InvalidPlanInputError, UnsupportedOperationError
+from riacho.errors import AnalysisError, IllegalArgumentError, InvalidPlanInputError
+from riacho.paths import local_path
 from riacho.protos import pb
 
 DEFAULT_FORMAT = "delta"
@@ -283,17 +283,6 @@ class TableWrites:
         if str(chosen).lower() not in {"static", "dynamic"}:
             raise illegal("partitionOverwriteMode", str(chosen), "must be 'static' or 'dynamic'")
         return str(chosen).lower() == "dynamic"
-
-
-def local_path(text: str) -> Path:
-    """The folder that a path or a `file:` URI means, absolute. Raises UnsupportedOperationError for other schemes."""
-    uri = urlparse(text)
-    if uri.scheme not in {"", "file"}:
-        raise UnsupportedOperationError(
-            f"riacho keeps tables on local disks: {text!r} has the scheme {uri.scheme!r}. Give a folder of this "
-            "machine."
-        )
-    return Path(unquote(uri.path) if uri.scheme else text).absolute()
 
 
 def by_name(relation: pb.Relation, names: list[str]) -> pb.Relation:

@@ -14,9 +14,10 @@ from riacho.catalog.delta.log import DeltaLog
 from riacho.catalog.delta.state import TableState, load_state
 from riacho.catalog.sql.statements import Name
 from riacho.catalog.warehouse import WarehouseCatalog
-from riacho.catalog.write import TableWrites, local_path
+from riacho.catalog.write import TableWrites
 from riacho.clock import Clock, SystemClock
 from riacho.engine.base import EngineSession
+from riacho.paths import local_path
 from riacho.protos import pb
 
 

@@ -31,8 +31,9 @@ from riacho.catalog.sql.statements import (
     Truncate,
     Use,
 )
-from riacho.catalog.write import TableWrite, local_path
+from riacho.catalog.write import TableWrite
 from riacho.errors import AnalysisError
+from riacho.paths import local_path
 from riacho.protos import pb
 
 # -- Databases
