@@ -110,12 +110,3 @@ class StreamingQueryError(SparkError):
 
 class EngineLost(Exception):
     """The engine's process died or was replaced while work was under way. Whoever can repeat the work does so."""
-
-
-def required(message: object, field: str) -> None:
-    """Refuse a protobuf message that lacks a field we cannot do without.
-
-    Raises InvalidPlanInputError that names the message and the field.
-    """
-    if not message.HasField(field):  # type: ignore[attr-defined]
-        raise InvalidPlanInputError(f"{type(message).__name__}.{field} is required and was not set")

@@ -107,8 +107,6 @@ class SailSession:
         write.source = "parquet"
         write.path = str(directory)
         write.mode = pb.WriteOperation.SAVE_MODE_APPEND
-        # Spark's codec; the engine's own default, zstd, takes a quarter more of its time.
-        write.options["compression"] = "snappy"
         write.partitioning_columns.extend(partition_by)
         # Half the time of the engine's defaults (zstd(3), dictionaries tried on every column) for smaller files.
         write.options.update({"compression": "zstd(1)", "dictionary_enabled": "false"})

@@ -46,7 +46,6 @@ class ServerSession:
     current_database: str = "default"
     listener_bus: ListenerBus | None = None
     seen_ms: int = 0
-    started_events: dict[str, str] = field(default_factory=dict)
     _streaming_views: set[str] = field(default_factory=set)
 
     def add_view(self, name: str, relation: pb.Relation) -> None:

@@ -14,8 +14,6 @@ from typing import Any, Protocol
 from riacho.ids import BatchId
 from riacho.protos import pb
 
-EPOCH_MS = 0
-
 
 @dataclass(frozen=True)
 class BatchInput:
