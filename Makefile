@@ -29,7 +29,7 @@ demo: $(VENV)/.run ## run the telecom system end to end and print its six answer
 
 test: $(VENV)/.dev oracle ## all checks and all tests, against riacho and against Apache Spark
 	@$(IN_ROOT) $(MAKE) check
-	@$(IN_ROOT) $(PYTHON) -m pytest
+	@$(IN_ROOT) $(PYTHON) -m pytest --maxfail=15
 
 check: $(VENV)/.dev ## lint, format and types
 	@$(IN_ROOT) $(VENV)/bin/ruff check .

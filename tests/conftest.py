@@ -20,8 +20,10 @@ from riacho.testing.servers import Server, riacho_server, spark_server
 ORACLE = Path(__file__).parent.parent / ".oracle"
 ON_CI = os.environ.get("CI", "").lower() in ("1", "true")
 NAMES = ("riacho", "spark")
-# Tests are many short plans: the JVM's first compiler is enough for them, and is warm in half the time.
+# Tests are many short plans: the JVM's first compiler is enough for them, and is warm in half the time. One server
+# serves them all, and what it keeps of thousands of queries does not fit Spark's default of 1 GB.
 ORACLE_SETTINGS = {
+    "spark.driver.memory": "3g",
     "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.connect.serverStacktrace.enabled": "false",
     "spark.sql.pyspark.jvmStacktrace.enabled": "false",
