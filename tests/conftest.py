@@ -24,6 +24,10 @@ NAMES = ("riacho", "spark")
 # serves them all, and what it keeps of thousands of queries does not fit Spark's default of 1 GB.
 ORACLE_SETTINGS = {
     "spark.driver.memory": "3g",
+    "spark.ui.retainedJobs": "20",
+    "spark.ui.retainedStages": "20",
+    "spark.ui.retainedTasks": "100",
+    "spark.sql.ui.retainedExecutions": "10",
     "spark.driver.extraJavaOptions": "-Duser.timezone=UTC -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.connect.serverStacktrace.enabled": "false",
     "spark.sql.pyspark.jvmStacktrace.enabled": "false",
