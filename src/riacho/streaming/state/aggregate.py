@@ -34,7 +34,16 @@ from riacho.plan.walk import at, expression_paths
 from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
-from riacho.streaming.state.operator import BatchContext, OperatorProgress, Tools, event_times, late, never
+from riacho.streaming.state.operator import (
+    BatchContext,
+    Operator,
+    OperatorProgress,
+    Tools,
+    event_times,
+    late,
+    never,
+    numbers,
+)
 from riacho.streaming.state.partials import AGGREGATES, Decomposition, Partial, decompose
 from riacho.streaming.state.run import Mask
 from riacho.streaming.state.run import Rows as Times
@@ -42,7 +51,6 @@ from riacho.streaming.state.store import BEGINNING, Changes, Found, StateStore
 
 _GROUPED_UDFS = frozenset({202, 215, 216, 252, 253})
 """Evaluation types of Python functions that take a group (`PythonEvalType.SQL_GROUPED_AGG_*`)."""
-_SEQ_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -275,7 +283,7 @@ class WholeRows:
 # -- the operator
 
 
-class Aggregation:
+class Aggregation(Operator):
     """See the module and `operator.Operator`."""
 
     def __init__(self, keep: Keep, grouping: Grouping, mode: OutputMode, folder: Path, tools: Tools) -> None:
@@ -284,22 +292,8 @@ class Aggregation:
         self._mode = mode
         self._tools = tools
         self._store = StateStore(folder / "default", keep.schema, unique=keep.one_row, retain=tools.retain)
+        super().__init__(self._store, ends=mode is not OutputMode.COMPLETE)
         self._evicts = mode is not OutputMode.COMPLETE and grouping.event_key is not None
-
-    def restore(self, version: int) -> None:
-        self._store.restore(version)
-
-    def committed(self, version: int) -> None:
-        self._store.committed(version)
-
-    def close(self) -> None:
-        self._store.close()
-
-    def wants_batch(self, evict_us: int, last_us: int) -> bool:
-        return self._mode is not OutputMode.COMPLETE and evict_us > last_us
-
-    def output_watermark_us(self, input_us: int) -> int:
-        return input_us
 
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
         progress = OperatorProgress("stateStoreSave")
@@ -318,7 +312,7 @@ class Aggregation:
         with progress.timed("commit_ms"):
             changes = _changes(merged.filter(merged.time > evict_us), batch.version, one_row=self._keep.one_row)
             self._store.write(batch.version, changes, rows=progress.total, floor=max(evict_us, self._store.floor))
-        progress.memory_bytes = self._store.bytes
+        progress.memory_bytes = self.state_bytes
         if self._mode is OutputMode.COMPLETE:
             out = self._store.scan().table
         return self._keep.finish(self._tools.read(out)), progress
@@ -375,7 +369,7 @@ def keep_for(aggregate: pb.Aggregate, grouping: Grouping, output: pa.Schema, too
 
 def _changes(rows: Rows, version: int, *, one_row: bool) -> Changes:
     count = len(rows.keys)
-    seq = np.zeros(count, dtype=np.int64) if one_row else (version << _SEQ_BITS) + np.arange(count, dtype=np.int64)
+    seq = np.zeros(count, dtype=np.int64) if one_row else numbers(version, count)
     return Changes(rows.keys, seq, rows.time, rows.table)
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.protos import pb
 from riacho.streaming.state.hashing import first_places, hash_keys
-from riacho.streaming.state.operator import BatchContext, OperatorProgress, Tools, event_times, late, never
+from riacho.streaming.state.operator import BatchContext, Operator, OperatorProgress, Tools, event_times, late, never
 from riacho.streaming.state.run import NEVER
 from riacho.streaming.state.store import BEGINNING, Changes, StateStore
 
@@ -39,7 +39,7 @@ class Deduplicate:
         return self.delay_us is not None or self.event_time in self.keys
 
 
-class Deduplication:
+class Deduplication(Operator):
     """See the module and `operator.Operator`."""
 
     def __init__(self, what: Deduplicate, schema: pa.Schema, folder: Path, tools: Tools) -> None:
@@ -48,21 +48,7 @@ class Deduplication:
         fields = [schema.field(i) for i in what.keys]
         self._key_schema = pa.schema([field.with_name(f"_key{i}") for i, field in enumerate(fields)])
         self._store = StateStore(folder / "default", types.nullable(self._key_schema), unique=True, retain=tools.retain)
-
-    def restore(self, version: int) -> None:
-        self._store.restore(version)
-
-    def committed(self, version: int) -> None:
-        self._store.committed(version)
-
-    def close(self) -> None:
-        self._store.close()
-
-    def wants_batch(self, evict_us: int, last_us: int) -> bool:
-        return evict_us > last_us
-
-    def output_watermark_us(self, input_us: int) -> int:
-        return input_us
+        super().__init__(self._store, ends=True)
 
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
         within = self._what.delay_us is not None
@@ -93,7 +79,7 @@ class Deduplication:
                 pa.Table.from_arrays(columns, names=self._key_schema.names),
             )
             self._store.write(batch.version, changes, rows=progress.total, floor=max(forget_us, self._store.floor))
-        progress.memory_bytes = self._store.bytes
+        progress.memory_bytes = self.state_bytes
         return self._tools.read(out), progress
 
     def _on_time(self, rows: pa.Table, batch: BatchContext, progress: OperatorProgress) -> pa.Table:

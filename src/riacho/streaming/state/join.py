@@ -32,12 +32,20 @@ from riacho.plan.event_time import Delays, EventTimes, last_part
 from riacho.plan.join_condition import JoinCondition, Key, Side, Sides, read_condition
 from riacho.protos import pb
 from riacho.streaming.state.hashing import KeyHash, hash_keys, unique
-from riacho.streaming.state.operator import US_PER_MS, BatchContext, OperatorProgress, Tools, late, never
+from riacho.streaming.state.operator import (
+    US_PER_MS,
+    BatchContext,
+    Operator,
+    OperatorProgress,
+    Tools,
+    late,
+    never,
+    numbers,
+)
 from riacho.streaming.state.operator import event_times as times_of
 from riacho.streaming.state.run import Mask, Rows
 from riacho.streaming.state.store import BEGINNING, Changes, Found, StateStore
 
-_SEQ_BITS = 32
 _MATCHED = "_matched"
 
 
@@ -132,7 +140,7 @@ class SideStore:
         else:
             time = never(table.num_rows)
         count = int(np.count_nonzero(kept))
-        seq = (batch.version << _SEQ_BITS) + np.arange(count, dtype=np.int64)
+        seq = numbers(batch.version, count)
         mask = pa.array(kept)
         return _Fresh(rows.filter(mask), hashed.take(kept), seq, time[kept], rows.filter(pa.array(filtered)))
 
@@ -162,7 +170,7 @@ class _Fresh:
     filtered: pa.Table
 
 
-class Join:
+class Join(Operator):
     """See the module and `operator.Operator`. `node`: the join in the plan; `used_ids` as in `plan.dress`."""
 
     def __init__(
@@ -173,22 +181,8 @@ class Join:
         self._used_ids = used_ids
         self._left = SideStore(left, folder / "left", tools)
         self._right = SideStore(right, folder / "right", tools)
+        super().__init__(self._left.store, self._right.store, ends=left.ends or right.ends)
         self._semi = node.join_type == pb.Join.JOIN_TYPE_LEFT_SEMI
-
-    def restore(self, version: int) -> None:
-        for side in (self._left, self._right):
-            side.store.restore(version)
-
-    def committed(self, version: int) -> None:
-        for side in (self._left, self._right):
-            side.store.committed(version)
-
-    def close(self) -> None:
-        for side in (self._left, self._right):
-            side.store.close()
-
-    def wants_batch(self, evict_us: int, last_us: int) -> bool:
-        return (self._left.state.ends or self._right.state.ends) and evict_us > last_us
 
     def output_watermark_us(self, input_us: int) -> int:
         """Rows may come out as old as the oldest in state."""
@@ -211,7 +205,7 @@ class Join:
             self._keep_left(left, pairs, gone_left, floors[0], batch, progress)
             self._keep_right(right, pairs, gone_right, floors[1], batch, progress)
         progress.total = self._left.store.rows + self._right.store.rows
-        progress.memory_bytes = self._left.store.bytes + self._right.store.bytes
+        progress.memory_bytes = self.state_bytes
         if self._semi:
             matched = self._tools.read(left.table.filter(pa.array(pairs.left_now)))
             return dress(matched, self._node.left, self._used_ids), progress

@@ -14,34 +14,20 @@ import pyarrow as pa
 
 from riacho.protos import pb
 from riacho.streaming.state.hashing import hash_keys
-from riacho.streaming.state.operator import BatchContext, OperatorProgress, Tools, never
+from riacho.streaming.state.operator import BatchContext, Operator, OperatorProgress, Tools, never
 from riacho.streaming.state.store import BEGINNING, Changes, StateStore
 
 _SCHEMA = pa.schema([("rows", pa.int64())])
 
 
-class Limit:
+class Limit(Operator):
     """See the module and `operator.Operator`."""
 
     def __init__(self, rows: int, folder: Path, tools: Tools) -> None:
         self._rows = rows
         self._tools = tools
         self._store = StateStore(folder / "default", _SCHEMA, unique=True, retain=tools.retain)
-
-    def restore(self, version: int) -> None:
-        self._store.restore(version)
-
-    def committed(self, version: int) -> None:
-        self._store.committed(version)
-
-    def close(self) -> None:
-        self._store.close()
-
-    def wants_batch(self, evict_us: int, last_us: int) -> bool:  # noqa: ARG002
-        return False
-
-    def output_watermark_us(self, input_us: int) -> int:
-        return input_us
+        super().__init__(self._store, ends=False)
 
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
         progress = OperatorProgress("globalLimit")
@@ -54,5 +40,5 @@ class Limit:
             table = pa.table({"rows": [before + out.num_rows]}, schema=_SCHEMA)
             changes = Changes(hash_keys([], 1), np.zeros(1, dtype=np.int64), never(1), table)
             self._store.write(batch.version, changes, rows=1, floor=BEGINNING)
-        progress.total, progress.memory_bytes = 1, self._store.bytes
+        progress.total, progress.memory_bytes = 1, self.state_bytes
         return self._tools.read(out), progress

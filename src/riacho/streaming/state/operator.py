@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,13 @@ from riacho import types
 from riacho.engine.base import EngineSession, Spool
 from riacho.protos import pb
 from riacho.streaming.state.run import NEVER, Mask, Rows
-from riacho.streaming.state.store import RETAIN
+from riacho.streaming.state.store import RETAIN, StateStore
 
 US_PER_MS = 1000
 SHUFFLE_PARTITIONS = 1
 """riacho keeps each operator's state in one place; Spark would show `spark.sql.shuffle.partitions` here."""
+_SEQ_BITS = 32
+"""A batch has fewer rows than 2 to this."""
 
 
 @dataclass(frozen=True)
@@ -73,26 +76,48 @@ class OperatorProgress:
         }
 
 
-class Operator(Protocol):
-    """A stateful operator of one query run."""
+class Operator(ABC):
+    """A stateful operator of one query run: what it does with a batch, and the stores that do so durably.
 
-    def restore(self, version: int) -> None:
-        """Take up the state of `version`. Raises SparkError."""
+    `stores`: all its state; they go from version to version together. `ends`: whether a watermark that moves takes
+    something out of them, so that a batch without rows may be worth running.
+    """
 
+    def __init__(self, *stores: StateStore, ends: bool) -> None:
+        self._stores = stores
+        self._ends = ends
+
+    @abstractmethod
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
         """Take in a batch's rows, make state `batch.version` durable, give the rows that come out."""
 
-    def committed(self, version: int) -> None:
-        """The batch that made `version` is done."""
+    def output_watermark_us(self, input_us: int) -> int:
+        """The watermark of what comes out, given that of what goes in."""
+        return input_us
 
     def wants_batch(self, evict_us: int, last_us: int) -> bool:
         """Whether a batch without data is due when the watermark has gone from `last_us` to `evict_us`."""
+        return self._ends and evict_us > last_us
 
-    def output_watermark_us(self, input_us: int) -> int:
-        """The watermark of what comes out, given that of what goes in."""
+    def restore(self, version: int) -> None:
+        """Take up the state of `version`. Raises SparkError."""
+        for store in self._stores:
+            store.restore(version)
+
+    def committed(self, version: int) -> None:
+        """The batch that made `version` is done."""
+        for store in self._stores:
+            store.committed(version)
 
     def close(self) -> None:
         """The run is over."""
+        for store in self._stores:
+            store.close()
+
+    @property
+    def state_bytes(self) -> int:
+        """Size of the state as it is now."""
+        return sum(store.bytes for store in self._stores)
 
 
 @dataclass(frozen=True)
@@ -135,3 +160,8 @@ def late(times: Rows, watermark_us: int) -> Mask:
 def never(rows: int) -> Rows:
     """Times of rows that no watermark removes."""
     return np.full(rows, NEVER, dtype=np.int64)
+
+
+def numbers(version: int, rows: int) -> Rows:
+    """A number for each new row of the batch that makes `version`: no row of another batch has it."""
+    return (version << _SEQ_BITS) + np.arange(rows, dtype=np.int64)

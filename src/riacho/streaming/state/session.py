@@ -29,13 +29,11 @@ from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.state.aggregate import Grouping, Keep, Partials, grouping_of, keep_for
 from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
-from riacho.streaming.state.operator import BatchContext, OperatorProgress, Tools, late
+from riacho.streaming.state.operator import BatchContext, Operator, OperatorProgress, Tools, late, numbers
 from riacho.streaming.state.run import Mask
 from riacho.streaming.state.run import Rows as Times
 from riacho.streaming.state.store import BEGINNING, Changes, StateStore
 from riacho.streaming.watermark import interval_us
-
-_SEQ_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class _Pieces:
         return np.bincount(self.session[which], minlength=self.count) > 0
 
 
-class SessionAggregation:
+class SessionAggregation(Operator):
     """See the module and `operator.Operator`. `session`: which key of `grouping` is the session, a struct of times."""
 
     def __init__(
@@ -89,21 +87,7 @@ class SessionAggregation:
         self._tools = tools
         self._evicts = mode is OutputMode.APPEND and grouping.event_key is not None
         self._store = StateStore(folder / "default", keep.schema, unique=False, retain=tools.retain)
-
-    def restore(self, version: int) -> None:
-        self._store.restore(version)
-
-    def committed(self, version: int) -> None:
-        self._store.committed(version)
-
-    def close(self) -> None:
-        self._store.close()
-
-    def wants_batch(self, evict_us: int, last_us: int) -> bool:
-        return self._mode is not OutputMode.COMPLETE and evict_us > last_us
-
-    def output_watermark_us(self, input_us: int) -> int:
-        return input_us
+        super().__init__(self._store, ends=mode is not OutputMode.COMPLETE)
 
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
         progress = OperatorProgress("sessionWindowStateStoreSaveExec")
@@ -126,7 +110,7 @@ class SessionAggregation:
         with progress.timed("commit_ms"):
             changes = self._changes(pieces, merged, ends, touched & ~closed)
             self._store.write(batch.version, changes, rows=progress.total, floor=max(evict_us, self._store.floor))
-        progress.memory_bytes = self._store.bytes
+        progress.memory_bytes = self.state_bytes
         if self._mode is OutputMode.COMPLETE:
             out = self._store.scan().table
         else:
@@ -155,7 +139,7 @@ class SessionAggregation:
         known = self._store.find(unique(hashed))
         table = pa.concat_tables([known.table, fresh])
         keys = KeyHash(np.concatenate([known.keys.high, hashed.high]), np.concatenate([known.keys.low, hashed.low]))
-        seq = np.concatenate([known.seq, (version << _SEQ_BITS) + np.arange(fresh.num_rows, dtype=np.int64)])
+        seq = np.concatenate([known.seq, numbers(version, fresh.num_rows)])
         old = np.arange(table.num_rows) < len(known)
         start, end = (_micros(table.column(self._column), i) for i in (0, 1))
         order = np.lexsort((seq, start, keys.low, keys.high))
