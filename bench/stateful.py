@@ -1,7 +1,8 @@
-"""Stateful queries on riacho and on Apache Spark, one after the other on the same cores: `python -m bench.stateful`.
+"""Stateful queries on riacho and on Apache Spark, one after the other on the same cores; the table in bench/README.md.
 
 Four jobs over 2 million events in 40 batches, and the time of a batch that touches 5,000 keys by the size of the state.
-`--files 4 --keys 10000` is a smaller run, `--only riacho` leaves Spark out. Spark keeps its state in RocksDB.
+`python -m bench.stateful` runs everything and writes the table anew. `--files 4 --keys 10000` is a smaller run that
+prints its table only; `--only riacho` leaves Spark out. Spark keeps its state in RocksDB.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,12 @@ import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from bench import page
 from bench.events import SCHEMA, write_files
-from bench.jobs import LIMIT_S
 from bench.run import CORES, FILES, ROWS, SERVERS
 
+LIMIT_S = 1_800
+"""Spark needs minutes to take in ten million keys."""
 TOUCHED = 5_000
 TOUCHES = 12
 """Batches that touch `TOUCHED` keys each; the first two warm up."""
@@ -59,27 +63,42 @@ JOBS: dict[str, Callable[[DataFrame], DataFrame]] = {
 }
 
 
+@dataclass(frozen=True)
+class Timing:
+    """One query's run: the median batch in ms, warm, and the seconds from its start to its end."""
+
+    batch_ms: float
+    seconds: float
+
+
+Results = dict[str, Timing]
+"""By job, or by what is touched of how much."""
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--files", type=int, default=FILES, help=f"files of {ROWS} events each")
     parser.add_argument("--keys", type=int, nargs="*", default=KEYS, help="sizes of state")
     parser.add_argument("--only", choices=sorted(SERVERS), help="one server alone")
     arguments = parser.parse_args()
+    sizes = tuple(arguments.keys)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    results: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory(prefix="riacho-bench-") as folder:
         landing = Path(folder, "landing")
         write_files(landing, files=arguments.files, rows=ROWS)
-        for keys in arguments.keys:
+        for keys in sizes:
             _write_keys(Path(folder, f"keys-{keys}"), keys)
-        for name in [arguments.only] if arguments.only else list(SERVERS):
-            results[name] = _measure(name, Path(folder), arguments.keys)
-    print(_table(results))
+        names = [arguments.only] if arguments.only else list(SERVERS)
+        results = {name: _measure(name, Path(folder), sizes) for name in names}
+    if len(results) == len(SERVERS):
+        table = _table(results["riacho"], results["spark"], arguments.files * ROWS)
+        print(table)
+        if (arguments.files, sizes) == (FILES, KEYS):
+            page.write("stateful", table, f"{CORES} cores, Spark with RocksDB")
 
 
-def _measure(name: str, folder: Path, sizes: list[int]) -> dict[str, float]:
-    """Milliseconds of the median batch, by job and by size of state."""
-    found: dict[str, float] = {}
+def _measure(name: str, folder: Path, sizes: tuple[int, ...]) -> Results:
+    found: Results = {}
     with SERVERS[name](folder / name) as server:
         spark = SparkSession.builder.remote(server.url).create()
         spark.conf.set("spark.sql.shuffle.partitions", str(CORES))
@@ -87,28 +106,37 @@ def _measure(name: str, folder: Path, sizes: list[int]) -> dict[str, float]:
             spark.conf.set("spark.sql.streaming.stateStore.providerClass", ROCKSDB)
         for job, make in JOBS.items():
             events = spark.readStream.schema(SCHEMA).option("maxFilesPerTrigger", 1).json(str(folder / "landing"))
-            found[job] = _median_ms(make(events.withWatermark("ts", "1 minute")), "append", folder / name / job, skip=1)
-            print(f"{name}: {job} {found[job]:.0f} ms a batch", flush=True)
+            found[job] = _run(make(events.withWatermark("ts", "1 minute")), "append", folder / name / job, skip=1)
+            _tell(name, job, found[job])
         for keys in sizes:
             path = str(folder / f"keys-{keys}")
             touched = spark.readStream.schema("k BIGINT, v INT").option("maxFilesPerTrigger", 1).parquet(path)
             totals = touched.groupBy("k").agg(F.count("*").alias("n"), F.sum("v").alias("s"))
-            job = f"{TOUCHED:,} keys of {keys:,}"
-            found[job] = _median_ms(totals, "update", folder / name / str(keys), skip=3)
-            print(f"{name}: {job} {found[job]:.0f} ms a batch", flush=True)
+            job = _touched(keys)
+            found[job] = _run(totals, "update", folder / name / str(keys), skip=3)
+            _tell(name, job, found[job])
         spark.stop()
     return found
 
 
-def _median_ms(frame: DataFrame, mode: str, checkpoint: Path, *, skip: int) -> float:
-    """The median batch with rows, in ms; the first `skip` ones, which load the state or warm up, left out."""
+def _touched(keys: int) -> str:
+    return f"{TOUCHED:,} keys of {keys:,}"
+
+
+def _tell(name: str, job: str, timing: Timing) -> None:
+    print(f"{name}: {job}: {timing.batch_ms:.0f} ms a batch, {timing.seconds:.1f} s in all", flush=True)
+
+
+def _run(frame: DataFrame, mode: str, checkpoint: Path, *, skip: int) -> Timing:
+    """Time a query over all its files. The first `skip` batches, which load the state or warm up, are not typical."""
     writer = frame.writeStream.format("noop").outputMode(mode).option("checkpointLocation", str(checkpoint))
     began = time.perf_counter()
     query = writer.trigger(availableNow=True).start()
     if not query.awaitTermination(LIMIT_S):
-        raise TimeoutError(f"not done after {time.perf_counter() - began:.0f} s")
+        raise TimeoutError(f"not done after {LIMIT_S} s")
+    seconds = time.perf_counter() - began
     batches = [report["batchDuration"] for report in query.recentProgress if _has_rows(report)]
-    return float(statistics.median(batches[skip:] or batches))
+    return Timing(float(statistics.median(batches[skip:] or batches)), seconds)
 
 
 def _has_rows(report: Any) -> bool:
@@ -132,13 +160,16 @@ def _write(path: Path, keys: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None
     os.utime(path, (stamp, stamp))
 
 
-def _table(results: dict[str, dict[str, float]]) -> str:
-    names = list(results)
-    lines = [f"| median batch | {' | '.join(names)} | ratio |", "|---|" + "---:|" * (len(names) + 1)]
-    for job in results[names[0]]:
-        times = [results[name][job] for name in names]
-        ratio = f"{times[-1] / times[0]:.1f}×" if len(times) > 1 else ""
-        lines.append(f"| {job} | {' | '.join(f'{ms:,.0f} ms' for ms in times)} | {ratio} |")
+def _table(ours: Results, theirs: Results, rows: int) -> str:
+    lines = ["| job | riacho | Apache Spark | ratio |", "|---|---:|---:|---:|"]
+    for job in JOBS:
+        rates = [rows / results[job].seconds / 1e3 for results in (ours, theirs)]
+        lines.append(
+            f"| {job}: throughput | {rates[0]:,.0f} k rows/s | {rates[1]:,.0f} k rows/s | {rates[0] / rates[1]:.1f}× |"
+        )
+    for job in ours:
+        batch = [results[job].batch_ms for results in (ours, theirs)]
+        lines.append(f"| {job}: median batch | {batch[0]:,.0f} ms | {batch[1]:,.0f} ms | {batch[1] / batch[0]:.1f}× |")
     return "\n".join(lines)
 
 
