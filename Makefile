@@ -16,10 +16,10 @@ PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 # How the lock files are made: hashes for every platform and Python, and no host is named.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help setup demo test check format unit spec bench oracle lock clean
+.PHONY: help setup demo test check format unit spec differential bench oracle lock clean
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
 
 setup: $(VENV)/.run ## install riacho and what it needs to run, in .venv
 	@echo "riacho is ready: $(VENV)/bin/riacho --help"
@@ -45,8 +45,13 @@ unit: $(VENV)/.dev ## the fast tests: no server, no network
 spec: $(VENV)/.dev oracle ## the tests that run on riacho and on Apache Spark alike
 	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec
 
+CASES ?= 2000
+differential: $(VENV)/.dev oracle ## CASES (2000) fresh stateful queries, drawn at random, on riacho and on Apache Spark
+	@$(IN_ROOT) RIACHO_DIFFERENTIAL_CASES=$(CASES) $(PYTHON) -m pytest tests/differential
+
 bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed
 	@$(IN_ROOT) $(PYTHON) -m bench.run
+	@$(IN_ROOT) $(PYTHON) -m bench.stateful
 
 oracle: $(VENV)/.dev ## install Apache Spark in .oracle, and Java if the machine has none
 	@$(IN_ROOT) $(PYTHON) scripts/oracle.py $(DELTA)

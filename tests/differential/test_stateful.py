@@ -88,7 +88,7 @@ def check(case: Case, riacho: RiachoSide, spark: SparkSide) -> None:
     assert found == expected
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.timeout(300 + 10 * CASES)
 @given(case=cases())
 @settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
 def test_any_stateful_query_is_as_on_spark(case: Case, riacho: RiachoSide, spark: SparkSide) -> None:
