@@ -6,7 +6,7 @@ without streaming parts. Data enter through a `Spool`: Arrow IPC files in shared
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -53,6 +53,9 @@ class EngineSession(Protocol):
 
     def get_conf(self, key: str, default: str | None = None) -> str | None:
         """A conf of the session as text."""
+
+    def get_confs(self, defaults: Mapping[str, str]) -> dict[str, str]:
+        """The confs of the session that `defaults` names, asked for at once; those that are not set as given there."""
 
     def set_conf(self, key: str, value: str) -> None:
         """Set a conf of the session."""

@@ -1,33 +1,17 @@
-"""One engine process: how it is started, reached, measured and ended."""
+"""One engine process: how it is called, and how it is let go when its calls have ended."""
 
 from __future__ import annotations
 
-import os
-import select
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
 import grpc
 
-from riacho.errors import EngineLost, SparkGeneralError
+from riacho.engine.child import EngineChild
+from riacho.errors import EngineLost
 
-START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 5.0
-
-# Sail reads its settings from the environment. A deep plan overflows the default stack and takes the whole process
-# with it; an idle session is gone for good after its time-out, and riacho's sessions live as long as their clients.
-_SAIL_SETTINGS = {
-    "SAIL_RUNTIME__STACK_SIZE": str(64 << 20),
-    "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(7 * 24 * 3600),
-    # Its one catalog has the name that Spark's has, so that full names such as spark_catalog.bronze.events resolve.
-    "SAIL_CATALOG__LIST": '[{name="spark_catalog", type="memory", initial_database=["default"]}]',
-    "RUST_LOG": "error",
-}
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -56,54 +40,20 @@ class ResponseStream(Protocol):
 class EngineProcess:
     """A running Sail with one channel to it. `epoch` numbers the processes of one engine, from 1.
 
-    Raises SparkGeneralError when the process does not come up within 30 s.
+    Raises SparkGeneralError when the process does not come up.
     """
 
-    def __init__(self, epoch: int, *, on_log: int | None = None) -> None:
+    def __init__(self, epoch: int, child: EngineChild) -> None:
         self.epoch = epoch
+        self.child = child
         self._in_flight = 0
         self._idle = threading.Condition()
-        self._child = subprocess.Popen(
-            [sys.executable, "-m", "riacho.engine.sail_child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=on_log,
-            # Its own group: a Ctrl-C in the terminal is for riacho to handle, in order.
-            start_new_session=True,
-            env={**_SAIL_SETTINGS, **os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        )
-        self.pid = self._child.pid
-        self.address = f"127.0.0.1:{self._read_port()}"
+        self.address = f"127.0.0.1:{child.port()}"
         self._channel = grpc.insecure_channel(self.address, options=_CHANNEL_OPTIONS)
         self._unary: dict[str, Callable[[bytes], bytes]] = {}
         self._execute = self._channel.unary_stream(
             _SERVICE + "ExecutePlan", request_serializer=_as_is, response_deserializer=_as_is
         )
-
-    def _read_port(self) -> int:
-        stdout = self._child.stdout
-        assert stdout is not None
-        ready, _, _ = select.select([stdout], [], [], START_TIMEOUT_S)
-        line = stdout.readline() if ready else b""
-        if not line.strip().isdigit():
-            self._child.kill()
-            raise SparkGeneralError(
-                f"The engine did not start within {START_TIMEOUT_S:.0f} s (exit code {self._child.poll()}). "
-                "Run `riacho doctor` to see what is missing."
-            )
-        return int(line)
-
-    @property
-    def alive(self) -> bool:
-        return self._child.poll() is None
-
-    def memory_bytes(self) -> int:
-        """Resident memory of the process; 0 where the system does not tell."""
-        try:
-            fields = Path(f"/proc/{self.pid}/statm").read_text().split()
-        except OSError:
-            return 0
-        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
@@ -139,16 +89,7 @@ class EngineProcess:
     def stop(self) -> None:
         """End the process now. Calls under way fail. Idempotent."""
         self._channel.close()
-        assert self._child.stdin is not None
-        assert self._child.stdout is not None
-        with suppress(BrokenPipeError):
-            self._child.stdin.close()
-        try:
-            self._child.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._child.kill()
-            self._child.wait(STOP_TIMEOUT_S)
-        self._child.stdout.close()
+        self.child.stop()
 
 
 def lost(error: grpc.RpcError) -> EngineLost | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 
 from riacho.engine.base import EngineSession
+from riacho.engine.child import EngineChild
 from riacho.engine.process import EngineProcess
 from riacho.engine.session import SailSession
 from riacho.engine.spool import FolderSpool, remove_leftovers
@@ -26,7 +27,7 @@ RETIRE_TIMEOUT_S = 60.0
 
 
 class SailEngine:
-    """See `engine.base.Engine`. Starts its first process on construction.
+    """See `engine.base.Engine`. Its first process is `first`, which may be starting still, or else started here.
 
     `before_call` runs before each call of a session, for instance to register tables that others have made.
     `memory_limit`: resident bytes of the process beyond which it is replaced.
@@ -35,6 +36,7 @@ class SailEngine:
     def __init__(
         self,
         *,
+        first: EngineChild | None = None,
         memory_limit: int = MEMORY_LIMIT_BYTES,
         log: Path | None = None,
         before_call: Callable[[SailSession], None] | None = None,
@@ -48,14 +50,14 @@ class SailEngine:
         self._process: EngineProcess | None = None
         self._epochs = 0
         remove_leftovers()
-        self.current()
+        self._start(first)
         self._watcher = threading.Thread(target=self._watch, name="riacho-engine-watch", daemon=True)
         self._watcher.start()
 
     @property
     def pid(self) -> int:
         """The process id that serves now."""
-        return self.current().pid
+        return self.current().child.pid
 
     def session(self, session_id: SessionId, user_id: str) -> SailSession:
         with self._lock:
@@ -99,7 +101,7 @@ class SailEngine:
         with self._lock:
             if self._stopped.is_set():
                 raise SparkGeneralError("The server is shutting down.")
-            if self._process is None or not self._process.alive:
+            if self._process is None or not self._process.child.alive:
                 self._start()
             assert self._process is not None
             return self._process
@@ -129,9 +131,10 @@ class SailEngine:
         if self._log is not None:
             self._log.close()
 
-    def _start(self) -> None:
+    def _start(self, child: EngineChild | None = None) -> None:
         self._epochs += 1
-        self._process = EngineProcess(self._epochs, on_log=self._log.fileno() if self._log else None)
+        child = child or EngineChild(on_log=self._log.fileno() if self._log else None)
+        self._process = EngineProcess(self._epochs, child)
 
     def _prepare(self, session: SailSession) -> None:
         if self.before_call is not None:
@@ -140,5 +143,5 @@ class SailEngine:
     def _watch(self) -> None:
         while not self._stopped.wait(WATCH_INTERVAL_S):
             process = self._process
-            if process is not None and process.alive and process.memory_bytes() > self._memory_limit:
+            if process is not None and process.child.alive and process.child.memory_bytes() > self._memory_limit:
                 self.replace()

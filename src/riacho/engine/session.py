@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -133,6 +133,14 @@ class SailSession:
             if pair.HasField("value"):
                 return pair.value
         return default
+
+    def get_confs(self, defaults: Mapping[str, str]) -> dict[str, str]:
+        request = pb.ConfigRequest(session_id=self.session_id)
+        request.user_context.user_id = self.user_id
+        for key, value in defaults.items():
+            request.operation.get_with_default.pairs.add(key=key, value=value)
+        reply = pb.ConfigResponse.FromString(self.call("Config", request.SerializeToString()))
+        return {pair.key: pair.value for pair in reply.pairs}
 
     def set_conf(self, key: str, value: str) -> None:
         request = self._set_conf_request(key, value)

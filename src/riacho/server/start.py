@@ -96,9 +96,10 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
     Raises SparkError for all that is wrong with the plan, the mode, the options or the checkpoint.
     """
     mode = _output_mode(request.output_mode)
+    confs = _confs(session.engine)
     make_source = services.make_source(session)
     planned = plan_stream(request.relation, session.views, make_source)
-    _check(session, planned, mode, make_source)
+    _check(session, planned, mode, make_source, confs)
     analysed = planned.empty()
     schema = session.engine.schema(analysed)
     sink = _sink(services, session, request, schema)
@@ -118,7 +119,7 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
         temporary=temporary,
         session=clone,
         prepare=_prepare(services, planned, mode, clone),
-        conf=_confs(session.engine),
+        conf=confs,
         tags=request.tags,
         operation_id=request.operation_id,
         plan_text=session.engine.explain(analysed),
@@ -137,7 +138,13 @@ def _output_mode(text: str) -> OutputMode:
         ) from None
 
 
-def _check(session: ServerSession, planned: PlannedStream, mode: OutputMode, make_source: MakeSource) -> None:
+def _check(
+    session: ServerSession,
+    planned: PlannedStream,
+    mode: OutputMode,
+    make_source: MakeSource,
+    confs: Mapping[str, str],
+) -> None:
     """Refuse what Spark refuses to run as a stream, unless the session's confs say not to look."""
 
     def schema_of(relation: pb.Relation) -> pa.Schema:
@@ -148,7 +155,7 @@ def _check(session: ServerSession, planned: PlannedStream, mode: OutputMode, mak
         return list(schema_of(relation).names)
 
     def wanted(key: str) -> bool:
-        return (session.engine.get_conf(key, "true") or "").lower() == "true"
+        return confs[key].lower() == "true"
 
     check_watermarks(planned.resolved, schema_of)
     if wanted(OPERATION_CHECK):
@@ -267,6 +274,11 @@ def _checkpoint(session: EngineSession, sink: str, request: StartRequest) -> tup
     )
 
 
+_STREAMING_CONFS = {
+    conf.key: conf.default
+    for conf in CONFS
+    if conf.key.startswith("spark.sql.streaming.") or conf.key == "spark.sql.shuffle.partitions"
+}
 # What Spark pins besides and has no meaning here: with them, Spark takes a stateless checkpoint for one of its own.
 _PINNED_FOR_SPARK = {
     "spark.sql.streaming.stateStore.providerClass": (
@@ -281,8 +293,5 @@ _PINNED_FOR_SPARK = {
 
 def _confs(session: EngineSession) -> dict[str, str]:
     """The streaming confs of the session as they are now; a checkpoint keeps them."""
-    return _PINNED_FOR_SPARK | {
-        conf.key: session.get_conf(conf.key, conf.default) or conf.default
-        for conf in CONFS
-        if conf.key.startswith("spark.sql.streaming.") or conf.key == "spark.sql.shuffle.partitions"
-    }
+    told = session.get_confs(_STREAMING_CONFS)
+    return _PINNED_FOR_SPARK | {key: told[key] or default for key, default in _STREAMING_CONFS.items()}

@@ -100,6 +100,12 @@ def test_a_replaced_process_is_not_noticed(engine: SailEngine, session: SailSess
     assert engine.pid != before
 
 
+def test_many_confs_are_asked_for_at_once(session: SailSession) -> None:
+    session.set_conf("spark.sql.shuffle.partitions", "6")
+    asked = {"spark.sql.shuffle.partitions": "200", "spark.sql.streaming.pollingDelay": "10"}
+    assert session.get_confs(asked) == {"spark.sql.shuffle.partitions": "6", "spark.sql.streaming.pollingDelay": "10"}
+
+
 def test_a_clone_has_what_the_original_had_then(engine: SailEngine, session: SailSession) -> None:
     session.set_conf("spark.sql.shuffle.partitions", "7")
     copy = engine.clone(session)
