@@ -117,6 +117,17 @@ def is_utf8(encoding: str) -> bool:
     return codecs.lookup(encoding).name in {"utf-8", "ascii"}
 
 
+def is_text(data: bytes | memoryview) -> bool:
+    """Whether these bytes are text in UTF-8."""
+    if isinstance(data, bytes) and data.isascii():
+        return True
+    try:
+        codecs.decode(data, "utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _open(path: str) -> IO[bytes]:
     # Unbuffered: a block is read in one call into memory of its own size.
     codec = _codec(path)

@@ -12,7 +12,6 @@ Values that Arrow's casts take more leniently are refused: hexadecimal integers,
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 from typing import Any, Final
@@ -24,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from riacho.streaming.sources.formats.casts import UNSAFE, cast_text, castable
-from riacho.streaming.sources.formats.content import Lines
+from riacho.streaming.sources.formats.content import Lines, is_text
 from riacho.streaming.sources.formats.csv_tokens import NONE, Dialect
 from riacho.streaming.sources.formats.datetimes import Datetimes
 from riacho.streaming.sources.formats.salvage import Refused
@@ -84,7 +83,7 @@ class StrictCsv:
         if odd.any():
             return Refused(low + int(odd.argmax()))
         text = self._lines.span(low, high)
-        if not self._ascii and not _is_utf8(text):
+        if not self._ascii and not is_text(text):
             return Refused()
         whole = len(text) < _ONE_THREAD
         read = pa.csv.ReadOptions(
@@ -142,14 +141,6 @@ def _booleans(text: pa.ChunkedArray) -> Any:
     lower = pc.utf8_lower(text)
     true = pc.equal(lower, "true")
     return true if pc.all(pc.or_(true, pc.equal(lower, "false")), min_count=0).as_py() else UNSAFE
-
-
-def _is_utf8(text: memoryview) -> bool:
-    try:
-        codecs.decode(text, "utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _odd_lines(lines: Lines, dialect: Dialect) -> npt.NDArray[np.bool_]:

@@ -14,7 +14,6 @@ afterwards, and refused as well; the caller then looks for the lines to blame (`
 
 from __future__ import annotations
 
-import codecs
 import os
 import re
 from typing import Final
@@ -25,7 +24,7 @@ import pyarrow as pa
 import pyarrow.json
 
 from riacho.streaming.sources.formats.casts import UNSAFE, cast_seconds, cast_text, castable, text_schema
-from riacho.streaming.sources.formats.content import Lines
+from riacho.streaming.sources.formats.content import Lines, is_text
 from riacho.streaming.sources.formats.datetimes import Datetimes
 from riacho.streaming.sources.formats.salvage import Refused
 
@@ -96,7 +95,7 @@ class StrictJson:
         if self._odd[low:high].any():
             return Refused(low + int(self._odd[low:high].argmax()))
         text = self._lines.span(low, high)
-        if not self._ascii and not _is_utf8(text):
+        if not self._ascii and not is_text(text):
             return Refused()
         whole = len(text) < _ONE_THREAD
         block = len(text) if whole else -(-len(text) // (os.cpu_count() or 1))
@@ -139,11 +138,3 @@ def _lines_with(lines: Lines, buffer: npt.NDArray[np.uint8], word: bytes, unless
         at = at[buffer[np.minimum(at + len(word), len(buffer) - 1)] != unless[0]]
     line: npt.NDArray[np.int64] = np.searchsorted(lines.starts, at, side="right") - 1
     return line
-
-
-def _is_utf8(text: memoryview) -> bool:
-    try:
-        codecs.decode(text, "utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -1,0 +1,281 @@
+r"""The fastest path of the JSON reader: lines that differ in their values and in nothing else.
+
+A program that writes records one after the other mostly writes them all alike: the same fields in the same order, with
+the same spaces. The first line of a block then shows the text between the values, its *gaps*:
+
+    {"id":7,"user":"ana"}        gaps   {"id":    ,"user":"    "}
+                                 holes        7             ana
+
+If every line has these gaps and as many quotes, what stands between them are the values, and no parser is needed: where
+they begin and end follows from the positions of the quotes, for all lines at once. What follows is exact because
+
+- there is no backslash in the block, so each quote begins or ends a name or a text;
+- gaps hold the quotes in the order of the line, each gap is compared byte by byte, and the line has no further quote:
+  so a hole never has one;
+- there is no control character but the line ends, one between two lines: so a hole never leaves its line;
+- a hole without quotes must spell a number, a boolean or null as JSON demands (`_NUMBER`).
+
+Whatever is otherwise, in any line, makes the block refused; then the strict parser takes it (`json_strict`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from riacho.streaming.sources.formats.casts import UNSAFE, cast_seconds, cast_text, castable
+from riacho.streaming.sources.formats.content import is_text
+from riacho.streaming.sources.formats.datetimes import Datetimes
+from riacho.types import TIMESTAMP
+
+_SAMPLE_BYTES: Final = 1 << 14
+"""A block is tried by so much of it first, so that one which does not fit costs next to nothing."""
+
+_MAX_BYTES: Final = (1 << 31) - 1
+"""Positions are kept in 32 bits, as Arrow's strings have them."""
+
+_FIELD: Final = re.compile(rb'[{,] *"([^"\\]*)" *: *(?:"([^"\\]*)"|([^"\\{}\[\], ]+)) *')
+"""A field of the first line: its name, and its text or its bare value."""
+
+_NUMBER: Final = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$"
+_SCALAR: Final = rf"{_NUMBER}|^true$|^false$"
+
+Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Template:
+    """What all lines have in common: `gaps[i]` stands before the i-th value, the last one behind the last value.
+
+    `names[i]` is the field of that value; `quoted[i]` says that it is text.
+    """
+
+    gaps: tuple[bytes, ...]
+    names: tuple[str, ...]
+    quoted: tuple[bool, ...]
+
+    @property
+    def quotes(self) -> int:
+        """How many a line has."""
+        return sum(gap.count(b'"') for gap in self.gaps)
+
+
+def template_of(line: bytes) -> Template | None:
+    """The template that a line shows; None if it is not a flat object of plain values, or names a field twice."""
+    gaps, names, quoted = [], [], []
+    at = shown = 0
+    while field := _FIELD.match(line, at):
+        text = field.start(2) >= 0
+        begin, end = field.span(2 if text else 3)
+        gaps.append(line[shown:begin])
+        names.append(field[1].decode("utf-8", "replace"))
+        quoted.append(text)
+        at, shown = field.end(), end
+    if not names or line[at:] != b"}" or not line.startswith(b"{") or len(set(names)) < len(names):
+        return None
+    return Template((*gaps, line[shown:]), tuple(names), tuple(quoted))
+
+
+class TemplateJson:
+    """Reads blocks whose lines are all alike, for one schema.
+
+    `refuse_unknown`: a field that no column takes makes the block refused (for a rescue column), else it is ignored.
+    """
+
+    def __init__(self, schema: pa.Schema, datetimes: Datetimes, *, refuse_unknown: bool = False) -> None:
+        self._schema = schema
+        self._datetimes = datetimes
+        self._refuse_unknown = refuse_unknown
+
+    def __call__(self, block: bytes) -> pa.Table | None:
+        r"""The rows of a block of lines, each ended by one `\n` but perhaps the last; None if it is refused."""
+        template = template_of(block[: block.find(b"\n")] if b"\n" in block else block)
+        if template is None or (self._refuse_unknown and not set(template.names) <= set(self._schema.names)):
+            return None
+        sample = block[: block.rfind(b"\n", 0, _SAMPLE_BYTES) + 1]
+        if sample and len(block) > 2 * _SAMPLE_BYTES and self._rows(sample, template) is None:
+            return None
+        return self._rows(block, template)
+
+    def _rows(self, block: bytes, template: Template) -> pa.Table | None:
+        holes = find_holes(block, template)
+        if holes is None:
+            return None
+        columns: dict[str, pa.ChunkedArray] = {}
+        for i, (name, quoted) in enumerate(zip(template.names, template.quoted, strict=True)):
+            index = self._schema.get_field_index(name)
+            if index >= 0:
+                column = self._column(holes.texts(i), self._schema.field(index).type, quoted=quoted)
+                if column is UNSAFE:
+                    return None
+                columns[name] = column
+            elif not quoted and not _spell(holes.texts(i), _SCALAR):
+                return None
+        return pa.table(
+            [columns.get(field.name, pa.nulls(holes.rows, field.type)) for field in self._schema], schema=self._schema
+        )
+
+    def _column(self, texts: pa.StringArray, arrow: pa.DataType, *, quoted: bool) -> pa.ChunkedArray:
+        """The values of a column, or UNSAFE if one is not spelled as its type is."""
+        is_moment = pa.types.is_date32(arrow) or pa.types.is_timestamp(arrow)
+        if quoted:
+            values = texts if is_moment or arrow == pa.string() else None
+        elif arrow == TIMESTAMP:
+            seconds = _numbers(texts, pa.int64())
+            return UNSAFE if seconds is None else cast_seconds(pa.chunked_array([seconds]))
+        elif is_moment:
+            values = None
+        elif arrow == pa.string():
+            values = _without_null(texts)
+            values = values if _spell(values, _SCALAR) else None
+        elif pa.types.is_boolean(arrow):
+            values = _booleans(texts)
+        else:
+            values = _numbers(texts, arrow)
+        return UNSAFE if values is None else cast_text(pa.chunked_array([values]), arrow, self._datetimes)
+
+
+def supports(schema: pa.Schema, datetimes: Datetimes) -> bool:
+    """Whether the columns are of types that this path reads: no nested ones, none with an encoding of its own."""
+    return all(
+        castable(field.type, datetimes)
+        if pa.types.is_date32(field.type) or pa.types.is_timestamp(field.type)
+        else field.type == pa.string() or pa.types.is_boolean(field.type) or _is_number(field.type)
+        for field in schema
+    )
+
+
+def _is_number(arrow: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(arrow) or pa.types.is_floating(arrow) or pa.types.is_decimal(arrow))
+
+
+# -- where the values stand
+
+
+@dataclass(frozen=True)
+class Holes:
+    """Where the values of a block stand: that of hole i in row r is `block[starts[i][r]:ends[i][r]]`."""
+
+    block: bytes
+    starts: list[Positions]
+    ends: list[Positions]
+
+    @property
+    def rows(self) -> int:
+        return len(self.starts[0])
+
+    def texts(self, hole: int) -> pa.StringArray:
+        """The text in one hole of each row, copied together."""
+        bounds = np.empty((self.rows, 2), np.int32)
+        bounds[:, 0] = self.starts[hole]
+        bounds[:, 1] = self.ends[hole]
+        # The block as strings without gaps between them: a value, what follows it, the next value...
+        strung = pa.StringArray.from_buffers(2 * self.rows - 1, pa.py_buffer(bounds), pa.py_buffer(self.block))
+        return strung.take(pa.array(np.arange(0, 2 * self.rows, 2, dtype=np.int32)))
+
+
+def find_holes(block: bytes, template: Template) -> Holes | None:
+    """The holes of all lines of a block; None unless each line fits the template."""
+    if len(block) > _MAX_BYTES or b"\\" in block or not is_text(block):
+        return None
+    buffer = np.frombuffer(block, np.uint8)
+    quotes = np.flatnonzero(buffer == ord('"'))
+    each = template.quotes
+    rows, rest = divmod(len(quotes), each)
+    first, *inner, last = template.gaps
+    end = b"\n" if block.endswith(b"\n") else b""
+    if (
+        rest
+        or not block.startswith(first)
+        or not block.endswith(last + end)
+        or np.count_nonzero(buffer < ord(" ")) != rows - 1 + len(end)
+    ):
+        return None
+    starts = [quotes[::each] + (len(first) - first.index(b'"'))]
+    ends = []
+    seen = first.count(b'"')
+    for gap in inner:
+        begins = quotes[seen::each] - gap.index(b'"')
+        if not _stands_at(gap, block, begins):
+            return None
+        ends.append(begins)
+        starts.append(begins + len(gap))
+        seen += gap.count(b'"')
+    # The last gap of a line may have no quote of its own, but the next line begins with one.
+    turn = last + b"\n" + first
+    begins = quotes[seen::each][: rows - 1] - turn.index(b'"')
+    if not _stands_at(turn, block, begins):
+        return None
+    ends.append(np.append(begins, len(block) - len(end) - len(last)))
+    if any((end < start).any() for start, end in zip(starts, ends, strict=True)):
+        return None
+    return Holes(block, starts, ends)
+
+
+def _stands_at(gap: bytes, block: bytes, begins: Positions) -> bool:
+    """Whether `gap` stands at each of these rising positions."""
+    if not len(begins):
+        return True
+    if begins[0] < 0 or begins[-1] + len(gap) > len(block):
+        return False
+    every = np.ndarray(len(block) - len(gap) + 1, f"V{len(gap)}", block, strides=(1,))
+    return every[begins].tobytes() == gap * len(begins)
+
+
+# -- what bare values spell
+
+
+def _without_null(texts: pa.StringArray) -> pa.StringArray:
+    return pc.if_else(pc.equal(texts, "null"), None, texts)
+
+
+def _spell(texts: pa.StringArray, pattern: str) -> bool:
+    """Whether all match, NULL aside."""
+    return bool(pc.all(pc.match_substring_regex(texts, pattern), min_count=0).as_py())
+
+
+def _booleans(texts: pa.StringArray) -> pa.BooleanArray | None:
+    values = _without_null(texts)
+    return pc.equal(values, "true") if _spell(values, "^true$|^false$") else None
+
+
+def _numbers(texts: pa.StringArray, arrow: pa.DataType) -> pa.Array | None:
+    """Numbers as JSON spells them, and NULL for null; None if there is anything else, or something does not fit."""
+    if not _simple_numbers(texts):
+        texts = _without_null(texts)
+        if not _spell(texts, _NUMBER):
+            return None
+    try:
+        return texts.cast(arrow)
+    except pa.ArrowInvalid:
+        return None
+
+
+def _simple_numbers(texts: pa.StringArray) -> bool:
+    """Whether each text that can be cast to a number is a JSON number without an exponent.
+
+    Casts also take `1.`, `.5` and `007`. Many times faster than to match `_NUMBER`.
+    """
+    offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1)
+    begins, ends = offsets[:-1], offsets[1:]
+    data = np.frombuffer(texts.buffers()[2], np.uint8, offsets[-1])
+    if (begins == ends).any():
+        return False
+    negative = data[begins] == ord("-")
+    digits = begins + negative
+    if (digits == ends).any():
+        return False
+    is_dot = data == ord(".")
+    known = np.count_nonzero((data >= ord("0")) & (data <= ord("9"))) + np.count_nonzero(is_dot)
+    if known + np.count_nonzero(negative) != len(data) or is_dot[digits].any() or is_dot[ends - 1].any():
+        return False
+    zero = np.flatnonzero(data[digits] == ord("0"))
+    behind = digits[zero] + 1
+    alone = behind == ends[zero]
+    return bool((alone | is_dot[np.minimum(behind, len(data) - 1)]).all())
