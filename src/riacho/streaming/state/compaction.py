@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
-from riacho.streaming.state.run import BLOCK_ROWS, Mask, Run, RunInfo
+from riacho.streaming.state.run import Mask, Place, Run, RunInfo, block_rows
 
 FAN_IN = 4
 _SMALLEST_CLASS_ROWS = 4096
@@ -51,16 +51,24 @@ def merge(runs: Sequence[Run], *, floor: int, oldest: bool, unique: bool) -> Ite
     Of several rows with one key and number the newest stays. Rows whose time is at or before `floor` go, and with
     `oldest` (nothing older than these runs exists) so do tombstones. Needs memory for one part of each run at a time.
     """
-    largest = max(runs, key=lambda run: run.info.rows)
-    total = sum(run.info.rows for run in runs)
-    parts = max(1, total // BLOCK_ROWS)
-    step = largest.info.rows / parts
-    bounds = sorted({largest.high_at(int(step * part)) for part in range(1, parts)} if largest.info.rows else set())
-    bounds.append(1 << 64)
+    bounds = _bounds(runs)
     for tables in zip(*(run.slices(bounds) for run in reversed(runs)), strict=True):
         merged = pa.concat_tables([table for table in tables if table.num_rows] or tables[:1])
         if merged.num_rows:
             yield _alive(merged, floor=floor, oldest=oldest, unique=unique)
+
+
+def _bounds(runs: Sequence[Run]) -> list[Place | None]:
+    """Where to cut runs so that all of them together have about a block in each part: at equal steps of the largest.
+
+    A key with very many rows is cut as well, between two of its rows.
+    """
+    largest = max(runs, key=lambda run: run.info.rows)
+    total = sum(run.info.rows for run in runs)
+    parts = max(1, total // block_rows(total, sum(run.info.bytes for run in runs)))
+    step = largest.info.rows / parts
+    cuts = {largest.place(int(step * part)) for part in range(1, parts)} if largest.info.rows else set()
+    return [*sorted(cuts), None]
 
 
 def _alive(table: pa.Table, *, floor: int, oldest: bool, unique: bool) -> pa.Table:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from riacho.streaming.state import compaction
+from riacho.streaming.state.memory import BlockPool
 from riacho.streaming.state.run import SYSTEM_FIELDS, Run
 from riacho.streaming.state.store import BEGINNING, Manifest, parse_manifest
 
@@ -54,7 +55,8 @@ def live_rows(store: StoreFacts) -> Iterator[pa.Table]:
     Raises DamagedFile.
     """
     manifest = _newest(store.folder)
-    runs = [Run.open(store.folder, info) for info in manifest.runs] if manifest else []
+    pool = BlockPool()
+    runs = [Run.open(store.folder, info, pool) for info in manifest.runs] if manifest else []
     if not runs or manifest is None:
         return
     hidden = {field.name for field in SYSTEM_FIELDS} - {"_time"}

@@ -3,13 +3,15 @@
 A run is an Arrow IPC file. Its rows are sorted by (`_high`, `_low`, `_seq`): the two words of the key's hash, and a
 number that tells apart the rows of one key (always 0 in a store that holds one row per key). Then come `_time`, the
 microsecond after which the row is dead (`NEVER` if it lives for ever), `_removed`, true on a row that only says that
-the key is gone, and the operator's own columns. The file is memory-mapped: what a search does not touch is never
-read, and what it touched the operating system may drop again.
+the key is gone, and the operator's own columns. The file is memory-mapped and lies there in blocks: what a search does
+not touch is never read, and what it touched a `BlockPool` counts and, where there is a bound, lets go of.
 """
 
 from __future__ import annotations
 
+import mmap
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from riacho.streaming.state.hashing import KeyHash
+from riacho.streaming.state.memory import BlockPool
 
 NEVER = np.iinfo(np.int64).max
 """The `_time` of a row that no watermark removes."""
@@ -32,10 +35,14 @@ SYSTEM_FIELDS = (
     pa.field("_removed", pa.bool_(), nullable=False),
 )
 BLOCK_ROWS = 1 << 18
+BLOCK_BYTES = 1 << 24
+"""A block has no more rows and not much more bytes than this, unless a single row is larger."""
 _READ_BYTES = 1 << 22
 
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+Place = tuple[int, int, int]
+"""(`_high`, `_low`, `_seq`): where a row stands in the order of a run."""
 
 
 class DamagedFile(Exception):  # noqa: N818
@@ -61,44 +68,93 @@ class RunInfo:
 
 
 class _Block:
-    """One record batch of a run with its system columns as arrays, no copies."""
+    """One record batch of a run with its system columns as arrays, no copies. See `memory.MappedBlock`."""
 
-    def __init__(self, batch: pa.RecordBatch, start: int) -> None:
+    def __init__(self, batch: pa.RecordBatch, start: int, mapping: mmap.mmap, base: int) -> None:
         self.batch = batch
         self.start = start
         self.high, self.low, self.seq, self.time = (batch.column(i).to_numpy() for i in range(4))
+        buffers = [
+            buffer for column in batch.columns for buffer in column.buffers() if buffer is not None and buffer.size
+        ]
+        begin = min(buffer.address for buffer in buffers) - base
+        end = max(buffer.address + buffer.size for buffer in buffers) - base
+        self._mapping = mapping
+        self._begin = begin - begin % mmap.PAGESIZE
+        self.bytes = end - self._begin
+        self.resident = False
+        self.forgotten = False
 
-    def removed(self) -> Mask:
-        return np.asarray(self.batch.column(4).to_numpy(zero_copy_only=False), dtype=np.bool_)
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.high)
+
+    def removed(self, rows: Rows) -> Mask:
+        """Which of the block's `rows` are tombstones, read from the column's bits."""
+        column = self.batch.column(4)
+        bits = np.frombuffer(column.buffers()[1], dtype=np.uint8)
+        places = rows + column.offset
+        return np.asarray((bits[places >> 3] >> (places & 7).astype(np.uint8)) & 1, dtype=np.bool_)
+
+    def place(self, row: int) -> Place:
+        return int(self.high[row]), int(self.low[row]), int(self.seq[row])
+
+    def row_at(self, bound: Place) -> int:
+        """The first row of the block that does not stand before `bound`."""
+        begin, end = 0, len(self.high)
+        for column, value in zip((self.high, self.low, self.seq), bound, strict=True):
+            part = column[begin:end]
+            wanted = part.dtype.type(value)
+            end = begin + int(np.searchsorted(part, wanted, "right"))
+            begin += int(np.searchsorted(part, wanted, "left"))
+        return int(begin)
+
+    def let_go(self) -> None:
+        self._mapping.madvise(mmap.MADV_DONTNEED, self._begin, self.bytes)
 
 
 class Run:
-    """An open run. Row numbers count through all of its blocks."""
+    """An open run. Row numbers count through all of its blocks. `pool`: where its blocks count as touched."""
 
-    def __init__(self, info: RunInfo, batches: Sequence[pa.RecordBatch]) -> None:
+    def __init__(self, info: RunInfo, blocks: Sequence[_Block], pool: BlockPool) -> None:
         self.info = info
-        self._blocks: list[_Block] = []
-        start = 0
-        for batch in batches:
-            if batch.num_rows:
-                self._blocks.append(_Block(batch, start))
-                start += batch.num_rows
-        self._first_highs = np.array([block.high[0] for block in self._blocks], dtype=np.uint64)
-        self._last_highs = np.array([block.high[-1] for block in self._blocks], dtype=np.uint64)
-        self._starts = np.array([block.start for block in self._blocks], dtype=np.int64)
+        self._blocks = blocks
+        self._pool = pool
+        self._first_highs = np.array([block.high[0] for block in blocks], dtype=np.uint64)
+        self._last_highs = np.array([block.high[-1] for block in blocks], dtype=np.uint64)
+        self._last_places = [block.place(-1) for block in blocks]
+        self._starts = np.array([block.start for block in blocks], dtype=np.int64)
+        for block in blocks:
+            block.let_go()
 
     @classmethod
-    def open(cls, folder: Path, info: RunInfo, *, verify: bool = True) -> Run:
+    def open(cls, folder: Path, info: RunInfo, pool: BlockPool, *, verify: bool = True) -> Run:
         """Map a run's file. Raises DamagedFile if it is not exactly what `info` says."""
         path = folder / info.file
         try:
             if verify and (path.stat().st_size, checksum(path)) != (info.bytes, info.crc32):
                 raise DamagedFile(f"{path}: size or checksum differ from the manifest")
-            with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as reader:
-                batches = [reader.get_batch(i) for i in range(reader.num_record_batches)]
-        except (OSError, pa.ArrowInvalid) as error:
+            with path.open("rb") as file:
+                mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            whole = pa.py_buffer(mapping)
+            blocks: list[_Block] = []
+            with pa.ipc.open_file(pa.BufferReader(whole)) as reader:
+                for index in range(reader.num_record_batches):
+                    batch = reader.get_batch(index)
+                    if batch.num_rows:
+                        blocks.append(_Block(batch, blocks[-1].stop if blocks else 0, mapping, whole.address))
+        except (OSError, ValueError) as error:  # ValueError: an empty file cannot be mapped, or it is not Arrow
             raise DamagedFile(f"{path}: {error}") from error
-        return cls(info, batches)
+        return cls(info, blocks, pool)
+
+    @property
+    def resident_bytes(self) -> int:
+        """Size of the blocks that were touched and not let go of."""
+        return sum(block.bytes for block in self._blocks if block.resident)
+
+    def close(self) -> None:
+        """The run is no longer part of the state; whoever still reads it may do so to the end."""
+        self._pool.forget(self._blocks)
 
     def find(self, keys: KeyHash) -> tuple[Rows, Rows]:
         """Where `keys` (sorted by `high`) stand: pairs of (position in `keys`, row of the run), tombstones included."""
@@ -113,6 +169,7 @@ class Run:
             low_row = np.searchsorted(block.high, high, "left")
             hit = np.flatnonzero(block.high[np.minimum(low_row, len(block.high) - 1)] == high)
             if not len(hit):
+                self._pool.touch(block)
                 continue
             first = low_row[hit]
             counts = np.searchsorted(block.high, high[hit], "right") - first
@@ -121,6 +178,7 @@ class Run:
             same = block.low[row] == keys.low[probe]
             probes.append(probe[same])
             rows.append(row[same] + block.start)
+            self._pool.touch(block)
         return _joined(probes), _joined(rows)
 
     def seq(self, rows: Rows) -> Rows:
@@ -134,81 +192,82 @@ class Run:
 
     def removed(self, rows: Rows) -> Mask:
         """Which of `rows` are tombstones."""
-        if not self.info.removals:
-            return np.zeros(len(rows), dtype=np.bool_)
-        return np.concatenate([block.removed() for block in self._blocks])[rows]
+        found = np.zeros(len(rows), dtype=np.bool_)
+        if self.info.removals:
+            for block, mine in self._by_block(rows):
+                found[mine] = block.removed(rows[mine] - block.start)
+        return found
 
     def between(self, after: int, through: int) -> Rows:
         """The rows, tombstones included, whose time is in (after, through]."""
-        if not len(self._blocks) or self.info.min_time > through or self.info.max_time <= after:
-            return np.empty(0, dtype=np.int64)
-        return _joined(
-            [np.flatnonzero((b.time > after) & (b.time <= through)) + b.start for b in self._blocks],
-        )
+        found: list[Rows] = []
+        if self.info.min_time <= through and self.info.max_time > after:
+            for block in self._blocks:
+                found.append(np.flatnonzero((block.time > after) & (block.time <= through)) + block.start)
+                self._pool.touch(block)
+        return _joined(found)
 
     def take(self, rows: Rows, columns: Sequence[str]) -> pa.Table:
         """The named columns of `rows`, in that order."""
         if not len(self._blocks):
             raise IndexError("an empty run has no rows")
-        if len(self._blocks) == 1:
-            return pa.Table.from_batches([self._blocks[0].batch.select(columns).take(pa.array(rows))])
-        places = np.searchsorted(self._starts, rows, "right") - 1
-        order = np.argsort(places, kind="stable")
-        parts = []
-        for place in np.unique(places):
-            block = self._blocks[place]
-            mine = rows[order][places[order] == place] - block.start
-            parts.append(block.batch.select(columns).take(pa.array(mine)))
-        back = np.empty(len(order), dtype=np.int64)
-        back[order] = np.arange(len(order))
-        return pa.Table.from_batches(parts).take(pa.array(back))
+        parts, places = [], []
+        for block, mine in self._by_block(rows):
+            parts.append(block.batch.select(columns).take(pa.array(rows[mine] - block.start)))
+            places.append(mine)
+            self._pool.touch(block)
+        if len(parts) == 1:
+            return pa.Table.from_batches(parts)
+        back = np.empty(len(rows), dtype=np.int64)
+        back[_joined(places)] = np.arange(len(rows))
+        return pa.Table.from_batches(parts, self._blocks[0].batch.select(columns).schema).take(pa.array(back))
 
-    def slices(self, bounds: Sequence[int]) -> Iterator[pa.Table]:
-        """The run cut into consecutive parts: part i has the keys with `high` below bounds[i] and not below the one
-        before.
+    def slices(self, bounds: Sequence[Place | None]) -> Iterator[pa.Table]:
+        """The run cut into consecutive parts: part i ends before the first row at or behind bounds[i], or with None at
+        the end. A part may be read until the next one is asked for.
         """
         cursor = 0
-        total = self.info.rows
         for bound in bounds:
-            end = total if bound > int(np.iinfo(np.uint64).max) else self._row_at(np.uint64(bound))
-            yield self._slice(cursor, end)
+            end = self.info.rows if bound is None else self.row_at(bound)
+            inside = [block for block in self._blocks if block.start < end and block.stop > cursor]
+            yield pa.Table.from_batches(
+                [b.batch.slice(max(cursor - b.start, 0), min(end, b.stop) - max(cursor, b.start)) for b in inside],
+                schema=self._blocks[0].batch.schema if self._blocks else None,
+            )
+            for block in inside:
+                self._pool.touch(block)
             cursor = end
 
-    def high_at(self, row: int) -> int:
-        """The first hash word of a row; where to cut a run into equal parts."""
-        return int(self._gather("high", np.array([row]))[0])
+    def place(self, row: int) -> Place:
+        """Where a row stands; where to cut runs into parts."""
+        block = self._blocks[int(np.searchsorted(self._starts, row, "right")) - 1]
+        return block.place(row - block.start)
 
-    def blocks(self) -> Iterator[tuple[pa.RecordBatch, int]]:
-        """The record batches and the number of the first row of each."""
-        for block in self._blocks:
-            yield block.batch, block.start
+    def row_at(self, bound: Place) -> int:
+        """The first row that does not stand before `bound`."""
+        index = bisect_left(self._last_places, bound)
+        if index == len(self._blocks):
+            return self.info.rows
+        return self._blocks[index].start + self._blocks[index].row_at(bound)
 
-    def _row_at(self, high: np.uint64) -> int:
-        for block in self._blocks:
-            if block.high[-1] >= high:
-                return block.start + int(np.searchsorted(block.high, high, "left"))
-        return self.info.rows
-
-    def _slice(self, start: int, end: int) -> pa.Table:
-        parts = []
-        for block in self._blocks:
-            low, high = max(start, block.start), min(end, block.start + block.batch.num_rows)
-            if low < high:
-                parts.append(block.batch.slice(low - block.start, high - low))
-        schema = self._blocks[0].batch.schema if self._blocks else None
-        return pa.Table.from_batches(parts, schema=schema)
-
-    def _gather(self, name: str, rows: Rows) -> Rows:
-        if len(self._blocks) == 1:
-            values: Rows = getattr(self._blocks[0], name)[rows]
-            return values
-        places = np.searchsorted(self._starts, rows, "right") - 1
-        gathered: Rows = np.empty(len(rows), dtype=np.uint64 if name in {"high", "low"} else np.int64)
-        for place in np.unique(places):
-            mine = places == place
-            block = self._blocks[place]
+    def _gather(self, name: str, rows: Rows) -> npt.NDArray[Any]:
+        gathered = np.empty(len(rows), dtype=np.uint64 if name in {"high", "low"} else np.int64)
+        for block, mine in self._by_block(rows):
             gathered[mine] = getattr(block, name)[rows[mine] - block.start]
+            self._pool.touch(block)
         return gathered
+
+    def _by_block(self, rows: Rows) -> Iterator[tuple[_Block, Rows]]:
+        """The blocks that `rows` lie in, and for each the positions in `rows` of those that do."""
+        if len(self._blocks) == 1:
+            yield self._blocks[0], np.arange(len(rows))
+            return
+        places = np.searchsorted(self._starts, rows, "right") - 1
+        order = np.argsort(places, kind="stable")
+        ends = np.cumsum(np.bincount(places, minlength=len(self._blocks)))
+        for block, begin, end in zip(self._blocks, (0, *ends[:-1]), ends, strict=True):
+            if begin < end:
+                yield block, order[begin:end]
 
 
 def write_run(
@@ -226,7 +285,7 @@ def write_run(
             min_time, max_time = min(min_time, int(time.min())), max(max_time, int(time.max()))
             removals += int(np.count_nonzero(table.column("_removed").to_numpy()))
             rows += table.num_rows
-            for batch in table.combine_chunks().to_batches(max_chunksize=BLOCK_ROWS):
+            for batch in table.combine_chunks().to_batches(max_chunksize=block_rows(table.num_rows, table.nbytes)):
                 writer.write_batch(batch)
     info = RunInfo(
         file=file,
@@ -241,6 +300,11 @@ def write_run(
     )
     temporary.rename(folder / file)
     return info
+
+
+def block_rows(rows: int, size: int) -> int:
+    """How many rows make a block, given that `rows` of them take `size` bytes."""
+    return max(1, min(BLOCK_ROWS, BLOCK_BYTES * rows // max(size, 1)))
 
 
 def checksum(path: Path) -> int:

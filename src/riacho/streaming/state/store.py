@@ -30,17 +30,30 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from riacho.errors import SparkError, SparkGeneralError
 from riacho.streaming.state import compaction
 from riacho.streaming.state.hashing import KeyHash
-from riacho.streaming.state.run import NEVER, SYSTEM_FIELDS, DamagedFile, Mask, Rows, Run, RunInfo, write_run
+from riacho.streaming.state.memory import BlockPool
+from riacho.streaming.state.run import (
+    NEVER,
+    SYSTEM_FIELDS,
+    DamagedFile,
+    Mask,
+    Rows,
+    Run,
+    RunInfo,
+    block_rows,
+    write_run,
+)
 
 RETAIN = 100
 BEGINNING = int(np.iinfo(np.int64).min)
@@ -53,23 +66,60 @@ class Found:
     """State rows that a search found, each one alive.
 
     `probe`: for each row the position of its key among those searched for, ascending. `seq`, `time`: its number and its
-    time. `keys`: its key's hash. `table`: the operator's columns asked for.
+    time. `keys`: its key's hash. The operator's columns asked for, `schema`, are read from the runs when they are
+    wanted: all of them as `table`, or in `blocks` where they may be more than should be in memory.
     """
 
     probe: Rows
     keys: KeyHash
     seq: Rows
     time: Rows
-    table: pa.Table
+    schema: pa.Schema
+    _runs: Sequence[Run]
+    _run: npt.NDArray[np.int16]
+    """For each row the number of the run that has it."""
+    _row: Rows
 
     def __len__(self) -> int:
         return len(self.seq)
 
+    @cached_property
+    def table(self) -> pa.Table:
+        return self._take(0, len(self))
+
+    def blocks(self) -> Iterator[pa.Table]:
+        """The table in consecutive parts, each about as large as a block of a run."""
+        rows = sum(run.info.rows for run in self._runs)
+        step = block_rows(rows, sum(run.info.bytes for run in self._runs))
+        for start in range(0, len(self), step):
+            yield self._take(start, start + step)
+
     def filter(self, keep: Mask) -> Found:
         rows = np.flatnonzero(keep)
-        return Found(
-            self.probe[rows], self.keys.take(rows), self.seq[rows], self.time[rows], self.table.take(pa.array(rows))
+        return replace(
+            self,
+            probe=self.probe[rows],
+            keys=self.keys.take(rows),
+            seq=self.seq[rows],
+            time=self.time[rows],
+            _run=self._run[rows],
+            _row=self._row[rows],
         )
+
+    def _take(self, start: int, stop: int) -> pa.Table:
+        run, row = self._run[start:stop], self._row[start:stop]
+        if not self.schema.names:
+            return pa.table({})
+        parts, places = [], []
+        for number in np.unique(run):
+            mine = np.flatnonzero(run == number)
+            parts.append(self._runs[number].take(row[mine], self.schema.names).cast(self.schema))
+            places.append(mine)
+        if len(parts) <= 1:
+            return parts[0] if parts else self.schema.empty_table()
+        back = np.empty(len(row), dtype=np.int64)
+        back[np.concatenate(places)] = np.arange(len(row))
+        return pa.concat_tables(parts).take(pa.array(back))
 
 
 @dataclass(frozen=True)
@@ -106,14 +156,18 @@ class StateStore:
     """One store of one stateful operator. Used by one thread, the query's own.
 
     `schema`: the operator's columns. `unique`: one row per key (all `seq` are 0), which makes searches stop early.
+    `pool`: what bounds the memory of this store, perhaps with others; by default nothing does.
     """
 
-    def __init__(self, folder: Path, schema: pa.Schema, *, unique: bool, retain: int = RETAIN) -> None:
+    def __init__(
+        self, folder: Path, schema: pa.Schema, *, unique: bool, retain: int = RETAIN, pool: BlockPool | None = None
+    ) -> None:
         self._folder = folder
         self._schema = schema
         self._file_schema = pa.schema([*SYSTEM_FIELDS, *schema])
         self._unique = unique
         self._retain = retain
+        self._pool = pool if pool is not None else BlockPool()
         self._runs: list[Run] = []
         self._manifest = self._empty()
         self._kept: dict[int, set[str]] = {}
@@ -141,6 +195,16 @@ class StateStore:
     def bytes(self) -> int:
         """Size of the files of this version."""
         return sum(run.info.bytes for run in self._runs)
+
+    @property
+    def resident_bytes(self) -> int:
+        """How much of that is in memory, at most."""
+        return sum(run.resident_bytes for run in self._runs)
+
+    @property
+    def files(self) -> int:
+        """How many files this version is made of."""
+        return len(self._runs)
 
     def find(self, keys: KeyHash, columns: Sequence[str] | None = None) -> Found:
         """The live rows of `keys`; keys need not be distinct or sorted. `columns`: all if None."""
@@ -195,9 +259,9 @@ class StateStore:
             delta = write_run(
                 self._folder, f"{version}.arrow", self._file_schema, [self._sorted(changes)], (version, version)
             )
-            self._runs.append(Run.open(self._folder, delta, verify=False))
+            self._runs.append(Run.open(self._folder, delta, self._pool, verify=False))
         # The newest run that is dead below the floor may hide an older row only if that is dead as well.
-        self._runs = [run for run in self._runs if run.info.max_time > floor]
+        self._use([run for run in self._runs if run.info.max_time > floor])
         self._manifest = Manifest(version, rows, floor, tuple(run.info for run in self._runs), delta, str(self._schema))
         self._write_manifest()
 
@@ -210,7 +274,8 @@ class StateStore:
     def restore(self, version: int) -> None:
         """Take up `version`. Raises SparkError if it is not there whole and cannot be rebuilt."""
         self._abandon_merge()
-        self._runs, self._manifest = [], self._empty()
+        self._use([])
+        self._manifest = self._empty()
         manifests = self._load_manifests()
         if version:
             self._manifest, self._runs = self._recover(version, manifests)
@@ -226,7 +291,14 @@ class StateStore:
         if self._executor is not None:
             self._executor.shutdown(wait=True)
             self._executor = None
-        self._runs = []
+        self._use([])
+
+    def _use(self, runs: list[Run]) -> None:
+        """Have `runs` make up the state from now on."""
+        for run in self._runs:
+            if run not in runs:
+                run.close()
+        self._runs = runs
 
     # -- searching
 
@@ -234,43 +306,26 @@ class StateStore:
         self, parts: list[tuple[Rows, Run, Rows]], columns: Sequence[str] | None, *, newest_only: bool = True
     ) -> Found:
         """Rows found per run, newest run first, made into one answer: the newest of each (probe, seq), if alive."""
-        names = self._schema.names if columns is None else list(columns)
-        probe = np.concatenate([part[0] for part in parts]) if parts else np.empty(0, dtype=np.int64)
-        empty = np.empty(0, dtype=np.int64)
-        seq = np.concatenate([run.seq(rows) for _, run, rows in parts]) if parts else empty
-        time = np.concatenate([run.time(rows) for _, run, rows in parts]) if parts else empty
-        keep = time > self.floor
-        for start, (_, run, rows) in zip(_starts(parts), parts, strict=True):
-            keep[start : start + len(rows)] &= ~run.removed(rows)
-        order = np.lexsort((seq, probe))
+        schema = self._schema if columns is None else pa.schema([self._schema.field(name) for name in columns])
+        runs = [run for _, run, _ in parts]
+        probe = _joined([probe for probe, _, _ in parts])
+        row = _joined([rows for _, _, rows in parts])
+        number = np.repeat(np.arange(len(parts), dtype=np.int16), [len(rows) for _, _, rows in parts])
+        seq = _joined([run.seq(rows) for _, run, rows in parts])
+        time = _joined([run.time(rows) for _, run, rows in parts])
+        keep = (time > self.floor) & ~_joined([run.removed(rows) for _, run, rows in parts]).astype(np.bool_)
+        order = np.argsort(probe, kind="stable") if self._unique else np.lexsort((seq, probe))
         if newest_only and not self._unique and len(order):
             repeated = (probe[order][1:] == probe[order][:-1]) & (seq[order][1:] == seq[order][:-1])
             order = order[np.concatenate((np.ones(1, dtype=np.bool_), ~repeated))]
         order = order[keep[order]]
-        tables, highs, lows = [], [], []
-        # Only rows that are kept are read from the files.
-        places = np.full(len(probe), -1, dtype=np.int64)
-        filled = 0
-        for start, (_, run, rows) in zip(_starts(parts), parts, strict=True):
-            chosen = np.sort(order[(order >= start) & (order < start + len(rows))])
-            if not len(chosen):
-                continue
-            mine = rows[chosen - start]
-            if names:
-                tables.append(run.take(mine, names))
-            keys = run.keys(mine)
-            highs.append(keys.high)
-            lows.append(keys.low)
-            places[chosen] = np.arange(filled, filled + len(chosen))
-            filled += len(chosen)
-        schema = pa.schema([self._schema.field(name) for name in names])
-        table = pa.concat_tables([part.cast(schema) for part in tables]) if tables else schema.empty_table()
-        back = places[order]
-        words = np.empty(0, dtype=np.uint64)
-        keys = KeyHash(np.concatenate(highs)[back] if highs else words, np.concatenate(lows)[back] if lows else words)
-        if names:
-            table = table.take(pa.array(back))
-        return Found(probe[order], keys, seq[order], time[order], table)
+        number, row = number[order], row[order]
+        high, low = np.empty(len(order), dtype=np.uint64), np.empty(len(order), dtype=np.uint64)
+        for index, run in enumerate(runs):
+            mine = np.flatnonzero(number == index)
+            keys = run.keys(row[mine])
+            high[mine], low[mine] = keys.high, keys.low
+        return Found(probe[order], KeyHash(high, low), seq[order], time[order], schema, runs, number, row)
 
     def _hidden(self, run: Run, rows: Rows, keys: KeyHash, age: int) -> Mask:
         """Which of a run's rows were replaced or removed by a newer run, or are tombstones themselves."""
@@ -354,7 +409,7 @@ class StateStore:
                 break
             infos = [*base.runs, *(step.changes for step in later if step is not None and step.changes is not None)]
             try:
-                runs = [Run.open(self._folder, info) for info in infos]
+                runs = [Run.open(self._folder, info, self._pool) for info in infos]
             except DamagedFile as damage:
                 problems.append(str(damage))
                 continue
@@ -414,7 +469,7 @@ class StateStore:
         tables = compaction.merge(runs, floor=floor, oldest=oldest, unique=self._unique)
         file = f"{versions[0]}-{versions[1]}.{uuid4().hex[:8]}.arrow"
         info = write_run(self._folder, file, self._file_schema, tables, versions)
-        return Run.open(self._folder, info, verify=False)
+        return Run.open(self._folder, info, self._pool, verify=False)
 
     def _adopt_merged(self) -> None:
         """Put finished merges in the place of what they merged, unless all of that was dropped meanwhile."""
@@ -426,7 +481,7 @@ class StateStore:
             if start is None:
                 (self._folder / merged.info.file).unlink(missing_ok=True)
             else:
-                self._runs = [*self._runs[:start], merged, *(mine for mine in self._runs[start:] if mine not in runs)]
+                self._use([*self._runs[:start], merged, *(mine for mine in self._runs[start:] if mine not in runs)])
         self._merged.clear()
 
     def _abandon_merge(self) -> None:
@@ -464,8 +519,5 @@ def _contains(among: KeyHash, keys: KeyHash) -> Mask:
     )
 
 
-def _starts(parts: Sequence[tuple[Rows, Run, Rows]]) -> Iterator[int]:
-    start = 0
-    for probe, _, _ in parts:
-        yield start
-        start += len(probe)
+def _joined(parts: Sequence[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
