@@ -37,6 +37,16 @@ CONFS = (
     Conf("spark.sql.streaming.noDataProgressEventInterval", "10000", "Milliseconds between idle progress entries."),
     Conf("spark.sql.streaming.pollingDelay", "10", "Milliseconds between looks at idle sources."),
     Conf("spark.sql.streaming.minBatchesToRetain", "100", "Batches whose logs stay in the checkpoint."),
+    Conf(
+        "spark.sql.streaming.stateStore.rocksdb.boundedMemoryUsage",
+        "false",
+        "Bound the memory that state takes in the server.",
+    ),
+    Conf(
+        "spark.sql.streaming.stateStore.rocksdb.maxMemoryUsageMB",
+        "500",
+        "That bound in MB, for all queries together.",
+    ),
     Conf("riacho.watermark.maxFuture", "", "Event times further ahead of the clock than this do not move watermarks."),
     Conf("spark.sql.pipelines.maxFlowRetryAttempts", "2", "How often a failed flow is tried again; its own conf wins."),
     Conf("spark.sql.pipelines.execution.watchdog.minRetryTime", "5s", "First wait before that; doubles each time."),

@@ -117,8 +117,11 @@ class Engine(Protocol):
         What a streaming query runs on (Spark: `SparkSession.cloneSession`).
         """
 
-    def spool(self, name: str) -> Spool:
-        """A fresh spool whose folder name starts with `name`."""
+    def spool(self, name: str, *, memory_limit: int | None = None) -> Spool:
+        """A fresh spool whose folder name starts with `name`.
+
+        `memory_limit`: bytes that it may have on shared memory; by default what suits the machine.
+        """
 
     def release(self, session_id: SessionId, user_id: str) -> None:
         """Interrupt what the session still runs and forget it. Unknown sessions are ignored."""

@@ -93,8 +93,8 @@ class SailEngine:
             # The process is gone, and the session with it.
             return
 
-    def spool(self, name: str) -> FolderSpool:
-        return FolderSpool(name)
+    def spool(self, name: str, *, memory_limit: int | None = None) -> FolderSpool:
+        return FolderSpool(name) if memory_limit is None else FolderSpool(name, memory_limit=memory_limit)
 
     def current(self) -> EngineProcess:
         """The process that serves new calls, a fresh one if the last has died."""

@@ -20,7 +20,7 @@ from riacho.protos import pb
 from riacho.streaming.state.hashing import first_places, hash_keys
 from riacho.streaming.state.operator import BatchContext, Operator, OperatorProgress, Tools, event_times, late, never
 from riacho.streaming.state.run import NEVER
-from riacho.streaming.state.store import BEGINNING, Changes, StateStore
+from riacho.streaming.state.store import BEGINNING, Changes
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Deduplication(Operator):
         self._tools = tools
         fields = [schema.field(i) for i in what.keys]
         self._key_schema = pa.schema([field.with_name(f"_key{i}") for i, field in enumerate(fields)])
-        self._store = StateStore(folder / "default", types.nullable(self._key_schema), unique=True, retain=tools.retain)
+        self._store = tools.store(folder / "default", types.nullable(self._key_schema), unique=True)
         super().__init__(self._store, ends=True)
 
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
@@ -65,7 +65,7 @@ class Deduplication(Operator):
             forget_us = batch.evict_us if self._what.forgets else BEGINNING
             time = self._expiry(out)
             alive = time > forget_us
-            gone = len(self._store.expired(forget_us, []))
+            gone = sum(len(part) for part in self._store.leaving(forget_us, []))
         progress.updated = len(fresh)
         progress.removed = gone + int(np.count_nonzero(~alive))
         progress.total = self._store.rows + progress.updated - progress.removed
@@ -79,7 +79,6 @@ class Deduplication(Operator):
                 pa.Table.from_arrays(columns, names=self._key_schema.names),
             )
             self._store.write(batch.version, changes, rows=progress.total, floor=max(forget_us, self._store.floor))
-        progress.memory_bytes = self.state_bytes
         return self._tools.read(out), progress
 
     def _on_time(self, rows: pa.Table, batch: BatchContext, progress: OperatorProgress) -> pa.Table:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
+from riacho.config import SPARK_DEFAULTS
 from riacho.engine.base import Engine, EngineSession
 from riacho.ids import BatchId
 from riacho.plan import build
@@ -34,13 +35,14 @@ from riacho.streaming.planning import PlannedStream
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.sources.base import batch_schema
 from riacho.streaming.state.compiler import Compiler, Cut, Fragment, LeafCut, StatefulCut, WatchCut, put
+from riacho.streaming.state.memory import BOUND_CONF, BOUNDED_CONF, SHARED, BlockPool, bound_bytes
 from riacho.streaming.state.operator import US_PER_MS, BatchContext, OperatorProgress, Tools, event_times
-from riacho.streaming.state.run import NEVER
-from riacho.streaming.state.store import RETAIN
+from riacho.streaming.state.run import BLOCK_BYTES, NEVER
 from riacho.streaming.watermark import delay_ms
 
 RETAIN_CONF = "spark.sql.streaming.minBatchesToRetain"
 FUTURE_CONF = "riacho.watermark.maxFuture"
+_CONFS = (RETAIN_CONF, FUTURE_CONF, BOUNDED_CONF, BOUND_CONF)
 
 
 def prepare(
@@ -51,23 +53,36 @@ def prepare(
     `checkpoint`: the query's folder. `zone`: the session's time zone.
     """
     schemas = [batch_schema(use.source, with_metadata=use.with_metadata) for use in planned.sources]
-    retain = int(session.get_conf(RETAIN_CONF) or RETAIN)
-    tools = Tools(session, engine.spool("state"), retain)
+    confs = session.get_confs({key: SPARK_DEFAULTS[key] for key in _CONFS})
+    bound = bound_bytes(confs)
+    spool = engine.spool("state", memory_limit=None if bound is None else BLOCK_BYTES)
+    tools = Tools(session, spool, int(confs[RETAIN_CONF]), BlockPool() if bound is None else SHARED)
     plan = rewrite(planned.resolved, planned.context, (metadata_columns,))
-    future = session.get_conf(FUTURE_CONF)
+    future = confs[FUTURE_CONF]
     compiled = Compiler(plan, schemas, mode, checkpoint / "state", tools)
-    return StatefulExecution(compiled, tools, zone, max_future_ms=delay_ms(future) if future else None)
+    return StatefulExecution(
+        compiled, tools, zone, max_future_ms=delay_ms(future) if future else None, bound_bytes=bound
+    )
 
 
 class StatefulExecution:
     """See `streaming.execution.Execution`.
 
     `max_future_ms`: event times further ahead of a batch's time than this do not move a watermark; None for no bound.
+    `bound_bytes`: how much of its state may be in memory; None for no bound.
     """
 
     def __init__(
-        self, compiled: Compiler, tools: Tools, zone: str = "UTC", *, max_future_ms: int | None = None
+        self,
+        compiled: Compiler,
+        tools: Tools,
+        zone: str = "UTC",
+        *,
+        max_future_ms: int | None = None,
+        bound_bytes: int | None = None,
     ) -> None:
+        if bound_bytes is not None:
+            tools.pool.bind(self, bound_bytes)
         self._max_future_ms = max_future_ms
         self.watermark_delays_ms: Sequence[int] = tuple(compiled.delays_ms)
         self._top = compiled.top
@@ -106,6 +121,7 @@ class StatefulExecution:
     def close(self) -> None:
         for cut in self._operators:
             cut.operator.close()
+        self._tools.pool.release(self)
         self._tools.spool.close()
 
 
@@ -182,7 +198,9 @@ class _Batch:
             late_us=watermark_us(cut, self._batch.late_ms),
             evict_us=watermark_us(cut, self._batch.evict_ms),
         )
-        rows, self.progress[cut.index] = cut.operator.run(inputs, context)
+        rows, progress = cut.operator.run(inputs, context)
+        cut.operator.measure(progress)
+        self.progress[cut.index] = progress
         if cut.original.HasField("join"):
             return rows  # has its sides in it, with all their names
         return dress(rows, cut.original, self._used_ids)

@@ -77,6 +77,23 @@ def first_places(keys: KeyHash) -> npt.NDArray[np.int64]:
     return np.sort(order[new])
 
 
+def members(keys: KeyHash, among: KeyHash) -> npt.NDArray[np.bool_]:
+    """Which of `keys` are in `among`."""
+    if not len(among):
+        return np.zeros(len(keys), dtype=np.bool_)
+    among = among.take(np.lexsort((among.low, among.high)))
+    place = np.searchsorted(among.high, keys.high)
+    found = np.zeros(len(keys), dtype=np.bool_)
+    while True:
+        # One round is enough but for two keys that share a word.
+        inside = place < len(among)
+        inside[inside] = among.high[place[inside]] == keys.high[inside]
+        found[inside] |= among.low[place[inside]] == keys.low[inside]
+        if not np.any(inside & ~found):
+            return found
+        place = np.where(inside & ~found, place + 1, len(among))
+
+
 def _mix(words: Words) -> Words:
     """Spread each bit over the whole word (the finaliser known as splitmix64)."""
     words = (words ^ (words >> np.uint64(30))) * _MULTIPLIERS[0]

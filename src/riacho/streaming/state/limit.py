@@ -15,7 +15,7 @@ import pyarrow as pa
 from riacho.protos import pb
 from riacho.streaming.state.hashing import hash_keys
 from riacho.streaming.state.operator import BatchContext, Operator, OperatorProgress, Tools, never
-from riacho.streaming.state.store import BEGINNING, Changes, StateStore
+from riacho.streaming.state.store import BEGINNING, Changes
 
 _SCHEMA = pa.schema([("rows", pa.int64())])
 
@@ -26,12 +26,12 @@ class Limit(Operator):
     def __init__(self, rows: int, folder: Path, tools: Tools) -> None:
         self._rows = rows
         self._tools = tools
-        self._store = StateStore(folder / "default", _SCHEMA, unique=True, retain=tools.retain)
+        self._store = tools.store(folder / "default", _SCHEMA, unique=True)
         super().__init__(self._store, ends=False)
 
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
         progress = OperatorProgress("globalLimit")
-        [before] = self._store.scan().table.column("rows").to_pylist() or [0]
+        before = sum(sum(part.column("rows").to_pylist()) for part in self._store.alive())
         progress.updated = int(before < self._rows)
         with progress.timed("updates_ms"):
             first = pb.Relation(limit=pb.Limit(input=inputs[0], limit=self._rows - before))
@@ -40,5 +40,5 @@ class Limit(Operator):
             table = pa.table({"rows": [before + out.num_rows]}, schema=_SCHEMA)
             changes = Changes(hash_keys([], 1), np.zeros(1, dtype=np.int64), never(1), table)
             self._store.write(batch.version, changes, rows=1, floor=BEGINNING)
-        progress.total, progress.memory_bytes = 1, self.state_bytes
+        progress.total = 1
         return self._tools.read(out), progress

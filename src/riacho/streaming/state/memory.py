@@ -12,7 +12,7 @@ process share one cache in Spark (`RocksDBMemoryManager`). Where they name diffe
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from threading import Lock
 from typing import Protocol
 
@@ -20,7 +20,6 @@ from riacho.errors import IllegalArgumentError
 
 BOUNDED_CONF = "spark.sql.streaming.stateStore.rocksdb.boundedMemoryUsage"
 BOUND_CONF = "spark.sql.streaming.stateStore.rocksdb.maxMemoryUsageMB"
-_DEFAULT_BOUND_MB = 500
 
 
 class MappedBlock(Protocol):
@@ -103,18 +102,17 @@ SHARED = BlockPool()
 """The pool of all queries of this process that asked for a bound."""
 
 
-def bound_bytes(conf: Callable[[str], str | None]) -> int | None:
+def bound_bytes(confs: Mapping[str, str]) -> int | None:
     """The bound that a session's confs ask for, None if none. Raises IllegalArgumentError."""
-    bounded = (conf(BOUNDED_CONF) or "false").lower()
+    bounded, bound = confs[BOUNDED_CONF].lower(), confs[BOUND_CONF]
     if bounded not in {"true", "false"}:
         raise IllegalArgumentError(f"Invalid value for '{BOUNDED_CONF}', must be boolean (it is '{bounded}')")
     if bounded == "false":
         return None
-    text = conf(BOUND_CONF) or str(_DEFAULT_BOUND_MB)
     try:
-        megabytes = int(text)
+        megabytes = int(bound)
     except ValueError:
-        raise IllegalArgumentError(f"Invalid value for '{BOUND_CONF}', must be a long (it is '{text}')") from None
+        raise IllegalArgumentError(f"Invalid value for '{BOUND_CONF}', must be a long (it is '{bound}')") from None
     if megabytes <= 0:
         raise IllegalArgumentError(f"Total memory usage must be a positive integer ({BOUND_CONF} is {megabytes})")
     return megabytes << 20

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,10 +18,13 @@ import pyarrow.compute as pc
 from riacho import types
 from riacho.engine.base import EngineSession, Spool
 from riacho.protos import pb
+from riacho.streaming.state.memory import BlockPool
 from riacho.streaming.state.run import NEVER, Mask, Rows
 from riacho.streaming.state.store import RETAIN, StateStore
 
 US_PER_MS = 1000
+SIZE_METRIC = "stateOnCurrentVersionSizeBytes"
+FILES_METRIC = "numStateFiles"
 SHUFFLE_PARTITIONS = 1
 """riacho keeps each operator's state in one place; Spark would show `spark.sql.shuffle.partitions` here."""
 _SEQ_BITS = 32
@@ -119,17 +123,28 @@ class Operator(ABC):
         """Size of the state as it is now."""
         return sum(store.bytes for store in self._stores)
 
+    def measure(self, progress: OperatorProgress) -> None:
+        """Note what the stores take, in memory and on disk."""
+        progress.memory_bytes = sum(store.resident_bytes for store in self._stores)
+        progress.custom[SIZE_METRIC] = self.state_bytes
+        progress.custom[FILES_METRIC] = sum(store.files for store in self._stores)
+
 
 @dataclass(frozen=True)
 class Tools:
     """What operators work with: the engine, and a spool that is cleared before each batch.
 
-    `retain`: how many versions of state stay in the checkpoint.
+    `retain`: how many versions of state stay in the checkpoint. `pool`: what bounds the memory of their stores.
     """
 
     session: EngineSession
     spool: Spool
     retain: int = RETAIN
+    pool: BlockPool = field(default_factory=BlockPool)
+
+    def store(self, folder: Path, schema: pa.Schema, *, unique: bool) -> StateStore:
+        """A store of this query."""
+        return StateStore(folder, schema, unique=unique, retain=self.retain, pool=self.pool)
 
     def collect(self, relation: pb.Relation) -> pa.Table:
         """Run a relation; its rows with the types that riacho uses throughout."""
@@ -138,7 +153,11 @@ class Tools:
 
     def read(self, table: pa.Table) -> pb.Relation:
         """A relation that reads `table`."""
-        relation, _ = self.spool.put(table.to_batches(), table.schema)
+        return self.read_parts([table], table.schema)
+
+    def read_parts(self, parts: Iterable[pa.Table], schema: pa.Schema) -> pb.Relation:
+        """A relation that reads all of `parts`, which are taken one by one: they need not fit in memory together."""
+        relation, _ = self.spool.put((batch for part in parts for batch in part.to_batches()), schema)
         return relation
 
 

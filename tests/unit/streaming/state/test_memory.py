@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riacho.config import SPARK_DEFAULTS
 from riacho.errors import IllegalArgumentError
 from riacho.streaming.state.memory import BOUND_CONF, BOUNDED_CONF, BlockPool, bound_bytes
 
@@ -80,7 +81,7 @@ def test_a_forgotten_block_never_counts_again() -> None:
     ],
 )
 def test_confs(confs: dict[str, str], expected: int | None) -> None:
-    assert bound_bytes(confs.get) == expected
+    assert bound_bytes(SPARK_DEFAULTS | confs) == expected
 
 
 @pytest.mark.parametrize(
@@ -93,4 +94,4 @@ def test_confs(confs: dict[str, str], expected: int | None) -> None:
 )
 def test_wrong_confs_are_refused_in_the_words_of_spark(confs: dict[str, str], message: str) -> None:
     with pytest.raises(IllegalArgumentError, match=message):
-        bound_bytes(confs.get)
+        bound_bytes(SPARK_DEFAULTS | confs)
