@@ -18,8 +18,9 @@ import pyarrow as pa
 
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
 
-BLOCK_BYTES: Final = 32 << 20
-"""How much of a file is decoded at a time: bounds memory, and is large enough to keep all cores busy."""
+BLOCK_BYTES: Final = 4 << 20
+"""How much of a file is decoded at a time: what is worked out from it stays close to the processor and is made often
+enough to be made in the same memory; each step costs little beside its work."""
 
 _CODECS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 _UNREADABLE: Final = {".snappy", ".deflate", ".xz", ".lz4"}

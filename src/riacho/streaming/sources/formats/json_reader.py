@@ -80,23 +80,30 @@ class JsonDecoder:
         if self.options.flag("multiLine"):
             yield self._rows([read_whole(path, encoding)], path)
         elif separator is None:
+            alike = self._alike()
             for block in read_blocks(path, encoding):
-                yield self._block(block, path)
+                yield self._block(block, path, alike)
         else:
             records = split_records(path, separator, encoding)
             data = b"\n".join(records)
             if b"\r" in data or data.count(b"\n") != len(records) - 1:
                 yield self._rows(records, path)
             else:
-                yield self._block(data, path)
+                yield self._block(data, path, self._alike())
 
-    def _block(self, block: bytes, path: str) -> pa.Table:
-        """The rows of a block of lines, by the fastest parser that gives Spark's result."""
+    def _alike(self) -> TemplateJson | None:
+        """The reader of blocks whose lines are all alike, if it can do the columns."""
+        schema = self._data_schema
+        if not json_template.supports(schema, self.datetimes):
+            return None
+        return TemplateJson(schema, self.datetimes, refuse_unknown=self.rescue is not None)
+
+    def _block(self, block: bytes, path: str, alike: TemplateJson | None) -> pa.Table:
+        """The rows of a block of lines, by the fastest way that gives Spark's result."""
+        table = None if alike is None else alike(block)
+        if table is not None:
+            return self._completed(table)
         data_schema = self._data_schema
-        if json_template.supports(data_schema, self.datetimes):
-            alike = TemplateJson(data_schema, self.datetimes, refuse_unknown=self.rescue is not None)(block)
-            if alike is not None:
-                return self._completed(alike)
         lines = Lines.of(block)
         exact = partial(self._exact, lines, path)
         if not len(lines):

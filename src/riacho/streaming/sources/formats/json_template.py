@@ -21,6 +21,7 @@ Whatever is otherwise, in any line, makes the block refused; then the strict par
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -83,7 +84,7 @@ def template_of(line: bytes) -> Template | None:
 
 
 class TemplateJson:
-    """Reads blocks whose lines are all alike, for one schema.
+    """Reads the blocks of one file whose lines are all alike, for one schema. Of use for one thread at a time.
 
     `refuse_unknown`: a field that no column takes makes the block refused (for a rescue column), else it is ignored.
     """
@@ -92,16 +93,20 @@ class TemplateJson:
         self._schema = schema
         self._datetimes = datetimes
         self._refuse_unknown = refuse_unknown
+        self._fits = False
 
     def __call__(self, block: bytes) -> pa.Table | None:
         r"""The rows of a block of lines, each ended by one `\n` but perhaps the last; None if it is refused."""
         template = template_of(block[: block.find(b"\n")] if b"\n" in block else block)
         if template is None or (self._refuse_unknown and not set(template.names) <= set(self._schema.names)):
             return None
-        sample = block[: block.rfind(b"\n", 0, _SAMPLE_BYTES) + 1]
-        if sample and len(block) > 2 * _SAMPLE_BYTES and self._rows(sample, template) is None:
-            return None
-        return self._rows(block, template)
+        if not self._fits and len(block) > 2 * _SAMPLE_BYTES:
+            sample = block[: block.rfind(b"\n", 0, _SAMPLE_BYTES) + 1]
+            if sample and self._rows(sample, template) is None:
+                return None
+        table = self._rows(block, template)
+        self._fits = table is not None
+        return table
 
     def _rows(self, block: bytes, template: Template) -> pa.Table | None:
         holes = find_holes(block, template)
@@ -160,21 +165,25 @@ def _is_number(arrow: pa.DataType) -> bool:
 
 @dataclass(frozen=True)
 class Holes:
-    """Where the values of a block stand: that of hole i in row r is `block[starts[i][r]:ends[i][r]]`."""
+    """Where the values of a block stand: in row r, gap i begins at `begins[i][r]` and hole i lies behind it.
+
+    `begins` has one more entry, where the last hole ends.
+    """
 
     block: bytes
-    starts: list[Positions]
-    ends: list[Positions]
+    template: Template
+    begins: Sequence[Positions]
 
     @property
     def rows(self) -> int:
-        return len(self.starts[0])
+        return len(self.begins[0])
 
     def texts(self, hole: int) -> pa.StringArray:
         """The text in one hole of each row, copied together."""
         bounds = np.empty((self.rows, 2), np.int32)
-        bounds[:, 0] = self.starts[hole]
-        bounds[:, 1] = self.ends[hole]
+        bounds[:, 0] = self.begins[hole]
+        bounds[:, 0] += len(self.template.gaps[hole])
+        bounds[:, 1] = self.begins[hole + 1]
         # The block as strings without gaps between them: a value, what follows it, the next value...
         strung = pa.StringArray.from_buffers(2 * self.rows - 1, pa.py_buffer(bounds), pa.py_buffer(self.block))
         return strung.take(pa.array(np.arange(0, 2 * self.rows, 2, dtype=np.int32)))
@@ -197,25 +206,25 @@ def find_holes(block: bytes, template: Template) -> Holes | None:
         or np.count_nonzero(buffer < ord(" ")) != rows - 1 + len(end)
     ):
         return None
-    starts = [quotes[::each] + (len(first) - first.index(b'"'))]
-    ends = []
+    begins = [quotes[::each] - first.index(b'"')]
     seen = first.count(b'"')
     for gap in inner:
-        begins = quotes[seen::each] - gap.index(b'"')
-        if not _stands_at(gap, block, begins):
+        found = quotes[seen::each] - gap.index(b'"')
+        if not _stands_at(gap, block, found):
             return None
-        ends.append(begins)
-        starts.append(begins + len(gap))
+        begins.append(found)
         seen += gap.count(b'"')
     # The last gap of a line may have no quote of its own, but the next line begins with one.
     turn = last + b"\n" + first
-    begins = quotes[seen::each][: rows - 1] - turn.index(b'"')
-    if not _stands_at(turn, block, begins):
+    found = quotes[seen::each][: rows - 1] - turn.index(b'"')
+    if not _stands_at(turn, block, found):
         return None
-    ends.append(np.append(begins, len(block) - len(end) - len(last)))
-    if any((end < start).any() for start, end in zip(starts, ends, strict=True)):
+    begins.append(np.append(found, len(block) - len(end) - len(last)))
+    # Two gaps could overlap in a space, but not around text, where each has a quote.
+    bare = (hole for hole, quoted in enumerate(template.quoted) if not quoted)
+    if any((begins[hole] + len(template.gaps[hole]) > begins[hole + 1]).any() for hole in bare):
         return None
-    return Holes(block, starts, ends)
+    return Holes(block, template, begins)
 
 
 def _stands_at(gap: bytes, block: bytes, begins: Positions) -> bool:
