@@ -16,27 +16,31 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, note, settings
 
+from riacho.testing.servers import outer_environment
 from tests.differential.cases import Case, cases
 from tests.differential.riacho_side import RiachoSide
 
 CASES = int(os.environ.get("RIACHO_DIFFERENTIAL_CASES", "100"))
-ORACLE = Path(__file__).parents[2] / ".oracle" / "bin" / "python"
+ORACLE = Path(__file__).parents[2] / ".oracle"
 
 
 class SparkSide:
-    """Apache Spark in a process of its own."""
+    """Apache Spark in a process of its own. What it prints goes to `log`."""
 
-    def __init__(self) -> None:
+    def __init__(self, log: Path) -> None:
         script = Path(__file__).with_name("spark_side.py")
-        environment = {**os.environ, "PYSPARK_PYTHON": str(ORACLE)}
-        self._process = subprocess.Popen(
-            [str(ORACLE), str(script)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environment,
-        )
+        java_home = (ORACLE / "java-home").read_text().strip()
+        python = str(ORACLE / "bin" / "python")
+        self._log = log
+        with log.open("w") as output:
+            self._process = subprocess.Popen(
+                [python, str(script)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+                env={**outer_environment(), "JAVA_HOME": java_home, "PYSPARK_PYTHON": python},
+            )
         assert self._answer() == "ready"
 
     def run(self, line: str) -> Any:
@@ -59,15 +63,16 @@ class SparkSide:
     def _answer(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
-        assert line, "Spark's process ended"
+        if not line:
+            raise RuntimeError(f"Spark's process ended:\n{self._log.read_text()[-4000:]}")
         return json.loads(line)
 
 
 @pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSide]:
-    if not ORACLE.exists():
-        pytest.skip("Apache Spark is not installed: make oracle")
-    side = SparkSide()
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSide]:
+    if not (ORACLE / "laid").exists():
+        pytest.skip("Apache Spark is not there to compare with: run `make oracle`")
+    side = SparkSide(tmp_path_factory.mktemp("spark") / "spark.log")
     yield side
     side.close()
 

@@ -139,7 +139,7 @@ def _running(
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=log.parent,
-            env={**_inherited(), **environment},
+            env={**outer_environment(), **environment},
         )
     try:
         yield _wait_for(address, log, process, name, limit_s)
@@ -149,7 +149,7 @@ def _running(
         process.wait(STOP_LIMIT_S)
 
 
-def _inherited() -> dict[str, str]:
+def outer_environment() -> dict[str, str]:
     """This process's environment without what would turn a server into a client of another, or load another Spark."""
     return {k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_"))}
 
