@@ -15,6 +15,7 @@ from pathlib import Path
 
 from riacho.ids import BatchId, QueryId, new_uuid
 from riacho.protos import pb
+from riacho.server.backend import Backend
 from riacho.server.server import RiachoServer
 from riacho.server.start import StartRequest
 from riacho.streaming.batch import Step
@@ -27,7 +28,7 @@ class Killer:
     """Kills the server, or the engine's process once, after a step of a batch."""
 
     def __init__(self, victim: str, step: str, batch: str) -> None:
-        self.server: RiachoServer | None = None
+        self.backend: Backend | None = None
         self._victim = victim
         self._step = Step(step)
         self._batch = int(batch)
@@ -39,8 +40,8 @@ class Killer:
         self._armed = False
         if self._victim == "server":
             os.kill(os.getpid(), signal.SIGKILL)
-        assert self.server is not None
-        os.kill(self.server.engine_pid, signal.SIGKILL)
+        assert self.backend is not None
+        os.kill(self.backend.engine_pid, signal.SIGKILL)
 
 
 def leaf(landing: Path) -> pb.Relation:
@@ -56,10 +57,11 @@ def leaf(landing: Path) -> pb.Relation:
 
 def main(folder: Path, *orders: str) -> None:
     killer = Killer(*orders) if orders else None
-    server = RiachoServer(folder / "warehouse", port=0, observer=killer)
+    server = RiachoServer(folder / "warehouse", port=0)
+    server.start(killer)
     if killer is not None:
-        killer.server = server
-    query = server.start_query(
+        killer.backend = server.backend
+    query = server.backend.start_query(
         new_uuid(),
         StartRequest(
             relation=leaf(folder / "landing"),

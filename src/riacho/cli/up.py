@@ -8,13 +8,17 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from riacho.cli import options
 from riacho.cli.failures import INTERRUPTED
 from riacho.cli.terminal import aside, notes, output, warn
+from riacho.engine.child import EngineChild
+
+if TYPE_CHECKING:
+    from riacho.server.server import RiachoServer
 
 EXAMPLES = """[bold]Examples[/]
   riacho up                               [dim]tables in ./warehouse[/]
@@ -50,6 +54,8 @@ def up(
     Prints its address, serves until Ctrl-C (or SIGTERM), then stops the queries between two steps of a batch: nothing
     is lost, and the next start goes on from there.
     """
+    # Before anything else: it loads while we do.
+    engine = EngineChild()
     from riacho.server.server import RiachoServer
 
     if not is_loopback(host):
@@ -57,7 +63,7 @@ def up(
             f"whoever can reach {host}:{port} can read and change the tables and run code here; there is no password "
             "→ listen on 127.0.0.1 and use a tunnel (ssh -L), unless the network is yours alone"
         )
-    server = RiachoServer(warehouse.absolute(), host=host, port=port)
+    server = RiachoServer(warehouse.absolute(), host=host, port=port, engine=engine)
     stopping = threading.Event()
 
     def stop(*_: object) -> None:
@@ -71,11 +77,20 @@ def up(
     signal.signal(signal.SIGTERM, stop)
     if until_eof:
         threading.Thread(target=_at_eof, args=(stop,), name="riacho-until-eof", daemon=True).start()
-    # Whoever reads the address may stop us at once.
+    # Whoever reads the address may connect, and wait for an answer, or stop us at once.
     output().print(server.url, style="bold cyan", soft_wrap=True)
     aside(notes(), f"tables in {warehouse.absolute()} · Ctrl-C stops")
+    load_and_start(server)
     server.wait()
     aside(notes(), "stopped")
+
+
+def load_and_start(server: RiachoServer) -> None:
+    """Load what a server needs, and no more, and answer clients from now on."""
+    from riacho.arrow import leave_pandas_out
+
+    leave_pandas_out()
+    server.start()
 
 
 def is_loopback(host: str) -> bool:

@@ -1,42 +1,29 @@
-"""The server: everything put together, started and stopped in order."""
+"""The server: a port and an engine at once, what answers there a moment later, and all of it ended in order.
+
+Loading what answers takes half a second, and so does loading PySpark in a client. So the two need not wait for each
+other, this module loads little itself: gRPC, to take the port.
+"""
 
 from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
-from riacho.catalog.maintenance import Housekeeper
-from riacho.catalog.reads import CatalogReads
-from riacho.catalog.registry import SessionRegistry
-from riacho.catalog.warehouse import WarehouseCatalog
-from riacho.catalog.write import TableWrites
-from riacho.clock import Clock, SystemClock
-from riacho.engine.sail import MEMORY_LIMIT_BYTES, SailEngine
+from riacho.engine.child import EngineChild
 from riacho.errors import SparkGeneralError
-from riacho.pipelines.flow_sessions import ClonedSessions
-from riacho.pipelines.materialized import DeltaTableWriter
-from riacho.pipelines.service import PipelineService
-from riacho.server.flows import FlowAnalyzer, FlowStarter
-from riacho.server.handlers.interrupt import end_session
-from riacho.server.operations import Operations
-from riacho.server.service import ConnectService
-from riacho.server.services import Services
-from riacho.server.session import Sessions
-from riacho.server.start import StartRequest, define
-from riacho.server.status import ErrorLog
-from riacho.streaming.batch import QueryObserver
-from riacho.streaming.manager import QueryManager
-from riacho.streaming.query import StreamingQuery
 
-DEFAULT_PORT = 15002
+if TYPE_CHECKING:
+    from riacho.server.backend import Backend
+    from riacho.streaming.batch import QueryObserver
+
 # One thread per call under way; a client that waits for a query, or listens, holds one. They are made when needed.
 MAX_CALLS = 1000
 STOP_GRACE_S = 5.0
-SESSION_LIMIT_MS = 3_600_000
-EXPIRY_INTERVAL_S = 60.0
+REFUSAL_S = 3.0
 WAKE_S = 0.5
 _OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -47,56 +34,48 @@ _OPTIONS = (
 
 
 class RiachoServer:
-    """A Spark Connect server over a warehouse folder, listening from construction until `stop`.
+    """A Spark Connect server over a warehouse folder. Clients may connect once it is made; `start` answers them.
 
-    `port` 0 takes a free one. `observer` watches every step of every query, for tests.
-    Raises SparkGeneralError if the port is taken.
+    What can go wrong with a start goes wrong when it is made. `port` 0 takes a free one; `engine` is a process that was
+    started already, and belongs to this server from now on.
+    Raises OSError if the folder cannot be made, SparkGeneralError if the port is taken or the engine does not come up.
     """
 
     def __init__(
-        self,
-        warehouse: Path,
-        *,
-        host: str = "127.0.0.1",
-        port: int = DEFAULT_PORT,
-        engine_memory: int = MEMORY_LIMIT_BYTES,
-        clock: Clock | None = None,
-        observer: QueryObserver | None = None,
+        self, warehouse: Path, *, host: str = "127.0.0.1", port: int, engine: EngineChild | None = None
     ) -> None:
-        clock = clock or SystemClock()
-        self._stopped = threading.Event()
+        self._warehouse = warehouse
+        self._engine = engine or EngineChild()
         self._grpc = grpc.server(ThreadPoolExecutor(MAX_CALLS, "riacho-call"), options=_OPTIONS)
-        # The port first: when it is taken, nothing else has been started.
-        self.port = _listen(self._grpc, host, port)
+        self._backend: Backend | None = None
+        self._changing = threading.Lock()
+        self._stopped = threading.Event()
+        try:
+            warehouse.mkdir(parents=True, exist_ok=True)
+            self.port = _listen(self._grpc, host, port)
+            self._engine.port()
+        except BaseException:
+            self._engine.stop()
+            raise
         self.url = f"sc://{'localhost' if host == '127.0.0.1' else host}:{self.port}"
-        catalog = WarehouseCatalog(warehouse)
-        self._engine = SailEngine(memory_limit=engine_memory, before_call=SessionRegistry(catalog).sync)
-        self._housekeeper = Housekeeper(clock=clock)
-        self._queries = QueryManager(self._engine, clock, observer)
-        self._services = Services(
-            engine=self._engine,
-            catalog=catalog,
-            writes=TableWrites(catalog, clock),
-            housekeeper=self._housekeeper,
-            queries=self._queries,
-            sessions=Sessions(self._engine, clock, CatalogReads(catalog)),
-            operations=Operations(),
-            errors=ErrorLog(),
-            clock=clock,
-            connect_url=f"sc://127.0.0.1:{self.port}",
-        )
-        flow_sessions = ClonedSessions(self._engine)
-        self._services.pipelines = PipelineService(
-            catalog=catalog,
-            analyzer=FlowAnalyzer(self._services),
-            streams=FlowStarter(self._services, flow_sessions),
-            writer=DeltaTableWriter(clock),
-            sessions=flow_sessions,
-            clock=clock,
-        )
-        self._grpc.add_generic_rpc_handlers((ConnectService(self._services),))
-        self._grpc.start()
-        threading.Thread(target=self._expire_sessions, name="riacho-sessions", daemon=True).start()
+
+    def start(self, observer: QueryObserver | None = None) -> None:
+        """Answer. `observer` watches every step of every query, for tests. Does nothing after `stop`.
+
+        If that fails, those who came are told why, which takes `REFUSAL_S`; then the failure is raised.
+        """
+        with self._changing:
+            if self._stopped.is_set():
+                return
+            try:
+                from riacho.server.backend import Backend
+
+                self._backend = Backend(self._warehouse, self._engine, f"sc://127.0.0.1:{self.port}", observer=observer)
+            except Exception as error:
+                self._answer_with(_Refusal(f"The server did not start. {type(error).__name__}: {error}"))
+                self._stopped.wait(REFUSAL_S)
+                raise
+            self._answer_with(self._backend.service)
 
     def wait(self) -> None:
         """Serve until `stop` is called, from another thread or a signal handler."""
@@ -105,33 +84,44 @@ class RiachoServer:
             pass
 
     @property
-    def engine_pid(self) -> int:
-        """The process id of the engine that serves now."""
-        return self._engine.pid
-
-    def start_query(self, session_id: str, request: StartRequest) -> StreamingQuery:
-        """Start a streaming query in process, in the session of that id; what a client's command does."""
-        session = self._services.sessions.get("", session_id)
-        return self._queries.start(define(self._services, session, request))
+    def backend(self) -> Backend:
+        """What answers; there once the server has started."""
+        assert self._backend is not None
+        return self._backend
 
     def stop(self) -> None:
-        """Stop the queries (their checkpoints are complete), then the calls, then the engine. Idempotent."""
-        if self._stopped.is_set():
-            return
-        self._services.pipelines.stop()
-        self._queries.stop_all()
-        self._housekeeper.stop()
-        self._grpc.stop(STOP_GRACE_S).wait()
-        self._engine.stop()
-        self._stopped.set()
+        """Stop the queries (their checkpoints are complete), then the calls, then the engine. Idempotent.
 
-    def _expire_sessions(self) -> None:
-        """End sessions whose client has gone without a word. Like Spark, a running query alone keeps no session."""
-        while not self._stopped.wait(EXPIRY_INTERVAL_S):
-            for session in self._services.sessions.idle(SESSION_LIMIT_MS):
-                running = self._services.operations.of_session(session.session_id)
-                if not any(operation.attached for operation in running):
-                    end_session(self._services, session)
+        Waits for a `start` that is under way.
+        """
+        with self._changing:
+            if self._stopped.is_set():
+                return
+            if self._backend is not None:
+                self._backend.stop_work()
+            self._grpc.stop(STOP_GRACE_S).wait()
+            if self._backend is not None:
+                self._backend.stop_engine()
+            self._engine.stop()
+            self._stopped.set()
+
+    def _answer_with(self, service: grpc.GenericRpcHandler) -> None:
+        self._grpc.add_generic_rpc_handlers((service,))
+        self._grpc.start()
+
+
+class _Refusal(grpc.GenericRpcHandler):
+    """Ends every call with a reason: not UNAVAILABLE, after which a client would go on trying for ten minutes."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def service(self, _: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes]:
+        return grpc.unary_unary_rpc_method_handler(self._refuse)
+
+    def _refuse(self, _: bytes, context: grpc.ServicerContext) -> bytes:
+        context.abort(grpc.StatusCode.INTERNAL, self._reason)
+        raise AssertionError  # abort does not return
 
 
 def _listen(server: grpc.Server, host: str, port: int) -> int:
