@@ -68,11 +68,13 @@ clean: ## remove what tests and builds leave behind; the environments stay
 $(PYTHON):
 	@$(IN_ROOT) python=$$(sh scripts/find-python.sh) && echo "setup: $$python -m venv .venv" && "$$python" -m venv .venv
 
-# A stamp is newer than what it was made from, so a second run has nothing to do.
+# A stamp is newer than what it was made from, so a second run has nothing to do. The checkout is compiled as pip would
+# compile a package: where PYTHONDONTWRITEBYTECODE is set, Python itself does not, and every start would take twice as long.
 $(VENV)/.run: $(ROOT)/requirements/run.txt $(ROOT)/pyproject.toml | $(PYTHON)
 	@echo "setup: installing riacho in .venv"
 	@$(IN_ROOT) $(PIP) --require-hashes -r requirements/run.txt
 	@$(IN_ROOT) $(PIP) --no-deps --no-build-isolation -e .
+	@$(IN_ROOT) $(PYTHON) -m compileall -q src
 	@touch $@
 
 $(VENV)/.dev: $(ROOT)/requirements/dev.txt $(VENV)/.run

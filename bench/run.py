@@ -7,6 +7,7 @@ prints its table only; `--only riacho` leaves Spark out.
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import shutil
 import statistics
@@ -63,6 +64,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="how often each server starts anew")
     parser.add_argument("--only", choices=sorted(SERVERS), help="one server alone")
     arguments = parser.parse_args()
+    # As an installed package is; a checkout is not where PYTHONDONTWRITEBYTECODE is set.
+    compileall.compile_dir(HERE.parent / "src", quiet=1)
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
     with tempfile.TemporaryDirectory(prefix="riacho-bench-") as folder:
         landing, single = Path(folder, "landing"), Path(folder, "single")
