@@ -48,6 +48,7 @@ CONFS = (
         "That bound in MB, for all queries together.",
     ),
     Conf("riacho.watermark.maxFuture", "", "Event times further ahead of the clock than this do not move watermarks."),
+    Conf("riacho.watermark.lateRows", "", "Delta table, by name or path, for rows that are dropped as late."),
     Conf("spark.sql.pipelines.maxFlowRetryAttempts", "2", "How often a failed flow is tried again; its own conf wins."),
     Conf("spark.sql.pipelines.execution.watchdog.minRetryTime", "5s", "First wait before that; doubles each time."),
     Conf("spark.sql.pipelines.execution.watchdog.maxRetryTime", "3600s", "Longest such wait."),

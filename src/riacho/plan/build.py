@@ -37,6 +37,11 @@ def integer(value: int) -> Expression:
     return Expression(literal=Expression.Literal(long=value))
 
 
+def timestamp(micros: int) -> Expression:
+    """A moment, in microseconds since the epoch."""
+    return Expression(literal=Expression.Literal(timestamp=micros))
+
+
 def duration(micros: int) -> Expression:
     """An interval of days to seconds."""
     return Expression(literal=Expression.Literal(day_time_interval=micros))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from riacho.catalog.base import Table
 from riacho.config import CHECKPOINT_LOCATION, CONFS
 from riacho.engine.base import EngineSession
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
@@ -29,7 +30,9 @@ from riacho.streaming.sinks.delta import DeltaSink, check_mode
 from riacho.streaming.sinks.foreach_batch import ForeachBatchSink
 from riacho.streaming.sinks.memory import MemorySink
 from riacho.streaming.sinks.noop import NoopSink
+from riacho.streaming.state import LateTarget
 from riacho.streaming.state import prepare as prepare_stateful
+from riacho.streaming.state.late import NOTE, NOTE_TYPE
 from riacho.streaming.stateless import StatelessExecution
 from riacho.streaming.trigger import Trigger
 from riacho.types import nullable
@@ -38,6 +41,7 @@ from riacho.types import nullable
 TEMPORARY_CHECKPOINTS = frozenset({"memory", "console", "noop", "foreachBatch"})
 DEFAULT_FORMAT = "delta"
 TIME_ZONE = "spark.sql.session.timeZone"
+LATE_ROWS = "riacho.watermark.lateRows"
 OPERATION_CHECK = "spark.sql.streaming.unsupportedOperationCheck"
 CHAIN_CHECK = "spark.sql.streaming.statefulOperator.checkCorrectness.enabled"
 
@@ -118,7 +122,7 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
         checkpoint=checkpoint,
         temporary=temporary,
         session=clone,
-        prepare=_prepare(services, planned, mode, clone),
+        prepare=_prepare(services, session, request, planned, mode, clone),
         conf=confs,
         tags=request.tags,
         operation_id=request.operation_id,
@@ -163,13 +167,21 @@ def _check(
 
 
 def _prepare(
-    services: Services, planned: PlannedStream, mode: OutputMode, session: EngineSession
+    services: Services,
+    session: ServerSession,
+    request: StartRequest,
+    planned: PlannedStream,
+    mode: OutputMode,
+    clone: EngineSession,
 ) -> Callable[[Path], Execution]:
+    stateless = kind(planned.resolved) == "stateless" and not planned.context.watermarks
+    late_target = None if stateless else _late_target(services, session, request)
+
     def prepare(checkpoint: Path) -> Execution:
-        zone = session.get_conf(TIME_ZONE) or "UTC"
-        if kind(planned.resolved) == "stateless" and not planned.context.watermarks:
-            return StatelessExecution(planned, session, zone)
-        return prepare_stateful(planned, mode, session, services.engine, checkpoint, zone)
+        zone = clone.get_conf(TIME_ZONE) or "UTC"
+        if stateless:
+            return StatelessExecution(planned, clone, zone)
+        return prepare_stateful(planned, mode, clone, services.engine, checkpoint, zone, late_target)
 
     return prepare
 
@@ -230,11 +242,30 @@ def _table_sink(services: Services, session: ServerSession, request: StartReques
             f"The input source({request.format.lower()}) is different from the table {name}'s data source provider("
             f"{table.format})."
         )
+    _check_delta(table)
+    return DeltaSink(table.location, request.partition_by, request.options, services.clock, services.housekeeper)
+
+
+def _check_delta(table: Table) -> None:
     if table.format != "delta":
         raise UnsupportedOperationError(
-            f"riacho writes streams to Delta tables; {name} is a {table.format} table. Create it USING delta."
+            f"riacho writes streams to Delta tables; {table.name} is a {table.format} table. Create it USING delta."
         )
-    return DeltaSink(table.location, request.partition_by, request.options, services.clock, services.housekeeper)
+
+
+def _late_target(services: Services, session: ServerSession, request: StartRequest) -> LateTarget | None:
+    """Where the session wants late rows: a table by name, made if it is missing, or by its path."""
+    given = session.engine.get_conf(LATE_ROWS)
+    if not given:
+        return None
+    if "/" in given:
+        return LateTarget(local_path(given), request.name, services.clock)
+    name = services.catalog.qualify(given, session.current_database)
+    table = services.catalog.table(name)
+    if table is None:
+        table = services.catalog.create_table(name, pa.schema([pa.field(NOTE, NOTE_TYPE)]), format="delta")
+    _check_delta(table)
+    return LateTarget(table.location, request.name, services.clock)
 
 
 def _check_sink(sink: Sink, mode: OutputMode, checkpoint: Path) -> None:

@@ -136,6 +136,11 @@ def find_times(plan: pb.Relation) -> Times:
     return Times(calls, texts)
 
 
+def fill_times(plan: pb.Relation, time: BatchTime) -> None:
+    """Find the calls in `plan` and write the time there, both in place: for a plan that is made anew in each batch."""
+    find_times(plan).fill(plan, time)
+
+
 _COLUMN_DEPTH = 3
 """The steps from a relation to one of its columns: `project`, `expressions`, position."""
 

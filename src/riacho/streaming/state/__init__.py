@@ -5,5 +5,6 @@
 """
 
 from riacho.streaming.state.execution import StatefulExecution, prepare
+from riacho.streaming.state.late import LateTarget
 
-__all__ = ["StatefulExecution", "prepare"]
+__all__ = ["LateTarget", "StatefulExecution", "prepare"]

@@ -30,10 +30,12 @@ from riacho import types
 from riacho.plan import build
 from riacho.plan.build import Expression
 from riacho.plan.event_time import Delays, last_part, output_name
+from riacho.plan.rules.batch_time import BatchTime
 from riacho.plan.walk import at, expression_paths
 from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
+from riacho.streaming.state.late import LateRows
 from riacho.streaming.state.operator import (
     BatchContext,
     Operator,
@@ -181,7 +183,7 @@ class Keep(Protocol):
     one_row: bool
     """Whether a group is one row."""
 
-    def collect(self, relation: pb.Relation, tools: Tools) -> pa.Table:
+    def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
         """The rows of a batch in the form in which they are kept."""
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
@@ -211,8 +213,8 @@ class Partials:
     def _partial(self, relation: pb.Relation) -> pb.Relation:
         return build.group(relation, self._grouping.aliased(), self._calls.aliased())
 
-    def collect(self, relation: pb.Relation, tools: Tools) -> pa.Table:
-        return tools.collect(self._partial(relation)).cast(self.schema)
+    def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
+        return tools.collect(self._partial(relation), time).cast(self.schema)
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
         found = store.find(fresh.keys, self._calls.columns)
@@ -264,8 +266,8 @@ class WholeRows:
     def _projected(self, relation: pb.Relation) -> pb.Relation:
         return build.project(relation, [*self._grouping.aliased(), *self._columns])
 
-    def collect(self, relation: pb.Relation, tools: Tools) -> pa.Table:
-        return tools.collect(self._projected(relation)).cast(self.schema)
+    def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
+        return tools.collect(self._projected(relation), time).cast(self.schema)
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
         return fresh, distinct(store.find(unique(fresh.keys), []).keys)
@@ -292,14 +294,17 @@ class Aggregation(Operator):
         self._mode = mode
         self._tools = tools
         self._store = StateStore(folder / "default", keep.schema, unique=keep.one_row, retain=tools.retain)
-        super().__init__(self._store, ends=mode is not OutputMode.COMPLETE)
         self._evicts = mode is not OutputMode.COMPLETE and grouping.event_key is not None
+        late_inputs = [0] if self._evicts else []
+        super().__init__(self._store, ends=mode is not OutputMode.COMPLETE, late_inputs=late_inputs)
 
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
         progress = OperatorProgress("stateStoreSave")
         evict_us = batch.evict_us if self._evicts else BEGINNING
         with progress.timed("updates_ms"):
-            fresh = self._on_time(self._collect(inputs[0]), batch, progress)
+            fresh = self._on_time(self._collect(inputs[0], batch.time), batch, progress)
+            if progress.dropped and batch.late_rows is not None:
+                batch.late_rows.append(self._late(inputs[0]))
             merged, known = self._keep.merge(fresh, self._store)
             touched = self._count(merged.keys)
         with progress.timed("removals_ms"):
@@ -317,8 +322,8 @@ class Aggregation(Operator):
             out = self._store.scan().table
         return self._keep.finish(self._tools.read(out)), progress
 
-    def _collect(self, relation: pb.Relation) -> Rows:
-        table = self._keep.collect(relation, self._tools)
+    def _collect(self, relation: pb.Relation, time_of_batch: BatchTime) -> Rows:
+        table = self._keep.collect(relation, self._tools, time_of_batch)
         keys = hash_keys(table.select(self._grouping.columns).columns, table.num_rows)
         event_key = self._grouping.event_key
         time = never(table.num_rows) if event_key is None else event_times(table.column(f"_key{event_key}"))
@@ -331,6 +336,14 @@ class Aggregation(Operator):
         behind = late(rows.time, batch.late_us)
         progress.dropped = self._count(rows.keys.take(behind))
         return rows.filter(~behind) if progress.dropped else rows
+
+    def _late(self, relation: pb.Relation) -> LateRows:
+        """The rows behind groups that were dropped: what was collected are their groups."""
+        assert self._grouping.event_key is not None
+        key = self._grouping.aliased()[self._grouping.event_key]
+        column = self._keep.schema.field(self._grouping.columns[self._grouping.event_key])
+        rows = build.project(relation, [key, build.star()])
+        return LateRows(0, rows, is_window=pa.types.is_struct(column.type))
 
     def _columns_out(self) -> list[str]:
         """The columns to read of groups that leave the state: all if they come out, else none."""

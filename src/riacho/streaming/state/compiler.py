@@ -27,6 +27,7 @@ from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.state.aggregate import aggregation
 from riacho.streaming.state.deduplicate import Deduplicate, Deduplication
 from riacho.streaming.state.join import Join, side_states
+from riacho.streaming.state.late import Place
 from riacho.streaming.state.limit import Limit
 from riacho.streaming.state.operator import US_PER_MS, Operator, Tools
 from riacho.streaming.state.session import session_aggregation
@@ -214,6 +215,14 @@ class Compiler:
         if node.common.HasField("plan_id"):
             leaf.common.plan_id = node.common.plan_id
         return leaf
+
+    def late_inputs(self) -> dict[Place, pa.Schema]:
+        """The columns at each place where rows can be late."""
+        return {
+            (cut.index, number): self._schema(cut.inputs[number].relation)
+            for cut in self.operators
+            for number in cut.operator.late_inputs
+        }
 
     def _schema(self, relation: pb.Relation) -> pa.Schema:
         return types.normalise_schema(self._tools.session.schema(self.analysable(relation)))

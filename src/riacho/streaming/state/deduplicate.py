@@ -48,13 +48,13 @@ class Deduplication(Operator):
         fields = [schema.field(i) for i in what.keys]
         self._key_schema = pa.schema([field.with_name(f"_key{i}") for i, field in enumerate(fields)])
         self._store = tools.store(folder / "default", types.nullable(self._key_schema), unique=True)
-        super().__init__(self._store, ends=True)
+        super().__init__(self._store, ends=True, late_inputs=[] if what.event_time is None else [0])
 
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
         within = self._what.delay_us is not None
         progress = OperatorProgress("dedupeWithinWatermark" if within else "dedupe")
         with progress.timed("updates_ms"):
-            rows = self._on_time(self._tools.collect(inputs[0]), batch, progress)
+            rows = self._on_time(self._tools.collect(inputs[0], batch.time), batch, progress)
             keys = hash_keys([rows.column(i) for i in self._what.keys], rows.num_rows)
             first = first_places(keys)
             known = self._store.find(keys.take(first), []).probe
@@ -84,9 +84,14 @@ class Deduplication(Operator):
     def _on_time(self, rows: pa.Table, batch: BatchContext, progress: OperatorProgress) -> pa.Table:
         if self._what.event_time is None:
             return rows
-        behind = late(event_times(rows.column(self._what.event_time)), batch.late_us)
+        times = event_times(rows.column(self._what.event_time))
+        behind = late(times, batch.late_us)
         progress.dropped = int(np.count_nonzero(behind))
-        return rows.filter(pa.array(~behind)) if progress.dropped else rows
+        if not progress.dropped:
+            return rows
+        if batch.late_rows is not None:
+            batch.late_rows.append(self._tools.late(rows, times, behind))
+        return rows.filter(pa.array(~behind))
 
     def _expiry(self, rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Until when each row's key is kept."""

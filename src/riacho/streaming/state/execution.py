@@ -27,14 +27,16 @@ from riacho.ids import BatchId
 from riacho.plan import build
 from riacho.plan.dress import dress
 from riacho.plan.rewrite import rewrite
-from riacho.plan.rules.batch_time import BatchTime
+from riacho.plan.rules.batch_time import BatchTime, fill_times
 from riacho.plan.rules.metadata_columns import metadata_columns
 from riacho.protos import pb
+from riacho.streaming.checkpoint import Checkpoint
 from riacho.streaming.execution import BatchInput, BatchOutput, EventTime
 from riacho.streaming.planning import PlannedStream
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.sources.base import batch_schema
 from riacho.streaming.state.compiler import Compiler, Cut, Fragment, LeafCut, StatefulCut, WatchCut, put
+from riacho.streaming.state.late import Drop, LateRows, LateTable, LateTarget
 from riacho.streaming.state.memory import BOUND_CONF, BOUNDED_CONF, SHARED, BlockPool, bound_bytes
 from riacho.streaming.state.operator import US_PER_MS, BatchContext, OperatorProgress, Tools, event_times
 from riacho.streaming.state.run import BLOCK_BYTES, NEVER
@@ -46,11 +48,17 @@ _CONFS = (RETAIN_CONF, FUTURE_CONF, BOUNDED_CONF, BOUND_CONF)
 
 
 def prepare(
-    planned: PlannedStream, mode: OutputMode, session: EngineSession, engine: Engine, checkpoint: Path, zone: str
+    planned: PlannedStream,
+    mode: OutputMode,
+    session: EngineSession,
+    engine: Engine,
+    checkpoint: Path,
+    zone: str,
+    late_target: LateTarget | None,
 ) -> StatefulExecution:
     """The execution of a plan that keeps state or has watermarks. Raises SparkError for what riacho does not run.
 
-    `checkpoint`: the query's folder. `zone`: the session's time zone.
+    `checkpoint`: the query's folder. `zone`: the session's time zone. `late_target`: where late rows go, if anywhere.
     """
     schemas = [batch_schema(use.source, with_metadata=use.with_metadata) for use in planned.sources]
     confs = session.get_confs({key: SPARK_DEFAULTS[key] for key in _CONFS})
@@ -60,8 +68,16 @@ def prepare(
     plan = rewrite(planned.resolved, planned.context, (metadata_columns,))
     future = confs[FUTURE_CONF]
     compiled = Compiler(plan, schemas, mode, checkpoint / "state", tools)
+    late_table = None
+    if late_target is not None:
+        late_table = LateTable(late_target, Checkpoint(checkpoint).query_id(), compiled.late_inputs(), session)
     return StatefulExecution(
-        compiled, tools, zone, max_future_ms=delay_ms(future) if future else None, bound_bytes=bound
+        compiled,
+        tools,
+        zone,
+        max_future_ms=delay_ms(future) if future else None,
+        bound_bytes=bound,
+        late_table=late_table,
     )
 
 
@@ -70,6 +86,7 @@ class StatefulExecution:
 
     `max_future_ms`: event times further ahead of a batch's time than this do not move a watermark; None for no bound.
     `bound_bytes`: how much of its state may be in memory; None for no bound.
+    `late_table`: where late rows go; None if they are only counted.
     """
 
     def __init__(
@@ -80,10 +97,12 @@ class StatefulExecution:
         *,
         max_future_ms: int | None = None,
         bound_bytes: int | None = None,
+        late_table: LateTable | None = None,
     ) -> None:
         if bound_bytes is not None:
             tools.pool.bind(self, bound_bytes)
         self._max_future_ms = max_future_ms
+        self._late_table = late_table
         self.watermark_delays_ms: Sequence[int] = tuple(compiled.delays_ms)
         self._top = compiled.top
         self._used_ids = compiled.used_ids
@@ -99,8 +118,11 @@ class StatefulExecution:
     def run(self, batch: BatchInput) -> BatchOutput:
         self._tools.spool.clear()
         latest_ms = None if self._max_future_ms is None else batch.time_ms + self._max_future_ms
-        work = _Batch(batch, BatchTime(batch.time_ms, self._zone), self._tools, self._used_ids, latest_ms)
+        drops: list[Drop] | None = None if self._late_table is None else []
+        work = _Batch(batch, BatchTime(batch.time_ms, self._zone), self._tools, self._used_ids, latest_ms, drops)
         relation = work.bind(self._top)
+        if self._late_table is not None and drops:
+            self._late_table.write(batch.batch_id, drops)
         self._last_evict_ms = batch.evict_ms
         return BatchOutput(
             relation,
@@ -142,12 +164,22 @@ def watermark_us(operator: StatefulCut, watermark_ms: int) -> int:
 
 
 class _Batch:
-    """One batch on its way up the plan; what it notes on the way is kept by number of the cut."""
+    """One batch on its way up the plan; what it notes on the way is kept by number of the cut.
+
+    `drops`: gets the late rows; None if nobody wants them.
+    """
 
     def __init__(
-        self, batch: BatchInput, time: BatchTime, tools: Tools, used_ids: frozenset[int], latest_ms: int | None
+        self,
+        batch: BatchInput,
+        time: BatchTime,
+        tools: Tools,
+        used_ids: frozenset[int],
+        latest_ms: int | None,
+        drops: list[Drop] | None,
     ) -> None:
         self._latest_ms = latest_ms
+        self._drops = drops
         self._batch = batch
         self._time = time
         self._tools = tools
@@ -177,9 +209,9 @@ class _Batch:
         """Note the event times of a watermark's input. What cannot be read twice for nothing is computed once."""
         rows = self.bind(cut.input)
         if cut.input.is_bare:
-            column = self._tools.collect(build.project(rows, [build.col(cut.column)])).column(0)
+            column = self._tools.collect(build.project(rows, [build.col(cut.column)]), self._time).column(0)
         else:
-            table = self._tools.collect(rows)
+            table = self._tools.collect(rows, self._time)
             names = [name.lower() for name in table.schema.names]
             column = table.column(names.index(cut.column))
             rows = self._tools.read(table)
@@ -193,14 +225,20 @@ class _Batch:
 
     def _operate(self, cut: StatefulCut) -> pb.Relation:
         inputs = [self.bind(fragment) for fragment in cut.inputs]
+        late_rows: list[LateRows] | None = None if self._drops is None else []
         context = BatchContext(
             version=self._batch.batch_id + 1,
             late_us=watermark_us(cut, self._batch.late_ms),
             evict_us=watermark_us(cut, self._batch.evict_ms),
+            time=self._time,
+            late_rows=late_rows,
         )
         rows, progress = cut.operator.run(inputs, context)
+        fill_times(rows, self._time)
         cut.operator.measure(progress)
         self.progress[cut.index] = progress
+        if self._drops is not None and late_rows:
+            self._drops += [Drop(cut.index, progress.name, context.late_us, late) for late in late_rows]
         if cut.original.HasField("join"):
             return rows  # has its sides in it, with all their names
         return dress(rows, cut.original, self._used_ids)

@@ -105,11 +105,12 @@ class _Side:
 
 
 class SideStore:
-    """The state of one side."""
+    """The state of one side, `input_` of the join."""
 
-    def __init__(self, state: SideState, folder: Path, tools: Tools) -> None:
+    def __init__(self, state: SideState, input_: int, folder: Path, tools: Tools) -> None:
         self.state = state
         self._tools = tools
+        self._input = input_
         schema = types.normalise_schema(tools.session.schema(state.relation))
         self.schema = types.nullable(schema)
         stored = self.schema.append(pa.field(_MATCHED, pa.bool_()))
@@ -120,13 +121,17 @@ class SideStore:
         state = self.state
         keys = [build.alias(key, f"_key{i}") for i, key in enumerate(state.keys)]
         passes = [build.alias(_all(state.only), "_passes")] if state.only else []
-        table = self._tools.collect(build.project(relation, [*keys, *passes, build.star()]))
+        table = self._tools.collect(build.project(relation, [*keys, *passes, build.star()]), batch.time)
         before = len(keys) + len(passes)
         rows = pa.Table.from_arrays(table.columns[before:], schema=self.schema)
         kept = np.ones(table.num_rows, dtype=np.bool_)
         if state.event_time is not None:
-            behind = late(times_of(rows.column(state.event_time)), batch.late_us)
-            progress.dropped += int(np.count_nonzero(behind))
+            times = times_of(rows.column(state.event_time))
+            behind = late(times, batch.late_us)
+            dropped = int(np.count_nonzero(behind))
+            progress.dropped += dropped
+            if dropped and batch.late_rows is not None:
+                batch.late_rows.append(self._tools.late(rows, times, behind, self._input))
             kept &= ~behind
         filtered = np.zeros(table.num_rows, dtype=np.bool_)
         if passes:
@@ -179,9 +184,10 @@ class Join(Operator):
         self._node = node
         self._tools = tools
         self._used_ids = used_ids
-        self._left = SideStore(left, folder / "left", tools)
-        self._right = SideStore(right, folder / "right", tools)
-        super().__init__(self._left.store, self._right.store, ends=left.ends or right.ends)
+        self._left = SideStore(left, 0, folder / "left", tools)
+        self._right = SideStore(right, 1, folder / "right", tools)
+        late_inputs = [i for i, side in enumerate((left, right)) if side.event_time is not None]
+        super().__init__(self._left.store, self._right.store, ends=left.ends or right.ends, late_inputs=late_inputs)
         self._semi = node.join_type == pb.Join.JOIN_TYPE_LEFT_SEMI
 
     def output_watermark_us(self, input_us: int) -> int:
@@ -196,7 +202,7 @@ class Join(Operator):
             new_right = self._right.collect(inputs[1], batch, progress)
             left = self._left.meet(new_left, new_right.keys)
             right = self._right.meet(new_right, new_left.keys)
-            pairs = self._pairs(left, right)
+            pairs = self._pairs(left, right, batch)
         with progress.timed("removals_ms"):
             floors = self._left.state.floor(batch.evict_us), self._right.state.floor(batch.evict_us)
             gone_left = self._left.store.expired(floors[0], None if self._left.state.pads else [])
@@ -215,7 +221,7 @@ class Join(Operator):
 
     # -- who meets whom
 
-    def _pairs(self, left: _Side, right: _Side) -> _Pairs:
+    def _pairs(self, left: _Side, right: _Side, batch: BatchContext) -> _Pairs:
         """Which rows find a partner in this batch. An inner join need not know before it is run."""
         nobody = np.zeros(len(left.seq), dtype=np.bool_), np.zeros(len(right.seq), dtype=np.bool_)
         pads = self._left.state.pads or self._right.state.pads
@@ -223,7 +229,7 @@ class Join(Operator):
             return _Pairs(*nobody)
         joined = self._join(left.tagged("_left", nobody[0]), right.tagged("_right", nobody[1]), pb.Join.JOIN_TYPE_INNER)
         new = build.where(joined, build.call("or", build.col("_left_new"), build.col("_right_new")))
-        found = self._tools.collect(build.project(new, [build.col("_left_seq"), build.col("_right_seq")]))
+        found = self._tools.collect(build.project(new, [build.col("_left_seq"), build.col("_right_seq")]), batch.time)
         left_seq, right_seq = (column.to_numpy() for column in found.columns)
         return _Pairs(np.isin(left.seq, left_seq), np.isin(right.seq, right_seq))
 

@@ -35,7 +35,7 @@ class Limit(Operator):
         progress.updated = int(before < self._rows)
         with progress.timed("updates_ms"):
             first = pb.Relation(limit=pb.Limit(input=inputs[0], limit=self._rows - before))
-            out = self._tools.collect(first)
+            out = self._tools.collect(first, batch.time)
         with progress.timed("commit_ms"):
             table = pa.table({"rows": [before + out.num_rows]}, schema=_SCHEMA)
             changes = Changes(hash_keys([], 1), np.zeros(1, dtype=np.int64), never(1), table)

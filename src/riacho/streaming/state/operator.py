@@ -17,7 +17,9 @@ import pyarrow.compute as pc
 
 from riacho import types
 from riacho.engine.base import EngineSession, Spool
+from riacho.plan.rules.batch_time import BatchTime, fill_times
 from riacho.protos import pb
+from riacho.streaming.state.late import LateRows
 from riacho.streaming.state.memory import BlockPool
 from riacho.streaming.state.run import NEVER, Mask, Rows
 from riacho.streaming.state.store import RETAIN, StateStore
@@ -33,12 +35,17 @@ _SEQ_BITS = 32
 
 @dataclass(frozen=True)
 class BatchContext:
-    """What an operator is told of a batch. Watermarks in microseconds, as they reach this operator."""
+    """What an operator is told of a batch. Watermarks in microseconds, as they reach this operator.
+
+    `late_rows`: where it puts rows that it drops as late; None if nobody wants them.
+    """
 
     version: int
     """The state version that this batch makes: its id plus one."""
     late_us: int
     evict_us: int
+    time: BatchTime
+    late_rows: list[LateRows] | None = None
 
 
 @dataclass
@@ -84,12 +91,14 @@ class Operator(ABC):
     """A stateful operator of one query run: what it does with a batch, and the stores that do so durably.
 
     `stores`: all its state; they go from version to version together. `ends`: whether a watermark that moves takes
-    something out of them, so that a batch without rows may be worth running.
+    something out of them, so that a batch without rows may be worth running. `late_inputs`: the inputs whose rows can
+    be late.
     """
 
-    def __init__(self, *stores: StateStore, ends: bool) -> None:
+    def __init__(self, *stores: StateStore, ends: bool, late_inputs: Sequence[int] = ()) -> None:
         self._stores = stores
         self._ends = ends
+        self.late_inputs = late_inputs
 
     @abstractmethod
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
@@ -146,8 +155,9 @@ class Tools:
         """A store of this query."""
         return StateStore(folder, schema, unique=unique, retain=self.retain, pool=self.pool)
 
-    def collect(self, relation: pb.Relation) -> pa.Table:
-        """Run a relation; its rows with the types that riacho uses throughout."""
+    def collect(self, relation: pb.Relation, time: BatchTime) -> pa.Table:
+        """Run a relation at the time of a batch; its rows with the types that riacho uses throughout."""
+        fill_times(relation, time)
         table = self.session.run(relation)
         return table.cast(types.normalise_schema(table.schema)).combine_chunks()
 
@@ -159,6 +169,12 @@ class Tools:
         """A relation that reads all of `parts`, which are taken one by one: they need not fit in memory together."""
         relation, _ = self.spool.put((batch for part in parts for batch in part.to_batches()), schema)
         return relation
+
+    def late(self, rows: pa.Table, times: Rows, behind: Mask, input_: int = 0) -> LateRows:
+        """Those of an input's rows that are `behind`; `times` are theirs."""
+        columns = [pa.array(times).cast(pa.timestamp("us", "UTC")), *rows.columns]
+        table = pa.table(columns, names=[f"c{i}" for i in range(len(columns))])
+        return LateRows(input_, self.read(table.filter(pa.array(behind))))
 
 
 def event_times(column: pa.ChunkedArray | pa.Array) -> Rows:

@@ -29,6 +29,7 @@ from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.state.aggregate import Grouping, Keep, Partials, grouping_of, keep_for
 from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
+from riacho.streaming.state.late import LateRows
 from riacho.streaming.state.operator import BatchContext, Operator, OperatorProgress, Tools, late, numbers
 from riacho.streaming.state.run import Mask
 from riacho.streaming.state.run import Rows as Times
@@ -87,13 +88,19 @@ class SessionAggregation(Operator):
         self._tools = tools
         self._evicts = mode is OutputMode.APPEND and grouping.event_key is not None
         self._store = StateStore(folder / "default", keep.schema, unique=False, retain=tools.retain)
-        super().__init__(self._store, ends=mode is not OutputMode.COMPLETE)
+        late_inputs = [0] if self._evicts else []
+        super().__init__(self._store, ends=mode is not OutputMode.COMPLETE, late_inputs=late_inputs)
 
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
         progress = OperatorProgress("sessionWindowStateStoreSaveExec")
         evict_us = batch.evict_us if self._evicts else BEGINNING
         with progress.timed("updates_ms"):
-            pieces = self._beside_state(self._on_time(self._collect(inputs[0]), batch, progress), batch.version)
+            rows = self._with_span(inputs[0])
+            fresh = self._on_time(self._keep.collect(rows, self._tools, batch.time), batch, progress)
+            if progress.dropped and batch.late_rows is not None:
+                span = build.alias(self._span, self._column)
+                batch.late_rows.append(LateRows(0, build.project(rows, [span, build.star()]), is_window=True))
+            pieces = self._beside_state(fresh, batch.version)
             starts, ends = pieces.spans()
             touched, closed = pieces.any(~pieces.old), ends <= evict_us
             merged = self._one_row_each(pieces) if self._keep.one_row else self._stretched(pieces)
@@ -118,10 +125,10 @@ class SessionAggregation(Operator):
             out = pa.concat_tables([gone.table, merged.filter(pa.array(closed[session]))])
         return self._keep.finish(self._tools.read(out)), progress
 
-    def _collect(self, relation: pb.Relation) -> pa.Table:
+    def _with_span(self, relation: pb.Relation) -> pb.Relation:
         """The new rows, without those that have no time or no gap."""
         start, end = build.field_of(self._span, "start"), build.field_of(self._span, "end")
-        return self._keep.collect(build.where(relation, build.call(">", end, start)), self._tools)
+        return build.where(relation, build.call(">", end, start))
 
     def _on_time(self, table: pa.Table, batch: BatchContext, progress: OperatorProgress) -> pa.Table:
         if not self._evicts:
