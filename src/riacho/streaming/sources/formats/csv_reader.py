@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from riacho.errors import IllegalArgumentError
+from riacho.streaming.sources.formats.ahead import in_order
 from riacho.streaming.sources.formats.base import Decoded, DecoderContext, file_url
 from riacho.streaming.sources.formats.content import Lines, read_blocks, read_whole, split_records
 from riacho.streaming.sources.formats.csv_strict import StrictCsv, supports
@@ -81,15 +82,19 @@ class CsvDecoder:
                 self._check_header(next(records, ([], ""))[0], path)
             yield self._rows(records, path)
             return
+        yield from in_order(partial(self._block, path), self._bodies(path, separator, encoding))
+
+    def _bodies(self, path: str, separator: str | None, encoding: str) -> Iterator[Lines]:
+        """The blocks of a file without its header, which is checked."""
         header = self.options.flag("header")
         for block in self._blocks(path, separator, encoding):
             found = header_line(block, self.dialect) if header else None
             if found is not None:
                 header = False
                 self._check_header(split_line(_text(block.line(found)), self.dialect), path)
-                yield self._block(block.after(found), path)
+                yield block.after(found)
             elif not header:
-                yield self._block(block, path)
+                yield block
 
     def _blocks(self, path: str, separator: str | None, encoding: str) -> Iterator[Lines]:
         if separator is None:
@@ -101,7 +106,7 @@ class CsvDecoder:
         if not self.options.flag("enforceSchema"):
             check_header([name or "" for name in names], self.data_schema.names, file_url(path))
 
-    def _block(self, lines: Lines, path: str) -> pa.Table:
+    def _block(self, path: str, lines: Lines) -> pa.Table:
         if not len(lines):
             return self.schema.empty_table()
         exact = partial(self._exact, lines, path)

@@ -14,6 +14,7 @@ from functools import partial
 import pyarrow as pa
 
 from riacho.streaming.sources.formats import json_strict, json_template
+from riacho.streaming.sources.formats.ahead import in_order
 from riacho.streaming.sources.formats.base import DecoderContext, file_url
 from riacho.streaming.sources.formats.content import (
     Lines,
@@ -80,16 +81,14 @@ class JsonDecoder:
         if self.options.flag("multiLine"):
             yield self._rows([read_whole(path, encoding)], path)
         elif separator is None:
-            alike = self._alike()
-            for block in read_blocks(path, encoding):
-                yield self._block(block, path, alike)
+            yield from in_order(partial(self._block, path, self._alike()), read_blocks(path, encoding))
         else:
             records = split_records(path, separator, encoding)
             data = b"\n".join(records)
             if b"\r" in data or data.count(b"\n") != len(records) - 1:
                 yield self._rows(records, path)
             else:
-                yield self._block(data, path, self._alike())
+                yield self._block(path, self._alike(), data)
 
     def _alike(self) -> TemplateJson | None:
         """The reader of blocks whose lines are all alike, if it can do the columns."""
@@ -98,7 +97,7 @@ class JsonDecoder:
             return None
         return TemplateJson(schema, self.datetimes, refuse_unknown=self.rescue is not None)
 
-    def _block(self, block: bytes, path: str, alike: TemplateJson | None) -> pa.Table:
+    def _block(self, path: str, alike: TemplateJson | None, block: bytes) -> pa.Table:
         """The rows of a block of lines, by the fastest way that gives Spark's result."""
         table = None if alike is None else alike(block)
         if table is not None:

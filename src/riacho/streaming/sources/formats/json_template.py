@@ -84,7 +84,7 @@ def template_of(line: bytes) -> Template | None:
 
 
 class TemplateJson:
-    """Reads the blocks of one file whose lines are all alike, for one schema. Of use for one thread at a time.
+    """Reads the blocks of one file whose lines are all alike, for one schema. Several threads may share it.
 
     `refuse_unknown`: a field that no column takes makes the block refused (for a rescue column), else it is ignored.
     """
@@ -94,6 +94,7 @@ class TemplateJson:
         self._datetimes = datetimes
         self._refuse_unknown = refuse_unknown
         self._fits = False
+        """Whether the last block was read: then the next one is not tried first. Only a guess, so threads may race."""
 
     def __call__(self, block: bytes) -> pa.Table | None:
         r"""The rows of a block of lines, each ended by one `\n` but perhaps the last; None if it is refused."""
