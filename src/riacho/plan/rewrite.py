@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from riacho.plan.context import Context
 from riacho.plan.facts import Leaf, leaf_identity, leaf_places
+from riacho.plan.rules.aggregate_types import aggregate_types
 from riacho.plan.rules.batch_time import BatchTime, find_times
 from riacho.plan.rules.event_windows import event_windows
 from riacho.plan.rules.inline_views import inline_views
@@ -39,6 +40,7 @@ PREPARE: tuple[Rule, ...] = (
     strip_watermark,
     within_watermark,  # a deduplication that the engine has no word for becomes one that it has
     event_windows,  # windows of windows and session windows become what the engine knows
+    aggregate_types,  # so do aggregate functions, as far as their type goes
 )
 """Rules that make a resolved plan one that the engine can run."""
 

@@ -30,6 +30,7 @@ from riacho import types
 from riacho.plan import build
 from riacho.plan.build import Expression
 from riacho.plan.event_time import Delays, last_part, output_name
+from riacho.plan.rules.aggregate_types import with_known_types
 from riacho.plan.rules.batch_time import BatchTime
 from riacho.plan.walk import at, expression_paths
 from riacho.protos import pb
@@ -46,7 +47,7 @@ from riacho.streaming.state.operator import (
     never,
     numbers,
 )
-from riacho.streaming.state.partials import AGGREGATES, Decomposition, Partial, decompose
+from riacho.streaming.state.partials import AGGREGATES, Change, Partial, decompose, opaque
 from riacho.streaming.state.run import Mask
 from riacho.streaming.state.run import Rows as Times
 from riacho.streaming.state.store import BEGINNING, Changes, Found, StateStore
@@ -78,6 +79,13 @@ class Grouping:
         return [build.alias(build.col(column), field.name) for column, field in pairs]
 
 
+def output_of(aggregate: pb.Aggregate, tools: Tools) -> pa.Schema:
+    """The columns of an aggregate over leaves that can be analysed."""
+    whole = pb.Relation()
+    whole.aggregate.CopyFrom(aggregate)
+    return types.normalise_schema(tools.session.schema(with_known_types(whole)))
+
+
 def grouping_of(aggregate: pb.Aggregate, output: pa.Schema, marks: Delays) -> Grouping:
     """The key of an aggregate. `marks`: the marked columns of the aggregate's output."""
     expressions = list(aggregate.grouping_expressions)
@@ -90,49 +98,85 @@ def grouping_of(aggregate: pb.Aggregate, output: pa.Schema, marks: Delays) -> Gr
 
 @dataclass(frozen=True)
 class Calls:
-    """Aggregate expressions taken apart: `partials` to keep, and `results`, expressions over the partial columns."""
+    """Aggregate expressions taken apart.
+
+    `partials`: what the engine computes of a batch. `shown`: columns made of them, each from one partial. `results`:
+    expressions over the columns shown.
+    """
 
     partials: Sequence[Partial]
+    shown: Sequence[tuple[int, Change]]
     results: Sequence[Expression]
 
     @property
     def columns(self) -> list[str]:
         return [f"_partial{i}" for i in range(len(self.partials))]
 
+    @property
+    def merge(self) -> bool:
+        """Whether all of them can be merged, so that they may stand for the rows."""
+        return all(partial.merge is not None for partial in self.partials)
+
     def aliased(self) -> list[Expression]:
         pairs = zip(self.partials, self.columns, strict=True)
         return [build.alias(partial.expression, name) for partial, name in pairs]
 
+    def condensed(self, table: pa.Table) -> pa.Table:
+        """What is kept of the columns that the engine gave."""
+        for partial, name in zip(self.partials, self.columns, strict=True):
+            column = partial.condense(_array(table.column(name)))
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+        return table
 
-def take_apart(aggregate: pb.Aggregate, tools: Tools) -> Calls | None:
-    """The aggregate's expressions as partials and results; None if some function cannot be taken apart."""
-    found: list[tuple[int, tuple[str | int, ...], Expression.UnresolvedFunction]] = []
-    expressions = [_copy(expression) for expression in aggregate.aggregate_expressions]
-    for index, expression in enumerate(expressions):
-        calls = _aggregate_calls(expression)
+    def revealed(self, table: pa.Table) -> pa.Table:
+        """The columns that the results are made of, and all others but the partials."""
+        for index, (place, reveal) in enumerate(self.shown):
+            table = table.append_column(_shown(index), reveal(_array(table.column(self.columns[place]))))
+        return table.drop_columns(self.columns)
+
+
+def _shown(index: int) -> str:
+    return f"_shown{index}"
+
+
+class _Taken:
+    """Collects the partials of an aggregate, each once."""
+
+    def __init__(self) -> None:
+        self._partials: dict[object, Partial] = {}
+        self._shown: dict[object, tuple[int, Change]] = {}
+
+    def column(self, partial: Partial) -> Expression:
+        """The column in which the partial is shown."""
+        self._partials.setdefault(partial.identity, partial)
+        place = list(self._partials).index(partial.identity)
+        key = (place, partial.reveal)
+        self._shown.setdefault(key, key)
+        return build.col(_shown(list(self._shown).index(key)))
+
+    def calls(self, results: Sequence[Expression]) -> Calls:
+        return Calls(list(self._partials.values()), list(self._shown.values()), results)
+
+
+def take_apart(aggregate: pb.Aggregate, tools: Tools) -> Calls:
+    """The aggregate's expressions as partials and results. What cannot be taken apart is a partial without merge."""
+    expressions = [_copy(_unaliased(expression)) for expression in aggregate.aggregate_expressions]
+    places = [_aggregate_calls(expression) for expression in expressions]
+    functions = [build.alias(Expression(unresolved_function=f), "c") for calls in places for _, f in calls or []]
+    results = iter(output_of(build.group(aggregate.input, [], functions).aggregate, tools).types if functions else [])
+    taken = _Taken()
+    for index, calls in enumerate(places):
         if calls is None:
-            return None
-        found += [(index, path, call) for path, call in calls]
-    if not found:
-        return None if expressions else Calls([], [])
-    probe = build.group(aggregate.input, [], [build.alias(Expression(unresolved_function=f), "c") for _, _, f in found])
-    result_types = [types.normalise(field.type) for field in tools.session.schema(probe)]
-    partials: dict[bytes, Partial] = {}
-    for (index, path, function), result in zip(found, result_types, strict=True):
-        decomposition: Decomposition | None = decompose(function, result)
-        if decomposition is None:
-            return None
-        columns = []
-        for partial in decomposition.partials:
-            key = partial.expression.SerializeToString(deterministic=True)
-            partials.setdefault(key, partial)
-            columns.append(build.col(f"_partial{list(partials).index(key)}"))
-        finished = decomposition.finish(columns)
-        if path:
-            at(expressions[index], path).CopyFrom(finished)
-        else:
-            expressions[index] = finished
-    return Calls(list(partials.values()), expressions)
+            expressions[index] = taken.column(opaque(expressions[index]))
+            continue
+        for path, function in calls:
+            apart = decompose(function, next(results))
+            finished = apart.finish([taken.column(partial) for partial in apart.partials])
+            if path:
+                at(expressions[index], path).CopyFrom(finished)
+            else:
+                expressions[index] = finished
+    return taken.calls(expressions)
 
 
 def _aggregate_calls(
@@ -192,7 +236,7 @@ class Keep(Protocol):
     def rest(self, keys: KeyHash, store: StateStore) -> pa.Table:
         """What the store has of these groups besides what `merge` gave."""
 
-    def finish(self, kept: pb.Relation) -> pb.Relation:
+    def finish(self, kept: pa.Table, tools: Tools, time: BatchTime) -> pb.Relation:
         """The aggregation's result for the groups in `kept`."""
 
 
@@ -207,14 +251,14 @@ class Partials:
         self._grouping = grouping
         self._calls = calls
         self._output = output
-        partial = self._partial(aggregate.input)
-        self.schema = types.nullable(types.normalise_schema(tools.session.schema(partial)))
+        collected = types.normalise_schema(tools.session.schema(self._partial(aggregate.input)))
+        self.schema = types.nullable(calls.condensed(collected.empty_table()).schema)
 
     def _partial(self, relation: pb.Relation) -> pb.Relation:
         return build.group(relation, self._grouping.aliased(), self._calls.aliased())
 
     def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
-        return tools.collect(self._partial(relation), time).cast(self.schema)
+        return self._calls.condensed(tools.collect(self._partial(relation), time)).cast(self.schema)
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
         found = store.find(fresh.keys, self._calls.columns)
@@ -231,22 +275,15 @@ class Partials:
         """Aligned rows merged into one each; where `known` is false only one of the two sides has a row."""
         columns = (state if keys_of is None else keys_of).select(self._grouping.columns).columns
         for partial, name in zip(self._calls.partials, self._calls.columns, strict=True):
+            assert partial.merge is not None
             columns.append(partial.merge(_array(state.column(name)), _array(batch.column(name)), known))
         return pa.Table.from_arrays(columns, schema=self.schema)
 
     def rest(self, keys: KeyHash, store: StateStore) -> pa.Table:  # noqa: ARG002
         return self.schema.empty_table()
 
-    def finish(self, kept: pb.Relation) -> pb.Relation:
-        return self._project(kept)
-
-    def _project(self, kept: pb.Relation) -> pb.Relation:
-        keys = self._grouping.renamed(self._output)
-        fields = list(self._output)[len(keys) :]
-        results = []
-        for expression, field in zip(self._calls.results, fields, strict=True):
-            results.append(build.alias(build.cast(_unaliased(expression), field.type), field.name))
-        return build.project(kept, [*keys, *results])
+    def finish(self, kept: pa.Table, tools: Tools, time: BatchTime) -> pb.Relation:  # noqa: ARG002
+        return _results(kept, self._grouping, self._calls, self._output, tools)
 
 
 class WholeRows:
@@ -254,10 +291,13 @@ class WholeRows:
 
     one_row = False
 
-    def __init__(self, aggregate: pb.Aggregate, grouping: Grouping, output: pa.Schema, tools: Tools) -> None:
+    def __init__(
+        self, aggregate: pb.Aggregate, grouping: Grouping, calls: Calls, output: pa.Schema, tools: Tools
+    ) -> None:
         self._grouping = grouping
+        self._calls = calls
         self._output = output
-        self._aggregates = [_unaliased(e) for e in map(_without_plan_ids, aggregate.aggregate_expressions)]
+        self._aggregates = [_without_plan_ids(expression) for expression in calls.aliased()]
         names = _columns_used(self._aggregates)
         self._columns = [build.star()] if names is None else [build.col(name) for name in sorted(names)]
         projected = tools.session.schema(self._projected(aggregate.input))
@@ -275,11 +315,22 @@ class WholeRows:
     def rest(self, keys: KeyHash, store: StateStore) -> pa.Table:
         return store.find(unique(keys)).table
 
-    def finish(self, kept: pb.Relation) -> pb.Relation:
-        keys = self._grouping.renamed(self._output)
-        fields = list(self._output)[len(keys) :]
-        results = [build.alias(e, field.name) for e, field in zip(self._aggregates, fields, strict=True)]
-        return build.group(kept, keys, results)
+    def finish(self, kept: pa.Table, tools: Tools, time: BatchTime) -> pb.Relation:
+        keys = [build.alias(build.col(name), name) for name in self._grouping.columns]
+        # In one piece the rows stay in the order in which they came, which `first` and `collect_list` show.
+        grouped = build.group(tools.read(kept.combine_chunks()), keys, self._aggregates)
+        table = self._calls.condensed(tools.collect(grouped, time))
+        return _results(table, self._grouping, self._calls, self._output, tools)
+
+
+def _results(table: pa.Table, grouping: Grouping, calls: Calls, output: pa.Schema, tools: Tools) -> pb.Relation:
+    """The aggregation's columns, for groups with their keys and partials."""
+    keys = grouping.renamed(output)
+    fields = list(output)[len(keys) :]
+    results = []
+    for expression, field in zip(calls.results, fields, strict=True):
+        results.append(build.alias(build.cast(expression, field.type), field.name))
+    return build.project(tools.read(calls.revealed(table)), [*keys, *results])
 
 
 # -- the operator
@@ -320,7 +371,7 @@ class Aggregation(Operator):
         progress.memory_bytes = self.state_bytes
         if self._mode is OutputMode.COMPLETE:
             out = self._store.scan().table
-        return self._keep.finish(self._tools.read(out)), progress
+        return self._keep.finish(out, self._tools, batch.time), progress
 
     def _collect(self, relation: pb.Relation, time_of_batch: BatchTime) -> Rows:
         table = self._keep.collect(relation, self._tools, time_of_batch)
@@ -366,8 +417,7 @@ class Aggregation(Operator):
 
 def aggregation(aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Path, tools: Tools) -> Aggregation:
     """The operator for an aggregate over leaves that can be analysed. `marks`: those of the aggregate's output."""
-    whole = pb.Relation(aggregate=aggregate)
-    output = types.normalise_schema(tools.session.schema(whole))
+    output = output_of(aggregate, tools)
     grouping = grouping_of(aggregate, output, marks)
     return Aggregation(keep_for(aggregate, grouping, output, tools), grouping, mode, folder, tools)
 
@@ -375,9 +425,8 @@ def aggregation(aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder
 def keep_for(aggregate: pb.Aggregate, grouping: Grouping, output: pa.Schema, tools: Tools) -> Keep:
     """What to keep for an aggregate: partial numbers if all its functions can be taken apart, else whole rows."""
     calls = take_apart(aggregate, tools)
-    if calls is None:
-        return WholeRows(aggregate, grouping, output, tools)
-    return Partials(aggregate, grouping, calls, output, tools)
+    keep = Partials if calls.merge else WholeRows
+    return keep(aggregate, grouping, calls, output, tools)
 
 
 def _changes(rows: Rows, version: int, *, one_row: bool) -> Changes:

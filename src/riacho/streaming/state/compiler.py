@@ -16,6 +16,7 @@ from riacho.plan.dress import plan_ids_used, without_watermark
 from riacho.plan.event_time import EventTimes, last_part
 from riacho.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_identity, leaf_places
 from riacho.plan.pushdown import push_filters
+from riacho.plan.rules.aggregate_types import with_known_types
 from riacho.plan.rules.batch_time import Times, find_times
 from riacho.plan.rules.event_windows import windows_of_windows
 from riacho.plan.rules.within_watermark import without_within_watermark
@@ -146,13 +147,11 @@ class Compiler:
 
     def _aggregate(self, node: pb.Relation, folder: Path) -> Made:
         marks = self._event_times.of(node)
-        if has_session_window(node.aggregate):
-            sessions = pb.Aggregate()
-            sessions.CopyFrom(node.aggregate)
-            sessions.input.CopyFrom(self.analysable(node.aggregate.input))
-            return session_aggregation(sessions, marks, self._mode, folder, self._tools), [("aggregate", "input")]
-        aggregate = self.analysable(node).aggregate
-        return aggregation(aggregate, marks, self._mode, folder, self._tools), [("aggregate", "input")]
+        aggregate = pb.Aggregate()
+        aggregate.CopyFrom(node.aggregate)
+        aggregate.input.CopyFrom(self.analysable(node.aggregate.input))
+        make = session_aggregation if has_session_window(aggregate) else aggregation
+        return make(aggregate, marks, self._mode, folder, self._tools), [("aggregate", "input")]
 
     def _deduplicate(self, node: pb.Relation, folder: Path) -> Made:
         dedup = node.deduplicate
@@ -210,7 +209,7 @@ class Compiler:
 
     def _known_to_engine(self, node: pb.Relation) -> pb.Relation:
         if not is_streaming_leaf(node):
-            return without_watermark(without_session_windows(without_within_watermark(node)))
+            return without_watermark(with_known_types(without_session_windows(without_within_watermark(node))))
         leaf = _copy(self._empty_leaves[leaf_identity(node)])
         if node.common.HasField("plan_id"):
             leaf.common.plan_id = node.common.plan_id

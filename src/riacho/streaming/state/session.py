@@ -17,7 +17,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from riacho import types
 from riacho.errors import IllegalArgumentError, ParseError
 from riacho.plan import build
 from riacho.plan.event_time import Delays
@@ -27,7 +26,7 @@ from riacho.plan.tokens import Edit, splice, tokenize
 from riacho.plan.walk import expressions
 from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
-from riacho.streaming.state.aggregate import Grouping, Keep, Partials, grouping_of, keep_for
+from riacho.streaming.state.aggregate import Grouping, Keep, Partials, grouping_of, keep_for, output_of
 from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
 from riacho.streaming.state.late import LateRows
 from riacho.streaming.state.operator import BatchContext, Operator, OperatorProgress, Tools, late, numbers
@@ -123,7 +122,7 @@ class SessionAggregation(Operator):
         else:
             session = np.arange(pieces.count) if self._keep.one_row else pieces.session
             out = pa.concat_tables([gone.table, merged.filter(pa.array(closed[session]))])
-        return self._keep.finish(self._tools.read(out)), progress
+        return self._keep.finish(out, self._tools, batch.time), progress
 
     def _with_span(self, relation: pb.Relation) -> pb.Relation:
         """The new rows, without those that have no time or no gap."""
@@ -218,7 +217,7 @@ def session_aggregation(
     plain.CopyFrom(aggregate)
     gap = _unaliased(aggregate.grouping_expressions[place]).unresolved_function.arguments[1]
     plain.grouping_expressions[place].CopyFrom(session_of_row(aggregate.grouping_expressions[place], _gap(gap)))
-    output = types.normalise_schema(tools.session.schema(pb.Relation(aggregate=plain)))
+    output = output_of(plain, tools)
     grouping = grouping_of(plain, output, marks)
     return SessionAggregation(keep_for(plain, grouping, output, tools), grouping, place, mode, folder, tools)
 

@@ -1,0 +1,54 @@
+"""Aggregate functions taken apart: what to keep per group, how to merge it, how to finish.
+
+`count`, `sum`, `avg`, `min`, `max` and their like need a few numbers per group however many rows it has. The engine
+computes them for the rows of one batch ("partials"), here they are merged with those in the state, and an expression
+over the merged numbers gives the function's result:
+
+    avg(x)   keep  sum(x), count(x)   merge  add, add   finish  sum / count
+
+Where the engine has no function for what is kept, it gives the values of the batch as a list per group, and they are
+condensed here; where it has none for the result, that is revealed here:
+
+    mode(x)  keep  the values and how often each occurs   merge  add up   reveal  the most frequent
+
+A function that is not in `FUNCTIONS` cannot be taken apart this way; its groups keep their rows (see `aggregate`).
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from riacho.plan.build import Expression
+from riacho.plan.tokens import words
+from riacho.streaming.state.partials import counts, hyperloglog, moments, plain, values
+from riacho.streaming.state.partials.model import Change, Decomposition, Maker, Partial, opaque, single
+
+__all__ = ["AGGREGATES", "FUNCTIONS", "Change", "Decomposition", "Partial", "decompose", "opaque"]
+
+FUNCTIONS: dict[str, Maker] = {
+    **plain.FUNCTIONS,
+    **moments.FUNCTIONS,
+    **values.FUNCTIONS,
+    **counts.FUNCTIONS,
+    **hyperloglog.FUNCTIONS,
+}
+
+
+def decompose(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition:
+    """How to keep a call whose result has type `result`; as an opaque partial if it cannot be taken apart."""
+    make = FUNCTIONS.get(function.function_name.lower())
+    apart = make(function, result) if make is not None and not function.is_distinct else None
+    return apart or single(opaque(Expression(unresolved_function=function)), result)
+
+
+AGGREGATES = words(
+    " ".join(FUNCTIONS)
+    + """
+    approx_count_distinct approx_percentile approx_top_k array_agg bitmap_construct_agg bitmap_or_agg collect_list
+    collect_set corr count_distinct count_min_sketch covar_pop covar_samp grouping grouping_id histogram_numeric
+    hll_sketch_agg hll_union_agg kurtosis listagg max_by median min_by mode percentile percentile_approx percentile_cont
+    percentile_disc product regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy
+    schema_of_variant_agg skewness string_agg sum_distinct theta_sketch_agg theta_union_agg try_avg try_sum
+    """
+)
+"""Every aggregate function of Spark; any other function takes one row."""
