@@ -6,15 +6,17 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+import typer.main
 from rich.text import Text
 from typer.core import TyperGroup
 
 from riacho import __version__
-from riacho.cli import demo, doctor, generate, run, sql, state, tables, up
 from riacho.cli.failures import FAILED, INTERRUPTED, explain
 from riacho.cli.options import Settings
 from riacho.cli.terminal import aside, notes
@@ -30,8 +32,15 @@ Exit codes: 0 it worked, 1 it failed, 2 the words were wrong.
 """
 
 
+_NAMES = ("demo", "up", "run", "sql", "tables", "doctor", "generate", "state")
+"""The commands as help lists them. Each is a module beside this one, with a function of that name or an `app`."""
+
+
 class Commands(TyperGroup):
-    """A group of commands whose errors are one line each."""
+    """A group of commands, each loaded when it is asked for, whose errors are one line each."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": _Loaded()})
 
     def main(self, args: Sequence[str] | None = None, *_: Any, **extra: Any) -> Any:
         """Run a command and end the program with its exit code."""
@@ -66,21 +75,36 @@ app = typer.Typer(
 )
 
 
-def _command(function: Callable[..., None], examples: str) -> None:
-    """Register a command; its help is its docstring, laid out for whatever width the terminal has."""
-    paragraphs = inspect.getdoc(function) or ""
-    reflowed = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs.split("\n\n"))
-    app.command(help=reflowed, epilog=examples)(function)
+class _Loaded(Mapping[str, Any]):
+    """The commands by name; a server that starts should not wait for what prints tables."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in _NAMES:
+            raise KeyError(name)
+        return _load(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_NAMES)
+
+    def __len__(self) -> int:
+        return len(_NAMES)
 
 
-_command(demo.demo, demo.EXAMPLES)
-_command(up.up, up.EXAMPLES)
-_command(run.run, run.EXAMPLES)
-_command(sql.sql, sql.EXAMPLES)
-_command(tables.tables, tables.EXAMPLES)
-app.add_typer(generate.app)
-app.add_typer(state.app)
-_command(doctor.doctor, doctor.EXAMPLES)
+@cache
+def _load(name: str) -> Any:
+    module = import_module(f"riacho.cli.{name}")
+    group = typer.Typer(rich_markup_mode="rich")
+    if hasattr(module, "app"):
+        group.add_typer(module.app)
+    else:
+        function = getattr(module, name)
+        group.command(help=_reflowed(inspect.getdoc(function) or ""), epilog=module.EXAMPLES)(function)
+    return typer.main.get_group(group).commands[name]
+
+
+def _reflowed(text: str) -> str:
+    """The paragraphs of a docstring, to be laid out for whatever width the terminal has."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def _print_version(wanted: bool) -> None:

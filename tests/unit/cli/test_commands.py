@@ -45,10 +45,23 @@ def test_version() -> None:
     assert RUNNER.invoke(app, ["--version"]).stdout == f"riacho {__version__}\n"
 
 
-def test_help_loads_nothing_slow() -> None:
-    code = f"import sys, riacho.cli.app; print([name for name in {SLOW!r} if name in sys.modules])"
+def loaded_by(use: str) -> set[str]:
+    """The modules of a fresh process that does something with the group of commands."""
+    code = f"import sys; from riacho.cli.app import Commands; {use}; print(*sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
-    assert found.stdout == "[]\n"
+    return set(found.stdout.split())
+
+
+def test_a_command_is_loaded_when_it_is_asked_for() -> None:
+    loaded = loaded_by("Commands(name='riacho').commands['up']")
+    assert "riacho.cli.up" in loaded
+    assert not {f"riacho.cli.{name}" for name in COMMANDS if name != "up"} & loaded
+
+
+def test_help_loads_nothing_slow() -> None:
+    loaded = loaded_by("dict(Commands(name='riacho').commands)")
+    assert {f"riacho.cli.{name}" for name in COMMANDS} <= loaded
+    assert not loaded & set(SLOW)
 
 
 @pytest.mark.parametrize(
