@@ -28,7 +28,7 @@ STAGING = "_riacho"
 
 READ_ROWS = 1 << 16
 WRITE_ROWS = 1 << 20
-_SUFFIX = "c000.zstd.parquet"
+_SUFFIX = "c000.snappy.parquet"
 
 
 # -- Reading
@@ -185,7 +185,7 @@ def write_batches(
             for values, part in parts:
                 number = next(numbers)
                 file = staging / f"{number}.parquet"
-                pq.write_table(part, file, compression="zstd", compression_level=1, use_dictionary=False)
+                pq.write_table(part, file, compression="snappy", use_dictionary=False)
                 new = _adopt(file, table, number, values)
                 if new is not None:
                     files.append(new)
