@@ -48,7 +48,8 @@ EXECUTIONER = Executioner()
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    server = RiachoServer(tmp_path_factory.mktemp("warehouse"), port=0, observer=EXECUTIONER)
+    server = RiachoServer(tmp_path_factory.mktemp("warehouse"), port=0)
+    server.start(observer=EXECUTIONER)
     session = SparkSession.builder.remote(server.url).create()
     session.conf.set("spark.sql.session.timeZone", "UTC")
     yield session
