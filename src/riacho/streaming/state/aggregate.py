@@ -18,8 +18,10 @@ Which groups come out, and when (Spark: `StateStoreSaveExec`):
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
@@ -50,7 +52,7 @@ from riacho.streaming.state.operator import (
 from riacho.streaming.state.partials import AGGREGATES, Change, Partial, decompose, opaque
 from riacho.streaming.state.run import Mask
 from riacho.streaming.state.run import Rows as Times
-from riacho.streaming.state.store import BEGINNING, Changes, Found, StateStore
+from riacho.streaming.state.store import BEGINNING, Changes, StateStore
 
 _GROUPED_UDFS = frozenset({202, 215, 216, 252, 253})
 """Evaluation types of Python functions that take a group (`PythonEvalType.SQL_GROUPED_AGG_*`)."""
@@ -233,11 +235,11 @@ class Keep(Protocol):
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
         """What to put in the store for a batch's rows, and how many of their groups it knew before."""
 
-    def rest(self, keys: KeyHash, store: StateStore) -> pa.Table:
-        """What the store has of these groups besides what `merge` gave."""
+    def rest(self, keys: KeyHash, store: StateStore) -> Iterator[pa.Table]:
+        """What the store has of these groups besides what `merge` gave, in parts."""
 
-    def finish(self, kept: pa.Table, tools: Tools, time: BatchTime) -> pb.Relation:
-        """The aggregation's result for the groups in `kept`."""
+    def finish(self, kept: Iterable[pa.Table], tools: Tools, time: BatchTime) -> pb.Relation:
+        """The aggregation's result for the groups in `kept`, which come in parts and are read at once."""
 
 
 class Partials:
@@ -279,11 +281,11 @@ class Partials:
             columns.append(partial.merge(_array(state.column(name)), _array(batch.column(name)), known))
         return pa.Table.from_arrays(columns, schema=self.schema)
 
-    def rest(self, keys: KeyHash, store: StateStore) -> pa.Table:  # noqa: ARG002
-        return self.schema.empty_table()
+    def rest(self, keys: KeyHash, store: StateStore) -> Iterator[pa.Table]:  # noqa: ARG002
+        return iter(())
 
-    def finish(self, kept: pa.Table, tools: Tools, time: BatchTime) -> pb.Relation:  # noqa: ARG002
-        return _results(kept, self._grouping, self._calls, self._output, tools)
+    def finish(self, kept: Iterable[pa.Table], tools: Tools, time: BatchTime) -> pb.Relation:  # noqa: ARG002
+        return _results(kept, self.schema, self._grouping, self._calls, self._output, tools)
 
 
 class WholeRows:
@@ -312,25 +314,28 @@ class WholeRows:
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
         return fresh, distinct(store.find(unique(fresh.keys), []).keys)
 
-    def rest(self, keys: KeyHash, store: StateStore) -> pa.Table:
-        return store.find(unique(keys)).table
+    def rest(self, keys: KeyHash, store: StateStore) -> Iterator[pa.Table]:
+        return store.find(unique(keys)).blocks()
 
-    def finish(self, kept: pa.Table, tools: Tools, time: BatchTime) -> pb.Relation:
+    def finish(self, kept: Iterable[pa.Table], tools: Tools, time: BatchTime) -> pb.Relation:
         keys = [build.alias(build.col(name), name) for name in self._grouping.columns]
         # In one piece the rows stay in the order in which they came, which `first` and `collect_list` show.
-        grouped = build.group(tools.read(kept.combine_chunks()), keys, self._aggregates)
-        table = self._calls.condensed(tools.collect(grouped, time))
-        return _results(table, self._grouping, self._calls, self._output, tools)
+        rows = pa.concat_tables([self.schema.empty_table(), *kept]).combine_chunks()
+        table = self._calls.condensed(tools.collect(build.group(tools.read(rows), keys, self._aggregates), time))
+        return _results([table], table.schema, self._grouping, self._calls, self._output, tools)
 
 
-def _results(table: pa.Table, grouping: Grouping, calls: Calls, output: pa.Schema, tools: Tools) -> pb.Relation:
-    """The aggregation's columns, for groups with their keys and partials."""
+def _results(
+    parts: Iterable[pa.Table], kept: pa.Schema, grouping: Grouping, calls: Calls, output: pa.Schema, tools: Tools
+) -> pb.Relation:
+    """The aggregation's columns, for groups with their keys and partials. `kept`: the schema of `parts`."""
     keys = grouping.renamed(output)
     fields = list(output)[len(keys) :]
     results = []
     for expression, field in zip(calls.results, fields, strict=True):
         results.append(build.alias(build.cast(expression, field.type), field.name))
-    return build.project(tools.read(calls.revealed(table)), [*keys, *results])
+    revealed = calls.revealed(kept.empty_table()).schema
+    return build.project(tools.read_parts(map(calls.revealed, parts), revealed), [*keys, *results])
 
 
 # -- the operator
@@ -344,7 +349,7 @@ class Aggregation(Operator):
         self._grouping = grouping
         self._mode = mode
         self._tools = tools
-        self._store = StateStore(folder / "default", keep.schema, unique=keep.one_row, retain=tools.retain)
+        self._store = tools.store(folder / "default", keep.schema, unique=keep.one_row)
         self._evicts = mode is not OutputMode.COMPLETE and grouping.event_key is not None
         late_inputs = [0] if self._evicts else []
         super().__init__(self._store, ends=mode is not OutputMode.COMPLETE, late_inputs=late_inputs)
@@ -360,18 +365,17 @@ class Aggregation(Operator):
             touched = self._count(merged.keys)
         with progress.timed("removals_ms"):
             closed = merged.filter(merged.time <= evict_us)
-            gone = self._store.expired(evict_us, self._columns_out(), but=merged.keys)
-            out = self._emitted(merged, closed, gone)
+            progress.removed = self._count(closed.keys)
+            gone = self._leaving(evict_us, merged.keys, progress)
+            out = self._emitted(merged, closed, gone, batch)
         progress.updated = touched
-        progress.removed = self._count(closed.keys) + self._count(gone.keys)
         progress.total = self._store.rows + touched - known - progress.removed
         with progress.timed("commit_ms"):
             changes = _changes(merged.filter(merged.time > evict_us), batch.version, one_row=self._keep.one_row)
             self._store.write(batch.version, changes, rows=progress.total, floor=max(evict_us, self._store.floor))
-        progress.memory_bytes = self.state_bytes
-        if self._mode is OutputMode.COMPLETE:
-            out = self._store.scan().table
-        return self._keep.finish(out, self._tools, batch.time), progress
+        if out is None:
+            out = self._keep.finish(self._store.alive(), self._tools, batch.time)
+        return out, progress
 
     def _collect(self, relation: pb.Relation, time_of_batch: BatchTime) -> Rows:
         table = self._keep.collect(relation, self._tools, time_of_batch)
@@ -396,19 +400,26 @@ class Aggregation(Operator):
         rows = build.project(relation, [key, build.star()])
         return LateRows(0, rows, is_window=pa.types.is_struct(column.type))
 
-    def _columns_out(self) -> list[str]:
-        """The columns to read of groups that leave the state: all if they come out, else none."""
-        return self._keep.schema.names if self._mode is OutputMode.APPEND else []
+    def _leaving(self, evict_us: int, but: KeyHash, progress: OperatorProgress) -> Iterator[pa.Table]:
+        """The groups that the batch does not touch and that leave the state, counted in `progress` as they are read."""
+        columns = self._keep.schema.names if self._mode is OutputMode.APPEND else []
+        for part in self._store.leaving(evict_us, columns, but=but):
+            progress.removed += self._count(part.keys)
+            yield from part.blocks()
 
-    def _emitted(self, merged: Rows, closed: Rows, gone: Found) -> pa.Table:
-        """What is kept of the groups that come out. Older rows first. Complete mode is not known before the write."""
-        match self._mode:
-            case OutputMode.APPEND:
-                return pa.concat_tables([gone.table, self._keep.rest(closed.keys, self._store), closed.table])
-            case OutputMode.UPDATE:
-                return pa.concat_tables([self._keep.rest(merged.keys, self._store), merged.table])
-            case OutputMode.COMPLETE:
-                return merged.table
+    def _emitted(self, merged: Rows, closed: Rows, gone: Iterator[pa.Table], batch: BatchContext) -> pb.Relation | None:
+        """The result for the groups that come out, older rows first. None in complete mode: not known before the write.
+
+        What leaves is read here, before the write.
+        """
+        if self._mode is OutputMode.COMPLETE:
+            return None
+        if self._mode is OutputMode.APPEND:
+            kept = chain(gone, self._keep.rest(closed.keys, self._store), [closed.table])
+        else:
+            deque(gone, maxlen=0)
+            kept = chain(self._keep.rest(merged.keys, self._store), [merged.table])
+        return self._keep.finish(kept, self._tools, batch.time)
 
     def _count(self, keys: KeyHash) -> int:
         """How many groups."""

@@ -4,9 +4,11 @@ In a batch the new rows of one side meet the waiting and the new rows of the oth
 them only rows of keys that the batch touches are read from state, and the engine joins those under the join's own
 condition:
 
-    waiting left of touched keys  ┐                        ┌ waiting right of touched keys
-    new left                      ┴─ join, where a row of ─┴ new right
-                                     the pair is new
+    new left      (round 0) ──join── (round 0) waiting and new right
+    waiting left  (round 1) ──join── (round 1) new right
+
+Both are one join with the round as one more key, so that rows which met before are not paired again, however many wait
+under a key.
 
 A row leaves the state when nothing can match it any more: when a key with event time falls behind the watermark, or
 when a bound between the two times tells it (see `SideState`). In an outer join a row that leaves without ever having
@@ -16,11 +18,13 @@ comes out with its first match, and is kept no longer. Source: `StreamingSymmetr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from riacho import types
@@ -31,148 +35,40 @@ from riacho.plan.dress import dress
 from riacho.plan.event_time import Delays, EventTimes, last_part
 from riacho.plan.join_condition import JoinCondition, Key, Side, Sides, read_condition
 from riacho.protos import pb
-from riacho.streaming.state.hashing import KeyHash, hash_keys, unique
-from riacho.streaming.state.operator import (
-    US_PER_MS,
-    BatchContext,
-    Operator,
-    OperatorProgress,
-    Tools,
-    late,
-    never,
-    numbers,
-)
-from riacho.streaming.state.operator import event_times as times_of
+from riacho.streaming.state.join_sides import Leaving, Meeting, SideState, SideStore
+from riacho.streaming.state.operator import US_PER_MS, BatchContext, Operator, OperatorProgress, Tools
 from riacho.streaming.state.run import Mask, Rows
-from riacho.streaming.state.store import BEGINNING, Changes, Found, StateStore
 
-_MATCHED = "_matched"
+_NEVER_MEETS = 2
+"""The round of rows that come out alone."""
 
 
 @dataclass(frozen=True)
-class SideState:
-    """How one side of a join keeps its rows.
+class _Tags:
+    """Names of the columns that the rows of a side have besides: number, round, and whether to come out unmatched."""
 
-    `keys`: the expressions that must equal those of the other side, brought to one type. `only`: conditions on this
-    side alone, that a row must meet to be kept (outer joins; elsewhere they stand below the join). `event_time`: the
-    position of the column that makes rows late, if there is one. `time_key`, `time_column`: what the row's life
-    depends on, a key or a column; both None if it lives for ever. `lag_us`: how far behind the watermark a row may be
-    and still live. `pads`: whether unmatched rows come out.
-    """
-
-    relation: pb.Relation
-    keys: Sequence[build.Expression]
-    only: Sequence[build.Expression]
-    event_time: int | None
-    time_key: int | None
-    time_column: int | None
-    lag_us: int
-    pads: bool
+    seq: str
+    round: str
+    emit: str
 
     @property
-    def ends(self) -> bool:
-        """Whether rows leave the state."""
-        return self.time_key is not None or self.time_column is not None
+    def fields(self) -> list[pa.Field]:
+        return [pa.field(self.seq, pa.int64()), pa.field(self.round, pa.int8()), pa.field(self.emit, pa.bool_())]
 
-    def floor(self, watermark_us: int) -> int:
-        """The time at or before which rows of this side are dead."""
-        return watermark_us - self.lag_us if self.ends else BEGINNING
+    def on(self, parts: Iterable[pa.Table], seq: Rows, round_: npt.NDArray[np.int8], emit: Mask) -> Iterator[pa.Table]:
+        """`parts` with these columns; the arrays run over all of them."""
+        start = 0
+        for part in parts:
+            stop = start + part.num_rows
+            tags = [pa.array(values[start:stop]) for values in (seq, round_, emit)]
+            yield pa.Table.from_arrays([*part.columns, *tags], schema=pa.schema([*part.schema, *self.fields]))
+            start = stop
 
-
-@dataclass(frozen=True)
-class _Side:
-    """One side's rows in a batch: those waiting that the batch touches, then the new ones.
-
-    `seq` identifies rows across batches. `is_new` and `matched` are per row; `filtered` are new rows that no row of the
-    other side can match, and that are not kept.
-    """
-
-    table: pa.Table
-    keys: KeyHash
-    seq: Rows
-    time: Rows
-    is_new: Mask
-    matched: Mask
-    filtered: pa.Table
-
-    def tagged(self, name: str, emit: Mask) -> pa.Table:
-        """The rows with what the join needs to know of them, in columns whose names start with `name`."""
-        tags = {"seq": self.seq, "new": self.is_new, "emit": emit}
-        table = self.table
-        for tag, values in tags.items():
-            table = table.append_column(f"{name}_{tag}", pa.array(values))
-        return table
-
-
-class SideStore:
-    """The state of one side, `input_` of the join."""
-
-    def __init__(self, state: SideState, input_: int, folder: Path, tools: Tools) -> None:
-        self.state = state
-        self._tools = tools
-        self._input = input_
-        schema = types.normalise_schema(tools.session.schema(state.relation))
-        self.schema = types.nullable(schema)
-        stored = self.schema.append(pa.field(_MATCHED, pa.bool_()))
-        self.store = StateStore(folder, stored, unique=False, retain=tools.retain)
-
-    def collect(self, relation: pb.Relation, batch: BatchContext, progress: OperatorProgress) -> _Fresh:
-        """The new rows of a batch, without late ones."""
-        state = self.state
-        keys = [build.alias(key, f"_key{i}") for i, key in enumerate(state.keys)]
-        passes = [build.alias(_all(state.only), "_passes")] if state.only else []
-        table = self._tools.collect(build.project(relation, [*keys, *passes, build.star()]), batch.time)
-        before = len(keys) + len(passes)
-        rows = pa.Table.from_arrays(table.columns[before:], schema=self.schema)
-        kept = np.ones(table.num_rows, dtype=np.bool_)
-        if state.event_time is not None:
-            times = times_of(rows.column(state.event_time))
-            behind = late(times, batch.late_us)
-            dropped = int(np.count_nonzero(behind))
-            progress.dropped += dropped
-            if dropped and batch.late_rows is not None:
-                batch.late_rows.append(self._tools.late(rows, times, behind, self._input))
-            kept &= ~behind
-        filtered = np.zeros(table.num_rows, dtype=np.bool_)
-        if passes:
-            filtered = kept & ~table.column("_passes").to_numpy().astype(np.bool_)
-            kept &= ~filtered
-        hashed = hash_keys(table.columns[: len(keys)], table.num_rows)
-        if state.time_key is not None:
-            time = times_of(table.column(state.time_key))
-        elif state.time_column is not None:
-            time = times_of(rows.column(state.time_column))
-        else:
-            time = never(table.num_rows)
-        count = int(np.count_nonzero(kept))
-        seq = numbers(batch.version, count)
-        mask = pa.array(kept)
-        return _Fresh(rows.filter(mask), hashed.take(kept), seq, time[kept], rows.filter(pa.array(filtered)))
-
-    def meet(self, fresh: _Fresh, others: KeyHash) -> _Side:
-        """The rows that take part in a batch: those waiting under the keys `others`, and the new ones."""
-        waiting = self.store.find(unique(others))
-        was_matched = waiting.table.column(_MATCHED).to_numpy().astype(np.bool_)
-        return _Side(
-            pa.concat_tables([waiting.table.drop_columns([_MATCHED]), fresh.table]),
-            KeyHash(
-                np.concatenate([waiting.keys.high, fresh.keys.high]), np.concatenate([waiting.keys.low, fresh.keys.low])
-            ),
-            np.concatenate([waiting.seq, fresh.seq]),
-            np.concatenate([waiting.time, fresh.time]),
-            np.concatenate([np.zeros(len(waiting), dtype=np.bool_), np.ones(len(fresh.seq), dtype=np.bool_)]),
-            np.concatenate([was_matched, np.zeros(len(fresh.seq), dtype=np.bool_)]),
-            fresh.filtered,
-        )
-
-
-@dataclass(frozen=True)
-class _Fresh:
-    table: pa.Table
-    keys: KeyHash
-    seq: Rows
-    time: Rows
-    filtered: pa.Table
+    def alone(self, parts: Iterable[pa.Table]) -> Iterator[pa.Table]:
+        """`parts` with these columns, as rows that come out without having met anybody."""
+        for part in parts:
+            seq, emit = np.zeros(part.num_rows, dtype=np.int64), np.ones(part.num_rows, dtype=np.bool_)
+            yield from self.on([part], seq, np.full(part.num_rows, _NEVER_MEETS, dtype=np.int8), emit)
 
 
 class Join(Operator):
@@ -189,6 +85,11 @@ class Join(Operator):
         late_inputs = [i for i, side in enumerate((left, right)) if side.event_time is not None]
         super().__init__(self._left.store, self._right.store, ends=left.ends or right.ends, late_inputs=late_inputs)
         self._semi = node.join_type == pb.Join.JOIN_TYPE_LEFT_SEMI
+        # A join with USING takes no condition, but the round can be one more of its columns.
+        rounds = ("_round", "_round") if node.using_columns else ("_left_round", "_right_round")
+        self._left_tags, self._right_tags = (
+            _Tags(f"_{side}_seq", name, f"_{side}_emit") for side, name in zip(("left", "right"), rounds, strict=True)
+        )
 
     def output_watermark_us(self, input_us: int) -> int:
         """Rows may come out as old as the oldest in state."""
@@ -204,96 +105,139 @@ class Join(Operator):
             right = self._right.meet(new_right, new_left.keys)
             pairs = self._pairs(left, right, batch)
         with progress.timed("removals_ms"):
-            floors = self._left.state.floor(batch.evict_us), self._right.state.floor(batch.evict_us)
-            gone_left = self._left.store.expired(floors[0], None if self._left.state.pads else [])
-            gone_right = self._right.store.expired(floors[1], None if self._right.state.pads else [])
+            gone_left = Leaving(self._left, self._left.state.floor(batch.evict_us), left)
+            gone_right = Leaving(self._right, self._right.state.floor(batch.evict_us), right)
+            out = self._output(left, right, pairs, gone_left, gone_right)
         with progress.timed("commit_ms"):
-            self._keep_left(left, pairs, gone_left, floors[0], batch, progress)
-            self._keep_right(right, pairs, gone_right, floors[1], batch, progress)
+            self._keep_left(left, pairs, gone_left, batch, progress)
+            self._keep_right(right, pairs, gone_right, batch, progress)
         progress.total = self._left.store.rows + self._right.store.rows
-        progress.memory_bytes = self.state_bytes
-        if self._semi:
-            matched = self._tools.read(left.table.filter(pa.array(pairs.left_now)))
-            return dress(matched, self._node.left, self._used_ids), progress
-        out_left = _with_unmatched(self._left, left, pairs.left_now, gone_left, floors[0], "_left")
-        out_right = _with_unmatched(self._right, right, pairs.right_now, gone_right, floors[1], "_right")
-        return self._joined(out_left, out_right), progress
+        return out, progress
 
     # -- who meets whom
 
-    def _pairs(self, left: _Side, right: _Side, batch: BatchContext) -> _Pairs:
-        """Which rows find a partner in this batch. An inner join need not know before it is run."""
-        nobody = np.zeros(len(left.seq), dtype=np.bool_), np.zeros(len(right.seq), dtype=np.bool_)
-        pads = self._left.state.pads or self._right.state.pads
-        if not (pads or self._semi) or not len(left.seq) or not len(right.seq):
-            return _Pairs(*nobody)
-        joined = self._join(left.tagged("_left", nobody[0]), right.tagged("_right", nobody[1]), pb.Join.JOIN_TYPE_INNER)
-        new = build.where(joined, build.call("or", build.col("_left_new"), build.col("_right_new")))
-        found = self._tools.collect(build.project(new, [build.col("_left_seq"), build.col("_right_seq")]), batch.time)
-        left_seq, right_seq = (column.to_numpy() for column in found.columns)
-        return _Pairs(np.isin(left.seq, left_seq), np.isin(right.seq, right_seq))
+    def _pairs(self, left: Meeting, right: Meeting, batch: BatchContext) -> _Pairs:
+        """Which rows find a partner in this batch, of the sides where that matters."""
+        left_now, right_now = np.zeros_like(left.is_new), np.zeros_like(right.is_new)
+        if len(left.seq) and len(right.seq):
+            if self._left.state.pads or self._semi:
+                left_now = np.isin(left.seq, self._partnered(left, right, Side.LEFT, batch))
+            if self._right.state.pads:
+                right_now = np.isin(right.seq, self._partnered(left, right, Side.RIGHT, batch))
+        return _Pairs(left_now, right_now)
 
-    def _joined(self, left: pa.Table, right: pa.Table) -> pb.Relation:
-        """The rows that come out: pairs with a new row, and those marked to come out alone."""
-        col, call = build.col, build.call
-        joined = self._join(left, right, self._node.join_type)
-        is_pair = call("and", call("isnotnull", col("_left_seq")), call("isnotnull", col("_right_seq")))
-        is_new = call("or", col("_left_new"), col("_right_new"))
-        alone = call("or", *(call("coalesce", col(f"_{s}_emit"), build.boolean(False)) for s in ("left", "right")))
-        wanted = call("or", call("and", is_pair, is_new), call("and", call("not", is_pair), alone))
-        tags = [f"_{side}_{tag}" for side in ("left", "right") for tag in ("seq", "new", "emit")]
-        return build.drop(build.where(joined, wanted), tags)
+    def _partnered(self, left: Meeting, right: Meeting, side: Side, batch: BatchContext) -> Rows:
+        """The numbers of the rows of a side that find a partner in this batch: a semi join never counts the pairs."""
+        relation = self._join(
+            self._left_rows(left, np.zeros_like(left.is_new)),
+            self._right_rows(right, np.zeros_like(right.is_new)),
+            pb.Join.JOIN_TYPE_LEFT_SEMI,
+        )
+        tags = self._left_tags
+        if side is Side.RIGHT:
+            tags = self._right_tags
+            swapped = pb.Join(left=relation.join.right, right=relation.join.left)
+            relation.join.left.CopyFrom(swapped.left)
+            relation.join.right.CopyFrom(swapped.right)
+        found = self._tools.collect(build.project(relation, [build.col(tags.seq)]), batch.time)
+        seq: Rows = found.column(0).to_numpy()
+        return seq
 
-    def _join(self, left: pa.Table, right: pa.Table, join_type: pb.Join.JoinType.ValueType) -> pb.Relation:
-        """The join of the plan over other rows."""
+    def _left_rows(self, left: Meeting, emit: Mask) -> Iterator[pa.Table]:
+        """The left rows of a batch, each in one round."""
+        return self._left_tags.on(left.parts(), left.seq, (~left.is_new).astype(np.int8), emit)
+
+    def _right_rows(self, right: Meeting, emit: Mask) -> Iterator[pa.Table]:
+        """The right rows of a batch: all in round 0, the new ones in round 1 as well."""
+        yield from self._right_tags.on(right.parts(), right.seq, np.zeros(len(right.seq), dtype=np.int8), emit)
+        new = right.fresh
+        again = np.ones(len(new.seq), dtype=np.int8)
+        yield from self._right_tags.on([new.table], new.seq, again, np.zeros(len(new.seq), dtype=np.bool_))
+
+    def _join(
+        self, left: Iterable[pa.Table], right: Iterable[pa.Table], join_type: pb.Join.JoinType.ValueType
+    ) -> pb.Relation:
+        """The join of the plan over tagged rows, within their rounds."""
         relation = pb.Relation()
         relation.join.CopyFrom(self._node)
         relation.join.join_type = join_type
-        relation.join.left.CopyFrom(dress(self._tools.read(left), self._node.left, self._used_ids))
-        relation.join.right.CopyFrom(dress(self._tools.read(right), self._node.right, self._used_ids))
+        for rows, side, tags, under, original in (
+            (left, self._left, self._left_tags, relation.join.left, self._node.left),
+            (right, self._right, self._right_tags, relation.join.right, self._node.right),
+        ):
+            read = self._tools.read_parts(rows, pa.schema([*side.schema, *tags.fields]))
+            under.CopyFrom(dress(read, original, self._used_ids))
+        if self._node.using_columns:
+            relation.join.using_columns.append(self._left_tags.round)
+        else:
+            same_round = build.call("==", build.col(self._left_tags.round), build.col(self._right_tags.round))
+            relation.join.join_condition.CopyFrom(build.call("and", self._node.join_condition, same_round))
         return relation
+
+    # -- what comes out
+
+    def _output(
+        self, left: Meeting, right: Meeting, pairs: _Pairs, gone_left: Leaving, gone_right: Leaving
+    ) -> pb.Relation:
+        """Pairs with a new row, and rows that come out alone: they leave unmatched, or cannot match at all.
+
+        What leaves is read from state here, so this comes before the write.
+        """
+        if self._semi:
+            gone_left.pass_over()
+            gone_right.pass_over()
+            matched = self._tools.read_parts(left.those(pairs.left_now), self._left.schema)
+            return dress(matched, self._node.left, self._used_ids)
+        joined = self._join(
+            chain(
+                self._left_rows(left, gone_left.alone(pairs.left_now)),
+                self._left_tags.alone(gone_left.unmatched()),
+            ),
+            chain(
+                self._right_rows(right, gone_right.alone(pairs.right_now)),
+                self._right_tags.alone(gone_right.unmatched()),
+            ),
+            self._node.join_type,
+        )
+        if self._left.state.pads or self._right.state.pads:
+            col, call = build.col, build.call
+            tags = self._left_tags, self._right_tags
+            is_pair = call("and", *(call("isnotnull", col(tag.seq)) for tag in tags))
+            alone = call("or", *(call("coalesce", col(tag.emit), build.boolean(False)) for tag in tags))
+            joined = build.where(joined, call("or", is_pair, alone))
+        names = dict.fromkeys(field.name for tag in (self._left_tags, self._right_tags) for field in tag.fields)
+        return build.drop(joined, list(names))
 
     # -- what is kept
 
     def _keep_left(
-        self, side: _Side, pairs: _Pairs, gone: Found, floor: int, batch: BatchContext, progress: OperatorProgress
+        self, met: Meeting, pairs: _Pairs, gone: Leaving, batch: BatchContext, progress: OperatorProgress
     ) -> None:
         """New left rows are put even if they leave at once; in a semi join those that found a partner are not kept."""
-        put = side.is_new & ~pairs.left_now if self._semi else side.is_new
-        done = pairs.left_now & ~side.is_new if self._semi else np.zeros_like(put)
-        leaving = put & (side.time <= floor)
-        removed = len(gone) + int(np.count_nonzero(leaving)) + int(np.count_nonzero(done & (side.time > floor)))
+        put = met.is_new & ~pairs.left_now if self._semi else met.is_new
+        done = pairs.left_now & ~met.is_new if self._semi else np.zeros_like(put)
+        leaving = put & (met.time <= gone.floor)
+        removed = gone.count + int(np.count_nonzero(leaving)) + int(np.count_nonzero(done & (met.time > gone.floor)))
         progress.updated += int(np.count_nonzero(put))
         if not self._left.state.pads:
             progress.removed += removed
         total = self._left.store.rows + int(np.count_nonzero(put)) - removed
-        self._write(self._left, side, pairs.left_now, put & ~leaving, floor, total, batch.version, done)
+        self._left.write(met, pairs.left_now, put & ~leaving, done, gone.floor, total, batch.version)
 
     def _keep_right(
-        self, side: _Side, pairs: _Pairs, gone: Found, floor: int, batch: BatchContext, progress: OperatorProgress
+        self, met: Meeting, pairs: _Pairs, gone: Leaving, batch: BatchContext, progress: OperatorProgress
     ) -> None:
         """New right rows that leave in this batch have met everybody and are not put, unless they come out alone."""
-        leaving = side.is_new & (side.time <= floor)
+        leaving = met.is_new & (met.time <= gone.floor)
         pads = self._right.state.pads
-        progress.updated += int(np.count_nonzero(side.is_new & ~leaving))
+        progress.updated += int(np.count_nonzero(met.is_new & ~leaving))
         if pads:
             progress.updated += int(np.count_nonzero(leaving & ~pairs.right_now))
         else:
-            progress.removed += len(gone)
-        put = side.is_new & ~leaving
-        total = self._right.store.rows + int(np.count_nonzero(put)) - len(gone)
-        self._write(self._right, side, pairs.right_now, put, floor, total, batch.version, np.zeros_like(put))
-
-    def _write(
-        self, to: SideStore, side: _Side, now: Mask, put: Mask, floor: int, total: int, version: int, done: Mask
-    ) -> None:
-        """Put new rows, and those waiting that were matched for the first time, where that matters; remove `done`."""
-        again = now & ~side.is_new & ~side.matched & (side.time > floor) & ~done if to.state.pads else done
-        rows = np.flatnonzero(put | again)
-        matched = (side.matched | now)[rows]
-        table = side.table.take(pa.array(rows)).append_column(_MATCHED, pa.array(matched))
-        changes = Changes(side.keys.take(rows), side.seq[rows], side.time[rows], table, done[rows])
-        to.store.write(version, changes, rows=total, floor=max(floor, to.store.floor))
+            progress.removed += gone.count
+        put = met.is_new & ~leaving
+        total = self._right.store.rows + int(np.count_nonzero(put)) - gone.count
+        self._right.write(met, pairs.right_now, put, np.zeros_like(put), gone.floor, total, batch.version)
 
 
 @dataclass(frozen=True)
@@ -302,20 +246,6 @@ class _Pairs:
 
     left_now: Mask
     right_now: Mask
-
-
-def _with_unmatched(store: SideStore, side: _Side, now: Mask, gone: Found, floor: int, name: str) -> pa.Table:
-    """A side's rows for the output, with those that come out alone: they leave unmatched, or cannot match at all."""
-    if not store.state.pads:
-        return side.tagged(name, np.zeros_like(now))
-    leaving = (side.time <= floor) & ~side.matched & ~now
-    rows = side.tagged(name, leaving)
-    unmatched = ~gone.table.column(_MATCHED).to_numpy().astype(np.bool_) & ~np.isin(gone.seq, side.seq)
-    alone = pa.concat_tables([gone.filter(unmatched).table.drop_columns([_MATCHED]), side.filtered])
-    seq, new, emit = (np.full(alone.num_rows, value) for value in (np.int64(0), False, True))
-    for tag, values in (("seq", seq), ("new", new), ("emit", emit)):
-        alone = alone.append_column(f"{name}_{tag}", pa.array(values))
-    return pa.concat_tables([rows, alone])
 
 
 def side_states(
@@ -417,11 +347,3 @@ def _same_types(
             [target] = tools.session.schema(common).types
             left[i], right[i] = build.cast(left[i], target), build.cast(right[i], target)
     return left, right
-
-
-def _all(conditions: Sequence[build.Expression]) -> build.Expression:
-    """Whether all conditions are true; null counts as false."""
-    condition = conditions[0]
-    for other in conditions[1:]:
-        condition = build.call("and", condition, other)
-    return build.call("coalesce", condition, build.boolean(False))

@@ -127,15 +127,10 @@ class Operator(ABC):
         for store in self._stores:
             store.close()
 
-    @property
-    def state_bytes(self) -> int:
-        """Size of the state as it is now."""
-        return sum(store.bytes for store in self._stores)
-
     def measure(self, progress: OperatorProgress) -> None:
         """Note what the stores take, in memory and on disk."""
         progress.memory_bytes = sum(store.resident_bytes for store in self._stores)
-        progress.custom[SIZE_METRIC] = self.state_bytes
+        progress.custom[SIZE_METRIC] = sum(store.bytes for store in self._stores)
         progress.custom[FILES_METRIC] = sum(store.files for store in self._stores)
 
 

@@ -9,8 +9,9 @@ behind all ends so far. Source: `UpdatingSessionsIterator`, `SessionWindowStateS
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from riacho.streaming.state.late import LateRows
 from riacho.streaming.state.operator import BatchContext, Operator, OperatorProgress, Tools, late, numbers
 from riacho.streaming.state.run import Mask
 from riacho.streaming.state.run import Rows as Times
-from riacho.streaming.state.store import BEGINNING, Changes, StateStore
+from riacho.streaming.state.store import BEGINNING, Changes
 from riacho.streaming.watermark import interval_us
 
 
@@ -86,7 +87,7 @@ class SessionAggregation(Operator):
         self._mode = mode
         self._tools = tools
         self._evicts = mode is OutputMode.APPEND and grouping.event_key is not None
-        self._store = StateStore(folder / "default", keep.schema, unique=False, retain=tools.retain)
+        self._store = tools.store(folder / "default", keep.schema, unique=False)
         late_inputs = [0] if self._evicts else []
         super().__init__(self._store, ends=mode is not OutputMode.COMPLETE, late_inputs=late_inputs)
 
@@ -104,25 +105,33 @@ class SessionAggregation(Operator):
             touched, closed = pieces.any(~pieces.old), ends <= evict_us
             merged = self._one_row_each(pieces) if self._keep.one_row else self._stretched(pieces)
         with progress.timed("removals_ms"):
-            columns = self._keep.schema.names if self._mode is OutputMode.APPEND else [self._column]
-            gone = self._store.expired(evict_us, columns, but=pieces.keys)
-            gone_sessions = _sessions_in(gone.keys, _micros(gone.table.column(self._column), 0))
+            gone = self._leaving(evict_us, pieces.keys, progress)
+            session = np.arange(pieces.count) if self._keep.one_row else pieces.session
+            out = self._emitted(gone, merged.filter(pa.array(closed[session])), batch)
         old_sessions = _sessions_in(pieces.keys.take(pieces.old), pieces.start[pieces.old])
         kept_start = pieces.any(pieces.old & (pieces.start == starts[pieces.session]))
-        leaving = int(np.count_nonzero(closed)) + gone_sessions
+        leaving = int(np.count_nonzero(closed)) + progress.removed
         progress.updated = pieces.count  # Spark writes all sessions of a key that was touched
         progress.removed = old_sessions - int(np.count_nonzero(kept_start)) + leaving
         progress.total = self._store.rows + pieces.count - old_sessions - leaving
         with progress.timed("commit_ms"):
             changes = self._changes(pieces, merged, ends, touched & ~closed)
             self._store.write(batch.version, changes, rows=progress.total, floor=max(evict_us, self._store.floor))
-        progress.memory_bytes = self.state_bytes
+        if out is None:
+            out = self._keep.finish(self._store.alive(), self._tools, batch.time)
+        return out, progress
+
+    def _leaving(self, evict_us: int, but: KeyHash, progress: OperatorProgress) -> Iterator[pa.Table]:
+        """The sessions of keys that the batch does not touch, if they leave; counted in `progress` as they are read."""
+        for part in self._store.leaving(evict_us, but=but):
+            progress.removed += _sessions_in(part.keys, _micros(part.column(self._column), 0))
+            yield from part.blocks()
+
+    def _emitted(self, gone: Iterator[pa.Table], closed: pa.Table, batch: BatchContext) -> pb.Relation | None:
+        """The result for the sessions that come out. None in complete mode: not known before the write."""
         if self._mode is OutputMode.COMPLETE:
-            out = self._store.scan().table
-        else:
-            session = np.arange(pieces.count) if self._keep.one_row else pieces.session
-            out = pa.concat_tables([gone.table, merged.filter(pa.array(closed[session]))])
-        return self._keep.finish(out, self._tools, batch.time), progress
+            return None
+        return self._keep.finish(chain(gone, [closed]), self._tools, batch.time)
 
     def _with_span(self, relation: pb.Relation) -> pb.Relation:
         """The new rows, without those that have no time or no gap."""

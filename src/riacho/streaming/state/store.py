@@ -47,7 +47,6 @@ from riacho.streaming.state.hashing import KeyHash, members
 from riacho.streaming.state.memory import BlockPool
 from riacho.streaming.state.run import (
     BLOCK_ROWS,
-    NEVER,
     SYSTEM_FIELDS,
     DamagedFile,
     Mask,
@@ -97,6 +96,14 @@ class Found:
         step = block_rows(rows, sum(run.info.bytes for run in self._runs))
         for start in range(0, len(self), step):
             yield self._take(start, start + step)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column of all rows."""
+        return self.select([name]).table.column(0)
+
+    def select(self, columns: Sequence[str]) -> Found:
+        """The same rows with some of the columns."""
+        return replace(self, schema=pa.schema([self.schema.field(name) for name in columns]))
 
     def filter(self, keep: Mask) -> Found:
         rows = np.flatnonzero(keep)
@@ -253,14 +260,6 @@ class StateStore:
         if self._runs:
             for part in compaction.merge(self._runs, floor=self.floor, oldest=True, unique=self._unique):
                 yield part.select(self._schema.names)
-
-    def expired(self, through: int, columns: Sequence[str] | None = None, *, but: KeyHash | None = None) -> Found:
-        """The same in one."""
-        return self._leaving(self._dying(through), columns, but)
-
-    def scan(self, columns: Sequence[str] | None = None) -> Found:
-        """All rows that are alive."""
-        return self.expired(int(NEVER), columns)
 
     # -- what changes
 
