@@ -88,6 +88,25 @@ def test_up_as_a_child_ends_with_its_parent(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what a process has loaded is read from /proc")
+def test_up_serves_without_pandas(tmp_path: Path) -> None:
+    with up("--warehouse", str(tmp_path)) as process:
+        with connected(f"sc://localhost:{port_of(process)}") as spark:
+            rows = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 10).load()
+            query = rows.writeStream.option("checkpointLocation", str(tmp_path / "c")).trigger(availableNow=True)
+            query.toTable("numbers").awaitTermination(LIMIT_S)
+            assert spark.table("numbers").count() > 0
+        loaded = Path(f"/proc/{process.pid}/maps").read_text()
+    assert "/pyarrow/" in loaded
+    assert "/pandas/" not in loaded
+
+
+def test_up_where_the_warehouse_is_a_file_says_so(tmp_path: Path) -> None:
+    (tmp_path / "lake").write_text("")
+    done = riacho("up", "--port", "0", "--warehouse", tmp_path / "lake", code=1)
+    assert (done.stdout, done.stderr) == ("", f"error: File exists: {tmp_path / 'lake'}\n")
+
+
 def test_up_warns_when_others_can_reach_it(tmp_path: Path) -> None:
     with up("--warehouse", str(tmp_path), "--host", "0.0.0.0") as process:
         assert process.stderr is not None
