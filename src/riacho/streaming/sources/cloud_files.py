@@ -38,7 +38,7 @@ from riacho.streaming.sources.evolution import (
 from riacho.streaming.sources.file_formats import FORMATS, path_not_found, source_path
 from riacho.streaming.sources.file_intake import Intake, IntakeRules
 from riacho.streaming.sources.file_log import FileEntry
-from riacho.streaming.sources.file_scan import Layout, scan
+from riacho.streaming.sources.file_scan import Layout, scan, threads_per_file
 from riacho.streaming.sources.files import DAY_MS, missing_file
 from riacho.streaming.sources.formats.base import DamagedFileError, DecoderContext, FileFormat, file_url
 from riacho.streaming.sources.listing import FileStatus, FolderCache, Listing, glob_expression, is_glob
@@ -203,7 +203,8 @@ class CloudFilesReader:
                 self._set_aside(entry, missing_file(entry.url).message)
         files = [file for _, file in taken if file is not None]
         layout = self._layout.for_files(files)
-        decoder = self._source.format.decoder(layout.in_files, self._source.options.files, self._decoding)
+        decoding = replace(self._decoding, threads=threads_per_file(files))
+        decoder = self._source.format.decoder(layout.in_files, self._source.options.files, decoding)
         rescued = 0
         try:
             for batch in scan(files, layout, lambda file: self._decode(entries[file.path], file, decoder.decode)):

@@ -62,13 +62,20 @@ class Layout:
         return pa.schema(list(fields))
 
 
+def threads_per_file(files: Sequence[FileStatus]) -> int:
+    """By how many threads `scan` is best helped with each of these files."""
+    cores = os.cpu_count() or 1
+    if any(file.size > _STREAMED_BYTES for file in files):
+        return cores
+    return max(1, cores // max(1, len(files)))
+
+
 def scan(files: Sequence[FileStatus], layout: Layout, decode: Decode) -> Iterator[pa.RecordBatch]:
     """The rows of `files`, each decoded by `decode`. An error of a file is raised where its rows would stand."""
     if len(files) <= 1:
         for file in files:
             yield from complete(decode(file), file, layout)
         return
-    # The parsers use all cores by themselves; a second file fills the gaps between their parallel parts.
     ahead = (os.cpu_count() or 1) + 1
     waiting: deque[tuple[FileStatus, Future[list[pa.RecordBatch]] | None]] = deque()
     with ThreadPoolExecutor(max_workers=ahead - 1, thread_name_prefix="riacho-decode") as pool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -16,7 +16,7 @@ from riacho.streaming.sources.file_cleaner import cleaner
 from riacho.streaming.sources.file_intake import Intake, IntakeRules
 from riacho.streaming.sources.file_log import FileEntry
 from riacho.streaming.sources.file_options import StreamOptions
-from riacho.streaming.sources.file_scan import Layout, scan
+from riacho.streaming.sources.file_scan import Layout, scan, threads_per_file
 from riacho.streaming.sources.formats.base import DamagedFileError, Decoded, Decoder, DecoderContext, FileFormat
 from riacho.streaming.sources.formats.options import Options
 from riacho.streaming.sources.listing import FileStatus, Listing, is_glob
@@ -73,7 +73,8 @@ class FileReader:
         else:
             files = [_present(entry, file) for entry, file in taken]
         layout = self._layout.for_files(files)
-        decoder = self._source.format.decoder(layout.in_files, self._source.options, self._decoding)
+        decoding = replace(self._decoding, threads=threads_per_file(files))
+        decoder = self._source.format.decoder(layout.in_files, self._source.options, decoding)
         decode = _until_damage if self._source.options.flag("ignoreCorruptFiles") else _whole
         return SourceData(layout.full, scan(files, layout, partial(decode, decoder)))
 

@@ -1,7 +1,4 @@
-"""The parts of a file worked on by all cores, its rows in their order.
-
-All files share one pool of threads, so that many files at a time do not make many more threads than there are cores.
-"""
+"""The parts of a file worked on by several cores, its rows in their order."""
 
 from __future__ import annotations
 
@@ -17,12 +14,15 @@ P = TypeVar("P")
 R = TypeVar("R")
 
 
-def in_order(work: Callable[[P], R], parts: Iterator[P]) -> Iterator[R]:
-    """`work` of each part, in order; of a few parts at a time, so that memory stays bounded.
+def in_order(work: Callable[[P], R], parts: Iterator[P], threads: int) -> Iterator[R]:
+    """`work` of each part, in order; of so many parts at a time, so memory stays bounded.
 
-    A part that is alone is worked on by the caller's own thread. What `work` or `parts` raises is raised behind the
-    results of all parts before. `work` is called from several threads and must not call this function.
+    A part that is alone is worked on by the caller's own thread, and so are all if that is the only one. What `work` or
+    `parts` raises is raised behind the results of all parts before. `work` must not call this function.
     """
+    if threads < 2:
+        yield from map(work, parts)
+        return
     given = _as_calls(parts)
     first = list(islice(given, 2))
     if len(first) < 2:
@@ -32,7 +32,7 @@ def in_order(work: Callable[[P], R], parts: Iterator[P]) -> Iterator[R]:
     try:
         for part in chain(first, given):
             waiting.append(_pool().submit(_work_on, work, part))
-            if len(waiting) > _cores():
+            if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -62,10 +62,7 @@ def _work_on(work: Callable[[P], R], part: Callable[[], P]) -> R:
     return work(part())
 
 
-def _cores() -> int:
-    return os.cpu_count() or 1
-
-
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(max_workers=_cores(), thread_name_prefix="riacho-decode-part")
+    """The threads of all files together."""
+    return ThreadPoolExecutor(max_workers=os.cpu_count(), thread_name_prefix="riacho-decode-part")

@@ -22,12 +22,13 @@ class DecoderContext:
     `today`: the current day (days since the epoch, UTC), for a time of day without a date. `rescued_column`: the name
     of the STRING column (in the schema) for what fits nowhere else, if there is one. `new_columns`: called with the
     names of columns that a file has and the schema lacks, before any of its rows are given; it may raise to stop the
-    reading.
+    reading. `threads`: of how many parts of a file the decoder may work on at a time.
     """
 
     today: Callable[[], int] = lambda: 0
     rescued_column: str | None = None
     new_columns: Callable[[str, Sequence[str]], None] | None = None
+    threads: int = 1
 
 
 class DamagedFileError(SparkGeneralError):

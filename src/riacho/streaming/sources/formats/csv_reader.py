@@ -44,6 +44,7 @@ class CsvDecoder:
     datetimes: Datetimes
     data_schema: pa.Schema
     parsers: Sequence[Parse]
+    threads: int
 
     @classmethod
     def of(cls, schema: pa.Schema, options: Options, context: DecoderContext) -> CsvDecoder:
@@ -62,6 +63,7 @@ class CsvDecoder:
             datetimes,
             data,
             [parser(field, options, datetimes) for field in data],
+            context.threads,
         )
 
     def decode(self, path: str) -> Decoded:
@@ -82,7 +84,8 @@ class CsvDecoder:
                 self._check_header(next(records, ([], ""))[0], path)
             yield self._rows(records, path)
             return
-        yield from in_order(partial(self._block, path), self._bodies(path, separator, encoding))
+        bodies = self._bodies(path, separator, encoding)
+        yield from in_order(partial(self._block, path), bodies, self.threads)
 
     def _bodies(self, path: str, separator: str | None, encoding: str) -> Iterator[Lines]:
         """The blocks of a file without its header, which is checked."""

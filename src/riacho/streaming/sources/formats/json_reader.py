@@ -81,7 +81,8 @@ class JsonDecoder:
         if self.options.flag("multiLine"):
             yield self._rows([read_whole(path, encoding)], path)
         elif separator is None:
-            yield from in_order(partial(self._block, path, self._alike()), read_blocks(path, encoding))
+            read = partial(self._block, path, self._alike())
+            yield from in_order(read, read_blocks(path, encoding), self.context.threads)
         else:
             records = split_records(path, separator, encoding)
             data = b"\n".join(records)

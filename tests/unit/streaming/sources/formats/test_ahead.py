@@ -7,21 +7,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from riacho.streaming.sources.formats import ahead
 from riacho.streaming.sources.formats.ahead import in_order
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("count", [0, 1, 2, 50])
-def test_the_order_is_kept(count: int) -> None:
-    assert list(in_order(lambda part: part * 2, iter(range(count)))) == [2 * part for part in range(count)]
+def test_the_order_is_kept(count: int, threads: int) -> None:
+    assert list(in_order(lambda part: part * 2, iter(range(count)), threads)) == [2 * part for part in range(count)]
 
 
 def test_one_part_is_worked_on_by_the_caller() -> None:
-    assert list(in_order(lambda _: threading.current_thread(), iter([1]))) == [threading.current_thread()]
+    assert list(in_order(lambda _: threading.current_thread(), iter([1]), 3)) == [threading.current_thread()]
 
 
 def test_an_error_stands_where_its_result_would() -> None:
-    results = in_order(lambda part: 6 // part, iter([3, 2, 0, 1, 0]))
+    results = in_order(lambda part: 6 // part, iter([3, 2, 0, 1, 0]), 3)
     assert [next(results), next(results)] == [2, 3]
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -35,7 +35,7 @@ def test_what_stands_before_a_part_that_cannot_be_had_is_given(good: int) -> Non
 
     given: list[int] = []
     with pytest.raises(EOFError):
-        given.extend(in_order(lambda part: part, parts()))
+        given.extend(in_order(lambda part: part, parts(), 3))
     assert given == list(range(good))
 
 
@@ -47,6 +47,6 @@ def test_few_parts_are_taken_ahead() -> None:
             taken.append(part)
             yield part
 
-    results = in_order(lambda part: part, parts())
+    results = in_order(lambda part: part, parts(), 3)
     assert next(results) == 0
-    assert len(taken) <= ahead._cores() + 2
+    assert len(taken) <= 3 + 2

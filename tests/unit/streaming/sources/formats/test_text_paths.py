@@ -7,10 +7,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riacho import types
+from riacho.streaming.sources.formats import content
 from riacho.streaming.sources.formats.base import DecoderContext
 from riacho.streaming.sources.formats.content import Lines
 from riacho.streaming.sources.formats.csv_reader import CsvDecoder
@@ -83,6 +85,26 @@ def test_json(records: list[str], mode: str) -> None:
 def test_csv(records: list[str], mode: str) -> None:
     decoder = CsvDecoder.of(FLAT, Options.check("csv", CSV, {"mode": mode}), DecoderContext(today=lambda: 0))
     check(decoder, records)
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    st.lists(good | bare, max_size=30) | st.lists(st.sampled_from(['{"i": 1, "s": "a"}', '{"i": 2, "s": "b"}', "{"]))
+)
+def test_json_in_small_blocks_by_several_threads(records: list[str]) -> None:
+    decoder = JsonDecoder.of(FLAT, Options.check("json", JSON, {}), DecoderContext(threads=3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(content, "BLOCK_BYTES", 100)
+        check(decoder, records)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(good_csv | odd_csv, max_size=30))
+def test_csv_in_small_blocks_by_several_threads(records: list[str]) -> None:
+    decoder = CsvDecoder.of(FLAT, Options.check("csv", CSV, {}), DecoderContext(today=lambda: 0, threads=3))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(content, "BLOCK_BYTES", 100)
+        check(decoder, records)
 
 
 def check(decoder: JsonDecoder | CsvDecoder, records: list[str]) -> None:
