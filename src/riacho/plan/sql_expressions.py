@@ -28,20 +28,32 @@ _CALLS_DESPITE_NAME = words("DATE TIMESTAMP ARRAY MAP STRUCT SUBSTRING")
 _CALLS_WITHOUT_BRACKETS = words("CURRENT_TIMESTAMP CURRENT_DATE LOCALTIMESTAMP CURRENT_USER")
 
 
+_SKIP_NULLS = words(
+    "any approx_count_distinct array_agg avg bit_and bit_or bit_xor bool_and bool_or collect_list collect_set corr "
+    "count count_if covar_pop covar_samp every kurtosis listagg max mean median min mode percentile percentile_approx "
+    "approx_percentile regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy "
+    "skewness some std stddev stddev_pop stddev_samp string_agg sum try_avg try_sum var_pop var_samp variance"
+)
+"""Aggregate functions that a row does not change whose first argument is null."""
+
+
 class _UnknownError(Exception):
     """The reader does not know this construct."""
 
 
-def read_expression(text: str) -> pb.Expression:
-    """The expression that `text` means; `expression_string` of it where that is not known."""
-    return _Reader(text).whole()
+def read_expression(text: str, *, filters: bool = False) -> pb.Expression:
+    """The expression that `text` means; `expression_string` of it where that is not known.
+
+    `filters`: read `sum(x) FILTER (WHERE c)` as `sum(if(c, x, null))`, which is as good for functions that skip nulls.
+    """
+    return _Reader(text, filters=filters).whole()
 
 
-def structured(expression: pb.Expression) -> pb.Expression:
+def structured(expression: pb.Expression, *, filters: bool = False) -> pb.Expression:
     """`expression`, or if it is text, what the text means."""
     if expression.WhichOneof("expr_type") != "expression_string":
         return expression
-    return read_expression(expression.expression_string.expression)
+    return read_expression(expression.expression_string.expression, filters=filters)
 
 
 def text_expression(text: str) -> pb.Expression:
@@ -57,8 +69,9 @@ def call(name: str, *arguments: pb.Expression, distinct: bool = False) -> pb.Exp
 class _Reader:
     """Precedence as in `SqlBaseParser.g4`: OR, AND, NOT, predicates, sums, products, signs, primaries."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, filters: bool = False) -> None:
         self._text = text
+        self._filters = filters
         self._tokens = tokenize(text)
         self._at = 0
 
@@ -204,7 +217,8 @@ class _Reader:
     def _call(self, name: Token) -> pb.Expression:
         end = closing(self._tokens, self._at + 1)
         following = self._tokens[end + 1] if end + 1 < len(self._tokens) else None
-        if end >= len(self._tokens) or (following is not None and following.word in ("OVER", "FILTER", "WITHIN")):
+        filtered = following is not None and following.word == "FILTER" and self._filters
+        if end >= len(self._tokens) or (following and following.word in ("OVER", "FILTER", "WITHIN") and not filtered):
             raise _UnknownError
         if following is not None and following.text in ("[", ".", "::"):
             raise _UnknownError
@@ -223,7 +237,24 @@ class _Reader:
                     raise _UnknownError
                 self._at += 1
         self._at = end + 1
+        if filtered:
+            arguments = self._filtered(name.text.lower(), arguments)
         return call(name.text.strip("`"), *arguments, distinct=distinct)
+
+    def _filtered(self, name: str, arguments: Sequence[pb.Expression]) -> list[pb.Expression]:
+        """The arguments with nulls where `FILTER (WHERE condition)`, which is read, does not hold."""
+        if name not in _SKIP_NULLS or not self._tokens[self._at + 1].is_symbol("("):
+            raise _UnknownError
+        end = closing(self._tokens, self._at + 1)
+        self._at += 2
+        if self._word() != "WHERE":
+            raise _UnknownError
+        self._at += 1
+        condition = self._or()
+        if self._at != end:
+            raise _UnknownError
+        self._at = end + 1
+        return [call("if", condition, arguments[0], text_expression("NULL")), *arguments[1:]]
 
     def _argument(self, end: int) -> pb.Expression:
         """One argument of a call whose closing bracket is at `end`; as text if it is not known."""

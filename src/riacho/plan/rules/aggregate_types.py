@@ -5,6 +5,8 @@
     percentile_approx(x, 0.5)                 max(x)
     percentile_approx(x, array(0.1, 0.9))     collect_list(x)
     try_avg(x)                                avg(x)
+    rollup(k), cube(k), GROUPING SETS         GROUP BY k
+    grouping(k), grouping_id()                0
 
 The plan so made can be analysed, not run: a streaming aggregation computes these functions itself (see
 `streaming.state.partials`), from the plan before this rule.
@@ -14,6 +16,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pyarrow as pa
+
 from riacho.plan import build
 from riacho.plan.context import Context
 from riacho.plan.facts import is_streaming
@@ -22,6 +26,12 @@ from riacho.plan.walk import expressions, transform
 from riacho.protos import pb
 
 Function = pb.Expression.UnresolvedFunction
+
+_GROUPING_SETS = (
+    pb.Aggregate.GROUP_TYPE_ROLLUP,
+    pb.Aggregate.GROUP_TYPE_CUBE,
+    pb.Aggregate.GROUP_TYPE_GROUPING_SETS,
+)
 
 
 def aggregate_types(relation: pb.Relation, context: Context) -> pb.Relation:  # noqa: ARG001
@@ -33,22 +43,27 @@ def with_known_types(node: pb.Relation) -> pb.Relation:
     """The node with such functions replaced, if it is an aggregate; columns keep their names."""
     if not node.HasField("aggregate"):
         return node
+    if node.aggregate.group_type in _GROUPING_SETS:
+        node.aggregate.group_type = pb.Aggregate.GROUP_TYPE_GROUPBY
+        node.aggregate.ClearField("grouping_sets")
     for expression in node.aggregate.aggregate_expressions:
         _replace(expression)
     return node
 
 
 def _replace(expression: pb.Expression) -> None:
-    whole = expression if expression.HasField("expression_string") else None
-    read = structured(expression)
-    changed = False
-    for found in [read, *expressions(read)]:
-        stand_in = _STAND_INS.get(found.unresolved_function.function_name.lower())
-        if stand_in is not None:
-            found.CopyFrom(stand_in(found.unresolved_function))
-            changed = True
-    if changed and whole is not None:
-        whole.CopyFrom(read)
+    for node in [expression, *expressions(expression)]:
+        if node.HasField("expression_string"):
+            read = structured(node, filters=True)
+            if any(_stand_in(inside) for inside in [read, *expressions(read)]):
+                node.CopyFrom(read)
+                _replace(node)
+        elif (make := _stand_in(node)) is not None:
+            node.CopyFrom(make(node.unresolved_function))
+
+
+def _stand_in(expression: pb.Expression) -> Callable[[Function], pb.Expression] | None:
+    return _STAND_INS.get(expression.unresolved_function.function_name.lower())
 
 
 def _count(function: Function) -> pb.Expression:
@@ -57,6 +72,14 @@ def _count(function: Function) -> pb.Expression:
 
 def _average(function: Function) -> pb.Expression:
     return build.call("avg", function.arguments[0])
+
+
+def _grouping(function: Function) -> pb.Expression:  # noqa: ARG001
+    return build.cast(build.integer(0), pa.int8())
+
+
+def _grouping_id(function: Function) -> pb.Expression:  # noqa: ARG001
+    return build.integer(0)
 
 
 def _percentile(function: Function) -> pb.Expression:
@@ -68,6 +91,8 @@ def _percentile(function: Function) -> pb.Expression:
 _STAND_INS: dict[str, Callable[[Function], pb.Expression]] = {
     "approx_count_distinct": _count,
     "approx_percentile": _percentile,
+    "grouping": _grouping,
+    "grouping_id": _grouping_id,
     "percentile_approx": _percentile,
     "try_avg": _average,
 }

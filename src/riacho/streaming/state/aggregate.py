@@ -31,12 +31,14 @@ import pyarrow as pa
 from riacho import types
 from riacho.plan import build
 from riacho.plan.build import Expression
-from riacho.plan.event_time import Delays, last_part, output_name
+from riacho.plan.event_time import Delays, last_part
 from riacho.plan.rules.aggregate_types import with_known_types
 from riacho.plan.rules.batch_time import BatchTime
+from riacho.plan.sql_expressions import structured
 from riacho.plan.walk import at, expression_paths
 from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
+from riacho.streaming.state.grouping import Grouping, Make, grouping_of
 from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
 from riacho.streaming.state.late import LateRows
 from riacho.streaming.state.operator import (
@@ -58,41 +60,11 @@ _GROUPED_UDFS = frozenset({202, 215, 216, 252, 253})
 """Evaluation types of Python functions that take a group (`PythonEvalType.SQL_GROUPED_AGG_*`)."""
 
 
-@dataclass(frozen=True)
-class Grouping:
-    """The key of an aggregation. `names`: the key columns of its output; `event_key`: which of them has event time."""
-
-    expressions: Sequence[Expression]
-    names: Sequence[str]
-    event_key: int | None
-
-    @property
-    def columns(self) -> list[str]:
-        """The key columns in state."""
-        return [f"_key{i}" for i in range(len(self.expressions))]
-
-    def aliased(self) -> list[Expression]:
-        pairs = zip(self.expressions, self.columns, strict=True)
-        return [build.alias(expression, name) for expression, name in pairs]
-
-    def renamed(self, output: pa.Schema) -> list[Expression]:
-        """The key columns under their names in the output."""
-        pairs = zip(self.columns, output, strict=False)
-        return [build.alias(build.col(column), field.name) for column, field in pairs]
-
-
 def output_of(aggregate: pb.Aggregate, tools: Tools) -> pa.Schema:
     """The columns of an aggregate over leaves that can be analysed."""
     whole = pb.Relation()
     whole.aggregate.CopyFrom(aggregate)
     return types.normalise_schema(tools.session.schema(with_known_types(whole)))
-
-
-def grouping_of(aggregate: pb.Aggregate, output: pa.Schema, marks: Delays) -> Grouping:
-    """The key of an aggregate. `marks`: the marked columns of the aggregate's output."""
-    expressions = list(aggregate.grouping_expressions)
-    marked = [i for i, expression in enumerate(expressions) if output_name(expression) in marks]
-    return Grouping(expressions, output.names[: len(expressions)], marked[0] if marked else None)
 
 
 # -- taking an aggregate apart
@@ -160,10 +132,11 @@ class _Taken:
         return Calls(list(self._partials.values()), list(self._shown.values()), results)
 
 
-def take_apart(aggregate: pb.Aggregate, tools: Tools) -> Calls:
+def take_apart(aggregate: pb.Aggregate, grouping: Grouping, tools: Tools) -> Calls:
     """The aggregate's expressions as partials and results. What cannot be taken apart is a partial without merge."""
-    expressions = [_copy(_unaliased(expression)) for expression in aggregate.aggregate_expressions]
-    places = [_aggregate_calls(expression) for expression in expressions]
+    read = [structured(_unaliased(expression), filters=True) for expression in aggregate.aggregate_expressions]
+    expressions = [_over_sets(_copy(expression), grouping) for expression in read]
+    places = [_aggregate_calls(expression, grouping) for expression in expressions]
     functions = [build.alias(Expression(unresolved_function=f), "c") for calls in places for _, f in calls or []]
     results = iter(output_of(build.group(aggregate.input, [], functions).aggregate, tools).types if functions else [])
     taken = _Taken()
@@ -181,8 +154,24 @@ def take_apart(aggregate: pb.Aggregate, tools: Tools) -> Calls:
     return taken.calls(expressions)
 
 
+def _over_sets(expression: Expression, grouping: Grouping) -> Expression:
+    """The expression with `grouping` and `grouping_id` made expressions over the number of the grouping set."""
+    for node in [expression, *(found for _, found in expression_paths(expression))]:
+        function = node.unresolved_function
+        match function.function_name.lower():
+            case "grouping":
+                value = grouping.is_left_out(function.arguments[0])
+            case "grouping_id":
+                value = grouping.set_number
+            case _:
+                continue
+        if value is not None:
+            node.CopyFrom(value)
+    return expression
+
+
 def _aggregate_calls(
-    expression: Expression,
+    expression: Expression, grouping: Grouping
 ) -> list[tuple[tuple[str | int, ...], Expression.UnresolvedFunction]] | None:
     """The aggregate functions in an expression, with their places; None if it has a part that hides what it does."""
     calls: list[tuple[tuple[str | int, ...], Expression.UnresolvedFunction]] = []
@@ -191,6 +180,8 @@ def _aggregate_calls(
         if any(path[: len(inside)] == inside for inside, _ in calls):
             continue
         match node.WhichOneof("expr_type"):
+            case "unresolved_attribute" if node == grouping.set_number:
+                pass
             case "unresolved_function" if node.unresolved_function.function_name.lower() in AGGREGATES:
                 function = Expression.UnresolvedFunction()
                 function.CopyFrom(node.unresolved_function)
@@ -253,14 +244,14 @@ class Partials:
         self._grouping = grouping
         self._calls = calls
         self._output = output
-        collected = types.normalise_schema(tools.session.schema(self._partial(aggregate.input)))
+        collected = grouping.schema(self._partial(aggregate.input), tools)
         self.schema = types.nullable(calls.condensed(collected.empty_table()).schema)
 
-    def _partial(self, relation: pb.Relation) -> pb.Relation:
-        return build.group(relation, self._grouping.aliased(), self._calls.aliased())
+    def _partial(self, relation: pb.Relation) -> Make:
+        return lambda keys: build.group(relation, keys, self._calls.aliased())
 
     def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
-        return self._calls.condensed(tools.collect(self._partial(relation), time)).cast(self.schema)
+        return self._calls.condensed(self._grouping.collect(self._partial(relation), tools, time)).cast(self.schema)
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
         found = store.find(fresh.keys, self._calls.columns)
@@ -302,14 +293,13 @@ class WholeRows:
         self._aggregates = [_without_plan_ids(expression) for expression in calls.aliased()]
         names = _columns_used(self._aggregates)
         self._columns = [build.star()] if names is None else [build.col(name) for name in sorted(names)]
-        projected = tools.session.schema(self._projected(aggregate.input))
-        self.schema = types.nullable(types.normalise_schema(projected))
+        self.schema = types.nullable(grouping.schema(self._projected(aggregate.input), tools))
 
-    def _projected(self, relation: pb.Relation) -> pb.Relation:
-        return build.project(relation, [*self._grouping.aliased(), *self._columns])
+    def _projected(self, relation: pb.Relation) -> Make:
+        return lambda keys: build.project(relation, [*keys, *self._columns])
 
     def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
-        return tools.collect(self._projected(relation), time).cast(self.schema)
+        return self._grouping.collect(self._projected(relation), tools, time).cast(self.schema)
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
         return fresh, distinct(store.find(unique(fresh.keys), []).keys)
@@ -395,10 +385,8 @@ class Aggregation(Operator):
     def _late(self, relation: pb.Relation) -> LateRows:
         """The rows behind groups that were dropped: what was collected are their groups."""
         assert self._grouping.event_key is not None
-        key = self._grouping.aliased()[self._grouping.event_key]
-        column = self._keep.schema.field(self._grouping.columns[self._grouping.event_key])
-        rows = build.project(relation, [key, build.star()])
-        return LateRows(0, rows, is_window=pa.types.is_struct(column.type))
+        rows = build.project(relation, [self._grouping.event_time, build.star()])
+        return LateRows(0, rows, is_window=pa.types.is_struct(self._grouping.kinds[self._grouping.event_key]))
 
     def _leaving(self, evict_us: int, but: KeyHash, progress: OperatorProgress) -> Iterator[pa.Table]:
         """The groups that the batch does not touch and that leave the state, counted in `progress` as they are read."""
@@ -435,7 +423,7 @@ def aggregation(aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder
 
 def keep_for(aggregate: pb.Aggregate, grouping: Grouping, output: pa.Schema, tools: Tools) -> Keep:
     """What to keep for an aggregate: partial numbers if all its functions can be taken apart, else whole rows."""
-    calls = take_apart(aggregate, tools)
+    calls = take_apart(aggregate, grouping, tools)
     keep = Partials if calls.merge else WholeRows
     return keep(aggregate, grouping, calls, output, tools)
 

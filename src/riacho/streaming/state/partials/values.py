@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 
+from riacho.errors import UnsupportedOperationError
 from riacho.plan.build import Expression, call, cast, integer, null, text
 from riacho.streaming.state.partials.lists import append, append_unseen, fold
 from riacho.streaming.state.partials.model import Decomposition, Maker, Merge, Partial, single
@@ -48,7 +49,8 @@ def _by(wins: Callable[[Signs], Mask]) -> Maker:
 
     def make(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
         if len(function.arguments) != 2:
-            return None
+            name = function.function_name
+            raise UnsupportedOperationError(f"riacho has {name}(x, y) for streams, but not {name}(x, y, k).")
         value, by = function.arguments
         pair = call("named_struct", text("value"), value, text("by"), by)
         ordered = call("if", call("isnotnull", by), pair, null())
