@@ -22,8 +22,12 @@ class ClonedSessions:
         if not changed:
             return engine
         clone = self._engine.clone(engine)
-        for key, value in changed.items():
-            clone.set_conf(key, value)
+        try:
+            for key, value in changed.items():
+                clone.set_conf(key, value)
+        except BaseException:
+            self.close(engine, clone)
+            raise
         return clone
 
     def close(self, engine: EngineSession, opened: EngineSession) -> None:

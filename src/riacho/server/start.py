@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -95,7 +96,7 @@ def read_command(request: pb.ExecutePlanRequest, relation: pb.Relation) -> Start
 
 
 def define(services: Services, session: ServerSession, request: StartRequest) -> QueryDefinition:
-    """Check a start and put its parts together.
+    """Check a start and put its parts together. Whoever gets the definition releases its session.
 
     Raises SparkError for all that is wrong with the plan, the mode, the options or the checkpoint.
     """
@@ -109,6 +110,9 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
     sink = _sink(services, session, request, schema)
     checkpoint, temporary = _checkpoint(session.engine, sink.name, request)
     _check_sink(sink, mode, checkpoint)
+    prepare = _prepare(services, session, request, planned, mode)
+    plan_text = session.engine.explain(analysed)
+    # Last, when nothing can be refused any more.
     clone = services.engine.clone(session.engine)
     return QueryDefinition(
         owner=session.session_id,
@@ -122,11 +126,11 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
         checkpoint=checkpoint,
         temporary=temporary,
         session=clone,
-        prepare=_prepare(services, session, request, planned, mode, clone),
+        prepare=partial(prepare, clone),
         conf=confs,
         tags=request.tags,
         operation_id=request.operation_id,
-        plan_text=session.engine.explain(analysed),
+        plan_text=plan_text,
     )
 
 
@@ -167,17 +171,12 @@ def _check(
 
 
 def _prepare(
-    services: Services,
-    session: ServerSession,
-    request: StartRequest,
-    planned: PlannedStream,
-    mode: OutputMode,
-    clone: EngineSession,
-) -> Callable[[Path], Execution]:
+    services: Services, session: ServerSession, request: StartRequest, planned: PlannedStream, mode: OutputMode
+) -> Callable[[EngineSession, Path], Execution]:
     stateless = kind(planned.resolved) == "stateless" and not planned.context.watermarks
     late_target = None if stateless else _late_target(services, session, request)
 
-    def prepare(checkpoint: Path) -> Execution:
+    def prepare(clone: EngineSession, checkpoint: Path) -> Execution:
         zone = clone.get_conf(TIME_ZONE) or "UTC"
         if stateless:
             return StatelessExecution(planned, clone, zone)

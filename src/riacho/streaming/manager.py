@@ -54,22 +54,16 @@ class QueryManager:
         return query
 
     def add(self, definition: QueryDefinition, listener: Listener | None = None) -> StreamingQuery:
-        """A query that can be found from now on; whoever adds it starts it.
+        """A query that can be found from now on; whoever adds it starts it. One that is refused leaves no session.
 
         Raises IllegalArgumentError for a name that an active query of the session has, IllegalStateError if the same
         checkpoint is in use and `spark.sql.streaming.stopActiveRunOnRestart` is false (else that run is stopped).
         """
-        with self._changed:
-            self._check_name(definition)
-        query = StreamingQuery(
-            definition, self._engine, self._clock, self._observer, listener or Listener(), self._on_end
-        )
-        self._make_way(query)
-        with self._changed:
-            self._check_name(definition)
-            self._forget_old()
-            self._entries[query.run_id] = _Entry(query, self._clock.now_ms())
-        return query
+        try:
+            return self._add(definition, listener or Listener())
+        except BaseException:
+            self._engine.release(definition.session.session_id, definition.session.user_id)
+            raise
 
     def active(self, owner: SessionId | None = None) -> list[StreamingQuery]:
         """The active queries of a session, or of all."""
@@ -117,6 +111,17 @@ class QueryManager:
         return stopping
 
     # -- inside
+
+    def _add(self, definition: QueryDefinition, listener: Listener) -> StreamingQuery:
+        with self._changed:
+            self._check_name(definition)
+        query = StreamingQuery(definition, self._engine, self._clock, self._observer, listener, self._on_end)
+        self._make_way(query)
+        with self._changed:
+            self._check_name(definition)
+            self._forget_old()
+            self._entries[query.run_id] = _Entry(query, self._clock.now_ms())
+        return query
 
     def _check_name(self, definition: QueryDefinition) -> None:
         if definition.name is None:

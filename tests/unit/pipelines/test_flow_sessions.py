@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import pytest
+
 from riacho.engine.sail import SailEngine
+from riacho.engine.session import SailSession
+from riacho.errors import AnalysisError
 from riacho.pipelines.flow_sessions import ClonedSessions
 from tests.unit.pipelines.support import Pipelines
 
@@ -22,3 +26,17 @@ def test_nothing_is_cloned_for_nothing(engine: SailEngine, pipelines: Pipelines)
     assert sessions.open(own, {ANSI: "true", "spark.sql.pipelines.maxFlowRetryAttempts": "0"}) is own
     sessions.close(own, own)
     assert own.get_conf(ANSI) == "true"
+
+
+def test_a_conf_that_is_refused_leaves_no_clone(
+    engine: SailEngine, pipelines: Pipelines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AnalysisError("no such value")
+
+    own = pipelines.session
+    before = set(engine._sessions)
+    monkeypatch.setattr(SailSession, "set_conf", refuse)
+    with pytest.raises(AnalysisError, match="no such value"):
+        ClonedSessions(engine).open(own, {ANSI: "maybe"})
+    assert set(engine._sessions) == before
