@@ -109,6 +109,17 @@ def drop_view_of_table(name: TableName) -> AnalysisError:
     )
 
 
+def data_source_not_found(format: str) -> AnalysisError:
+    """There is no such format."""
+    return AnalysisError.of(
+        "DATA_SOURCE_NOT_FOUND",
+        f"Failed to find the data source: {format}. Make sure the provider name is correct and the package is properly "
+        "registered and compatible with your Spark version.",
+        sql_state="42K02",
+        provider=format,
+    )
+
+
 def not_delta(name: TableName, operation: str) -> AnalysisError:
     """The operation needs a Delta table."""
     return AnalysisError.of(

@@ -205,13 +205,7 @@ class WarehouseCatalog:
                     ),
                 )
             else:
-                raise AnalysisError.of(
-                    "DATA_SOURCE_NOT_FOUND",
-                    f"Failed to find the data source: {format}. Make sure the provider name is correct and the package "
-                    "is properly registered and compatible with your Spark version.",
-                    sql_state="42K02",
-                    provider=format,
-                )
+                raise failures.data_source_not_found(format)
             self._watch = Watch()
             made = self.table(name)
             assert made is not None

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.catalog.base import CATALOG_NAME, Catalog
+from riacho.catalog.failures import schema_not_found
 from riacho.clock import Clock
 from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, UnsupportedOperationError
 from riacho.ids import SessionId, new_uuid
@@ -125,7 +126,7 @@ class PipelineService:
                 catalogName=f"`{catalog}`",
             )
         if database not in self._catalog.databases():
-            raise _schema_not_found(catalog, database)
+            raise schema_not_found(database)
         graph = DataflowGraph(new_uuid(), Scope(catalog, database), dict(command.sql_conf))
         session.current_database = database  # as Spark: the session's unqualified names now mean the pipeline's
         self._of(session).graphs[graph.graph_id] = graph
@@ -297,18 +298,6 @@ class PipelineService:
             _log.warning("dry run of graph %s: a run would fail: %s", graph.graph_id, error)
         else:
             _log.info("dry run of graph %s:\n%s", graph.graph_id, explain(planned))
-
-
-def _schema_not_found(catalog: str, database: str) -> AnalysisError:
-    name = f"`{catalog}`.`{database}`"
-    return AnalysisError.of(
-        "SCHEMA_NOT_FOUND",
-        f"The schema {name} cannot be found. Verify the spelling and correctness of the schema and catalog.\n"
-        "If you did not qualify the name with a catalog, verify the current_schema() output, or qualify the name with "
-        "the correct catalog.\nTo tolerate the error on drop use DROP SCHEMA IF EXISTS.",
-        sql_state="42704",
-        schemaName=name,
-    )
 
 
 def _fill(message: pb.ResolvedIdentifier, name: Identifier) -> None:

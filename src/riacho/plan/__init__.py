@@ -9,5 +9,6 @@ Where to look, in the order a plan comes by:
     facts        what a plan is: streaming or not, its sources, the state it keeps
     event_time, join_condition                 which columns carry watermarks, and what joins say about time
     checks       what Spark refuses, refused in its words
+    failures     errors about names that others raise, too
     build, dress, text                         write plans in few words, stand in for them, show them to people
 """

@@ -34,6 +34,7 @@ from riacho.catalog.sql.statements import (
 from riacho.catalog.write import TableWrite
 from riacho.errors import AnalysisError
 from riacho.paths import local_path
+from riacho.plan.failures import unresolved_column
 from riacho.protos import pb
 
 # -- Databases
@@ -248,7 +249,7 @@ def alter_column(statement: AlterColumn, context: SqlContext) -> pa.Table:
     table = context.table(statement.table, "ALTER TABLE ... ALTER COLUMN")
     index = next((i for i, f in enumerate(table.schema) if f.name.lower() == statement.column.lower()), None)
     if index is None:
-        raise _no_column(statement.column, table)
+        raise unresolved_column(statement.column, table.schema.names)
     field = table.schema.field(index)
     if statement.comment is not None:
         field = types.with_comment(field, statement.comment)
@@ -256,18 +257,6 @@ def alter_column(statement: AlterColumn, context: SqlContext) -> pa.Table:
         field = field.with_nullable(True)
     context.catalog.evolve(table.name, table.schema.set(index, field), operation="CHANGE COLUMN")
     return nothing()
-
-
-def _no_column(column: str, table: Table) -> AnalysisError:
-    proposal = ", ".join(f"`{name}`" for name in table.schema.names)
-    return AnalysisError.of(
-        "UNRESOLVED_COLUMN.WITH_SUGGESTION",
-        f"A column, variable, or function parameter with name `{column}` cannot be resolved. Did you mean one of the "
-        f"following? [{proposal}].",
-        sql_state="42703",
-        objectName=f"`{column}`",
-        proposal=proposal,
-    )
 
 
 def constrain(statement: Constrain, context: SqlContext) -> pa.Table:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.errors import AnalysisError
 from riacho.plan.facts import is_streaming
+from riacho.plan.failures import unresolved_column
 from riacho.plan.text import outline
 from riacho.plan.tokens import parse_identifier
 from riacho.plan.walk import walk
@@ -39,15 +40,7 @@ def _check(node: pb.Relation, schema: pa.Schema) -> None:
             eventExpr=node.with_watermark.event_time,
         )
     if column is None:
-        proposal = ", ".join(f"`{field.name}`" for field in schema)
-        raise AnalysisError.of(
-            "UNRESOLVED_COLUMN.WITH_SUGGESTION",
-            f"A column, variable, or function parameter with name `{name}` cannot be resolved. Did you mean one of the "
-            f"following? [{proposal}].",
-            sql_state="42703",
-            objectName=f"`{name}`",
-            proposal=proposal,
-        )
+        raise unresolved_column(name, schema.names)
     if not _carries_time(column.type):
         kind = types.type_to_ddl(column.type)
         raise AnalysisError(

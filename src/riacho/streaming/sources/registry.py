@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.catalog.base import CatalogReader
-from riacho.catalog.failures import table_not_found
+from riacho.catalog.failures import data_source_not_found, table_not_found
 from riacho.engine.base import EngineSession
-from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.errors import IllegalArgumentError
 from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.streaming.sources import cloud_files, file_formats
@@ -48,13 +48,7 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         if path is None:
             raise IllegalArgumentError("'path' is not specified: give load() a path, or use readStream.table()")
         return DeltaSource.of(local_path(path), read.options, _schema(read.schema, session))
-    raise AnalysisError.of(
-        "DATA_SOURCE_NOT_FOUND",
-        f"Failed to find the data source: {read.format}. Make sure the provider name is correct and the package is "
-        "properly registered and compatible with your Spark version.",
-        sql_state="42K02",
-        provider=read.format,
-    )
+    raise data_source_not_found(read.format)
 
 
 def _table_source(read: pb.Read.NamedTable, catalog: CatalogReader, current_database: str) -> Source:
