@@ -84,11 +84,8 @@ class EventTimes:
     def _replaced(self, node: pb.WithColumns) -> Delays:
         below = dict(self.of(node.input))
         for item in node.aliases:
-            delay = _delay(item.expr, below)
-            name = item.name[0].lower()
-            below.pop(name, None)
-            if delay is not None:
-                below[name] = delay
+            # Spark Connect gives these columns metadata of their own, and so takes the mark off.
+            below.pop(item.name[0].lower(), None)
         return below
 
     def _named(self, node: pb.ToDF) -> Delays:

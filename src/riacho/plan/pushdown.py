@@ -26,14 +26,17 @@ from riacho.plan.build import call, col, where
 from riacho.plan.event_time import ColumnNames, last_part, output_name
 from riacho.plan.facts import is_streaming
 from riacho.plan.join_condition import Side, Sides, read_condition
+from riacho.plan.rules.batch_time import time_function
 from riacho.plan.sql_expressions import conjuncts, structured
 from riacho.plan.walk import expressions, replace, transform, walk
 from riacho.protos import pb
 
 _NOT_DETERMINISTIC = frozenset(
     {"rand", "random", "randn", "randstr", "uniform", "uuid", "shuffle", "monotonically_increasing_id",
-     "spark_partition_id", "current_timestamp", "now", "input_file_name"}
+     "spark_partition_id", "input_file_name"}
 )  # fmt: skip
+_MOVABLE_TIMES = (None, "now")
+"""For the other functions of the time Spark puts in the batch's, as an expression that it does not move."""
 _TRANSPARENT = frozenset({"filter", "subquery_alias", "hint", "repartition", "sort"})
 
 _STRICT = frozenset({"==", "=", "<", "<=", ">", ">=", "!=", "+", "-", "*"})
@@ -223,6 +226,8 @@ def _names(condition: pb.Expression) -> Names | None:
                 names[name] = name
             case "unresolved_function":
                 if node.unresolved_function.function_name.lower() in _NOT_DETERMINISTIC:
+                    return None
+                if time_function(node) not in _MOVABLE_TIMES:
                     return None
             case "literal" | "cast" | "alias" | "unresolved_extract_value" | "unresolved_named_lambda_variable":
                 pass

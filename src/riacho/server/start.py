@@ -16,7 +16,7 @@ from riacho.engine.base import EngineSession
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 from riacho.ids import new_uuid
 from riacho.paths import local_path
-from riacho.plan.checks import check_streaming, check_watermarks
+from riacho.plan.checks import check_batch_time, check_streaming, check_watermarks
 from riacho.plan.facts import is_streaming, kind
 from riacho.protos import pb
 from riacho.server.services import Services
@@ -166,6 +166,7 @@ def _check(
         return confs[key].lower() == "true"
 
     check_watermarks(planned.resolved, schema_of)
+    check_batch_time(planned.resolved)
     if wanted(OPERATION_CHECK):
         check_streaming(planned.resolved, mode, columns, check_chains=wanted(CHAIN_CHECK))
 

@@ -71,7 +71,9 @@ def test_a_row_is_kept_once_for_each_window_that_it_misses(
 
 
 def test_sessions(spark: SparkSession, left: Feed, watch: Watch, table: str) -> None:
-    query = watch(left.stream.withWatermark("ts", "0 minutes").groupBy(F.session_window("ts", "5 minutes")).count())
+    query = watch(
+        left.stream.withWatermark("ts", "0 minutes").groupBy(F.session_window("ts", "5 minutes"), "k").count()
+    )
     left.put((30, "a", 1))
     query.step()
     left.put((10, "a", 2), (25, "b", 3), (26, "b", 4), (None, "b", 5))

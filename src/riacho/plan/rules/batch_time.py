@@ -127,7 +127,7 @@ def find_times(plan: pb.Relation) -> Times:
         lists_columns = node.WhichOneof("rel_type") in ("project", "aggregate")
         for steps, expression in expression_paths(node):
             place = (*path, *steps)
-            if name := _function_of(expression):
+            if name := time_function(expression):
                 calls.append(_Call(place, name))
             elif expression.HasField("expression_string"):
                 role: Role = "column" if lists_columns and len(steps) == _COLUMN_DEPTH else "part"
@@ -147,11 +147,11 @@ _COLUMN_DEPTH = 3
 
 def _text(path: Path, field: str, text: str, role: Role) -> list[_Text]:
     """The text as one to fill in, if it has calls."""
-    calls = _calls_in(text)
+    calls = time_calls(text)
     return [_Text(path, field, text, calls, name_columns(text, [call for call, _ in calls], role))] if calls else []
 
 
-def _function_of(expression: pb.Expression) -> str | None:
+def time_function(expression: pb.Expression) -> str | None:
     """The name of the function if this is a call without arguments of one of `_FUNCTIONS`."""
     call: pb.Expression.UnresolvedFunction | pb.CallFunction
     match expression.WhichOneof("expr_type"):
@@ -166,7 +166,7 @@ def _function_of(expression: pb.Expression) -> str | None:
 
 
 def _keep_name(expression: pb.Expression) -> None:
-    if expression.HasField("alias") or not any(_function_of(e) for e in [expression, *expressions(expression)]):
+    if expression.HasField("alias") or not any(time_function(e) for e in [expression, *expressions(expression)]):
         return
     named = pb.Expression()
     named.alias.name.append(column_name(expression))
@@ -174,7 +174,7 @@ def _keep_name(expression: pb.Expression) -> None:
     expression.CopyFrom(named)
 
 
-def _calls_in(text: str) -> list[tuple[Call, str]]:
+def time_calls(text: str) -> list[tuple[Call, str]]:
     """Where `text` calls one of `_FUNCTIONS`, and which."""
     if not any(name in text.lower() for name in _FUNCTIONS):
         return []

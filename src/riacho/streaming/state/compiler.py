@@ -13,7 +13,7 @@ from riacho.engine.spool import empty
 from riacho.errors import UnsupportedOperationError
 from riacho.plan import build
 from riacho.plan.dress import plan_ids_used, without_watermark
-from riacho.plan.event_time import EventTimes, last_part
+from riacho.plan.event_time import Delays, EventTimes, last_part
 from riacho.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_identity, leaf_places
 from riacho.plan.pushdown import push_filters
 from riacho.plan.rules.aggregate_types import with_known_types
@@ -21,12 +21,14 @@ from riacho.plan.rules.batch_time import Times, find_times
 from riacho.plan.rules.event_windows import windows_of_windows
 from riacho.plan.rules.within_watermark import without_within_watermark
 from riacho.plan.session_window import has_session_window, without_session_windows
+from riacho.plan.usage import columns_used
 from riacho.plan.walk import Path as PlanPath
 from riacho.plan.walk import at, transform, walk_paths
 from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.state.aggregate import aggregation
 from riacho.streaming.state.deduplicate import Deduplicate, Deduplication
+from riacho.streaming.state.event_columns import check_columns, check_keys
 from riacho.streaming.state.join import Join, side_states
 from riacho.streaming.state.late import Place
 from riacho.streaming.state.limit import Limit
@@ -97,6 +99,7 @@ class Compiler:
         self._event_times = EventTimes(lambda relation: self._schema(relation).names)
         plan = transform(windows_of_windows(plan), self._simplified)
         plan = push_filters(plan, self._event_times.columns)
+        self._plan = plan
         self._leaf_of = {path: leaf.index for path, leaf in leaf_places(plan)}
         self.used_ids = plan_ids_used(plan)
         self.delays_ms: list[int] = []
@@ -130,7 +133,7 @@ class Compiler:
             return None
         index = self._operator_count
         self._operator_count += 1
-        operator, inputs = self._MAKERS[kind](self, node, self._state / str(index))
+        operator, inputs = self._MAKERS[kind](self, node, place, self._state / str(index))
         fragments = [self._fragment(at(node, path), (*place, *path)) for path in inputs]
         cut = StatefulCut(index, operator, fragments, _copy(node))
         self.operators.append(cut)
@@ -145,39 +148,53 @@ class Compiler:
 
     # -- operators
 
-    def _aggregate(self, node: pb.Relation, folder: Path) -> Made:
+    def _aggregate(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
         marks = self._event_times.of(node)
+        if self._mode is not OutputMode.COMPLETE:
+            check_keys(node.aggregate.grouping_expressions, marks)
         aggregate = pb.Aggregate()
         aggregate.CopyFrom(node.aggregate)
         aggregate.input.CopyFrom(self.analysable(node.aggregate.input))
         make = session_aggregation if has_session_window(aggregate) else aggregation
         return make(aggregate, marks, self._mode, folder, self._tools), [("aggregate", "input")]
 
-    def _deduplicate(self, node: pb.Relation, folder: Path) -> Made:
+    def _deduplicate(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:
         dedup = node.deduplicate
         schema = self._schema(dedup.input)
         names = [name.lower() for name in schema.names]
         wanted = {last_part(name) for name in dedup.column_names}
         keys = [i for i, name in enumerate(names) if not wanted or name in wanted]
         marks = self._event_times.of(dedup.input)
-        marked = next((i for i, name in enumerate(names) if name in marks), None)
+        used = self._used(marks, (*place, "deduplicate", "input"))
+        check_columns([name for name in names if name in used], marks)
+        places = [i for i, name in enumerate(names) if name in marks]
+        marked = next((i for i in places if names[i] in used), next(iter(places), None))
         delay_us = None
         if dedup.within_watermark and marked is not None:
             delay_us = delay_ms(marks[names[marked]]) * US_PER_MS
         what = Deduplicate(keys, marked, delay_us)
         return Deduplication(what, schema, folder, self._tools), [("deduplicate", "input")]
 
-    def _join(self, node: pb.Relation, folder: Path) -> Made:
+    def _join(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:
+        for side, relation in (("left", node.join.left), ("right", node.join.right)):
+            marks = self._event_times.of(relation)
+            check_columns(sorted(self._used(marks, (*place, "join", side))), marks)
         left, right = side_states(node.join, self.analysable, self._event_times, self._tools)
         return Join(node.join, left, right, folder, self._tools, self.used_ids), [("join", "left"), ("join", "right")]
 
-    def _limit(self, node: pb.Relation, folder: Path) -> Made:
+    def _limit(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
         return Limit(node.limit.limit, folder, self._tools), [("limit", "input")]
 
-    def _refuse(self, node: pb.Relation, folder: Path) -> Made:  # noqa: ARG002
+    def _refuse(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
         raise UnsupportedOperationError(f"riacho does not run a streaming {kind_of(node)} yet.")
 
-    _MAKERS: dict[str, Callable[[Compiler, pb.Relation, Path], Made]] = {  # noqa: RUF012
+    def _used(self, marks: Delays, place: PlanPath) -> frozenset[str]:
+        """The columns surely used of the relation at `place`, asked only where it matters: where several are marked."""
+        if len(marks) < 2:
+            return frozenset(marks)
+        return columns_used(self._plan, self._event_times.columns).get(place, frozenset())
+
+    _MAKERS: dict[str, Callable[[Compiler, pb.Relation, PlanPath, Path], Made]] = {  # noqa: RUF012
         "aggregate": _aggregate,
         "deduplicate": _deduplicate,
         "join": _join,

@@ -32,10 +32,10 @@ class Limit(Operator):
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
         progress = OperatorProgress("globalLimit")
         before = sum(sum(part.column("rows").to_pylist()) for part in self._store.alive())
-        progress.updated = int(before < self._rows)
         with progress.timed("updates_ms"):
             first = pb.Relation(limit=pb.Limit(input=inputs[0], limit=self._rows - before))
             out = self._tools.collect(first, batch.time)
+        progress.updated = int(out.num_rows > 0)
         with progress.timed("commit_ms"):
             table = pa.table({"rows": [before + out.num_rows]}, schema=_SCHEMA)
             changes = Changes(hash_keys([], 1), np.zeros(1, dtype=np.int64), never(1), table)

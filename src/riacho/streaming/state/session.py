@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from riacho.errors import IllegalArgumentError, ParseError
+from riacho.errors import AnalysisError, IllegalArgumentError, ParseError
 from riacho.plan import build
 from riacho.plan.event_time import Delays
 from riacho.plan.session_window import is_session_window, session_of_row
@@ -220,8 +220,13 @@ def session_aggregation(
 ) -> SessionAggregation:
     """The operator for an aggregate with a session window, over leaves that can be analysed.
 
-    Raises IllegalArgumentError for a gap in months.
+    Raises IllegalArgumentError for a gap in months, AnalysisError if the session is the only key.
     """
+    if len(aggregate.grouping_expressions) == 1:
+        raise AnalysisError(
+            "Global aggregation with session window in streaming query is not supported.",
+            condition="_LEGACY_ERROR_TEMP_3068",
+        )
     place = next(i for i, e in enumerate(aggregate.grouping_expressions) if is_session_window(e))
     plain = pb.Aggregate()
     plain.CopyFrom(aggregate)
