@@ -63,7 +63,8 @@ class StrictCsv:
         self._datetimes = datetimes
         self._odd = _odd_lines(lines, dialect)
         self._ascii = lines.data.isascii()
-        self._hexadecimal = b"0x" in lines.data or b"0X" in lines.data
+        # One byte is found many times faster than two of which the first is common.
+        self._hexadecimal = any(x in lines.data and b"0" + x in lines.data for x in (b"x", b"X"))
         self._parse = pa.csv.ParseOptions(
             delimiter=dialect.separator,
             quote_char=False if dialect.quote == NONE else dialect.quote,

@@ -122,6 +122,9 @@ class StrictJson:
 
 def _lines_with(lines: Lines, buffer: npt.NDArray[np.uint8], word: bytes, unless: bytes = b"") -> npt.NDArray[np.int64]:
     """The lines in which `word` (three bytes) may stand as a bare value, not followed by `unless`."""
+    # One byte is found many times faster than three.
+    if word[:1] not in lines.data:
+        return np.empty(0, np.int64)
     found = []
     for start in range(0, len(buffer), _CACHED):
         part = buffer[start : start + _CACHED + len(word) - 1]
