@@ -36,7 +36,7 @@ CONFS = (
     Conf("spark.sql.streaming.numRecentProgressUpdates", "100", "Length of recentProgress."),
     Conf("spark.sql.streaming.noDataProgressEventInterval", "10000", "Milliseconds between idle progress entries."),
     Conf("spark.sql.streaming.pollingDelay", "10", "Milliseconds between looks at idle sources."),
-    Conf("spark.sql.streaming.minBatchesToRetain", "100", "Batches whose logs stay in the checkpoint."),
+    Conf("spark.sql.streaming.minBatchesToRetain", "100", "Batches whose logs and state stay in the checkpoint."),
     Conf(
         "spark.sql.streaming.stateStore.rocksdb.boundedMemoryUsage",
         "false",

@@ -19,11 +19,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from riacho.errors import IllegalStateError, SparkGeneralError, SparkRuntimeError
+from riacho.config import SPARK_DEFAULTS
+from riacho.errors import IllegalArgumentError, IllegalStateError, SparkGeneralError, SparkRuntimeError
 from riacho.ids import BatchId, Offset, QueryId, new_uuid
 
 VERSION = "v1"
 NO_OFFSET = "-"
+RETAIN_CONF = "spark.sql.streaming.minBatchesToRetain"
+
+
+def batches_to_retain(confs: Mapping[str, str]) -> int:
+    """How many batches can be told from a checkpoint: their logs and state stay. Raises IllegalArgumentError."""
+    text = confs.get(RETAIN_CONF, SPARK_DEFAULTS[RETAIN_CONF])
+    if not text.strip().isdecimal() or not int(text):
+        raise IllegalArgumentError(
+            f"requirement failed: minBatchesToRetain has to be positive ({RETAIN_CONF} is '{text}')"
+        )
+    return int(text)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from riacho.protos import pb
 from riacho.streaming import progress
 from riacho.streaming.batch import Step
 from riacho.streaming.board import Board, Listener, Status
-from riacho.streaming.checkpoint import BatchLog, Checkpoint, recover
+from riacho.streaming.checkpoint import BatchLog, Checkpoint, batches_to_retain, recover
 from riacho.streaming.definition import QueryDefinition, SourceUse
 from riacho.streaming.execution import BatchInput, BatchOutput, Execution
 from riacho.streaming.progress import Durations, Progress, SourceProgress
@@ -29,7 +29,6 @@ from riacho.streaming.watermark import POLICY_CONF, Policy, WatermarkTracker
 
 POLLING_DELAY_MS = 10
 IDLE_PROGRESS_INTERVAL_MS = 10_000
-BATCHES_TO_RETAIN = 100
 ENGINE_ATTEMPTS = 4
 NO_DATA_BATCHES = "spark.sql.streaming.noDataMicroBatches.enabled"
 
@@ -86,6 +85,7 @@ class MicroBatchRun:
         self._places = parts.definition.places
         recovery = recover(parts.checkpoint, len(self._places))
         self._conf = {**parts.definition.conf, **recovery.conf}
+        self._retain = batches_to_retain(parts.definition.conf)
         policy = Policy.parse(self._conf.get(POLICY_CONF, "min"))
         self._tracker = WatermarkTracker(parts.execution.watermark_delays_ms, policy, recovery.watermark_ms)
         self._next = recovery.batch_id
@@ -192,8 +192,8 @@ class MicroBatchRun:
                 for reader, start in zip(self._parts.readers, batch.start, strict=True):
                     if start is not None:
                         reader.commit(start)
-            if batch.batch_id > BATCHES_TO_RETAIN:
-                self._parts.checkpoint.purge(BatchId(batch.batch_id - BATCHES_TO_RETAIN))
+            if batch.batch_id > self._retain:
+                self._parts.checkpoint.purge(BatchId(batch.batch_id - self._retain))
 
     # -- doing
 

@@ -6,9 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riacho.errors import IllegalStateError, SparkGeneralError, SparkRuntimeError
+from riacho.errors import IllegalArgumentError, IllegalStateError, SparkGeneralError, SparkRuntimeError
 from riacho.ids import BatchId, Offset
-from riacho.streaming.checkpoint import BatchLog, Checkpoint, Recovery, recover, write_new
+from riacho.streaming.checkpoint import (
+    RETAIN_CONF,
+    BatchLog,
+    Checkpoint,
+    Recovery,
+    batches_to_retain,
+    recover,
+    write_new,
+)
 
 
 @pytest.fixture
@@ -133,3 +141,11 @@ class TestRecovery:
         assert list(found.start) == [str(committed - 1) if committed else None]
         if committed or logged_only:
             assert found.watermark_ms == rising[committed]
+
+
+def test_how_many_batches_stay() -> None:
+    assert batches_to_retain({}) == 100
+    assert batches_to_retain({RETAIN_CONF: "2"}) == 2
+    for wrong in ("0", "-1", "many", ""):
+        with pytest.raises(IllegalArgumentError, match="minBatchesToRetain has to be positive"):
+            batches_to_retain({RETAIN_CONF: wrong})

@@ -30,7 +30,7 @@ from riacho.plan.rewrite import rewrite
 from riacho.plan.rules.batch_time import BatchTime, fill_times
 from riacho.plan.rules.metadata_columns import metadata_columns
 from riacho.protos import pb
-from riacho.streaming.checkpoint import Checkpoint
+from riacho.streaming.checkpoint import RETAIN_CONF, Checkpoint, batches_to_retain
 from riacho.streaming.execution import BatchInput, BatchOutput, EventTime
 from riacho.streaming.planning import PlannedStream
 from riacho.streaming.sinks.base import OutputMode
@@ -42,7 +42,6 @@ from riacho.streaming.state.operator import US_PER_MS, BatchContext, OperatorPro
 from riacho.streaming.state.run import BLOCK_BYTES, NEVER
 from riacho.streaming.watermark import delay_ms
 
-RETAIN_CONF = "spark.sql.streaming.minBatchesToRetain"
 FUTURE_CONF = "riacho.watermark.maxFuture"
 _CONFS = (RETAIN_CONF, FUTURE_CONF, BOUNDED_CONF, BOUND_CONF)
 
@@ -64,7 +63,7 @@ def prepare(
     confs = session.get_confs({key: SPARK_DEFAULTS[key] for key in _CONFS})
     bound = bound_bytes(confs)
     spool = engine.spool("state", memory_limit=None if bound is None else BLOCK_BYTES)
-    tools = Tools(session, spool, int(confs[RETAIN_CONF]), BlockPool() if bound is None else SHARED)
+    tools = Tools(session, spool, batches_to_retain(confs), BlockPool() if bound is None else SHARED)
     plan = rewrite(planned.resolved, planned.context, (metadata_columns,))
     future = confs[FUTURE_CONF]
     compiled = Compiler(plan, schemas, mode, checkpoint / "state", tools)

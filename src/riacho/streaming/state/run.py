@@ -241,14 +241,19 @@ class Run:
     def place(self, row: int) -> Place:
         """Where a row stands; where to cut runs into parts."""
         block = self._blocks[int(np.searchsorted(self._starts, row, "right")) - 1]
-        return block.place(row - block.start)
+        place = block.place(row - block.start)
+        self._pool.touch(block)
+        return place
 
     def row_at(self, bound: Place) -> int:
         """The first row that does not stand before `bound`."""
         index = bisect_left(self._last_places, bound)
         if index == len(self._blocks):
             return self.info.rows
-        return self._blocks[index].start + self._blocks[index].row_at(bound)
+        block = self._blocks[index]
+        row = block.start + block.row_at(bound)
+        self._pool.touch(block)
+        return row
 
     def _gather(self, name: str, rows: Rows) -> npt.NDArray[Any]:
         gathered = np.empty(len(rows), dtype=np.uint64 if name in {"high", "low"} else np.int64)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riacho.errors import SparkGeneralError
+from riacho.streaming.state import run
+from riacho.streaming.state import store as store_module
 from riacho.streaming.state.hashing import KeyHash, hash_keys
+from riacho.streaming.state.memory import BlockPool
 from riacho.streaming.state.run import NEVER
 from riacho.streaming.state.store import BEGINNING, Changes, StateStore
 
@@ -96,13 +101,25 @@ def histories(draw: st.DrawFn, *, unique: bool) -> list[tuple[list[Put], int]]:
     return batches
 
 
+@contextmanager
+def tiny_blocks() -> Iterator[BlockPool]:
+    """Blocks of three rows, and a pool that lets go of each as soon as it was read."""
+    with patch.object(run, "BLOCK_ROWS", 3), patch.object(store_module, "BLOCK_ROWS", 3):
+        pool = BlockPool()
+        pool.bind("test", 1)
+        yield pool
+
+
+@pytest.mark.parametrize("blocks", [tiny_blocks, lambda: nullcontext(BlockPool())], ids=["tiny blocks", "one block"])
 @pytest.mark.parametrize("unique", [True, False])
 @given(data=st.data())
 @settings(deadline=None, max_examples=60)
-def test_a_store_is_a_dictionary_that_survives_restarts(unique: bool, data: st.DataObject) -> None:
+def test_a_store_is_a_dictionary_that_survives_restarts(
+    unique: bool, blocks: Callable[[], AbstractContextManager[BlockPool]], data: st.DataObject
+) -> None:
     history = data.draw(histories(unique=unique))
-    with tempfile.TemporaryDirectory() as folder:
-        store = StateStore(Path(folder), SCHEMA, unique=unique, retain=5)
+    with tempfile.TemporaryDirectory() as folder, blocks() as pool:
+        store = StateStore(Path(folder), SCHEMA, unique=unique, retain=5, pool=pool)
         store.restore(0)
         models: list[Model] = [{}]
         for version, (puts, floor) in enumerate(history, 1):
@@ -111,7 +128,7 @@ def test_a_store_is_a_dictionary_that_survives_restarts(unique: bool, data: st.D
             store.committed(version)
             if data.draw(st.integers(0, 3), label="restart") == 0:
                 store.close()
-                store = StateStore(Path(folder), SCHEMA, unique=unique, retain=5)
+                store = StateStore(Path(folder), SCHEMA, unique=unique, retain=5, pool=pool)
                 store.restore(version)
             assert content(store) == models[-1]
             assert store.rows == len(models[-1])
