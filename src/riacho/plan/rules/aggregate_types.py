@@ -22,10 +22,14 @@ from riacho.plan import build
 from riacho.plan.context import Context
 from riacho.plan.facts import is_streaming
 from riacho.plan.sql_expressions import structured
+from riacho.plan.text import column_name
 from riacho.plan.walk import expressions, transform
 from riacho.protos import pb
 
 Function = pb.Expression.UnresolvedFunction
+
+_ACCURACY = 10000
+_WITHOUT_ACCURACY = 2
 
 _GROUPING_SETS = (
     pb.Aggregate.GROUP_TYPE_ROLLUP,
@@ -47,7 +51,11 @@ def with_known_types(node: pb.Relation) -> pb.Relation:
         node.aggregate.group_type = pb.Aggregate.GROUP_TYPE_GROUPBY
         node.aggregate.ClearField("grouping_sets")
     for expression in node.aggregate.aggregate_expressions:
+        original = pb.Expression()
+        original.CopyFrom(expression)
         _replace(expression)
+        if expression != original and not expression.HasField("alias"):
+            expression.CopyFrom(build.alias(expression, _name(original)))
     return node
 
 
@@ -60,6 +68,18 @@ def _replace(expression: pb.Expression) -> None:
                 _replace(node)
         elif (make := _stand_in(node)) is not None:
             node.CopyFrom(make(node.unresolved_function))
+
+
+def _name(expression: pb.Expression) -> str:
+    """The name of the column that an expression without an alias makes: Spark's says what the default accuracy is."""
+    read = structured(expression)
+    function = read.unresolved_function
+    name, arguments = function.function_name.lower(), function.arguments
+    if name == "approx_count_distinct":
+        del arguments[1:]
+    elif name in ("approx_percentile", "percentile_approx") and len(arguments) == _WITHOUT_ACCURACY:
+        arguments.append(build.integer(_ACCURACY))
+    return column_name(read)
 
 
 def _stand_in(expression: pb.Expression) -> Callable[[Function], pb.Expression] | None:
