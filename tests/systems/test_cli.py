@@ -12,7 +12,9 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
@@ -154,6 +156,31 @@ def test_sql_that_fails_is_one_line_with_the_way_out(server: Server) -> None:
     assert done.stderr.startswith("error: [TABLE_OR_VIEW_NOT_FOUND]")
     assert done.stderr.endswith("→ `riacho tables` lists the tables of a warehouse\n")
     assert done.stderr.count("\n") == 1
+
+
+# -- tables
+
+
+def test_tables_of_a_server(server: Server) -> None:
+    database = f"listed_{uuid4().hex[:8]}"
+    with connected(server.url) as spark:
+        spark.sql(f"CREATE DATABASE {database}")
+        spark.sql(f"CREATE TABLE {database}.numbers USING DELTA COMMENT 'Some' AS SELECT id FROM range(5)")
+        spark.sql(f"CREATE VIEW {database}.odd AS SELECT * FROM {database}.numbers WHERE id % 2 = 1")
+        try:
+            told = riacho("tables", database, "--remote", server.url, "--format", "json").stdout
+            shown = riacho("tables", "--remote", server.url)
+        finally:
+            spark.sql(f"DROP DATABASE {database} CASCADE")
+
+    numbers, odd = json.loads(told)
+    assert (numbers["name"], numbers["kind"], numbers["rows"]) == (f"{database}.numbers", "delta", 5)
+    assert (numbers["version"], numbers["comment"]) == (0, "Some")
+    assert abs((datetime.now(UTC) - datetime.fromisoformat(numbers["changed"])).total_seconds()) < LIMIT_S
+    assert numbers["location"].endswith("/numbers")
+    assert (odd["name"], odd["kind"], odd["rows"]) == (f"{database}.odd", "view", None)
+    assert f"{database}.numbers" in shown.stdout
+    assert shown.stderr == f"{server.url}\n"
 
 
 # -- run

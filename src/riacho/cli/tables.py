@@ -1,4 +1,4 @@
-"""`riacho tables`: what a warehouse holds, read from the tables' own logs; no server is needed."""
+"""`riacho tables`: what a warehouse holds, read from the tables' own logs, which needs no server; or what one tells."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.text import Text
 
 from riacho.cli import options
 from riacho.cli.failures import CommandError
+from riacho.cli.session import session
 from riacho.cli.terminal import ago, aside, notes, output, size
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ EXAMPLES = """[bold]Examples[/]
   riacho tables
   riacho tables gold --warehouse /data/lake     [dim]those of one database[/]
   riacho tables --format json                   [dim]for programs[/]
+  riacho tables --remote sc://host:15002        [dim]those of a server[/]
 """
 
 
@@ -51,25 +53,35 @@ def tables(
     database: Annotated[str | None, typer.Argument(help="Only the tables of this database.")] = None,
     format: options.Format = options.OutputFormat.TABLE,
     warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
-    verbose: options.Verbose = False,  # noqa: ARG001 (its callback does the work)
+    remote: options.Remote = None,
+    verbose: options.Verbose = False,
 ) -> None:
-    """List the tables of a warehouse: rows, size, version, last change, comment."""
+    """List the tables of a warehouse: rows, size, version, last change, comment.
+
+    They are read from the tables' logs, beside a server or without one. With --remote, a server counts the rows.
+    """
     import pyarrow as pa
 
     from riacho.cli import rows
 
-    found = look(warehouse, database)
+    where = remote or str(warehouse.absolute())
+    if remote is None:
+        found = look(warehouse, database)
+    else:
+        from riacho.cli.remote_tables import look_at
+
+        with session(warehouse, remote, verbose=verbose) as spark:
+            found = look_at(spark, database)
     if format is not options.OutputFormat.TABLE:
         rows.write(pa.Table.from_pylist([asdict(each) for each in found], schema=_arrow()), format, output())
         return
     if not found:
-        aside(notes(), f"no tables in {warehouse.absolute()} yet")
+        aside(notes(), f"no tables in {where} yet")
         return
     console = output()
     comments = console.width >= WIDE
     console.print(grid(found, time.time(), comments=comments))
-    told = str(warehouse.absolute()) if comments else f"{warehouse.absolute()} · a wider terminal shows comments, too"
-    aside(notes(), told)
+    aside(notes(), where if comments else f"{where} · a wider terminal shows comments, too")
 
 
 def look(warehouse: Path, database: str | None = None) -> list[TableFacts]:
