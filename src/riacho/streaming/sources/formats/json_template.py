@@ -123,9 +123,10 @@ class TemplateJson:
                 columns[name] = column
             elif not quoted and not _spell(holes.texts(i), _SCALAR):
                 return None
-        return pa.table(
-            [columns.get(field.name, pa.nulls(holes.rows, field.type)) for field in self._schema], schema=self._schema
-        )
+        every = [
+            columns[field.name] if field.name in columns else pa.nulls(holes.rows, field.type) for field in self._schema
+        ]
+        return pa.table(every, schema=self._schema)
 
     def _column(self, texts: pa.StringArray, arrow: pa.DataType, *, quoted: bool) -> pa.ChunkedArray:
         """The values of a column, or UNSAFE if one is not spelled as its type is."""
@@ -149,7 +150,8 @@ class TemplateJson:
 
 def supports(schema: pa.Schema, datetimes: Datetimes) -> bool:
     """Whether the columns are of types that this path reads: no nested ones, none with an encoding of its own."""
-    return all(
+    # A table without columns could not say how many rows it has.
+    return len(schema) > 0 and all(
         castable(field.type, datetimes)
         if pa.types.is_date32(field.type) or pa.types.is_timestamp(field.type)
         else field.type == pa.string() or pa.types.is_boolean(field.type) or _is_number(field.type)

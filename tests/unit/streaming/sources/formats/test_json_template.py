@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
@@ -165,3 +166,11 @@ def test_the_types() -> None:
     assert supports(SCHEMA, Datetimes())
     assert not supports(pa.schema([("a", pa.list_(pa.int64()))]), Datetimes())
     assert not supports(pa.schema([("a", pa.binary())]), Datetimes())
+
+
+def test_records_of_which_no_field_is_wanted_still_count(tmp_path: Path) -> None:
+    assert not supports(pa.schema([]), Datetimes())
+    (tmp_path / "f.json").write_bytes(b'{"a":1}\n{"a":2}\n')
+    schema = pa.schema([("_corrupt_record", pa.string())])
+    decoder = JsonDecoder.of(schema, Options.check("json", JSON, {}), DecoderContext())
+    assert [batch.num_rows for batch in decoder.decode(str(tmp_path / "f.json"))] == [2]
