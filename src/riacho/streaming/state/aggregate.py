@@ -418,13 +418,20 @@ def aggregation(aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder
     """The operator for an aggregate over leaves that can be analysed. `marks`: those of the aggregate's output."""
     output = output_of(aggregate, tools)
     grouping = grouping_of(aggregate, output, marks)
-    return Aggregation(keep_for(aggregate, grouping, output, tools), grouping, mode, folder, tools)
+    keep = keep_for(aggregate, grouping, output, tools, once=mode is OutputMode.APPEND)
+    return Aggregation(keep, grouping, mode, folder, tools)
 
 
-def keep_for(aggregate: pb.Aggregate, grouping: Grouping, output: pa.Schema, tools: Tools) -> Keep:
-    """What to keep for an aggregate: partial numbers if all its functions can be taken apart, else whole rows."""
+def keep_for(
+    aggregate: pb.Aggregate, grouping: Grouping, output: pa.Schema, tools: Tools, *, once: bool = False
+) -> Keep:
+    """What to keep for an aggregate: partial numbers if all its functions can be taken apart, else whole rows.
+
+    `once`: a group comes out only when it is complete. Rows are then better than lists, which each batch would rewrite.
+    """
     calls = take_apart(aggregate, grouping, tools)
-    keep = Partials if calls.merge else WholeRows
+    grows = any(partial.grows for partial in calls.partials)
+    keep = Partials if calls.merge and not (once and grows) else WholeRows
     return keep(aggregate, grouping, calls, output, tools)
 
 

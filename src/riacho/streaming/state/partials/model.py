@@ -28,13 +28,14 @@ class Partial:
 
     `expression`: what the engine computes for the rows of a batch. `condense`: what is kept of that, where the engine
     has no function for it. `merge`: how it joins what is kept already; None if it cannot, so that the rows are kept
-    instead. `reveal`: what the function's result is made of.
+    instead. `reveal`: what the function's result is made of. `grows`: what is kept grows with each row.
     """
 
     expression: Expression
     merge: Merge | None
     condense: Change = _unchanged
     reveal: Change = _unchanged
+    grows: bool = False
 
     @property
     def identity(self) -> object:

@@ -14,9 +14,9 @@ from riacho.streaming.state.partials.ordering import Signs, choose, compare, pre
 from riacho.streaming.state.run import Mask
 
 
-def _collect(merge: Merge) -> Maker:
+def _collect(merge: Merge, *, grows: bool) -> Maker:
     def make(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
-        return single(Partial(Expression(unresolved_function=function), merge), result)
+        return single(Partial(Expression(unresolved_function=function), merge, grows=grows), result)
 
     return make
 
@@ -31,7 +31,7 @@ def _join(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decom
         joined = call("array_join", columns[0], call("coalesce", delimiter, text("")))
         return call("if", call(">", call("size", columns[0]), integer(0)), joined, cast(null(), pa.string()))
 
-    return Decomposition([Partial(call("collect_list", value), append)], finish)
+    return Decomposition([Partial(call("collect_list", value), append, grows=True)], finish)
 
 
 def _by(wins: Callable[[Signs], Mask]) -> Maker:
@@ -60,9 +60,9 @@ def _by(wins: Callable[[Signs], Mask]) -> Maker:
 
 
 FUNCTIONS: dict[str, Maker] = {
-    "collect_list": _collect(append),
-    "array_agg": _collect(append),
-    "collect_set": _collect(append_unseen),
+    "collect_list": _collect(append, grows=True),
+    "array_agg": _collect(append, grows=True),
+    "collect_set": _collect(append_unseen, grows=False),
     "listagg": _join,
     "string_agg": _join,
     "max_by": _by(lambda signs: signs > 0),
