@@ -52,9 +52,20 @@ _PRESERVED = {
     Side.RIGHT: {pb.Join.JOIN_TYPE_INNER, pb.Join.JOIN_TYPE_RIGHT_OUTER},
 }
 """The join types that let a side be filtered by what stands above the join."""
+_WITHOUT_NULLS: dict[Side, dict[pb.Join.JoinType.ValueType, pb.Join.JoinType.ValueType]] = {
+    Side.LEFT: {
+        pb.Join.JOIN_TYPE_RIGHT_OUTER: pb.Join.JOIN_TYPE_INNER,
+        pb.Join.JOIN_TYPE_FULL_OUTER: pb.Join.JOIN_TYPE_LEFT_OUTER,
+    },
+    Side.RIGHT: {
+        pb.Join.JOIN_TYPE_LEFT_OUTER: pb.Join.JOIN_TYPE_INNER,
+        pb.Join.JOIN_TYPE_FULL_OUTER: pb.Join.JOIN_TYPE_RIGHT_OUTER,
+    },
+}
+"""What an outer join becomes if rows that are all null on a side are not wanted."""
 
-Names = dict[str, str]
-"""Columns a condition looks at, as it calls them, to what they are called at some place below; all in lower case."""
+Names = dict[str, pb.Expression]
+"""Columns a condition looks at, as it calls them in lower case, to what they are at some place below: attributes."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +86,7 @@ def push_filters(relation: pb.Relation, columns: ColumnNames) -> pb.Relation:
             names = _names(condition)
             if names is None:
                 continue
-            for place in _places(input_, names, columns):
+            for place in _places(input_, condition, names, columns):
                 replace(place.relation, where(place.relation, _renamed(condition, place.names)))
     return result
 
@@ -136,56 +147,72 @@ def _not_null(expression: pb.Expression) -> list[pb.Expression]:
     expression = structured(expression)
     if expression.HasField("unresolved_attribute"):
         return [expression]
+    if expression.unresolved_function.function_name == "isnotnull":
+        [argument] = expression.unresolved_function.arguments
+        return [argument] if argument.HasField("unresolved_attribute") else []
     function = expression.unresolved_function
     if function.function_name not in _STRICT:
         return []
     return [column for argument in function.arguments for column in _not_null(argument)]
 
 
-def _places(node: pb.Relation, names: Names, columns: ColumnNames) -> list[_Place]:
-    """Where a condition on these columns goes, below `node`."""
+def _places(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_Place]:
+    """Where a condition on these columns goes, below `node`. Outer joins on the way give up the rows it takes out."""
     kind = node.WhichOneof("rel_type") or ""
     below: Names | None = names
     match kind:
         case "with_watermark":
-            if last_part(node.with_watermark.event_time) in names.values():
+            if last_part(node.with_watermark.event_time) in _called(names):
                 return []
             return [_Place(node.with_watermark.input, names)]
         case "aggregate":
             below = _through(list(node.aggregate.grouping_expressions), names)
-            return [] if below is None else _at_or_below(node.aggregate.input, below, columns)
+            return [] if below is None else _at_or_below(node.aggregate.input, condition, below, columns)
         case "project":
             below = _through(list(node.project.expressions), names)
         case "with_columns":
             changed = {alias.name[0].lower() for alias in node.with_columns.aliases}
-            below = None if changed & set(names.values()) else names
+            below = None if changed & _called(names) else names
         case "with_columns_renamed":
             below = _unrenamed(node.with_columns_renamed, names)
         case "join":
-            return _below_join(node.join, names, columns)
+            return _below_join(node, condition, names, columns)
         case _ if kind not in _TRANSPARENT | {"drop"}:
             return []
-    return [] if below is None else _places(getattr(node, kind).input, below, columns)
+    return [] if below is None else _places(getattr(node, kind).input, condition, below, columns)
 
 
-def _at_or_below(node: pb.Relation, names: Names, columns: ColumnNames) -> list[_Place]:
+def _at_or_below(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_Place]:
     """Here, or still further down if there is a watermark to pass."""
-    return _places(node, names, columns) or [_Place(node, names)]
+    return _places(node, condition, names, columns) or [_Place(node, names)]
 
 
-def _below_join(join: pb.Join, names: Names, columns: ColumnNames) -> list[_Place]:
+def _below_join(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_Place]:
     """On the side that has all the columns, if filtering it first gives the same rows."""
-    owners = [
-        {name.lower() for name in columns(side)} if is_streaming(side) else set() for side in (join.left, join.right)
-    ]
-    wanted = set(names.values())
-    in_left, in_right = wanted <= owners[0], wanted <= owners[1]
-    using = {last_part(name) for name in join.using_columns}
-    if in_left and (not wanted & owners[1] or wanted <= using) and join.join_type in _PRESERVED[Side.LEFT]:
-        return _at_or_below(join.left, names, columns)
-    if in_right and not wanted & owners[0] and join.join_type in _PRESERVED[Side.RIGHT]:
-        return _at_or_below(join.right, names, columns)
-    return []
+    join = node.join
+    side: Side | None
+    if _called(names) <= {last_part(name) for name in join.using_columns}:
+        side = Side.RIGHT if join.join_type == pb.Join.JOIN_TYPE_RIGHT_OUTER else Side.LEFT
+    else:
+        sides = Sides(join, columns)
+        owners = {sides.of(column) for column in names.values()}
+        side = next(iter(owners)) if len(owners) == 1 else None
+        if side is not None and _not_null(condition):
+            _narrow(node, side, columns)
+    if side is None or join.join_type not in _PRESERVED[side]:
+        return []
+    relation = join.left if side is Side.LEFT else join.right
+    return _at_or_below(relation, condition, names, columns) if is_streaming(relation) else []
+
+
+def _narrow(node: pb.Relation, side: Side, columns: ColumnNames) -> None:
+    """Rows without a partner on `side` are taken out above: an outer join need not give them. Source:
+    `EliminateOuterJoin`.
+    """
+    narrower = _WITHOUT_NULLS[side].get(node.join.join_type)
+    if narrower is not None:
+        node.join.join_type = narrower
+        _filter_sides(node, columns)
 
 
 def _through(projected: list[pb.Expression], names: Names) -> Names | None:
@@ -196,15 +223,12 @@ def _through(projected: list[pb.Expression], names: Names) -> Names | None:
         if expression.HasField("unresolved_star"):
             star = True
             continue
-        inner = expression.alias.expr if expression.HasField("alias") else expression
-        if inner.HasField("unresolved_attribute"):
-            sources[output_name(expression)] = last_part(inner.unresolved_attribute.unparsed_identifier)
-        else:
-            sources[output_name(expression)] = ""
+        sources[output_name(expression)] = expression.alias.expr if expression.HasField("alias") else expression
     found = {}
-    for called, name in names.items():
-        source = sources.get(name, name if star else "")
-        if not source:
+    for called, column in names.items():
+        name = _name(column)
+        source = sources.get(name, column if star else None)
+        if source is None or not source.HasField("unresolved_attribute"):
             return None
         found[called] = source
     return found
@@ -213,7 +237,15 @@ def _through(projected: list[pb.Expression], names: Names) -> Names | None:
 def _unrenamed(node: pb.WithColumnsRenamed, names: Names) -> Names | None:
     old = {new.lower(): before.lower() for before, new in node.rename_columns_map.items()}
     old |= {rename.new_col_name.lower(): rename.col_name.lower() for rename in node.renames}
-    return {called: old.get(name, name) for called, name in names.items()}
+    return {called: col(old[_name(column)]) if _name(column) in old else column for called, column in names.items()}
+
+
+def _name(column: pb.Expression) -> str:
+    return last_part(column.unresolved_attribute.unparsed_identifier)
+
+
+def _called(names: Names) -> set[str]:
+    return {_name(column) for column in names.values()}
 
 
 def _names(condition: pb.Expression) -> Names | None:
@@ -222,8 +254,9 @@ def _names(condition: pb.Expression) -> Names | None:
     for node in expressions(pb.Filter(condition=condition)):
         match node.WhichOneof("expr_type"):
             case "unresolved_attribute":
-                name = last_part(node.unresolved_attribute.unparsed_identifier)
-                names[name] = name
+                known = names.setdefault(_name(node), node)
+                if known != node:
+                    return None  # columns of one name, told apart by what stands before it
             case "unresolved_function":
                 if node.unresolved_function.function_name.lower() in _NOT_DETERMINISTIC:
                     return None
@@ -240,6 +273,5 @@ def _renamed(condition: pb.Expression, names: Names) -> pb.Expression:
     renamed = pb.Filter(condition=condition)
     for node in expressions(renamed):
         if node.HasField("unresolved_attribute"):
-            name = names[last_part(node.unresolved_attribute.unparsed_identifier)]
-            node.CopyFrom(col(name))
+            node.CopyFrom(col(_name(names[_name(node)])))
     return renamed.condition

@@ -68,3 +68,54 @@ def test_an_inner_join_wants_keys_that_are_not_null() -> None:
     assert shape(pb.Relation(join=join)) == ["join", "read", "filter", "read"]
     join.join_type = pb.Join.JOIN_TYPE_FULL_OUTER
     assert shape(pb.Relation(join=join)) == ["join", "read", "read"]
+
+
+def joined(join_type: pb.Join.JoinType.ValueType) -> pb.Relation:
+    """Two streams `l` and `r`, both with the columns `k` and `ts`."""
+    sides = [pb.Relation(subquery_alias=pb.SubqueryAlias(input=stream("k", "ts"), alias=name)) for name in "lr"]
+    keys = build.call("==", of("l", "k"), of("r", "k"))
+    return pb.Relation(join=pb.Join(left=sides[0], right=sides[1], join_condition=keys, join_type=join_type))
+
+
+def of(side: str, name: str) -> pb.Expression:
+    return pb.Expression(unresolved_attribute=pb.Expression.UnresolvedAttribute(unparsed_identifier=f"{side}.{name}"))
+
+
+def times(relation: pb.Relation) -> list[str]:
+    """The sides of the join that are filtered by their time."""
+    [node] = [node for node in walk(push_filters(relation, columns)) if node.HasField("join")]
+    return [
+        side
+        for side, input_ in (("left", node.join.left), ("right", node.join.right))
+        if any("`ts`" in str(found.filter.condition) for found in walk(input_))
+    ]
+
+
+def type_of(relation: pb.Relation) -> str:
+    [node] = [node for node in walk(push_filters(relation, columns)) if node.HasField("join")]
+    return pb.Join.JoinType.Name(node.join.join_type).removeprefix("JOIN_TYPE_")
+
+
+def test_a_column_of_both_sides_is_told_apart_by_its_qualifier() -> None:
+    join = joined(pb.Join.JOIN_TYPE_LEFT_OUTER)
+    assert times(build.group(join, [build.call("window", of("l", "ts"))], [])) == ["left"]
+    renamed = build.project(join, [build.alias(of("l", "ts"), "at")])
+    assert times(build.group(renamed, [build.call("window", build.col("at"))], [])) == ["left"]
+
+
+def test_an_outer_join_loses_the_rows_that_a_filter_takes_out() -> None:
+    outer = {
+        "l": {"LEFT": "LEFT_OUTER", "RIGHT": "INNER", "FULL": "LEFT_OUTER"},
+        "r": {"LEFT": "INNER", "RIGHT": "RIGHT_OUTER", "FULL": "RIGHT_OUTER"},
+    }
+    for side, becomes in outer.items():
+        for before, after in becomes.items():
+            join = joined(pb.Join.JoinType.Value(f"JOIN_TYPE_{before}_OUTER"))
+            assert type_of(build.group(join, [build.call("window", of(side, "ts"))], [])) == after
+            assert type_of(build.where(join, build.call("isnull", of(side, "ts")))) == f"{before}_OUTER"
+
+
+def test_both_sides_of_a_full_join() -> None:
+    join = joined(pb.Join.JOIN_TYPE_FULL_OUTER)
+    wanted = build.call("and", build.call("isnotnull", of("l", "ts")), build.call("isnotnull", of("r", "ts")))
+    assert type_of(build.where(join, wanted)) == "INNER"
