@@ -102,6 +102,14 @@ AGGREGATES = [
     "F.count('*')", "F.count('v')", "F.sum('v')", "F.avg('v')", "F.min('x')", "F.max('k')", "F.sum('x')", "F.max('ts')",
     "F.stddev('x')", "F.var_pop('v')", "F.collect_list('v')", "F.collect_set('k')", "F.bool_or(F.col('v') > 3)",
     "F.count_if(F.col('v') > 2)", "F.sum(F.col('v').cast('decimal(8,2)'))", "(F.sum('v') / F.count('*') + 1)",
+    "F.max_by('k',F.struct('v','k'))", "F.min_by('v',F.struct('x','ts'))", "F.max(F.struct('v','k'))",
+    "F.min(F.array('v',F.minute('ts')))", "F.corr('v','x')", "F.covar_samp(F.minute('ts'),'x')",
+    "F.regr_slope('x',F.minute('ts'))", "F.regr_r2('v',F.minute('ts'))", "F.skewness('x')", "F.kurtosis('v')",
+    "F.product('v')", "F.try_sum('v')", "F.try_avg('x')", "F.approx_count_distinct('v')",
+    "F.approx_count_distinct('k',0.2)", "F.approx_count_distinct(F.struct('k','v'))", "F.mode('v',True)",
+    "F.median('x')", "F.percentile('v',[0.2,0.7])", "F.percentile_approx('v',0.4)",
+    "F.percentile_approx('ts',[0.0,0.5])", "F.expr('sum(v) filter (where x > 0.5)')",
+    "F.expr('hll_sketch_estimate(hll_sketch_agg(v))')",
 ]  # fmt: skip
 FILTERS = ["", ".where('v > 0')", ".where('k is not null')", ".where(\"ts > '2024-01-01 00:05:00'\")"]
 
@@ -128,7 +136,8 @@ def aggregations(draw: st.DrawFn) -> tuple[str, str]:
     keys = [key for key in (time, draw(st.sampled_from(["'k'", ""]))) if key]
     chosen = draw(st.lists(st.sampled_from(AGGREGATES), min_size=1, max_size=4, unique=True))
     modes = ["update", "complete"] + (["append"] * 2 if marked and time else [])
-    query = f"{source}.groupBy({', '.join(keys)}).agg({aliased(chosen)})"
+    how = draw(st.sampled_from(["groupBy", "groupBy", "rollup", "cube"])) if keys else "groupBy"
+    query = f"{source}.{how}({', '.join(keys)}).agg({aliased(chosen)})"
     return query, draw(st.sampled_from(modes))
 
 
