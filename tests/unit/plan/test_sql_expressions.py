@@ -76,3 +76,16 @@ def test_conjuncts_of_text_and_of_messages() -> None:
     both = pb.Expression.UnresolvedFunction(function_name="and", arguments=[text, read_expression("e")])
     parts = conjuncts(pb.Expression(unresolved_function=both))
     assert [shape(part) for part in parts] == ["==(a, 1)", "or(and(==(b, 2), c), d)", "e"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sum(a) FILTER (WHERE b > 1) + 1", "+(sum(if(>(b, 1), a, «NULL»)), 1)"),
+        ("count(*) FILTER (WHERE a AND b)", "count(if(and(a, b), 1, «NULL»))"),
+        ("first(a) FILTER (WHERE b)", "«first(a) FILTER (WHERE b)»"),  # a null would be the first
+        ("sum(a) FILTER (WHERE b IN (1))", "«sum(a) FILTER (WHERE b IN (1))»"),
+    ],
+)
+def test_filters_of_functions_that_skip_nulls(text: str, expected: str) -> None:
+    assert shape(read_expression(text, filters=True)) == expected
