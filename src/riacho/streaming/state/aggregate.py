@@ -32,12 +32,11 @@ from riacho import types
 from riacho.plan import build
 from riacho.plan.build import Expression
 from riacho.plan.event_time import Delays, last_part
-from riacho.plan.rules.aggregate_types import with_known_types
 from riacho.plan.rules.batch_time import BatchTime
-from riacho.plan.sql_expressions import structured
-from riacho.plan.walk import at, expression_paths
+from riacho.plan.walk import expression_paths
 from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
+from riacho.streaming.state.calls import Calls, copied, one_array, output_of, take_apart
 from riacho.streaming.state.grouping import Grouping, Make, grouping_of
 from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
 from riacho.streaming.state.late import LateRows
@@ -51,151 +50,9 @@ from riacho.streaming.state.operator import (
     never,
     numbers,
 )
-from riacho.streaming.state.partials import AGGREGATES, Change, Partial, decompose, opaque
 from riacho.streaming.state.run import Mask
 from riacho.streaming.state.run import Rows as Times
 from riacho.streaming.state.store import BEGINNING, Changes, StateStore
-
-_GROUPED_UDFS = frozenset({202, 215, 216, 252, 253})
-"""Evaluation types of Python functions that take a group (`PythonEvalType.SQL_GROUPED_AGG_*`)."""
-
-
-def output_of(aggregate: pb.Aggregate, tools: Tools) -> pa.Schema:
-    """The columns of an aggregate over leaves that can be analysed."""
-    whole = pb.Relation()
-    whole.aggregate.CopyFrom(aggregate)
-    return types.normalise_schema(tools.session.schema(with_known_types(whole)))
-
-
-# -- taking an aggregate apart
-
-
-@dataclass(frozen=True)
-class Calls:
-    """Aggregate expressions taken apart.
-
-    `partials`: what the engine computes of a batch. `shown`: columns made of them, each from one partial. `results`:
-    expressions over the columns shown.
-    """
-
-    partials: Sequence[Partial]
-    shown: Sequence[tuple[int, Change]]
-    results: Sequence[Expression]
-
-    @property
-    def columns(self) -> list[str]:
-        return [f"_partial{i}" for i in range(len(self.partials))]
-
-    @property
-    def merge(self) -> bool:
-        """Whether all of them can be merged, so that they may stand for the rows."""
-        return all(partial.merge is not None for partial in self.partials)
-
-    def aliased(self) -> list[Expression]:
-        pairs = zip(self.partials, self.columns, strict=True)
-        return [build.alias(partial.expression, name) for partial, name in pairs]
-
-    def condensed(self, table: pa.Table) -> pa.Table:
-        """What is kept of the columns that the engine gave."""
-        for partial, name in zip(self.partials, self.columns, strict=True):
-            column = partial.condense(_array(table.column(name)))
-            table = table.set_column(table.schema.get_field_index(name), name, column)
-        return table
-
-    def revealed(self, table: pa.Table) -> pa.Table:
-        """The columns that the results are made of, and all others but the partials."""
-        for index, (place, reveal) in enumerate(self.shown):
-            table = table.append_column(_shown(index), reveal(_array(table.column(self.columns[place]))))
-        return table.drop_columns(self.columns)
-
-
-def _shown(index: int) -> str:
-    return f"_shown{index}"
-
-
-class _Taken:
-    """Collects the partials of an aggregate, each once."""
-
-    def __init__(self) -> None:
-        self._partials: dict[object, Partial] = {}
-        self._shown: dict[object, tuple[int, Change]] = {}
-
-    def column(self, partial: Partial) -> Expression:
-        """The column in which the partial is shown."""
-        self._partials.setdefault(partial.identity, partial)
-        place = list(self._partials).index(partial.identity)
-        key = (place, partial.reveal)
-        self._shown.setdefault(key, key)
-        return build.col(_shown(list(self._shown).index(key)))
-
-    def calls(self, results: Sequence[Expression]) -> Calls:
-        return Calls(list(self._partials.values()), list(self._shown.values()), results)
-
-
-def take_apart(aggregate: pb.Aggregate, grouping: Grouping, tools: Tools) -> Calls:
-    """The aggregate's expressions as partials and results. What cannot be taken apart is a partial without merge."""
-    read = [structured(_unaliased(expression), filters=True) for expression in aggregate.aggregate_expressions]
-    expressions = [_over_sets(_copy(expression), grouping) for expression in read]
-    places = [_aggregate_calls(expression, grouping) for expression in expressions]
-    functions = [build.alias(Expression(unresolved_function=f), "c") for calls in places for _, f in calls or []]
-    results = iter(output_of(build.group(aggregate.input, [], functions).aggregate, tools).types if functions else [])
-    taken = _Taken()
-    for index, calls in enumerate(places):
-        if calls is None:
-            expressions[index] = taken.column(opaque(expressions[index]))
-            continue
-        for path, function in calls:
-            apart = decompose(function, next(results))
-            finished = apart.finish([taken.column(partial) for partial in apart.partials])
-            if path:
-                at(expressions[index], path).CopyFrom(finished)
-            else:
-                expressions[index] = finished
-    return taken.calls(expressions)
-
-
-def _over_sets(expression: Expression, grouping: Grouping) -> Expression:
-    """The expression with `grouping` and `grouping_id` made expressions over the number of the grouping set."""
-    for node in [expression, *(found for _, found in expression_paths(expression))]:
-        function = node.unresolved_function
-        match function.function_name.lower():
-            case "grouping":
-                value = grouping.is_left_out(function.arguments[0])
-            case "grouping_id":
-                value = grouping.set_number
-            case _:
-                continue
-        if value is not None:
-            node.CopyFrom(value)
-    return expression
-
-
-def _aggregate_calls(
-    expression: Expression, grouping: Grouping
-) -> list[tuple[tuple[str | int, ...], Expression.UnresolvedFunction]] | None:
-    """The aggregate functions in an expression, with their places; None if it has a part that hides what it does."""
-    calls: list[tuple[tuple[str | int, ...], Expression.UnresolvedFunction]] = []
-    nodes = [((), expression), *expression_paths(expression)]
-    for path, node in nodes:
-        if any(path[: len(inside)] == inside for inside, _ in calls):
-            continue
-        match node.WhichOneof("expr_type"):
-            case "unresolved_attribute" if node == grouping.set_number:
-                pass
-            case "unresolved_function" if node.unresolved_function.function_name.lower() in AGGREGATES:
-                function = Expression.UnresolvedFunction()
-                function.CopyFrom(node.unresolved_function)
-                calls.append((path, function))
-            case "common_inline_user_defined_function":
-                if node.common_inline_user_defined_function.python_udf.eval_type in _GROUPED_UDFS:
-                    return None
-            case "unresolved_attribute" | "expression_string" | "call_function" | "typed_aggregate_expression":
-                # An attribute outside any function is a key, named as it was before grouping.
-                return None
-            case _:
-                pass
-    return calls
-
 
 # -- what is kept of a group
 
@@ -269,7 +126,7 @@ class Partials:
         columns = (state if keys_of is None else keys_of).select(self._grouping.columns).columns
         for partial, name in zip(self._calls.partials, self._calls.columns, strict=True):
             assert partial.merge is not None
-            columns.append(partial.merge(_array(state.column(name)), _array(batch.column(name)), known))
+            columns.append(partial.merge(one_array(state.column(name)), one_array(batch.column(name)), known))
         return pa.Table.from_arrays(columns, schema=self.schema)
 
     def rest(self, keys: KeyHash, store: StateStore) -> Iterator[pa.Table]:  # noqa: ARG002
@@ -441,18 +298,9 @@ def _changes(rows: Rows, version: int, *, one_row: bool) -> Changes:
     return Changes(rows.keys, seq, rows.time, rows.table)
 
 
-def _array(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return combined if isinstance(combined, pa.Array) else pa.concat_arrays(combined.chunks)
-
-
-def _unaliased(expression: Expression) -> Expression:
-    return expression.alias.expr if expression.WhichOneof("expr_type") == "alias" else expression
-
-
 def _without_plan_ids(expression: Expression) -> Expression:
     """A copy that names its columns only: the rows kept have no DataFrame that a column could belong to."""
-    copy = _copy(expression)
+    copy = copied(expression)
     for node in (copy, *(found for _, found in expression_paths(copy))):
         if node.WhichOneof("expr_type") == "unresolved_attribute":
             node.unresolved_attribute.ClearField("plan_id")
@@ -472,9 +320,3 @@ def _columns_used(expressions: Sequence[Expression]) -> set[str] | None:
                 case "expression_string" | "unresolved_regex":
                     return None
     return names
-
-
-def _copy(expression: Expression) -> Expression:
-    copy = Expression()
-    copy.CopyFrom(expression)
-    return copy

@@ -27,7 +27,8 @@ from riacho.plan.tokens import Edit, splice, tokenize
 from riacho.plan.walk import expressions
 from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
-from riacho.streaming.state.aggregate import Keep, Partials, keep_for, output_of
+from riacho.streaming.state.aggregate import Keep, Partials, keep_for
+from riacho.streaming.state.calls import output_of
 from riacho.streaming.state.grouping import Grouping, grouping_of
 from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
 from riacho.streaming.state.late import LateRows

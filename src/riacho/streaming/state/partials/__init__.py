@@ -41,14 +41,12 @@ def decompose(function: Expression.UnresolvedFunction, result: pa.DataType) -> D
     return apart or single(opaque(Expression(unresolved_function=function)), result)
 
 
-AGGREGATES = words(
-    " ".join(FUNCTIONS)
-    + """
-    approx_count_distinct approx_percentile approx_top_k array_agg bitmap_construct_agg bitmap_or_agg collect_list
-    collect_set corr count_distinct count_min_sketch covar_pop covar_samp grouping grouping_id histogram_numeric
-    hll_sketch_agg hll_union_agg kurtosis listagg max_by median min_by mode percentile percentile_approx percentile_cont
-    percentile_disc product regr_avgx regr_avgy regr_count regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy
-    schema_of_variant_agg skewness string_agg sum_distinct theta_sketch_agg theta_union_agg try_avg try_sum
+AGGREGATES = frozenset(FUNCTIONS) | words(
+    """
+    approx_top_k approx_top_k_accumulate approx_top_k_combine bitmap_and_agg bitmap_construct_agg bitmap_or_agg
+    count_distinct count_min_sketch grouping grouping_id histogram_numeric hll_sketch_agg hll_union_agg
+    kll_sketch_agg_bigint kll_sketch_agg_double kll_sketch_agg_float percentile_cont percentile_disc
+    schema_of_variant_agg sum_distinct theta_intersection_agg theta_sketch_agg theta_union_agg
     """
 )
 """Every aggregate function of Spark; any other function takes one row."""
