@@ -30,17 +30,19 @@ def choose(runs: Sequence[RunInfo]) -> slice | None:
     """The neighbours to merge, given all runs from oldest to newest; None if all is well.
 
     Runs are taken together with everything newer of at most their class, so that one merge does what several smaller
-    ones would do one after the other.
+    ones would do one after the other. Many runs are merged even if they are of different classes, unless that would
+    write a large run again for the sake of a few rows.
     """
     best: slice | None = None
-    classes = [size_class(run.rows) for run in runs]
+    rows = [run.rows for run in runs]
+    classes = [size_class(count) for count in rows]
     for largest in sorted(set(classes)):
         start = len(runs)
         while start and classes[start - 1] <= largest:
             start -= 1
-        if sum(1 for size in classes[start:] if size == largest) >= FAN_IN or (
-            best is None and len(runs) - start >= 2 * FAN_IN
-        ):
+        group = rows[start:]
+        worthwhile = sum(group) * FAN_IN >= max(group, default=0) * (FAN_IN + 1)
+        if classes[start:].count(largest) >= FAN_IN or (best is None and len(group) >= 2 * FAN_IN and worthwhile):
             best = slice(start, len(runs))
     return best
 

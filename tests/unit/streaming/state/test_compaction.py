@@ -33,6 +33,21 @@ def test_a_large_run_is_left_alone_by_small_changes() -> None:
     assert chosen == slice(1, 1 + FAN_IN)
 
 
+def test_a_large_run_is_written_again_only_when_much_has_changed() -> None:
+    runs, snapshots = [10_000_000], 0
+    for batch in range(1, 1001):
+        runs.append(5_000)
+        while (chosen := choose([run(size) for size in runs])) is not None:
+            if chosen.start == 0:
+                snapshots += 1
+                assert sum(runs[1:]) >= 10_000_000 / FAN_IN, f"batch {batch}"
+                runs = [10_000_000]
+            else:
+                runs[chosen] = [sum(runs[chosen])]
+        assert len(runs) <= 4 * FAN_IN
+    assert snapshots == 2
+
+
 def test_nothing_to_merge() -> None:
     assert choose([]) is None
     assert choose([run(10_000_000), run(1000)]) is None
