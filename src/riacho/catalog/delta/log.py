@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -119,7 +120,9 @@ class DeltaLog:
                 raise
             return _create(target, content)
         finally:
-            os.unlink(aside)  # noqa: PTH108
+            # Whoever sees an error takes the version for not made and deletes its files: a leftover is the lesser evil.
+            with contextlib.suppress(OSError):
+                os.unlink(aside)  # noqa: PTH108
         return True
 
 

@@ -74,9 +74,9 @@ class DeltaWriter:
             if state is None:
                 (self.log.table / LOG_FOLDER).mkdir(parents=True, exist_ok=True)
             content = render(actions)
+            commit = parse_commit(version, content, 0)
             if not self.log.put(version, content):
                 continue
-            commit = parse_commit(version, content, 0)
             if state is None:
                 state = blank_state(self._with_files)
             state.apply(commit)

@@ -145,6 +145,16 @@ class TestPut:
         assert Path(log.path(0)).read_text() == str(won[0])
         assert [path.name for path in log.directory.iterdir()] == [f"{0:020d}.json"]
 
+    def test_a_leftover_does_not_hide_that_it_was_made(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unlink(*_: object) -> None:
+            raise OSError("the disk says no")
+
+        log = DeltaLog(tmp_path)
+        log.directory.mkdir()
+        monkeypatch.setattr("os.unlink", unlink)
+        assert log.put(0, b"{}")
+        assert log.latest_version() == 0
+
     def test_where_there_are_no_links(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         def refuse(*_: object) -> None:
             raise PermissionError(1, "Operation not permitted")
