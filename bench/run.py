@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pyspark.sql import SparkSession
 
+from bench import page
 from bench.events import write_files
 from bench.jobs import Timing, ingest
 from riacho.testing.servers import Server, riacho_server, spark_server
@@ -32,7 +32,6 @@ ROWS = 50_000
 FILES = 40
 CORES = 2
 ROUNDS = 3
-MARK = "<!-- results -->"
 Start = Callable[[Path], AbstractContextManager[Server]]
 
 
@@ -78,7 +77,7 @@ def main() -> None:
         table = _table(results["riacho"], results["spark"])
         print(table)
         if arguments.files == FILES and arguments.rounds == ROUNDS:
-            _write(table)
+            page.write("ingest", table, f"{CORES} cores, {ROUNDS} rounds on each, medians")
 
 
 def _measure(name: str, landing: Path, single: Path, work: Path, rounds: int) -> Result:
@@ -114,7 +113,7 @@ def _table(riacho: Result, spark: Result) -> str:
         ("one file a batch: median batch", riacho.batch_ms(), spark.batch_ms()),
     ):
         unit = "ms" if "batch" in job else "s"
-        lines.append(f"| {job} | {_number(ours)} {unit} | {_number(theirs)} {unit} | {theirs / ours:.1f}× |")
+        lines.append(f"| {job} | {page.number(ours)} {unit} | {page.number(theirs)} {unit} | {theirs / ours:.1f}× |")
     for job, ours, theirs in (
         ("one file a batch: throughput", _rate(riacho.one_by_one), _rate(spark.one_by_one)),
         ("all files at once: throughput", _rate(riacho.all_at_once), _rate(spark.all_at_once)),
@@ -126,17 +125,6 @@ def _table(riacho: Result, spark: Result) -> str:
 def _rate(timings: list[Timing]) -> float:
     """Thousands of rows a second."""
     return statistics.median([timing.rows_per_second for timing in timings]) / 1e3
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.2f}"
-
-
-def _write(table: str) -> None:
-    page = HERE / "README.md"
-    head, _, tail = page.read_text(encoding="utf-8").partition(MARK)
-    stamp = f"{datetime.now(tz=UTC):%Y-%m-%d}, {CORES} cores, {ROUNDS} rounds on each, medians."
-    page.write_text(f"{head}{MARK}\n\n{table}\n\n{stamp}\n\n{MARK}{tail.partition(MARK)[2]}", encoding="utf-8")
 
 
 if __name__ == "__main__":
