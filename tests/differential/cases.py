@@ -164,6 +164,8 @@ def deduplications(draw: st.DrawFn) -> tuple[str, str]:
 def joins(draw: st.DrawFn) -> tuple[str, str]:
     how = draw(st.sampled_from(["inner", "left", "right", "full", "left_semi"]))
     (left, _), (right, _) = (draw(sources(name, marked=None if how == "inner" else True)) for name in "ab")
+    if how == "full":  # there Spark takes null for a key like any other
+        left, right = (f"{side}.where('k is not null and ts is not null')" for side in (left, right))
     shape = draw(st.sampled_from(["range", "keys", "window"] + (["plain"] if how == "inner" else [])))
     if shape in ("range", "plain"):
         low, high = draw(

@@ -42,6 +42,7 @@ DIFFERENCES: list[tuple[str, str, list[tuple[Any, ...]]]] = [
     ("`date - date`", "SELECT date'2024-01-03' - date'2024-01-01'", [(timedelta(days=2),)]),
     ("`extract(dow …)`", "SELECT extract(dow FROM date'2024-01-05')", [(6,)]),
     ("`string(timestamp)`", "SELECT string(timestamp'2024-01-01 10:00:00')", [("2024-01-01 10:00:00",)]),
+    ("`sum(v), sum(CAST(v AS DOUBLE))`", "SELECT sum(v), sum(CAST(v AS DOUBLE)) FROM e", [(30, 30.0)]),
     ("`size(NULL)`", "SELECT size(null)", [(None,)]),
 ]
 ROWS = [(1, "a", 10), (2, "b", 20)]

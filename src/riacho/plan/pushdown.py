@@ -11,8 +11,9 @@ Rows that a filter takes out do not move the watermark if the filter stands belo
 unless it looks at the event time itself. In the same way a filter above an aggregation that only looks at its keys is
 moved below it, and the groups it takes out never reach the state. Source: `PushPredicateThroughNonJoin`.
 
-A join filters its sides as far as its type allows: by conditions on one side alone, and by what may not be null for the
-others to hold. Source: `PushPredicateThroughJoin`, `InferFiltersFromConstraints`.
+A join filters its sides as far as its type allows: by conditions on one side alone, by what may not be null for the
+others to hold, and by what filters below the other side say of a key. Source: `PushPredicateThroughJoin`,
+`InferFiltersFromConstraints`.
 
 The filter above stays: a deterministic filter may be applied twice.
 """
@@ -123,6 +124,10 @@ def _filter_sides(node: pb.Relation, columns: ColumnNames) -> pb.Relation:
     parts = [part for key in condition.keys if not key.null_safe for part in (key.left, key.right)]
     if join.HasField("join_condition"):
         parts += [part for part in conjuncts(join.join_condition) if not _is_null_safe(part)]
+    inferred = {
+        Side.LEFT: [part for key in condition.keys for part in _said_of(key.right, join.right, key.left)],
+        Side.RIGHT: [part for key in condition.keys for part in _said_of(key.left, join.left, key.right)],
+    }
     for side, relation in ((Side.LEFT, join.left), (Side.RIGHT, join.right)):
         if not is_streaming(relation) or join.join_type not in _FILTERED[side]:
             continue
@@ -131,11 +136,26 @@ def _filter_sides(node: pb.Relation, columns: ColumnNames) -> pb.Relation:
         for column in (column for part in parts for column in _not_null(part)):
             if sides.of(column) is side or last_part(column.unresolved_attribute.unparsed_identifier) in using:
                 wanted[column.SerializeToString(deterministic=True)] = call("isnotnull", column)
-        conditions = [*wanted.values(), *(part for part in condition.rest if sides.of(part) is side)]
-        for part in conditions:
+        own = (part for part in condition.rest if sides.of(part) is side)
+        for part in (*wanted.values(), *own, *inferred[side]):
             if _names(part) is not None:
                 replace(relation, where(relation, part))
     return node
+
+
+def _said_of(column: pb.Expression, node: pb.Relation, equal: pb.Expression) -> Iterator[pb.Expression]:
+    """What the filters in `node` say of one column alone, said of another that is equal to it."""
+    if not (column.HasField("unresolved_attribute") and equal.HasField("unresolved_attribute")):
+        return
+    names: Names | None = {_name(column): column}
+    while names is not None:
+        kind = node.WhichOneof("rel_type") or ""
+        if kind == "filter":
+            for condition in conjuncts(structured(node.filter.condition)):
+                if (_names(condition) or {}).keys() == _called(names):
+                    yield _renamed(condition, dict.fromkeys(_called(names), equal))
+        names = names if kind == "with_watermark" else _below(node, names)
+        node = getattr(node, kind).input if names is not None else node
 
 
 def _is_null_safe(part: pb.Expression) -> bool:
@@ -159,7 +179,6 @@ def _not_null(expression: pb.Expression) -> list[pb.Expression]:
 def _places(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_Place]:
     """Where a condition on these columns goes, below `node`. Outer joins on the way give up the rows it takes out."""
     kind = node.WhichOneof("rel_type") or ""
-    below: Names | None = names
     match kind:
         case "with_watermark":
             if last_part(node.with_watermark.event_time) in _called(names):
@@ -168,18 +187,25 @@ def _places(node: pb.Relation, condition: pb.Expression, names: Names, columns: 
         case "aggregate":
             below = _through(list(node.aggregate.grouping_expressions), names)
             return [] if below is None else _at_or_below(node.aggregate.input, condition, below, columns)
-        case "project":
-            below = _through(list(node.project.expressions), names)
-        case "with_columns":
-            changed = {alias.name[0].lower() for alias in node.with_columns.aliases}
-            below = None if changed & _called(names) else names
-        case "with_columns_renamed":
-            below = _unrenamed(node.with_columns_renamed, names)
         case "join":
             return _below_join(node, condition, names, columns)
-        case _ if kind not in _TRANSPARENT | {"drop"}:
-            return []
+    below = _below(node, names)
     return [] if below is None else _places(getattr(node, kind).input, condition, below, columns)
+
+
+def _below(node: pb.Relation, names: Names) -> Names | None:
+    """What the columns are called in the input of a node that only passes rows on; None if it does not."""
+    kind = node.WhichOneof("rel_type") or ""
+    match kind:
+        case "project":
+            return _through(list(node.project.expressions), names)
+        case "with_columns":
+            changed = {alias.name[0].lower() for alias in node.with_columns.aliases}
+            return None if changed & _called(names) else names
+        case "with_columns_renamed":
+            return _unrenamed(node.with_columns_renamed, names)
+        case _:
+            return names if kind in _TRANSPARENT | {"drop"} else None
 
 
 def _at_or_below(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_Place]:

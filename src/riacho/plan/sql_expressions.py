@@ -179,7 +179,9 @@ class _Reader:
             return self._literal(token)
         if token.word == "INTERVAL":
             return self._interval()
-        if token.word in ("CAST", "TRY_CAST", "CASE", "EXISTS", "EXTRACT"):
+        if token.word == "CAST":
+            return self._cast()
+        if token.word in ("TRY_CAST", "CASE", "EXISTS", "EXTRACT"):
             return self._as_text()
         behind = self._tokens[self._at + 1] if self._at + 1 < len(self._tokens) else None
         is_call = behind is not None and behind.is_symbol("(")
@@ -309,8 +311,23 @@ class _Reader:
             raise _UnknownError
         return text_expression(self._text[start : self._tokens[self._at - 1].end])
 
+    def _cast(self) -> pb.Expression:
+        """`CAST(expression AS type)`."""
+        end = closing(self._tokens, self._at + 1)
+        start, self._at = self._at, self._at + 2
+        try:
+            inner = self._or()
+        except _UnknownError:
+            inner = None
+        if inner is None or self._word() != "AS" or not self._at + 1 < end < len(self._tokens):
+            self._at = start
+            return self._as_text()
+        kind = self._text[self._tokens[self._at + 1].start : self._tokens[end].start].strip()
+        self._at = end + 1
+        return Expression(cast=Expression.Cast(expr=inner, type_str=kind))
+
     def _as_text(self) -> pb.Expression:
-        """A construct with an end of its own: `CASE … END`, `CAST(…)`, `EXTRACT(…)`."""
+        """A construct with an end of its own: `CASE … END`, `TRY_CAST(…)`, `EXTRACT(…)`."""
         start = self._at
         if self._word() == "CASE":
             depth = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,38 @@ def test_rollup_and_cube(left: Feed, watch: Watch) -> None:
     expected = [("a", 1, 2, 0), ("a", None, 2, 1), (None, 1, 2, 2), (None, 2, 1, 0), (None, 2, 1, 2)]
     assert cube.step() == sorted([*expected, (None, None, 1, 1), (None, None, 3, 3)], key=repr)
     assert sets.step() == [("a", (1, 5)), (None, (1, 2, 5))]
+
+
+def test_grouping_sets_without_the_window_have_the_rows_of_all_windows(left: Feed, watch: Watch) -> None:
+    sliding = F.window("ts", "10 minutes", "5 minutes")
+    query = watch(left.stream.rollup(sliding).agg(F.count("*"), F.collect_set("k")), "update")
+    left.put((7, "a", 1), (None, "b", 2))  # what is in no window is nowhere
+    assert query.step() == [((0, 10), 1, ("a",)), ((5, 15), 1, ("a",)), (None, 2, ("a",))]
+
+
+def test_a_column_and_casts_of_it_side_by_side(left: Feed, watch: Watch) -> None:
+    casts = [F.sum(V.cast("decimal(8,2)")), F.sum(F.expr("double(v)")), F.expr("sum(CAST(v AS DOUBLE) + 1) AS more")]
+    frame = left.stream.groupBy("k").agg(
+        F.sum("v"), *casts, F.max("v"), F.max(V.cast("string")), F.sum(V) + F.sum(V + 1)
+    )
+    named = left.stream.groupBy("k").agg(F.sum("v"), F.sum(V.cast("double")))
+    assert named.columns == ["k", "sum(v)", "sum(CAST(v AS DOUBLE))"]
+    query = watch(frame, "update")
+    left.put((1, "a", 9), (2, "a", 10))
+    query.step()
+    left.put((1, "a", 1))
+    assert query.step() == [("a", 20, Decimal("20.00"), 20.0, 23.0, 10, "9", 43)]
+
+
+def test_lists_of_a_column_and_casts_of_it(left: Feed, watch: Watch) -> None:
+    marked = left.stream.withWatermark("ts", "0 minutes").groupBy(F.window("ts", "5 minutes"))
+    query = watch(
+        marked.agg(F.collect_list("v"), F.collect_list(V.cast("string")), F.histogram_numeric(V, F.lit(5)).isNull())
+    )
+    left.put((1, "a", 9))
+    query.step()
+    left.put((20, "a", 1))
+    assert query.step() == [((0, 5), (9,), ("9",), False)]
 
 
 @pytest.mark.parametrize("text", ["count(DISTINCT v)", "sum(DISTINCT v)", "listagg(DISTINCT k)"])

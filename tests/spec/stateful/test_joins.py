@@ -38,6 +38,26 @@ def test_null_keys_match_nothing(left: Feed, right: Feed, watch: Watch) -> None:
     assert query.step() == []
 
 
+@pytest.mark.spark_bug("a full join of streams pairs rows whose keys are null, which no other join does")
+def test_null_keys_match_nothing_in_a_full_join_either(left: Feed, right: Feed, watch: Watch) -> None:
+    query = watch(ranged(left, right, "full"))
+    left.put((1, None, 1))
+    right.put((1, None, 10))
+    assert query.step() == []
+    left.put((60, "x", 2))
+    right.put((60, "y", 20))
+    assert query.step() == [(1, None), (None, 10)]
+
+
+def test_a_filter_on_a_key_of_one_side_filters_the_other(left: Feed, right: Feed, watch: Watch) -> None:
+    one = left.stream.where("k > 'a'")
+    query = watch(one.join(right.stream.withColumnRenamed("v", "u"), "k", "inner").select("v", "u"))
+    left.put((1, "a", 1), (1, "b", 2))
+    right.put((1, "a", 10), (1, "b", 20))
+    assert query.step() == [(2, 20)]
+    assert query.state()["total"] == 2
+
+
 @pytest.mark.parametrize(
     ("how", "unmatched"),
     [("inner", []), ("left", [(2, None)]), ("right", [(None, 20)]), ("full", [(2, None), (None, 20)])],

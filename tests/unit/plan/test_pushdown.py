@@ -119,3 +119,25 @@ def test_both_sides_of_a_full_join() -> None:
     join = joined(pb.Join.JOIN_TYPE_FULL_OUTER)
     wanted = build.call("and", build.call("isnotnull", of("l", "ts")), build.call("isnotnull", of("r", "ts")))
     assert type_of(build.where(join, wanted)) == "INNER"
+
+
+def right_filters(how: pb.Join.JoinType.ValueType, left: pb.Relation) -> list[pb.Expression]:
+    """What the right side of a join by `k` is filtered by."""
+    join = pb.Join(left=left, right=stream("k", "w"), join_type=how, using_columns=["k"])
+    side = push_filters(pb.Relation(join=join), columns).join.right
+    found = []
+    while side.HasField("filter"):
+        found.append(side.filter.condition)
+        side = side.filter.input
+    return found
+
+
+def test_what_a_filter_says_of_a_key_is_said_of_the_other_side() -> None:
+    filtered = marked(build.where(build.where(stream("ts", "k", "v"), positive("k")), positive("v")))
+    assert positive("k") in right_filters(pb.Join.JOIN_TYPE_LEFT_SEMI, filtered)
+    assert positive("k") in right_filters(pb.Join.JOIN_TYPE_LEFT_OUTER, filtered)
+    assert right_filters(pb.Join.JOIN_TYPE_FULL_OUTER, filtered) == []
+    renamed = build.project(filtered, [build.alias(build.col("v"), "k")])
+    assert positive("k") in right_filters(pb.Join.JOIN_TYPE_INNER, renamed)  # v > 0
+    computed = build.project(filtered, [build.alias(build.call("abs", build.col("k")), "k")])
+    assert positive("k") not in right_filters(pb.Join.JOIN_TYPE_INNER, computed)

@@ -20,6 +20,8 @@ def shape(expression: pb.Expression) -> str:
         case "literal":
             literal = expression.literal
             return repr(getattr(literal, literal.WhichOneof("literal_type") or "null"))
+        case "cast":
+            return f"({shape(expression.cast.expr)} AS {expression.cast.type_str})"
         case _:
             function = expression.unresolved_function
             distinct = "DISTINCT " if function.is_distinct else ""
@@ -41,7 +43,9 @@ def shape(expression: pb.Expression) -> str:
         ("a IS NOT NULL AND b IS NULL", "and(isnotnull(a), isnull(b))"),
         ("(a = 1)", "==(a, 1)"),
         ("current_date", "current_date()"),
-        ("f(x -> x + 1, cast(y as int))", "f(«x -> x + 1», «cast(y as int)»)"),
+        ("f(x -> x + 1, try_cast(y as int))", "f(«x -> x + 1», «try_cast(y as int)»)"),
+        ("cast(y + 1 AS decimal(8, 2)) > 1", ">((+(y, 1) AS decimal(8, 2)), 1)"),
+        ("cast(a IN (1) AS int)", "«cast(a IN (1) AS int)»"),
         ("CASE WHEN a THEN 1 END + 1", "+(«CASE WHEN a THEN 1 END», 1)"),
         ("DATE '2020-01-01'", "«DATE '2020-01-01'»"),
         ("TRUE", "True"),

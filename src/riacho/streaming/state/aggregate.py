@@ -37,7 +37,7 @@ from riacho.plan.walk import expression_paths
 from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.state.calls import Calls, copied, one_array, output_of, take_apart
-from riacho.streaming.state.grouping import Grouping, Make, grouping_of
+from riacho.streaming.state.grouping import Grouping, grouping_of
 from riacho.streaming.state.hashing import KeyHash, distinct, hash_keys, unique
 from riacho.streaming.state.late import LateRows
 from riacho.streaming.state.operator import (
@@ -101,14 +101,14 @@ class Partials:
         self._grouping = grouping
         self._calls = calls
         self._output = output
-        collected = grouping.schema(self._partial(aggregate.input), tools)
+        collected = grouping.schema(aggregate.input, self._partial, tools)
         self.schema = types.nullable(calls.condensed(collected.empty_table()).schema)
 
-    def _partial(self, relation: pb.Relation) -> Make:
-        return lambda keys: build.group(relation, keys, self._calls.aliased())
+    def _partial(self, relation: pb.Relation, keys: Sequence[Expression]) -> pb.Relation:
+        return build.group(relation, keys, self._calls.aliased())
 
     def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
-        return self._calls.condensed(self._grouping.collect(self._partial(relation), tools, time)).cast(self.schema)
+        return self._calls.condensed(self._grouping.collect(relation, self._partial, tools, time)).cast(self.schema)
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
         found = store.find(fresh.keys, self._calls.columns)
@@ -150,13 +150,13 @@ class WholeRows:
         self._aggregates = [_without_plan_ids(expression) for expression in calls.aliased()]
         names = _columns_used(self._aggregates)
         self._columns = [build.star()] if names is None else [build.col(name) for name in sorted(names)]
-        self.schema = types.nullable(grouping.schema(self._projected(aggregate.input), tools))
+        self.schema = types.nullable(grouping.schema(aggregate.input, self._projected, tools))
 
-    def _projected(self, relation: pb.Relation) -> Make:
-        return lambda keys: build.project(relation, [*keys, *self._columns])
+    def _projected(self, relation: pb.Relation, keys: Sequence[Expression]) -> pb.Relation:
+        return build.project(relation, [*keys, *self._columns])
 
     def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
-        return self._grouping.collect(self._projected(relation), tools, time).cast(self.schema)
+        return self._grouping.collect(relation, self._projected, tools, time).cast(self.schema)
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
         return fresh, distinct(store.find(unique(fresh.keys), []).keys)

@@ -18,6 +18,7 @@ from riacho.plan import build
 from riacho.plan.build import Expression
 from riacho.plan.rules.aggregate_types import with_known_types
 from riacho.plan.sql_expressions import structured
+from riacho.plan.tell_apart import tell_apart
 from riacho.plan.walk import at, expression_paths
 from riacho.protos import pb
 from riacho.streaming.state.grouping import Grouping
@@ -58,7 +59,9 @@ class Calls:
 
     def aliased(self) -> list[Expression]:
         pairs = zip(self.partials, self.columns, strict=True)
-        return [build.alias(partial.expression, name) for partial, name in pairs]
+        aliased = [build.alias(partial.expression, name) for partial, name in pairs]
+        tell_apart(aliased)
+        return aliased
 
     def condensed(self, table: pa.Table) -> pa.Table:
         """What is kept of the columns that the engine gave."""
@@ -103,6 +106,7 @@ def take_apart(aggregate: pb.Aggregate, grouping: Grouping, tools: Tools) -> Cal
     expressions = [_over_sets(copied(expression), grouping) for expression in read]
     places = [_aggregate_calls(expression, grouping) for expression in expressions]
     functions = [build.alias(Expression(unresolved_function=f), "c") for calls in places for _, f in calls or []]
+    tell_apart(functions)
     results = iter(output_of(build.group(aggregate.input, [], functions).aggregate, tools).types if functions else [])
     taken = _Taken()
     for index, calls in enumerate(places):

@@ -23,8 +23,8 @@ from riacho.plan.walk import expressions
 from riacho.protos import pb
 from riacho.streaming.state.operator import Tools
 
-Make = Callable[[Sequence[Expression]], pb.Relation]
-"""A relation made for a key."""
+Make = Callable[[pb.Relation, Sequence[Expression]], pb.Relation]
+"""make(input, keys): a relation over the input of an aggregation that has these keys before other columns."""
 
 _SET = "_grouping_set"
 
@@ -54,18 +54,25 @@ class Grouping:
         names = [f"_key{i}" for i in range(len(self.expressions))]
         return [*names, _SET] if self.sets else names
 
-    def collect(self, make: Make, tools: Tools, time: BatchTime) -> pa.Table:
-        """The rows of `make(keys)`, which gives the keys under their names in state before other columns."""
+    def collect(self, relation: pb.Relation, make: Make, tools: Tools, time: BatchTime) -> pa.Table:
+        """The rows of `make` over `relation`, the keys under their names in state."""
         if not self.sets:
-            return tools.collect(make(self._aliased()), time)
-        tables = [self._with_all_keys(tools.collect(make(self._aliased(keys)), time), keys) for keys in self.sets]
+            return tools.collect(make(relation, self._aliased()), time)
+        rows = self._in_windows(relation)
+        tables = [self._with_all_keys(tools.collect(make(rows, self._aliased(keys)), time), keys) for keys in self.sets]
         return pa.concat_tables(tables).combine_chunks()
 
-    def schema(self, make: Make, tools: Tools) -> pa.Schema:
+    def schema(self, relation: pb.Relation, make: Make, tools: Tools) -> pa.Schema:
         """The columns of what `collect` gives."""
         keys = self.sets[0] if self.sets else None
-        schema = types.normalise_schema(tools.session.schema(make(self._aliased(keys))))
+        made = make(relation if keys is None else self._in_windows(relation), self._aliased(keys))
+        schema = types.normalise_schema(tools.session.schema(made))
         return schema if keys is None else self._with_all_keys(schema.empty_table(), keys).schema
+
+    def _in_windows(self, relation: pb.Relation) -> pb.Relation:
+        """The rows once for each window they are in, which is for grouping sets without the window as well."""
+        windows = [build.alias(key, _window(i)).alias for i, key in enumerate(self.expressions) if _is_window(key)]
+        return pb.Relation(with_columns=pb.WithColumns(input=relation, aliases=windows)) if windows else relation
 
     def renamed(self, output: pa.Schema) -> list[Expression]:
         """The key columns under their names in the output."""
@@ -87,10 +94,12 @@ class Grouping:
         return build.col(_SET) if self.sets else None
 
     def _aliased(self, keys: Sequence[int] | None = None) -> list[Expression]:
-        every = range(len(self.expressions))
-        found = [build.alias(self.expressions[i], f"_key{i}") for i in (every if keys is None else keys)]
+        if keys is None:
+            return [build.alias(key, f"_key{i}") for i, key in enumerate(self.expressions)]
+        columns = [build.col(_window(i)) if _is_window(self.expressions[i]) else self.expressions[i] for i in keys]
+        found = [build.alias(column, f"_key{i}") for i, column in zip(keys, columns, strict=True)]
         # As a key, not as a constant: without keys there would be a group where there are no rows.
-        return found if keys is None else [*found, build.alias(build.integer(self._number(keys)), _SET)]
+        return [*found, build.alias(build.integer(self._number(keys)), _SET)]
 
     def _number(self, keys: Sequence[int]) -> int:
         last = len(self.expressions) - 1
@@ -136,6 +145,16 @@ def _sets(aggregate: pb.Aggregate) -> list[tuple[int, ...]]:
             )
         case _:
             return []
+
+
+def _window(key: int) -> str:
+    """The column with the windows of a key, ahead of grouping."""
+    return f"_window{key}"
+
+
+def _is_window(key: Expression) -> bool:
+    inner = key.alias.expr if key.HasField("alias") else key
+    return inner.unresolved_function.function_name.lower() == "window"
 
 
 def _plain(expression: Expression) -> bytes:
