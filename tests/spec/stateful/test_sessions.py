@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import functions as F
 
 from tests.spec.stateful.conftest import Watch
@@ -48,3 +50,10 @@ def test_rows_of_a_session_are_kept_where_functions_need_them(left: Feed, watch:
     query.step()
     left.put((5, "a", 3))
     assert query.step() == [((0, 14), "a", (1, 2, 3))]
+
+
+@pytest.mark.riacho_only
+def test_a_gap_that_is_text_in_a_column_is_refused(left: Feed, watch: Watch) -> None:
+    marked = left.stream.withWatermark("ts", "1 minute")
+    with pytest.raises(PySparkException, match="does not read the gap of a session from text in a column"):
+        watch(marked.groupBy(F.session_window("ts", F.col("k")), "k").count()).step()

@@ -18,11 +18,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from riacho.errors import AnalysisError, IllegalArgumentError, ParseError
+from riacho.errors import AnalysisError, IllegalArgumentError, ParseError, UnsupportedOperationError
 from riacho.plan import build
 from riacho.plan.event_time import Delays
 from riacho.plan.session_window import is_session_window, session_of_row
 from riacho.plan.sql_expressions import structured
+from riacho.plan.text import column_name
 from riacho.plan.tokens import Edit, splice, tokenize
 from riacho.plan.walk import expressions
 from riacho.protos import pb
@@ -221,7 +222,8 @@ def session_aggregation(
 ) -> SessionAggregation:
     """The operator for an aggregate with a session window, over leaves that can be analysed.
 
-    Raises IllegalArgumentError for a gap in months, AnalysisError if the session is the only key.
+    Raises IllegalArgumentError for a gap in months, AnalysisError if the session is the only key,
+    UnsupportedOperationError for a gap that is a column of text.
     """
     if len(aggregate.grouping_expressions) == 1:
         raise AnalysisError(
@@ -232,7 +234,13 @@ def session_aggregation(
     plain = pb.Aggregate()
     plain.CopyFrom(aggregate)
     gap = _unaliased(aggregate.grouping_expressions[place]).unresolved_function.arguments[1]
-    plain.grouping_expressions[place].CopyFrom(session_of_row(aggregate.grouping_expressions[place], _gap(gap)))
+    gap = _gap(gap)
+    if pa.types.is_string(tools.session.schema(build.project(aggregate.input, [gap])).types[0]):
+        raise UnsupportedOperationError(
+            f"riacho does not read the gap of a session from text in a column ({column_name(gap)}). Choose among "
+            "constants instead, such as when(col == value, '5 minutes').otherwise('1 minute')."
+        )
+    plain.grouping_expressions[place].CopyFrom(session_of_row(aggregate.grouping_expressions[place], gap))
     output = output_of(plain, tools)
     grouping = grouping_of(plain, output, marks)
     return SessionAggregation(keep_for(plain, grouping, output, tools), grouping, place, mode, folder, tools)
