@@ -40,7 +40,7 @@ format: $(VENV)/.dev ## lay the code out as `make check` wants it
 	@$(IN_ROOT) $(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .
 
 unit: $(VENV)/.dev ## the fast tests: no server, no network
-	@$(IN_ROOT) $(PYTHON) -m pytest tests/unit tests/plans
+	@$(IN_ROOT) $(PYTHON) -m pytest --hypothesis-profile=quick tests/unit tests/plans
 
 spec: $(VENV)/.dev oracle ## the tests that run on riacho and on Apache Spark alike
 	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from riacho.testing.servers import Server, riacho_server, spark_server
 
@@ -34,6 +35,9 @@ ORACLE_SETTINGS = {
     "spark.sql.connect.serverStacktrace.enabled": "false",
     "spark.sql.pyspark.jvmStacktrace.enabled": "false",
 }
+
+# What `make unit` draws while one works; `make test` draws Hypothesis's hundred.
+settings.register_profile("quick", max_examples=15)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

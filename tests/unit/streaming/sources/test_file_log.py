@@ -52,7 +52,7 @@ def test_every_tenth_entry_holds_all(tmp_path: Path) -> None:
     assert [json.loads(line)["batchId"] for line in compacted] == list(range(10))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(deadline=None)
 @given(st.integers(0, 40), st.integers(1, 7), st.data())
 def test_a_range_gives_its_own_files_after_any_restart(last: int, interval: int, data: st.DataObject) -> None:
     from tempfile import TemporaryDirectory

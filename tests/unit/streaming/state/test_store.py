@@ -113,7 +113,7 @@ def tiny_blocks() -> Iterator[BlockPool]:
 @pytest.mark.parametrize("blocks", [tiny_blocks, lambda: nullcontext(BlockPool())], ids=["tiny blocks", "one block"])
 @pytest.mark.parametrize("unique", [True, False])
 @given(data=st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_a_store_is_a_dictionary_that_survives_restarts(
     unique: bool, blocks: Callable[[], AbstractContextManager[BlockPool]], data: st.DataObject
 ) -> None:
@@ -143,7 +143,7 @@ def test_a_store_is_a_dictionary_that_survives_restarts(
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_expired_rows_are_those_a_higher_floor_would_kill(data: st.DataObject) -> None:
     history = data.draw(histories(unique=True))
     with tempfile.TemporaryDirectory() as folder:
@@ -163,7 +163,7 @@ def test_expired_rows_are_those_a_higher_floor_would_kill(data: st.DataObject) -
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None)
 def test_damage_is_repaired_from_older_versions_or_refused_by_name(data: st.DataObject) -> None:
     history = data.draw(histories(unique=True))
     with tempfile.TemporaryDirectory() as name:

@@ -84,7 +84,7 @@ def check(block: bytes) -> None:
         assert plain_rows(found) == exact(block), block
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None)
 @given(blocks())
 @example(b'{"long":1, "byte":2}\n{"long":3,"byte":4}')
 @example(b'{"long": , "byte":1}')
@@ -93,7 +93,7 @@ def test_what_is_read_is_right(block: bytes) -> None:
     check(block)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None)
 @given(
     blocks(),
     st.lists(

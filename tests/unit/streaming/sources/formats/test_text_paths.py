@@ -70,7 +70,7 @@ odd_csv = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(
     st.lists(good | odd | bare, max_size=150) | st.lists(bare | odd, max_size=80),
     st.sampled_from(["PERMISSIVE", "DROPMALFORMED"]),
@@ -80,14 +80,14 @@ def test_json(records: list[str], mode: str) -> None:
     check(decoder, records)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 @given(st.lists(good_csv | odd_csv, max_size=150), st.sampled_from(["PERMISSIVE", "DROPMALFORMED"]))
 def test_csv(records: list[str], mode: str) -> None:
     decoder = CsvDecoder.of(FLAT, Options.check("csv", CSV, {"mode": mode}), DecoderContext(today=lambda: 0))
     check(decoder, records)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None)
 @given(
     st.lists(good | bare, max_size=30) | st.lists(st.sampled_from(['{"i": 1, "s": "a"}', '{"i": 2, "s": "b"}', "{"]))
 )
@@ -98,7 +98,7 @@ def test_json_in_small_blocks_by_several_threads(records: list[str]) -> None:
         check(decoder, records)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None)
 @given(st.lists(good_csv | odd_csv, max_size=30))
 def test_csv_in_small_blocks_by_several_threads(records: list[str]) -> None:
     decoder = CsvDecoder.of(FLAT, Options.check("csv", CSV, {}), DecoderContext(today=lambda: 0, threads=3))
