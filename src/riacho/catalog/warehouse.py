@@ -16,7 +16,7 @@ from riacho.catalog.base import CATALOG_NAME, DEFAULT_DATABASE, Table, TableName
 from riacho.catalog.delta import schema as schemas
 from riacho.catalog.delta import tables
 from riacho.catalog.delta.changes import Definition, partition_columns
-from riacho.catalog.delta.log import DeltaLog
+from riacho.catalog.delta.log import LOG_FOLDER, DeltaLog
 from riacho.catalog.delta.state import TableState, not_a_table
 from riacho.catalog.delta.writer import DeltaWriter
 from riacho.catalog.listing import Entry, Listing, Watch, scan
@@ -181,7 +181,7 @@ class WarehouseCatalog:
             folder = (location or self.location_for(name)).absolute()
             kind = format.lower()
             if kind == "delta":
-                if folder.is_dir() and any(folder.iterdir()) and not DeltaLog(folder).exists():
+                if _holds_files(folder) and not DeltaLog(folder).exists():
                     raise failures.location_not_empty(name, folder)
                 definition = Definition(schema, tuple(partition_by), comment, dict(properties or {}))
                 tables.create(folder, definition, self._clock)
@@ -429,3 +429,8 @@ def _recorded(name: TableName, entry: Entry) -> Table:
         dict(record.properties),
         record.external,
     )
+
+
+def _holds_files(folder: Path) -> bool:
+    """Whether there is more than the folder of a Delta log, in which somebody may be making the same table just now."""
+    return folder.is_dir() and any(path.name != LOG_FOLDER for path in folder.iterdir())
