@@ -95,10 +95,7 @@ def check(case: Case, riacho: RiachoSide, spark: SparkSide) -> None:
     assert found == expected
 
 
-OPEN = (
-    "counterexamples that are not understood yet: a left semi join where a left row comes that is behind the state's "
-    "watermark, session windows with a watermark in complete mode"
-)
+OPEN = "not understood yet: a left semi join to which a left row comes that is behind the watermark of its state"
 
 
 @pytest.mark.xfail(reason=OPEN, raises=AssertionError, strict=False)

@@ -25,6 +25,17 @@ def test_sessions_that_touch_are_one(left: Feed, watch: Watch) -> None:
     assert query.step() == [((0, 10), "a", 2), ((11, 16), "a", 1)]
 
 
+def test_complete_mode_keeps_sessions_and_drops_late_rows(left: Feed, watch: Watch) -> None:
+    marked = left.stream.withWatermark("ts", "0 seconds")
+    query = watch(marked.groupBy(F.session_window("ts", "5 minutes"), "k").count(), "complete")
+    left.put((10, "a", 1))
+    assert query.step() == [((10, 15), "a", 1)]
+    left.put((20, "b", 1))
+    assert query.step() == [((10, 15), "a", 1), ((20, 25), "b", 1)]
+    left.put((4, "a", 1), (12, "a", 1))  # the sessions of these rows end at 9 and 17; what came before 10 is late
+    assert query.step() == [((10, 17), "a", 2), ((20, 25), "b", 1)]
+
+
 def test_append_gives_a_session_when_it_is_over(left: Feed, watch: Watch) -> None:
     marked = left.stream.withWatermark("ts", "10 minutes")
     query = watch(marked.groupBy("k", F.session_window("ts", "5 minutes").alias("w")).count())

@@ -89,9 +89,11 @@ class SessionAggregation(Operator):
         self._span = _unaliased(grouping.expressions[session])
         self._mode = mode
         self._tools = tools
-        self._evicts = mode is OutputMode.APPEND and grouping.event_key is not None
+        # Complete mode keeps every session, but late rows do not come in: not so with other windows, in Spark either.
+        self._drops = grouping.event_key is not None
+        self._evicts = self._drops and mode is OutputMode.APPEND
         self._store = tools.store(folder / "default", keep.schema, unique=False)
-        late_inputs = [0] if self._evicts else []
+        late_inputs = [0] if self._drops else []
         super().__init__(self._store, ends=mode is not OutputMode.COMPLETE, late_inputs=late_inputs)
 
     def run(self, inputs: Sequence[pb.Relation], batch: BatchContext) -> tuple[pb.Relation, OperatorProgress]:
@@ -142,7 +144,7 @@ class SessionAggregation(Operator):
         return build.where(relation, build.call(">", end, start))
 
     def _on_time(self, table: pa.Table, batch: BatchContext, progress: OperatorProgress) -> pa.Table:
-        if not self._evicts:
+        if not self._drops:
             return table
         span = table.column(self._column)
         behind = late(_micros(span, 1), batch.late_us)
