@@ -27,7 +27,9 @@ class Feed:
         self._folder = folder
         self._files = 0
         folder.mkdir(parents=True)
-        self.stream = spark.readStream.schema(SCHEMA).json(str(folder))
+        reader = spark.readStream.schema(SCHEMA)
+        self.stream = reader.json(str(folder))
+        self.file_by_file = reader.option("maxFilesPerTrigger", 1).json(str(folder))
 
     def put(self, *events: Event) -> None:
         """One more file."""

@@ -13,7 +13,11 @@ under a key.
 A row leaves the state when nothing can match it any more: when a key with event time falls behind the watermark, or
 when a bound between the two times tells it (see `SideState`). In an outer join a row that leaves without ever having
 found a partner comes out then, padded with nulls; so state remembers who was matched. In a left semi join a left row
-comes out with its first match, and is kept no longer. Source: `StreamingSymmetricHashJoinExec`.
+comes out with its first match, and is kept no longer.
+
+The order within a batch shows in one place. Spark takes the left side first, but in a left semi join the right one, and
+never keeps a right row that the batch's own watermark removes: so new left rows of a semi join do not find it, though
+waiting ones do. Source: `StreamingSymmetricHashJoinExec`.
 """
 
 from __future__ import annotations
@@ -130,7 +134,7 @@ class Join(Operator):
         """The numbers of the rows of a side that find a partner in this batch: a semi join never counts the pairs."""
         relation = self._join(
             self._left_rows(left, np.zeros_like(left.is_new)),
-            self._right_rows(right, np.zeros_like(right.is_new)),
+            self._right_rows(right, np.zeros_like(right.is_new), self._unseen(right, batch)),
             pb.Join.JOIN_TYPE_LEFT_SEMI,
         )
         tags = self._left_tags
@@ -147,9 +151,16 @@ class Join(Operator):
         """The left rows of a batch, each in one round."""
         return self._left_tags.on(left.parts(), left.seq, (~left.is_new).astype(np.int8), emit)
 
-    def _right_rows(self, right: Meeting, emit: Mask) -> Iterator[pa.Table]:
-        """The right rows of a batch: all in round 0, the new ones in round 1 as well."""
-        yield from self._right_tags.on(right.parts(), right.seq, np.zeros(len(right.seq), dtype=np.int8), emit)
+    def _unseen(self, right: Meeting, batch: BatchContext) -> Mask | None:
+        """The right rows that new left rows do not find: in a semi join the new ones that leave at once."""
+        return right.is_new & (right.time <= self._right.state.floor(batch.evict_us)) if self._semi else None
+
+    def _right_rows(self, right: Meeting, emit: Mask, unseen: Mask | None = None) -> Iterator[pa.Table]:
+        """The right rows of a batch: all but those `unseen` in round 0, the new ones in round 1 as well."""
+        parts, seq = right.parts(), right.seq
+        if unseen is not None and unseen.any():
+            parts, seq, emit = right.those(~unseen), seq[~unseen], emit[~unseen]
+        yield from self._right_tags.on(parts, seq, np.zeros(len(seq), dtype=np.int8), emit)
         new = right.fresh
         again = np.ones(len(new.seq), dtype=np.int8)
         yield from self._right_tags.on([new.table], new.seq, again, np.zeros(len(new.seq), dtype=np.bool_))
