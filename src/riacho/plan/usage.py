@@ -1,92 +1,172 @@
-"""Which columns of a plan's parts are surely used further up.
+"""Which columns of a plan's parts are used further up.
 
     Project k                       k is asked for here …
       Deduplicate k, ts             … so of this one's input k and ts are used
         Read k, ts, v
 
-Spark's optimizer drops the other columns before it plans the operators, which can be seen: an operator must not have
-two columns with event time, and one that was dropped does not count. Where it cannot be told whether a column is used
-(what the optimizer makes of a filter, a kind of relation not known here), it is not in the answer.
+Spark's optimizer drops the other columns before it plans the operators, and both sides of that can be seen. An operator
+must not have two columns with event time, and one that was dropped does not count. A file reader does not look at the
+values of a column that was dropped, so it does not mind what they are.
+
+Often it cannot be told whether a column is used: what will the optimizer make of a filter, what is in a relation of a
+kind not known here? So the answer has two bounds. Who asks what is used wants `surely`, and who asks what may be left
+out wants what is not even in `perhaps`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
-from riacho.plan.event_time import ColumnNames, last_part, output_name
-from riacho.plan.sql_expressions import structured
-from riacho.plan.walk import Path, expressions
+from riacho.plan.event_time import ColumnNames, output_name
+from riacho.plan.facts import kind_of
+from riacho.plan.mentions import EVERY, Names, Usage, mentioned, named, named_in_text
+from riacho.plan.walk import Path, child_paths, top_expressions
 from riacho.protos import pb
 
-Used = dict[Path, frozenset[str]]
-"""By the place of a relation, those of its columns that are used, in lower case."""
+Used = dict[Path, Usage]
+"""By the place of a relation, which of its columns are used."""
 
 _TRANSPARENT = frozenset(
-    {"sort", "limit", "offset", "subquery_alias", "repartition", "hint", "with_watermark", "drop", "filter"}
-)
+    {"sort", "limit", "offset", "tail", "subquery_alias", "repartition", "repartition_by_expression", "hint", "filter",
+     "sample", "collect_metrics", "with_watermark", "drop_na", "fill_na", "replace"}
+)  # fmt: skip
+"""Relations that give the columns of their input, each made of itself alone."""
 
 
-def columns_used(plan: pb.Relation, columns: ColumnNames) -> Used:
-    """What is used of each part of `plan`, all of whose own columns are. `columns`: the names of a relation's."""
+def _no_names(relation: pb.Relation) -> list[str]:  # noqa: ARG001
+    return []
+
+
+def columns_used(plan: pb.Relation, columns: ColumnNames = _no_names) -> Used:
+    """What is used of each part of `plan`, all of whose own columns are.
+
+    `columns`: the names of a relation's; without them much that is used is not known to be so for sure.
+    """
     used: Used = {}
-    pending: list[tuple[Path, pb.Relation, frozenset[str]]] = [
-        ((), plan, frozenset(name.lower() for name in columns(plan)))
-    ]
+    pending: list[tuple[Path, pb.Relation, Usage]] = [((), plan, Usage(_lower(columns(plan)), EVERY))]
     while pending:
-        place, node, wanted = pending.pop()
-        used[place] = wanted
-        pending += [((*place, *steps), child, below) for steps, child, below in _below(node, wanted, columns)]
+        place, node, usage = pending.pop()
+        used[place] = usage
+        inputs = list(child_paths(node))
+        for (steps, child), below in zip(inputs, _of_inputs(node, usage, columns, len(inputs)), strict=True):
+            pending.append(((*place, *steps), child, below))
     return used
 
 
-def _below(
-    node: pb.Relation, wanted: frozenset[str], columns: ColumnNames
-) -> Iterable[tuple[Path, pb.Relation, frozenset[str]]]:
-    """The inputs of a node with what is used of them, if `wanted` is used of the node."""
+def _of_inputs(node: pb.Relation, used: Usage, columns: ColumnNames, inputs: int) -> Sequence[Usage]:
+    """What is used of each of the inputs of a node if `used` is what is used of the node.
+
+    A name that the node does not make is passed on even where it is none of its columns: `df.select("a").sort("b")`
+    means the `b` below.
+    """
     kind = node.WhichOneof("rel_type") or ""
     match kind:
         case "project":
-            below = _projected(node.project.expressions, wanted)
+            below = _projected(node.project.expressions, used)
         case "with_columns":
-            made = {alias.name[0].lower(): alias.expr for alias in node.with_columns.aliases}
-            below = (wanted - made.keys()) | _mentioned(made[name] for name in wanted & made.keys())
+            made = [pb.Expression(alias=alias) for alias in node.with_columns.aliases]
+            below = _made_of(made, used) | used.without(map(output_name, made))
         case "with_columns_renamed":
-            renames = node.with_columns_renamed
-            old = {new.lower(): before.lower() for before, new in renames.rename_columns_map.items()}
-            old |= {rename.new_col_name.lower(): rename.col_name.lower() for rename in renames.renames}
-            below = frozenset(old.get(name, name) for name in wanted)
+            below = _renamed(node.with_columns_renamed, used)
+        case "drop":
+            below = Usage(used.surely, used.perhaps.without(_lower(node.drop.column_names)))
         case "aggregate":
-            results = [e for e in node.aggregate.aggregate_expressions if output_name(e) in wanted]
-            below = _mentioned([*node.aggregate.grouping_expressions, *results])
+            results = [e for e in node.aggregate.aggregate_expressions if output_name(e) in used.surely]
+            surely = mentioned([*node.aggregate.grouping_expressions, *results])
+            # The state has all results: a later run of the query may ask for another one.
+            below = surely | mentioned(top_expressions(node)).doubtful | _only_named(used)
+        case "deduplicate" if node.deduplicate.column_names:
+            below = used | named(*node.deduplicate.column_names)
         case "deduplicate":
-            keys = node.deduplicate.column_names or columns(node.deduplicate.input)
-            below = wanted | {last_part(name) for name in keys}
+            below = Usage(used.surely | _lower(columns(node.deduplicate.input)), EVERY)
+        case "set_op" if node.set_op.by_name and _is_union_all(node.set_op):
+            below = used.doubtful
         case "join":
-            mentioned = wanted | _mentioned([node.join.join_condition]) | {n.lower() for n in node.join.using_columns}
-            sides = [frozenset(name.lower() for name in columns(side)) for side in (node.join.left, node.join.right)]
-            shared = (sides[0] & sides[1]) - {name.lower() for name in node.join.using_columns}
-            yield ("join", "left"), node.join.left, (mentioned & sides[0]) - shared
-            yield ("join", "right"), node.join.right, (mentioned & sides[1]) - shared
-            return
+            return _joined(node, used, columns)
+        case "with_relations" if node.with_relations.root.HasField("sql"):
+            below = Usage(perhaps=named_in_text(node.with_relations.root.sql.query)) | _only_named(used)
         case _ if kind in _TRANSPARENT:
-            below = wanted
+            below = used | _looked_at(node).doubtful
         case _:
-            return
-    yield (kind, "input"), getattr(node, kind).input, below
+            below = Usage(perhaps=EVERY)
+    return [below] * inputs
 
 
-def _projected(projected: Iterable[pb.Expression], wanted: frozenset[str]) -> frozenset[str]:
-    named = [e for e in projected if not e.HasField("unresolved_star")]
-    below = _mentioned(e for e in named if output_name(e) in wanted)
-    if any(e.HasField("unresolved_star") for e in projected):
-        below |= wanted - {output_name(e) for e in named}
+def _looked_at(node: pb.Relation) -> Usage:
+    """What a transparent node looks at itself."""
+    match node.WhichOneof("rel_type"):
+        case "with_watermark":
+            return named(node.with_watermark.event_time)
+        case "drop_na":
+            return named(*node.drop_na.cols) if node.drop_na.cols else Usage(perhaps=EVERY)
+        case _:
+            return mentioned(top_expressions(node))
+
+
+def _projected(projected: Iterable[pb.Expression], used: Usage) -> Usage:
+    made = [e for e in projected if not e.HasField("unresolved_star")]
+    stars = [e.unresolved_star for e in projected if e.HasField("unresolved_star")]
+    below = _made_of(made, used)
+    passed = Usage(
+        used.surely - set(map(output_name, made)), used.perhaps.without(output_name(e) for e in made if _is_named(e))
+    )
+    if not stars:
+        return below | _only_named(passed)
+    targets = [star.unparsed_target.removesuffix(".*") for star in stars if star.unparsed_target]
+    return below | passed | named(*targets).doubtful
+
+
+def _made_of(made: Sequence[pb.Expression], used: Usage) -> Usage:
+    """What the columns `made` are made of, those that are used. One may be made of another one beside it."""
+    mentions = [mentioned([expression]) for expression in made]
+    mentioning = Counter(name for usage in mentions for name in usage.perhaps.named)
+    below = Usage()
+    for expression, usage in zip(made, mentions, strict=True):
+        name = output_name(expression)
+        beside = mentioning[name] > (name in usage.perhaps.named)
+        if name in used.surely:
+            below |= usage
+        elif beside or name in used.perhaps or not _is_named(expression):
+            below |= usage.doubtful
     return below
 
 
-def _mentioned(given: Iterable[pb.Expression]) -> frozenset[str]:
-    """The columns that expressions mention."""
-    written = (e for top in given for e in [top, *expressions(top)])
-    read = (e for part in map(structured, written) for e in [part, *expressions(part)])
-    return frozenset(
-        last_part(e.unresolved_attribute.unparsed_identifier) for e in read if e.HasField("unresolved_attribute")
-    )
+def _renamed(node: pb.WithColumnsRenamed, used: Usage) -> Usage:
+    old = {new.lower(): before.lower() for before, new in node.rename_columns_map.items()}
+    old |= {rename.new_col_name.lower(): rename.col_name.lower() for rename in node.renames}
+    gone = set(old.values()) - set(old)
+
+    def before(names: Iterable[str]) -> frozenset[str]:
+        return frozenset(old.get(name, name) for name in names if name not in gone)
+
+    all_but = used.perhaps.all_but
+    return Usage(before(used.surely), Names(before(used.perhaps.named), None if all_but is None else before(all_but)))
+
+
+def _joined(node: pb.Relation, used: Usage, columns: ColumnNames) -> Sequence[Usage]:
+    join = node.join
+    both = used | mentioned(top_expressions(node)) | named(*join.using_columns)
+    # The state of two streams has whole rows: a later run of the query may ask for another column.
+    perhaps = EVERY if kind_of(node) == "join" else both.perhaps
+    sides = [_lower(columns(side)) for side in (join.left, join.right)]
+    shared = (sides[0] & sides[1]) - _lower(join.using_columns)
+    return [Usage((both.surely & side) - shared, perhaps) for side in sides]
+
+
+def _is_union_all(node: pb.SetOperation) -> bool:
+    return node.set_op_type == pb.SetOperation.SET_OP_TYPE_UNION and node.is_all
+
+
+def _is_named(expression: pb.Expression) -> bool:
+    """Whether the column's name is known, not put together from what the expression says."""
+    return len(expression.alias.name) == 1 or expression.HasField("unresolved_attribute")
+
+
+def _only_named(used: Usage) -> Usage:
+    """What is asked for by names that are none of a node's columns."""
+    return Usage(perhaps=Names(used.perhaps.named))
+
+
+def _lower(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(name.lower() for name in names)

@@ -102,6 +102,11 @@ def children(message: Message) -> Iterator[pb.Relation]:
     return _RELATIONS.nearest(message)
 
 
+def child_paths(message: Message) -> Iterator[tuple[Path, pb.Relation]]:
+    """Like `children`, with the path from `message` to each."""
+    return _RELATIONS.paths(message)
+
+
 def walk(relation: pb.Relation) -> Iterator[pb.Relation]:
     """`relation` and all below it, parents before children, left before right: Spark's order of sources.
 

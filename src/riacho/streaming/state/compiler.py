@@ -192,7 +192,7 @@ class Compiler:
         """The columns surely used of the relation at `place`, asked only where it matters: where several are marked."""
         if len(marks) < 2:
             return frozenset(marks)
-        return columns_used(self._plan, self._event_times.columns).get(place, frozenset())
+        return columns_used(self._plan, self._event_times.columns)[place].surely
 
     _MAKERS: dict[str, Callable[[Compiler, pb.Relation, PlanPath, Path], Made]] = {  # noqa: RUF012
         "aggregate": _aggregate,
