@@ -7,6 +7,7 @@ read, so that everything behind this module knows one line end. Source: `org.apa
 from __future__ import annotations
 
 import codecs
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ from riacho.errors import IllegalArgumentError, UnsupportedOperationError
 BLOCK_BYTES: Final = 4 << 20
 """How much of a file is decoded at a time: what is worked out from it stays close to the processor and is made often
 enough to be made in the same memory; each step costs little beside its work."""
+
+_TAIL_BYTES: Final = 1 << 14
+"""How much of a block is looked at for the end of its last line."""
 
 _CODECS: Final = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd"}
 _UNREADABLE: Final = {".snappy", ".deflate", ".xz", ".lz4"}
@@ -78,21 +82,52 @@ def read_blocks(path: str, encoding: str = "UTF-8") -> Iterator[bytes]:
     if not is_utf8(encoding):
         yield _unify_breaks(read_whole(path, encoding))
         return
+    blocks = _blocks_of_file(path) if _codec(path) is None else _blocks_of_stream(path)
+    for block in blocks:
+        yield _unify_breaks(block)
+
+
+def _blocks_of_file(path: str) -> Iterator[bytes]:
+    """Blocks of whole lines, each read to where its last line ends; only what shows that end is read twice."""
+    with Path(path).open("rb", buffering=0) as file:
+        number = file.fileno()
+        at = len(_BOM) if os.pread(number, len(_BOM), 0) == _BOM else 0
+        length, looked = BLOCK_BYTES, min(BLOCK_BYTES, _TAIL_BYTES)
+        while True:
+            tail = os.pread(number, looked, at + length - looked)
+            if len(tail) < looked:
+                break
+            cut = _last_break(tail)
+            if cut:
+                length -= looked - cut
+                yield os.pread(number, length, at)
+                at += length
+                length, looked = BLOCK_BYTES, min(BLOCK_BYTES, _TAIL_BYTES)
+            elif looked < length:
+                looked = length
+            else:
+                length = looked = 2 * length
+        # No room is made for more than there is.
+        length = max(0, min(length, os.fstat(number).st_size - at))
+        if last := os.pread(number, length, at):
+            yield last
+
+
+def _blocks_of_stream(path: str) -> Iterator[bytes]:
+    """The same of a file that cannot be read from any place."""
     rest = b""
     first = True
-    # A block no larger than the file: asking for more would make room for it first.
-    size = max(1, min(BLOCK_BYTES, Path(path).stat().st_size)) if _codec(path) is None else BLOCK_BYTES
     with _open(path) as stream:
-        while data := stream.read(size):
+        while data := stream.read(BLOCK_BYTES):
             block: bytes = rest + data if rest else data
             if first:
                 first, block = False, block.removeprefix(_BOM)
             cut = _last_break(block)
             block, rest = block[:cut], block[cut:]
             if block:
-                yield _unify_breaks(block)
+                yield block
     if rest:
-        yield _unify_breaks(rest)
+        yield rest
 
 
 def split_records(path: str, separator: str, encoding: str = "UTF-8") -> list[bytes]:
@@ -150,7 +185,7 @@ def _to_utf8(data: bytes, encoding: str) -> bytes:
 
 
 def _last_break(block: bytes) -> int:
-    r"""Where the last whole line of `block` ends; all of it if it has no line end.
+    r"""Where the last whole line of `block` ends; 0 if it has no line end.
 
     A `\r` at the very end is no line end yet: the next block may begin with the `\n` that belongs to it.
     """

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import pyarrow as pa
 
@@ -81,26 +81,26 @@ class JsonDecoder:
         if self.options.flag("multiLine"):
             yield self._rows([read_whole(path, encoding)], path)
         elif separator is None:
-            read = partial(self._block, path, self._alike())
-            yield from in_order(read, read_blocks(path, encoding), self.context.threads)
+            yield from in_order(partial(self._block, path), read_blocks(path, encoding), self.context.threads)
         else:
             records = split_records(path, separator, encoding)
             data = b"\n".join(records)
             if b"\r" in data or data.count(b"\n") != len(records) - 1:
                 yield self._rows(records, path)
             else:
-                yield self._block(path, self._alike(), data)
+                yield self._block(path, data)
 
+    @cached_property
     def _alike(self) -> TemplateJson | None:
-        """The reader of blocks whose lines are all alike, if it can do the columns."""
+        """The reader of blocks whose lines are all alike, if it can do the columns. What it learns serves all files."""
         schema = self._data_schema
         if not json_template.supports(schema, self.datetimes):
             return None
         return TemplateJson(schema, self.datetimes, refuse_unknown=self.rescue is not None)
 
-    def _block(self, path: str, alike: TemplateJson | None, block: bytes) -> pa.Table:
+    def _block(self, path: str, block: bytes) -> pa.Table:
         """The rows of a block of lines, by the fastest way that gives Spark's result."""
-        table = None if alike is None else alike(block)
+        table = None if self._alike is None else self._alike(block)
         if table is not None:
             return self._completed(table)
         data_schema = self._data_schema

@@ -6,13 +6,14 @@ the same spaces. The first line of a block then shows the text between the value
     {"id":7,"user":"ana"}        gaps   {"id":    ,"user":"    "}
                                  holes        7             ana
 
-If every line has these gaps and as many quotes, what stands between them are the values, and no parser is needed: where
-they begin and end follows from the positions of the quotes, for all lines at once. What follows is exact because
+If every line has these gaps, what stands between them are the values, and no parser is needed: where they begin and end
+follows from the positions of a mark that each inner gap has, for all lines at once. Commas will do while no text has
+one; quotes always do, but there are several times as many. What follows is exact because
 
 - there is no backslash in the block, so each quote begins or ends a name or a text;
-- gaps hold the quotes in the order of the line, each gap is compared byte by byte, and the line has no further quote:
-  so a hole never has one;
-- there is no control character but the line ends, one between two lines: so a hole never leaves its line;
+- each gap is compared byte by byte, no two overlap, and the block has no further quote: so a hole never has one;
+- marks and control characters follow each other as in the template, and the only control character there is the line
+  end: so a hole never leaves its line;
 - a hole without quotes must spell a number, a boolean or null as JSON demands (`_NUMBER`).
 
 Whatever is otherwise, in any line, makes the block refused; then the strict parser takes it (`json_strict`).
@@ -38,6 +39,9 @@ from riacho.types import TIMESTAMP
 _SAMPLE_BYTES: Final = 1 << 14
 """A block is tried by so much of it first, so that one which does not fit costs next to nothing."""
 
+_MARKS: Final = (b",", b'"')
+"""What values are found by, the faster one first."""
+
 _MAX_BYTES: Final = (1 << 31) - 1
 """Positions are kept in 32 bits, as Arrow's strings have them."""
 
@@ -61,10 +65,9 @@ class Template:
     names: tuple[str, ...]
     quoted: tuple[bool, ...]
 
-    @property
-    def quotes(self) -> int:
-        """How many a line has."""
-        return sum(gap.count(b'"') for gap in self.gaps)
+    def count(self, char: bytes) -> int:
+        """How often a character stands in the gaps of a line."""
+        return sum(gap.count(char) for gap in self.gaps)
 
 
 def template_of(line: bytes) -> Template | None:
@@ -84,7 +87,7 @@ def template_of(line: bytes) -> Template | None:
 
 
 class TemplateJson:
-    """Reads the blocks of one file whose lines are all alike, for one schema. Several threads may share it.
+    """Reads blocks whose lines are all alike, for one schema. Several threads may share it.
 
     `refuse_unknown`: a field that no column takes makes the block refused (for a rescue column), else it is ignored.
     """
@@ -93,24 +96,28 @@ class TemplateJson:
         self._schema = schema
         self._datetimes = datetimes
         self._refuse_unknown = refuse_unknown
-        self._fits = False
-        """Whether the last block was read: then the next one is not tried first. Only a guess, so threads may race."""
+        self._mark: bytes | None = None
+        """What the last block was read by: then the next one is not tried first. Only a guess, so threads may race."""
 
     def __call__(self, block: bytes) -> pa.Table | None:
         r"""The rows of a block of lines, each ended by one `\n` but perhaps the last; None if it is refused."""
         template = template_of(block[: block.find(b"\n")] if b"\n" in block else block)
         if template is None or (self._refuse_unknown and not set(template.names) <= set(self._schema.names)):
             return None
-        if not self._fits and len(block) > 2 * _SAMPLE_BYTES:
-            sample = block[: block.rfind(b"\n", 0, _SAMPLE_BYTES) + 1]
-            if sample and self._rows(sample, template) is None:
-                return None
-        table = self._rows(block, template)
-        self._fits = table is not None
-        return table
+        for mark in _MARKS if self._mark is None else (self._mark,):
+            if self._mark is None and len(block) > 2 * _SAMPLE_BYTES:
+                sample = block[: block.rfind(b"\n", 0, _SAMPLE_BYTES) + 1]
+                if sample and self._rows(sample, template, mark) is None:
+                    continue
+            table = self._rows(block, template, mark)
+            if table is not None:
+                self._mark = mark
+                return table
+        self._mark = None
+        return None
 
-    def _rows(self, block: bytes, template: Template) -> pa.Table | None:
-        holes = find_holes(block, template)
+    def _rows(self, block: bytes, template: Template, mark: bytes) -> pa.Table | None:
+        holes = find_holes(block, template, mark)
         if holes is None:
             return None
         columns: dict[str, pa.ChunkedArray] = {}
@@ -168,14 +175,11 @@ def _is_number(arrow: pa.DataType) -> bool:
 
 @dataclass(frozen=True)
 class Holes:
-    """Where the values of a block stand: in row r, gap i begins at `begins[i][r]` and hole i lies behind it.
-
-    `begins` has one more entry, where the last hole ends.
-    """
+    """Where the values of a block stand: hole i of row r is `block[begins[i][r]:ends[i][r]]`."""
 
     block: bytes
-    template: Template
     begins: Sequence[Positions]
+    ends: Sequence[Positions]
 
     @property
     def rows(self) -> int:
@@ -185,49 +189,54 @@ class Holes:
         """The text in one hole of each row, copied together."""
         bounds = np.empty((self.rows, 2), np.int32)
         bounds[:, 0] = self.begins[hole]
-        bounds[:, 0] += len(self.template.gaps[hole])
-        bounds[:, 1] = self.begins[hole + 1]
+        bounds[:, 1] = self.ends[hole]
         # The block as strings without gaps between them: a value, what follows it, the next value...
         strung = pa.StringArray.from_buffers(2 * self.rows - 1, pa.py_buffer(bounds), pa.py_buffer(self.block))
         return strung.take(pa.array(np.arange(0, 2 * self.rows, 2, dtype=np.int32)))
 
 
-def find_holes(block: bytes, template: Template) -> Holes | None:
-    """The holes of all lines of a block; None unless each line fits the template."""
-    if len(block) > _MAX_BYTES or b"\\" in block or not is_text(block):
-        return None
-    buffer = np.frombuffer(block, np.uint8)
-    quotes = np.flatnonzero(buffer == ord('"'))
-    each = template.quotes
-    rows, rest = divmod(len(quotes), each)
+def find_holes(block: bytes, template: Template, mark: bytes) -> Holes | None:
+    """The holes of all lines of a block, found by `mark`, one of `MARKS`; None unless each line fits the template."""
     first, *inner, last = template.gaps
     end = b"\n" if block.endswith(b"\n") else b""
     if (
-        rest
+        len(block) > _MAX_BYTES
+        or not all(mark in gap for gap in inner)
         or not block.startswith(first)
         or not block.endswith(last + end)
-        or np.count_nonzero(buffer < ord(" ")) != rows - 1 + len(end)
+        or b"\\" in block
+        or not is_text(block)
     ):
         return None
-    begins = [quotes[::each] - first.index(b'"')]
-    seen = first.count(b'"')
+    buffer = np.frombuffer(block, np.uint8)
+    found = np.flatnonzero((buffer == ord(mark)) | (buffer < ord(" ")))
+    if not end:
+        found = np.append(found, len(block))
+    rows, rest = divmod(len(found), template.count(mark) + 1)
+    if rest:
+        return None
+    by_line = found.reshape(rows, -1)
+    line_ends = by_line[:, -1]
+    if not _stands_at(last + b"\n" + first, block, line_ends[:-1] - len(last)):
+        return None
+    begins = [np.append(0, line_ends[:-1] + 1) + len(first)]
+    ends = []
+    seen = first.count(mark)
     for gap in inner:
-        found = quotes[seen::each] - gap.index(b'"')
-        if not _stands_at(gap, block, found):
+        at = by_line[:, seen] - gap.index(mark)
+        if not _stands_at(gap, block, at):
             return None
-        begins.append(found)
-        seen += gap.count(b'"')
-    # The last gap of a line may have no quote of its own, but the next line begins with one.
-    turn = last + b"\n" + first
-    found = quotes[seen::each][: rows - 1] - turn.index(b'"')
-    if not _stands_at(turn, block, found):
+        ends.append(at)
+        begins.append(at + len(gap))
+        seen += gap.count(mark)
+    ends.append(line_ends - len(last))
+    # Gaps that do not overlap and hold all the quotes leave none for the holes.
+    if any((begin > end).any() for begin, end in zip(begins, ends, strict=True)):
         return None
-    begins.append(np.append(found, len(block) - len(end) - len(last)))
-    # Two gaps could overlap in a space, but not around text, where each has a quote.
-    bare = (hole for hole, quoted in enumerate(template.quoted) if not quoted)
-    if any((begins[hole] + len(template.gaps[hole]) > begins[hole + 1]).any() for hole in bare):
+    quotes = template.count(b'"')
+    if mark != b'"' and np.count_nonzero(buffer == ord('"')) != rows * quotes:
         return None
-    return Holes(block, template, begins)
+    return Holes(block, begins, ends)
 
 
 def _stands_at(gap: bytes, block: bytes, begins: Positions) -> bool:
@@ -277,17 +286,23 @@ def _simple_numbers(texts: pa.StringArray) -> bool:
     offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1)
     begins, ends = offsets[:-1], offsets[1:]
     data = np.frombuffer(texts.buffers()[2], np.uint8, offsets[-1])
-    if (begins == ends).any():
+    if not (begins < ends).all():
         return False
-    negative = data[begins] == ord("-")
-    digits = begins + negative
-    if (digits == ends).any():
-        return False
+    digits, leading = begins, data[begins]
+    negative = leading == ord("-")
+    signs = np.count_nonzero(negative)
+    if signs:
+        digits = begins + negative
+        if not (digits < ends).all():
+            return False
+        leading = data[digits]
     is_dot = data == ord(".")
-    known = np.count_nonzero((data >= ord("0")) & (data <= ord("9"))) + np.count_nonzero(is_dot)
-    if known + np.count_nonzero(negative) != len(data) or is_dot[digits].any() or is_dot[ends - 1].any():
+    dots = np.count_nonzero(is_dot)
+    if np.count_nonzero(data - ord("0") <= 9) + dots + signs != len(data):
         return False
-    zero = np.flatnonzero(data[digits] == ord("0"))
+    if dots and ((leading == ord(".")).any() or is_dot[ends - 1].any()):
+        return False
+    zero = np.flatnonzero(leading == ord("0"))
     behind = digits[zero] + 1
     alone = behind == ends[zero]
     return bool((alone | is_dot[np.minimum(behind, len(data) - 1)]).all())

@@ -12,12 +12,17 @@ from riacho.streaming.sources.formats import content
 from riacho.streaming.sources.formats.content import Lines, read_blocks, read_whole, split_records
 
 
-@given(st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r", b"\r\n", b""]), max_size=30), st.integers(1, 8))
-def test_lines_do_not_depend_on_where_blocks_end(parts: list[bytes], size: int) -> None:
+@given(
+    st.lists(st.sampled_from([b"a", b"bc", b"\n", b"\r", b"\r\n", b""]), max_size=30),
+    st.integers(1, 8),
+    st.integers(1, 8),
+)
+def test_lines_do_not_depend_on_where_blocks_end(parts: list[bytes], size: int, tail: int) -> None:
     data = b"".join(parts)
     expected = [line for line in data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n") if line]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(content, "BLOCK_BYTES", size)
+        patch.setattr(content, "_TAIL_BYTES", tail)
         path = Path(_temporary_file(data))
         found = [lines.line(i) for lines in map(Lines.of, read_blocks(str(path))) for i in range(len(lines))]
         path.unlink()
