@@ -110,14 +110,15 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
     sink = _sink(services, session, request, schema)
     checkpoint, temporary = _checkpoint(session.engine, sink.name, request)
     _check_sink(sink, mode, checkpoint)
-    prepare = _prepare(services, session, request, planned, mode)
+    late_target = None if _is_stateless(planned) else _late_target(services, session, request)
+    prepare = _prepare(services, planned, mode, late_target)
     plan_text = session.engine.explain(analysed)
     # Last, when nothing can be refused any more.
     clone = services.engine.clone(session.engine)
     return QueryDefinition(
         owner=session.session_id,
         name=request.name,
-        sources=planned.sources,
+        sources=planned.pruned_sources() if late_target is None else planned.sources,  # late rows are kept whole
         places=planned.template.places,
         schema=schema,
         sink=sink,
@@ -171,15 +172,16 @@ def _check(
         check_streaming(planned.resolved, mode, columns, check_chains=wanted(CHAIN_CHECK))
 
 
-def _prepare(
-    services: Services, session: ServerSession, request: StartRequest, planned: PlannedStream, mode: OutputMode
-) -> Callable[[EngineSession, Path], Execution]:
-    stateless = kind(planned.resolved) == "stateless" and not planned.context.watermarks
-    late_target = None if stateless else _late_target(services, session, request)
+def _is_stateless(planned: PlannedStream) -> bool:
+    return kind(planned.resolved) == "stateless" and not planned.context.watermarks
 
+
+def _prepare(
+    services: Services, planned: PlannedStream, mode: OutputMode, late_target: LateTarget | None
+) -> Callable[[EngineSession, Path], Execution]:
     def prepare(clone: EngineSession, checkpoint: Path) -> Execution:
         zone = clone.get_conf(TIME_ZONE) or "UTC"
-        if stateless:
+        if _is_stateless(planned):
             return StatelessExecution(planned, clone, zone)
         return prepare_stateful(planned, mode, clone, services.engine, checkpoint, zone, late_target)
 

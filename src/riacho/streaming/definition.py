@@ -18,10 +18,11 @@ from riacho.streaming.trigger import Trigger
 
 @dataclass(frozen=True)
 class SourceUse:
-    """A source of a plan; `with_metadata` if the plan reads `_metadata` of it."""
+    """A source of a plan; `with_metadata` if the plan reads `_metadata` of it, but none of its `unused` columns."""
 
     source: Source
     with_metadata: bool = False
+    unused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

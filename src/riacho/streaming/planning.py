@@ -8,12 +8,14 @@ client's relation ──RESOLVE──► what it reads shows ──sources──
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from riacho.engine.spool import empty
 from riacho.plan.context import Context
-from riacho.plan.facts import leaf_identity, leaves
+from riacho.plan.facts import leaf_identity, leaf_places, leaves
+from riacho.plan.mentions import Names
 from riacho.plan.rewrite import PREPARE, RESOLVE, Template, rewrite
+from riacho.plan.usage import columns_used
 from riacho.protos import pb
 from riacho.streaming.definition import SourceUse
 from riacho.streaming.sources.base import Source, batch_schema
@@ -39,6 +41,17 @@ class PlannedStream:
         """The plan as a batch plan over leaves without rows: it has the stream's columns and can be analysed."""
         leaves = (empty(batch_schema(use.source, with_metadata=use.with_metadata)) for use in self.sources)
         return self.template.bind(dict(enumerate(leaves)))
+
+    def pruned_sources(self) -> Sequence[SourceUse]:
+        """The sources, told which of their columns this plan has no use for."""
+        used = columns_used(self.resolved)
+        perhaps = [Names() for _ in self.sources]
+        for path, leaf in leaf_places(self.resolved):
+            perhaps[leaf.index] |= used[path].perhaps
+        return [
+            replace(use, unused=frozenset(name for name in use.source.schema.names if name.lower() not in names))
+            for use, names in zip(self.sources, perhaps, strict=True)
+        ]
 
 
 def plan_stream(relation: pb.Relation, views: Mapping[str, pb.Relation], make_source: MakeSource) -> PlannedStream:

@@ -158,7 +158,11 @@ class StreamingQuery:
             readers: list[SourceReader] = []
             for index, use in enumerate(definition.sources):
                 context = SourceContext(
-                    self._checkpoint.source_folder(index), definition.session, self._clock, use.with_metadata
+                    self._checkpoint.source_folder(index),
+                    definition.session,
+                    self._clock,
+                    use.with_metadata,
+                    use.unused,
                 )
                 readers.append(use.source.open(context))
                 opened.callback(readers[-1].stop)

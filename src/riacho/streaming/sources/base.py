@@ -42,13 +42,15 @@ class SourceContext:
 
     `log_dir`: `<checkpoint>/sources/<i>`, the reader's own private log (may not exist yet).
     `session`: the engine session of the query. `with_metadata`: the plan reads `_metadata`, so each batch must carry
-    that column after the data columns.
+    that column after the data columns. `unused`: columns whose values nobody will look at; a reader that saves work
+    by it gives NULL in their place, and need not notice what is wrong with them.
     """
 
     log_dir: Path
     session: EngineSession
     clock: Clock
     with_metadata: bool = False
+    unused: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -160,10 +160,15 @@ class CloudFilesReader:
         self._source = source
         options = source.options
         base = None if is_glob(source.path) else source.path
-        self._layout = Layout(source.schema, base, with_metadata=context.with_metadata)
         evolves = options.mode in {EvolutionMode.ADD_NEW_COLUMNS, EvolutionMode.FAIL_ON_NEW_COLUMNS}
+        # What is wrong with a column that nobody looks at must be rescued all the same.
+        unused = context.unused if options.rescued_column is None and not evolves else frozenset()
+        self._layout = Layout(source.schema, base, unused=unused, with_metadata=context.with_metadata)
         self._decoding = DecoderContext(
-            lambda: context.clock.now_ms() // DAY_MS, options.rescued_column, _stop_on_new_columns if evolves else None
+            lambda: context.clock.now_ms() // DAY_MS,
+            options.rescued_column,
+            _stop_on_new_columns if evolves else None,
+            unused=unused,
         )
         self._bad = BadFiles(context.log_dir)
         rules = IntakeRules(

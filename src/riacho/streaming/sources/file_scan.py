@@ -33,12 +33,13 @@ class Layout:
     """What the rows of a source look like.
 
     `schema`: the data columns. `partitions`: the names of those whose values stand in the path, below `base` (None:
-    paths mean nothing). With `with_metadata`, `_metadata` follows.
+    paths mean nothing). `unused`: those that are left NULL. With `with_metadata`, `_metadata` follows.
     """
 
     schema: pa.Schema
     base: str | None = None
     partitions: frozenset[str] = frozenset()
+    unused: frozenset[str] = frozenset()
     with_metadata: bool = False
 
     def for_files(self, files: Sequence[FileStatus]) -> Layout:
@@ -50,7 +51,7 @@ class Layout:
 
     @property
     def in_files(self) -> pa.Schema:
-        """The columns to decode."""
+        """The columns that files have, be they used or not."""
         return pa.schema([field for field in self.schema if field.name not in self.partitions])
 
     @property
@@ -108,21 +109,26 @@ def _next(
 
 def complete(batches: Iterator[pa.RecordBatch], file: FileStatus, layout: Layout) -> Iterator[pa.RecordBatch]:
     """Decoded batches of one file with the columns that do not stand in the file."""
-    if not layout.partitions and not layout.with_metadata:
+    if not layout.partitions and not layout.unused and not layout.with_metadata:
         yield from batches
         return
     found = {key.lower(): text for key, text in partition_values(file.path, layout.base or "").items()}
     constants = {
-        name: typed_value(found.get(name.lower()), layout.schema.field(name).type, name) for name in layout.partitions
+        name: typed_value(found.get(name.lower()), layout.schema.field(name).type, name)
+        for name in layout.partitions - layout.unused
     }
+
+    def column(field: pa.Field, batch: pa.RecordBatch) -> pa.Array:
+        if field.name in layout.unused:
+            return pa.nulls(batch.num_rows, field.type)
+        if field.name in constants:
+            return pa.repeat(constants[field.name], batch.num_rows)
+        return batch.column(field.name)
+
     for batch in batches:
-        rows = batch.num_rows
-        columns = [
-            pa.repeat(constants[field.name], rows) if field.name in constants else batch.column(field.name)
-            for field in layout.schema
-        ]
+        columns = [column(field, batch) for field in layout.schema]
         if layout.with_metadata:
-            columns.append(metadata_column(file, rows))
+            columns.append(metadata_column(file, batch.num_rows))
         yield pa.record_batch(columns, schema=layout.full)
 
 

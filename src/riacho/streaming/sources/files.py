@@ -52,11 +52,14 @@ class FileReader:
         self.description = f"FileStreamSource[file:{source.path}]"
         self._source = source
         self._layout = Layout(
-            source.schema, base_path(source.path, source.options), with_metadata=context.with_metadata
+            source.schema,
+            base_path(source.path, source.options),
+            unused=context.unused,
+            with_metadata=context.with_metadata,
         )
-        self._decoding = DecoderContext(lambda: context.clock.now_ms() // DAY_MS)
+        self._decoding = DecoderContext(lambda: context.clock.now_ms() // DAY_MS, unused=context.unused)
         # A column type or an option that the format cannot do should stop the query before its first batch.
-        source.format.decoder(source.schema, source.options, self._decoding)
+        source.format.decoder(source.schema, source.options, replace(self._decoding, unused=frozenset()))
         rules = IntakeRules(StreamOptions.of(source.options), clean=cleaner(source.options, source.path))
         self._intake = Intake(Listing.of(source.path, source.options), rules, context.log_dir, context.clock)
 

@@ -22,13 +22,20 @@ class DecoderContext:
     `today`: the current day (days since the epoch, UTC), for a time of day without a date. `rescued_column`: the name
     of the STRING column (in the schema) for what fits nowhere else, if there is one. `new_columns`: called with the
     names of columns that a file has and the schema lacks, before any of its rows are given; it may raise to stop the
-    reading. `threads`: of how many parts of a file the decoder may work on at a time.
+    reading. `threads`: of how many parts of a file the decoder may work on at a time. `unused`: columns of the schema
+    to leave out of the rows, together with what is wrong with their values; none if there is a rescue column, which
+    has to hold that.
     """
 
     today: Callable[[], int] = lambda: 0
     rescued_column: str | None = None
     new_columns: Callable[[str, Sequence[str]], None] | None = None
     threads: int = 1
+    unused: frozenset[str] = frozenset()
+
+    def used(self, schema: pa.Schema) -> pa.Schema:
+        """The columns of `schema` that rows are to have."""
+        return pa.schema([field for field in schema if field.name not in self.unused]) if self.unused else schema
 
 
 class DamagedFileError(SparkGeneralError):
@@ -44,11 +51,24 @@ class DamagedFileError(SparkGeneralError):
         )
 
 
+def bare_rows(count: int) -> pa.Table:
+    """So many rows without columns."""
+    return pa.table({"": pa.nulls(count)}).select([])
+
+
+def concatenated(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of tables that have the same columns, perhaps none."""
+    if not tables[0].num_columns:
+        return bare_rows(sum(table.num_rows for table in tables))  # Arrow would forget them
+    return pa.concat_tables(tables)
+
+
 class Decoder(Protocol):
     """Reads files of one format into one schema. Used from several threads at once."""
 
     @property
-    def schema(self) -> pa.Schema: ...
+    def schema(self) -> pa.Schema:
+        """The columns of its rows."""
 
     def decode(self, path: str) -> Decoded:
         """The rows of the file at a local path, in order, as batches of exactly `schema`; possibly none."""
@@ -65,7 +85,10 @@ class FileFormat(Protocol):
         """The options that the format knows."""
 
     def decoder(self, schema: pa.Schema, options: Options, context: DecoderContext) -> Decoder:
-        """A decoder into `schema`. Raises SparkError for a type or an option that the format cannot do."""
+        """A decoder into `schema` but for `context.unused`.
+
+        Raises SparkError for a type or an option that the format cannot do.
+        """
 
     def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
         """The schema of these files, as Spark's batch reader infers it."""

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from riacho.errors import IllegalArgumentError
 from riacho.streaming.sources.formats.ahead import in_order
-from riacho.streaming.sources.formats.base import Decoded, DecoderContext, file_url
+from riacho.streaming.sources.formats.base import Decoded, DecoderContext, bare_rows, file_url
 from riacho.streaming.sources.formats.content import Lines, read_blocks, read_whole, split_records
 from riacho.streaming.sources.formats.csv_strict import StrictCsv, supports
 from riacho.streaming.sources.formats.csv_tokens import Dialect, split_line, split_stream
@@ -33,7 +33,11 @@ _WHITE = bytes(range(0x21))
 
 @dataclass(frozen=True)
 class CsvDecoder:
-    """Reads CSV files into `schema`. Made by `CsvDecoder.of`; safe to use from several threads."""
+    """Reads CSV files into `schema`. Made by `CsvDecoder.of`; safe to use from several threads.
+
+    `in_file`: the columns of a line, in order. `positions`: those among them that are used; `parsers` are theirs.
+    `prunes`: whether a line may lack the others, or have more.
+    """
 
     schema: pa.Schema
     mode: ParseMode
@@ -42,27 +46,39 @@ class CsvDecoder:
     options: Options
     dialect: Dialect
     datetimes: Datetimes
-    data_schema: pa.Schema
+    in_file: pa.Schema
+    positions: Sequence[int]
+    prunes: bool
     parsers: Sequence[Parse]
     threads: int
 
     @classmethod
     def of(cls, schema: pa.Schema, options: Options, context: DecoderContext) -> CsvDecoder:
-        """A decoder into `schema`. Raises what the options, the types or the corrupt-record column have wrong."""
+        """A decoder into the used columns of `schema`.
+
+        Raises what the options, the types or the corrupt-record column have wrong.
+        """
         check_text_options(options)
         datetimes = Datetimes.of(options, context.today)
-        corrupt = corrupt_column(schema, options)
-        data = pa.schema([field for field in schema if field.name not in {corrupt, context.rescued_column}])
+        used = context.used(schema)
+        corrupt = corrupt_column(used, options)
+        own = {options.text("columnNameOfCorruptRecord"), context.rescued_column}
+        in_file = pa.schema([field for field in schema if field.name not in own])
+        positions = [i for i, name in enumerate(in_file.names) if name not in context.unused]
+        # Spark tells its parser which values to take; it then gives as many for each line. Not so with `multiLine`.
+        prunes = len(positions) < len(in_file) and options.flag("columnPruning") and not options.flag("multiLine")
         return cls(
-            schema,
+            used,
             ParseMode.of(options),
             corrupt,
             context.rescued_column,
             options,
             Dialect.of(options),
             datetimes,
-            data,
-            [parser(field, options, datetimes) for field in data],
+            in_file,
+            positions,
+            prunes,
+            [parser(in_file.field(i), options, datetimes) for i in positions],
             context.threads,
         )
 
@@ -107,18 +123,29 @@ class CsvDecoder:
 
     def _check_header(self, names: Sequence[str | None], path: str) -> None:
         if not self.options.flag("enforceSchema"):
-            check_header([name or "" for name in names], self.data_schema.names, file_url(path))
+            expected = self.in_file.names
+            if self.prunes:
+                names = [names[i] if i < len(names) else None for i in self.positions]
+                expected = [expected[i] for i in self.positions]
+            check_header([name or "" for name in names], expected, file_url(path))
 
     def _block(self, path: str, lines: Lines) -> pa.Table:
         if not len(lines):
             return self.schema.empty_table()
+        if self.prunes and not self.positions:
+            return bare_rows(len(lines) - count_skipped(lines, self.dialect))
         exact = partial(self._exact, lines, path)
         # Only a separator of its own can leave line ends inside lines, which would split them for Arrow.
-        if not supports(self.data_schema, self.dialect, self.datetimes) or self.options.is_given("lineSep"):
+        if not supports(self._used, self.dialect, self.datetimes) or self.options.is_given("lineSep"):
             return exact(0, len(lines))
-        strict = StrictCsv(self.data_schema, lines, self.dialect, self.datetimes)
+        strict = StrictCsv(self.in_file, lines, self.dialect, self.datetimes, self.positions)
         pieces = salvage(len(lines), lambda low, high: self._completed(strict(low, high)), exact)
         return pa.concat_tables(pieces)
+
+    @property
+    def _used(self) -> pa.Schema:
+        """The columns of lines that rows are to have."""
+        return pa.schema([self.in_file.field(i) for i in self.positions])
 
     def _completed(self, table: pa.Table | Refused) -> pa.Table | Refused:
         """`table` with the columns that good records leave NULL."""
@@ -136,14 +163,14 @@ class CsvDecoder:
 
     def _rows(self, records: Iterable[tuple[list[str | None], str]], path: str) -> pa.Table:
         """Records (values and source) converted one by one."""
-        width = len(self.data_schema)
-        columns: list[list[Any]] = [[] for _ in range(width)]
+        width = len(self.in_file)
+        columns: list[list[Any]] = [[] for _ in self.positions]
         corrupt: list[str | None] = []
         rescued = Rescued(file_url(path))
         for tokens, source in records:
             row, lost = self._row(tokens)
-            bad = len(tokens) != width or bool(lost)
-            ragged = len(tokens) != width
+            ragged = len(tokens) != width and not self.prunes
+            bad = ragged or bool(lost)
             if (bad if self.rescue is None else ragged) and self.mode is not ParseMode.PERMISSIVE:
                 if self.mode is ParseMode.FAILFAST:
                     shown = ",".join("null" if value is None else str(value) for value in row)
@@ -154,24 +181,24 @@ class CsvDecoder:
             corrupt.append(source if bad else None)
             extra = {f"_c{i}": tokens[i] for i in range(width, len(tokens)) if tokens[i] is not None}
             rescued.add({name: json_text(text) for name, text in {**lost, **extra}.items()})
-        arrays = {f.name: pa.array(c, f.type) for f, c in zip(self.data_schema, columns, strict=True)}
+        arrays = {f.name: pa.array(c, f.type) for f, c in zip(self._used, columns, strict=True)}
         if self.corrupt is not None:
             arrays[self.corrupt] = pa.array(corrupt, pa.string())
         if self.rescue is not None:
             arrays[self.rescue] = rescued.array()
         if not len(self.schema):
-            return pa.table({"n": corrupt}).select([])
+            return bare_rows(len(corrupt))
         return pa.table([arrays[field.name] for field in self.schema], schema=self.schema)
 
     def _row(self, tokens: Sequence[str | None]) -> tuple[list[Any], dict[str, str]]:
         """The values of a record's tokens, and the texts (by column) that are no value of their type."""
         row: list[Any] = []
         lost: dict[str, str] = {}
-        for i, parse in enumerate(self.parsers):
+        for i, parse in zip(self.positions, self.parsers, strict=True):
             token = tokens[i] if i < len(tokens) else None
             value = None if token is None or token == self.dialect.null_value else parse(token)
             if value is None and token is not None and token != self.dialect.null_value:
-                lost[self.data_schema.names[i]] = token
+                lost[self.in_file.names[i]] = token
             row.append(value)
         return row, lost
 
@@ -203,6 +230,13 @@ def header_line(lines: Lines, dialect: Dialect) -> int | None:
 def is_skipped(line: bytes, dialect: Dialect) -> bool:
     """Whether Spark skips the line: it is blank, or it starts with the comment character."""
     return line.startswith(dialect.comment.encode()) or not line.strip(_WHITE)
+
+
+def count_skipped(lines: Lines, dialect: Dialect) -> int:
+    """How many of the lines Spark skips."""
+    first = np.frombuffer(lines.data, np.uint8)[lines.starts]
+    perhaps = np.flatnonzero((first <= ord(" ")) | (first == ord(dialect.comment)))
+    return sum(is_skipped(lines.line(int(i)), dialect) for i in perhaps)
 
 
 def joined(records: Sequence[bytes]) -> Lines:

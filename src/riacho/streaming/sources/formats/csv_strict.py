@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -54,10 +55,18 @@ def _supported(arrow: pa.DataType, datetimes: Datetimes) -> bool:
 
 
 class StrictCsv:
-    """Arrow's parser for one schema, over the lines of one block."""
+    """Arrow's parser for one schema, over the lines of one block. `positions`: the columns to give; None for all."""
 
-    def __init__(self, schema: pa.Schema, lines: Lines, dialect: Dialect, datetimes: Datetimes) -> None:
-        self._schema = schema
+    def __init__(
+        self,
+        schema: pa.Schema,
+        lines: Lines,
+        dialect: Dialect,
+        datetimes: Datetimes,
+        positions: Sequence[int] | None = None,
+    ) -> None:
+        wanted = range(len(schema)) if positions is None else positions
+        self._schema = pa.schema([schema.field(i) for i in wanted])
         self._lines = lines
         self._dialect = dialect
         self._datetimes = datetimes
@@ -74,7 +83,10 @@ class StrictCsv:
         )
         names = [str(i) for i in range(len(schema))]
         self._convert = pa.csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=[names[i] for i in wanted],
+            strings_can_be_null=False,
+            check_utf8=False,
         )
         self._names = names
 

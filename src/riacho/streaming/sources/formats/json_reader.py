@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from riacho.streaming.sources.formats import json_strict, json_template
 from riacho.streaming.sources.formats.ahead import in_order
-from riacho.streaming.sources.formats.base import DecoderContext, file_url
+from riacho.streaming.sources.formats.base import DecoderContext, bare_rows, concatenated, file_url
 from riacho.streaming.sources.formats.content import (
     Lines,
     read_blocks,
@@ -50,12 +50,16 @@ class JsonDecoder:
 
     @classmethod
     def of(cls, schema: pa.Schema, options: Options, context: DecoderContext) -> JsonDecoder:
-        """A decoder into `schema`. Raises what the options or the corrupt-record column have wrong."""
+        """A decoder into the used columns of `schema`.
+
+        Raises what the options or the corrupt-record column have wrong.
+        """
         check_text_options(options)
+        used = context.used(schema)
         return cls(
-            schema,
+            used,
             ParseMode.of(options),
-            corrupt_column(schema, options),
+            corrupt_column(used, options),
             context,
             options,
             Datetimes.of(options, context.today),
@@ -120,7 +124,7 @@ class JsonDecoder:
             seconds=found.seconds,
         )
         pieces = salvage(len(lines), lambda low, high: self._completed(strict(low, high)), exact)
-        return pa.concat_tables(pieces)
+        return concatenated(pieces)
 
     @property
     def _data_schema(self) -> pa.Schema:
@@ -201,7 +205,7 @@ class _Builder:
             columns[self._decoder.rescue] = self._rescued.array()
         schema = self._decoder.schema
         if not len(schema):
-            return pa.table({"n": self._rows}).select([])
+            return bare_rows(len(self._rows))
         return pa.table([columns[field.name] for field in schema], schema=schema)
 
 

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.json
 
+from riacho.streaming.sources.formats.base import bare_rows
 from riacho.streaming.sources.formats.casts import UNSAFE, cast_seconds, cast_text, castable, text_schema
 from riacho.streaming.sources.formats.content import Lines, is_text
 from riacho.streaming.sources.formats.datetimes import Datetimes
@@ -41,7 +42,7 @@ _ROW: Final = re.compile(r" in row (\d+)")
 
 def supports(schema: pa.Schema, datetimes: Datetimes) -> bool:
     """Whether the fast path can be tried for this schema at all."""
-    return len(schema) > 0 and all(_supported(field.type, datetimes) for field in schema)
+    return all(_supported(field.type, datetimes) for field in schema)
 
 
 def _supported(arrow: pa.DataType, datetimes: Datetimes) -> bool:
@@ -108,6 +109,8 @@ class StrictJson:
             return Refused(low + int(row[1]) if row and int(row[1]) < high - low else None)
         if table.num_rows != high - low:
             return Refused()
+        if not len(self._schema):
+            return bare_rows(table.num_rows)
         columns = []
         for field in self._schema:
             found = table.column(field.name)

@@ -31,6 +31,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from riacho.streaming.sources.formats.base import bare_rows
 from riacho.streaming.sources.formats.casts import UNSAFE, cast_seconds, cast_text, castable
 from riacho.streaming.sources.formats.content import is_text
 from riacho.streaming.sources.formats.datetimes import Datetimes
@@ -128,8 +129,10 @@ class TemplateJson:
                 if column is UNSAFE:
                     return None
                 columns[name] = column
-            elif not quoted and not _spell(holes.texts(i), _SCALAR):
+            elif not quoted and not _are_scalars(holes.texts(i)):
                 return None
+        if not len(self._schema):
+            return bare_rows(holes.rows)
         every = [
             columns[field.name] if field.name in columns else pa.nulls(holes.rows, field.type) for field in self._schema
         ]
@@ -157,8 +160,7 @@ class TemplateJson:
 
 def supports(schema: pa.Schema, datetimes: Datetimes) -> bool:
     """Whether the columns are of types that this path reads: no nested ones, none with an encoding of its own."""
-    # A table without columns could not say how many rows it has.
-    return len(schema) > 0 and all(
+    return all(
         castable(field.type, datetimes)
         if pa.types.is_date32(field.type) or pa.types.is_timestamp(field.type)
         else field.type == pa.string() or pa.types.is_boolean(field.type) or _is_number(field.type)
@@ -259,6 +261,19 @@ def _without_null(texts: pa.StringArray) -> pa.StringArray:
 def _spell(texts: pa.StringArray, pattern: str) -> bool:
     """Whether all match, NULL aside."""
     return bool(pc.all(pc.match_substring_regex(texts, pattern), min_count=0).as_py())
+
+
+def _are_scalars(texts: pa.StringArray) -> bool:
+    """Whether each is a number, a boolean or null: what may stand where no column looks."""
+    return (_simple_numbers(texts) and _have_one_dot(texts)) or _spell(texts, rf"{_SCALAR}|^null$")
+
+
+def _have_one_dot(texts: pa.StringArray) -> bool:
+    """Whether none of these texts, which are not empty, has two dots."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1)
+    is_dot = np.frombuffer(texts.buffers()[2], np.uint8, offsets[-1]) == ord(".")
+    dots = np.count_nonzero(is_dot)
+    return not dots or np.count_nonzero(np.logical_or.reduceat(is_dot, offsets[:-1])) == dots
 
 
 def _booleans(texts: pa.StringArray) -> pa.BooleanArray | None:

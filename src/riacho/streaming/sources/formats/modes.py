@@ -26,6 +26,25 @@ class ParseMode(Enum):
             return cls.PERMISSIVE
 
 
+class OnlyCorruptRecordError(AnalysisError):
+    """A query that uses no column of its records but the one for the malformed ones."""
+
+    @classmethod
+    def of_column(cls) -> OnlyCorruptRecordError:
+        return cls.of(
+            "UNSUPPORTED_FEATURE.QUERY_ONLY_CORRUPT_RECORD_COLUMN",
+            "The feature is not supported: Queries from raw JSON/CSV/XML files are disallowed when the\n"
+            "referenced columns only include the internal corrupt record column\n"
+            "(named `_corrupt_record` by default). For example:\n"
+            '`spark.read.schema(schema).json(file).filter($"_corrupt_record".isNotNull).count()`\n'
+            'and `spark.read.schema(schema).json(file).select("_corrupt_record").show()`.\n'
+            "Instead, you can cache or save the parsed results and then send the same query.\n"
+            "For example, `val df = spark.read.schema(schema).json(file).cache()` and then\n"
+            '`df.filter($"_corrupt_record".isNotNull).count()`.',
+            sql_state="0A000",
+        )
+
+
 class MalformedRecordError(SparkGeneralError):
     """A record that FAILFAST refuses. The file's name is added by `in_file`."""
 
@@ -57,7 +76,7 @@ def in_file(error: Exception, url: str) -> SparkGeneralError:
 def corrupt_column(schema: pa.Schema, options: Options) -> str | None:
     """The name of the column for malformed records, if `schema` has it.
 
-    Raises INVALID_CORRUPT_RECORD_TYPE if that column is no nullable STRING.
+    Raises INVALID_CORRUPT_RECORD_TYPE if that column is no nullable STRING, OnlyCorruptRecordError if it is alone.
     """
     name = options.text("columnNameOfCorruptRecord")
     if name not in schema.names:
@@ -72,4 +91,6 @@ def corrupt_column(schema: pa.Schema, options: Options) -> str | None:
             columnName=f"`{name}`",
             actualType=f'"{kind}"',
         )
+    if len(schema) == 1:
+        raise OnlyCorruptRecordError.of_column()
     return name

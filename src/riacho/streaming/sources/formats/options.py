@@ -138,7 +138,7 @@ CSV: Final = (
     Option("maxColumns", "20480", "a line with more values is an error"),
     _refused("maxCharsPerColumn", "-1", "values have no length limit"),
     _refused("unescapedQuoteHandling", "STOP_AT_DELIMITER", "what happens to a quote inside an unquoted value"),
-    Option("columnPruning", None, "accepted: all columns are always parsed"),
+    Option("columnPruning", "true", "false: lines must have a value for each column, be it used or not"),
     Option("inputBufferSize", None, "accepted: no effect"),
     _SAMPLING,
     _LOCALE,

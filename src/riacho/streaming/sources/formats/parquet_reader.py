@@ -156,7 +156,7 @@ class ParquetFormat:
 
     def decoder(self, schema: pa.Schema, options: Options, context: DecoderContext) -> ParquetDecoder:
         del options
-        return ParquetDecoder(schema, context)
+        return ParquetDecoder(context.used(schema), context)
 
     def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
         """The columns of the first file, or of all with `mergeSchema`."""

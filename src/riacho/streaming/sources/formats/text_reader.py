@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from riacho.errors import AnalysisError
-from riacho.streaming.sources.formats.base import Decoded, DecoderContext
+from riacho.streaming.sources.formats.base import Decoded, DecoderContext, bare_rows
 from riacho.streaming.sources.formats.content import read_blocks, read_whole, split_records
 from riacho.streaming.sources.formats.options import TEXT, Option, Options
 from riacho.streaming.sources.formats.text_options import check_text_options, unsupported_type
@@ -25,7 +25,9 @@ class TextDecoder:
 
     def decode(self, path: str) -> Decoded:
         for lines in self._lines(path):
-            if lines and len(self.schema):
+            if not len(self.schema):
+                yield from bare_rows(len(lines)).to_batches()
+            elif lines:
                 yield pa.record_batch([pa.array(lines, pa.string())], schema=self.schema)
 
     def _lines(self, path: str) -> Sequence[list[str]]:
@@ -46,7 +48,6 @@ class TextFormat:
     table: tuple[Option, ...] = TEXT
 
     def decoder(self, schema: pa.Schema, options: Options, context: DecoderContext) -> TextDecoder:
-        del context
         check_text_options(options)
         if len(schema) > 1:
             raise AnalysisError(
@@ -56,7 +57,7 @@ class TextFormat:
         for field in schema:
             if not pa.types.is_string(field.type):
                 raise unsupported_type("Text", field)
-        return TextDecoder(schema, options)
+        return TextDecoder(context.used(schema), options)
 
     def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
         del paths, options

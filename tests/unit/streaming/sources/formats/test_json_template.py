@@ -168,9 +168,24 @@ def test_the_types() -> None:
     assert not supports(pa.schema([("a", pa.binary())]), Datetimes())
 
 
-def test_records_of_which_no_field_is_wanted_still_count(tmp_path: Path) -> None:
-    assert not supports(pa.schema([]), Datetimes())
-    (tmp_path / "f.json").write_bytes(b'{"a":1}\n{"a":2}\n')
-    schema = pa.schema([("_corrupt_record", pa.string())])
-    decoder = JsonDecoder.of(schema, Options.check("json", JSON, {}), DecoderContext())
-    assert [batch.num_rows for batch in decoder.decode(str(tmp_path / "f.json"))] == [2]
+@pytest.mark.parametrize("record", ['{"a":2}', '{"a":true}', '{"a":null}', '{"a":[1]}', '{"a":', "", "2"])
+def test_records_of_which_no_field_is_wanted_still_count(tmp_path: Path, record: str) -> None:
+    """Alike, of another kind, and malformed."""
+    (tmp_path / "f.json").write_text(f'{{"a":1}}\n{record}\n' * 40)
+    context = DecoderContext(unused=frozenset({"a"}))
+    decoder = JsonDecoder.of(pa.schema([("a", pa.int64())]), Options.check("json", JSON, {}), context)
+    assert [batch.num_rows for batch in decoder.decode(str(tmp_path / "f.json"))] == [80 if record else 40]
+
+
+@pytest.mark.parametrize("value", ["1.2.3", "01", "1.", ".5", "-", "tru", "+1", "1-2", "Infinity", "0x1", "1e"])
+def test_a_bare_value_that_nobody_looks_at_must_be_one(value: str) -> None:
+    read = TemplateJson(pa.schema([("b", pa.string())]), Datetimes())
+    assert read(b'{"a":1.5,"b":"x"}\n{"a":%s,"b":"y"}\n' % value.encode()) is None
+
+
+def test_values_that_nobody_looks_at_are_passed_over() -> None:
+    read = TemplateJson(pa.schema([("b", pa.string())]), Datetimes())
+    block = b"".join(b'{"a":%s,"b":"x"}\n' % value for value in (b"1", b"-0.5", b"2e9", b"true", b"false", b"null"))
+    table = read(block)
+    assert table is not None
+    assert table.to_pydict() == {"b": ["x"] * 6}

@@ -78,7 +78,7 @@ def test_json(case: Case, schema: pa.Schema) -> None:
 def test_csv(case: Case, schema: pa.Schema) -> None:
     options = Options.check("csv", CSV, {**case.options, "mode": "PERMISSIVE"})
     decoder = CsvDecoder.of(schema, options, DecoderContext(today=lambda: 0))
-    data = decoder.data_schema
+    data = decoder.in_file
     if not csv_supports(data, decoder.dialect, decoder.datetimes):
         return
     for lines in single_lines(case):
