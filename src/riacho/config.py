@@ -24,6 +24,11 @@ CONFS = (
     Conf("spark.sql.caseSensitive", "false", "Whether column names differ by case alone."),
     Conf("spark.sql.ansi.enabled", "true", "Whether bad casts and overflows raise (see compatibility)."),
     Conf("spark.sql.streaming.schemaInference", "false", "Let file streams without a schema infer one."),
+    Conf(
+        "spark.sql.csv.parser.columnPruning.enabled",
+        "true",
+        "Default of the csv option `columnPruning`: look only at values that are used.",
+    ),
     Conf("spark.sql.streaming.noDataMicroBatches.enabled", "true", "Run batches without input to clean up state."),
     Conf("spark.sql.streaming.multipleWatermarkPolicy", "min", "How several watermarks make one: min or max."),
     Conf("spark.sql.streaming.unsupportedOperationCheck", "true", "Refuse what a streaming plan cannot do."),

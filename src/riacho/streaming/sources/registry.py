@@ -23,6 +23,8 @@ GENERATED: Mapping[str, Callable[[Mapping[str, str]], Source]] = {
     "rate-micro-batch": RatePerBatchSource.from_options,
 }
 
+PRUNE_CSV = "spark.sql.csv.parser.columnPruning.enabled"
+
 
 def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReader, current_database: str) -> Source:
     """The source of a streaming `Read` leaf.
@@ -41,6 +43,8 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         path = read.paths[0] if read.paths else None
         if format_name == "cloudfiles":
             return cloud_files.from_read(schema, dict(read.options), path, session.parse_ddl)
+        if format_name == "csv" and "columnpruning" not in options:
+            options["columnpruning"] = session.get_conf(PRUNE_CSV) or "true"
         infer = (session.get_conf("spark.sql.streaming.schemaInference", "false") or "").lower() == "true"
         return file_formats.from_read(format_name, schema, options, path, infer=infer)
     if format_name == "delta":
