@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from pyspark.errors import AnalysisException
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from tests.spec.stateful.conftest import Watch
@@ -71,6 +74,24 @@ def test_one_group_for_all_rows(left: Feed, watch: Watch) -> None:
     assert query.step() == [(2, 3, 1.5)]
     left.put((1, "c", None))
     assert query.step() == [(3, 3, 1.5)]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [[F.count("*"), F.sum("v"), F.lit(7).alias("x")], [F.expr("count(*) c"), F.expr("sum(v) + 0 AS s"), F.lit(7)]],
+    ids=["functions", "text"],
+)
+def test_a_projection_of_aggregates_is_one_group(left: Feed, watch: Watch, columns: list[Column]) -> None:
+    query = watch(left.stream.select(*columns), "update")
+    left.put((1, "a", 1), (1, "b", 2))
+    assert query.step() == [(2, 3, 7)]
+    left.put((1, "c", 4))
+    assert query.step() == [(3, 7, 7)]
+
+
+def test_a_projection_of_aggregates_has_no_result_to_append(left: Feed, watch: Watch) -> None:
+    with pytest.raises(AnalysisException, match=r"STREAMING_OUTPUT_MODE\.UNSUPPORTED_OPERATION"):
+        watch(left.stream.select(F.count("*")), "append")
 
 
 def test_functions_that_merge(left: Feed, watch: Watch) -> None:

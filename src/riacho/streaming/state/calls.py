@@ -17,6 +17,7 @@ from riacho import types
 from riacho.plan import build
 from riacho.plan.build import Expression
 from riacho.plan.rules.aggregate_types import with_known_types
+from riacho.plan.rules.global_aggregates import GROUPED_UDFS
 from riacho.plan.sql_expressions import structured
 from riacho.plan.tell_apart import tell_apart
 from riacho.plan.walk import at, expression_paths
@@ -24,9 +25,6 @@ from riacho.protos import pb
 from riacho.streaming.state.grouping import Grouping
 from riacho.streaming.state.operator import Tools
 from riacho.streaming.state.partials import AGGREGATES, Change, Partial, decompose, opaque
-
-_GROUPED_UDFS = frozenset({202, 215, 216, 252, 253})
-"""Evaluation types of Python functions that take a group (`PythonEvalType.SQL_GROUPED_AGG_*`)."""
 
 
 def output_of(aggregate: pb.Aggregate, tools: Tools) -> pa.Schema:
@@ -156,7 +154,7 @@ def _aggregate_calls(
                 function.CopyFrom(node.unresolved_function)
                 calls.append((path, function))
             case "common_inline_user_defined_function":
-                if node.common_inline_user_defined_function.python_udf.eval_type in _GROUPED_UDFS:
+                if node.common_inline_user_defined_function.python_udf.eval_type in GROUPED_UDFS:
                     return None
             case "unresolved_attribute" | "expression_string" | "call_function" | "typed_aggregate_expression":
                 # An attribute outside any function is a key, named as it was before grouping.
