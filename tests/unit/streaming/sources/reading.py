@@ -24,10 +24,11 @@ class Run:
     with_metadata: bool = False
     offset: Offset | None = None
     clock: ManualClock = field(default_factory=ManualClock)
+    unused: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        session = cast(EngineSession, None)
-        self.reader: SourceReader = self.source.open(SourceContext(self.log, session, self.clock, self.with_metadata))
+        context = SourceContext(self.log, cast(EngineSession, None), self.clock, self.with_metadata, self.unused)
+        self.reader: SourceReader = self.source.open(context)
         self.metrics: dict[str, str] = {}
 
     def batch(self, *, everything: bool = False) -> list[dict[str, Any]] | None:

@@ -193,6 +193,16 @@ def test_fields_inside_structs_are_not_lost(landing: Path) -> None:
     assert rescued(row) == {"s": {"x": 2, "y": 3}}
 
 
+def test_what_nobody_looks_at_is_rescued_all_the_same(landing: Path) -> None:
+    schema = pa.schema([("id", pa.int64()), ("v", pa.int64())])
+    land(landing, "1.json", '{"id": 1, "v": "x"}')
+    log, unused = landing.parent / "log", frozenset({"v", "_rescued_data"})
+    [row] = Run(source(landing, schema=schema, rescuedDataColumn="_rescued_data"), log, unused=unused).batch() or []
+    assert rescued(row) == {"v": "x"}
+    [row] = Run(source(landing, schema=schema), landing.parent / "other", unused=frozenset({"id"})).batch() or []
+    assert row == {"id": None, "v": None}
+
+
 def test_more_values_than_csv_has_columns_are_rescued(landing: Path) -> None:
     land(landing, "1.csv", "1,a\n", 1)
     run = start(landing, "csv", schemaEvolutionMode="rescue")

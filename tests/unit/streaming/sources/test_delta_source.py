@@ -40,10 +40,18 @@ def table(tmp_path: Path) -> Path:
 class Query:
     """A stream over a table, driven by hand: each batch is planned, read and committed."""
 
-    def __init__(self, table: Path, log_dir: Path, *, with_metadata: bool = False, **options: object) -> None:
+    def __init__(
+        self,
+        table: Path,
+        log_dir: Path,
+        *,
+        with_metadata: bool = False,
+        unused: frozenset[str] = frozenset(),
+        **options: object,
+    ) -> None:
         self._source = DeltaSource.of(table, {name: str(value) for name, value in options.items()})
         session = cast(EngineSession, None)  # the source asks nothing of the engine
-        self._context = SourceContext(log_dir, session, ManualClock(), with_metadata)
+        self._context = SourceContext(log_dir, session, ManualClock(), with_metadata, unused)
         self.reader: DeltaReader = self._source.open(self._context)
         self.offset: Offset | None = None
 
@@ -370,6 +378,13 @@ class TestChangeFeed:
         assert rows is not None
         assert rows[0]["_commit_timestamp"].timestamp() * 1000 == DeltaLog(table).read(1).timestamp_ms
 
+    def test_unused_columns_are_null(self, table: Path, log_dir: Path) -> None:
+        append(table, 4, name=["Davi"])
+        for unused, expected in (("id", (None, "Davi")), ("name", (4, None))):
+            query = Query(table, log_dir, unused=frozenset({unused}), readChangeFeed="true", startingVersion=2)
+            [row] = query.batch() or []
+            assert (row["id"], row["name"], row["_change_type"]) == (*expected, "insert")
+
     def test_it_must_have_been_kept(self, tmp_path: Path, log_dir: Path) -> None:
         write_deltalake(tmp_path / "plain", pa.table({"id": [1]}))
         with pytest.raises(AnalysisError, match=r"(?s)DELTA_MISSING_CHANGE_DATA.*\[0\]"):
@@ -379,6 +394,17 @@ class TestChangeFeed:
 def changes(rows: list[dict[str, Any]] | None) -> list[tuple[Any, ...]]:
     assert rows is not None
     return sorted((row["id"], row["_change_type"], row["_commit_version"]) for row in rows)
+
+
+def test_unused_columns_are_null(table: Path, log_dir: Path) -> None:
+    append(table, 4, name=["Davi"])
+    assert Query(table, log_dir, unused=frozenset({"id"})).batch() == [
+        *[{"id": None, "name": None}] * 3,
+        {"id": None, "name": "Davi"},
+    ]
+    rows = Query(table, log_dir, unused=frozenset({"id", "name"}), with_metadata=True).batch() or []
+    assert len(rows) == 4
+    assert all(row["_metadata"]["file_name"] and row["name"] is None for row in rows)
 
 
 def test_an_idle_trigger_looks_at_one_file(table: Path, log_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:

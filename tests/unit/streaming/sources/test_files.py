@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ def landing(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def start(landing: Path, schema: pa.Schema = SCHEMA, *, metadata: bool = False, **options: str) -> Run:
+def start(
+    landing: Path, schema: pa.Schema = SCHEMA, *, metadata: bool = False, unused: Iterable[str] = (), **options: str
+) -> Run:
     source = from_read("json", schema, options, str(landing))
-    return Run(source, landing.parent / "checkpoint" / "sources" / "0", metadata)
+    return Run(source, landing.parent / "checkpoint" / "sources" / "0", metadata, unused=frozenset(unused))
 
 
 def files(landing: Path, *numbers: int) -> None:
@@ -191,6 +194,28 @@ def test_partitions_that_come_later_fill_their_column(landing: Path) -> None:
     run = start(landing, pa.schema([("id", pa.int64()), ("k", pa.int32())]))
     land(landing, "k=1/f.json", '{"id":1}')
     assert run.batch() == [{"id": 1, "k": 1}]
+
+
+# -- columns that nobody uses
+
+
+def test_unused_columns_are_null_and_not_looked_at(landing: Path) -> None:
+    schema = pa.schema([("id", pa.int64()), ("v", pa.int64()), ("k", pa.string())])
+    land(landing, "k=1/f.json", '{"id":1,"v":{"no":"number"}}\n{"id":2,"v":"none"}')
+    run = start(landing, schema, unused=["v", "k"], mode="FAILFAST")
+    assert run.batch() == [{"id": 1, "v": None, "k": None}, {"id": 2, "v": None, "k": None}]
+
+
+def test_a_file_of_which_nothing_is_used_has_its_rows(landing: Path) -> None:
+    land(landing, "f.json", '{"id":1}\n{"id":"x"}\n')
+    [row, _] = start(landing, metadata=True, unused=["id"]).batch() or []
+    assert (row["id"], row["_metadata"]["file_name"]) == (None, "f.json")
+
+
+def test_the_types_of_unused_columns_are_checked_all_the_same(landing: Path) -> None:
+    source = from_read("csv", pa.schema([("a", pa.list_(pa.int64())), ("b", pa.int64())]), {}, str(landing))
+    with pytest.raises(AnalysisError, match="UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE"):
+        Run(source, landing.parent / "log", unused=frozenset({"a"}))
 
 
 # -- cleaning

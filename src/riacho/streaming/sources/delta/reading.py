@@ -49,6 +49,17 @@ class FileRead:
         )
 
 
+def filled(read: Callable[[], Iterator[pa.RecordBatch]], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """What `read` gives as batches of `schema`: columns that it does not read are NULL."""
+    for batch in read():
+        if batch.num_columns == len(schema):
+            yield batch
+            continue
+        found = dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns = [found.get(field.name, pa.nulls(batch.num_rows, field.type)) for field in schema]
+        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
 def read_ahead(reads: Sequence[FileRead], *, with_metadata: bool) -> Iterator[pa.RecordBatch]:
     """The rows of all files in order. While one file's are used, other threads decode the next."""
     if len(reads) <= 1:

@@ -23,7 +23,7 @@ from riacho.streaming.sources.delta.admission import Admission, last_admitted
 from riacho.streaming.sources.delta.changes import Entry, TableChanges, VersionEntries
 from riacho.streaming.sources.delta.offsets import BASE_INDEX, END_INDEX, DeltaOffset, parse_offset, require_forward
 from riacho.streaming.sources.delta.options import LATEST, DeltaSourceOptions
-from riacho.streaming.sources.delta.reading import FileRead, read_ahead
+from riacho.streaming.sources.delta.reading import FileRead, filled, read_ahead
 
 
 @dataclass(frozen=True)
@@ -220,15 +220,23 @@ class DeltaReader:
         """How to read the files of one version."""
         actions = [entry.action for entry in entries if entry.action is not None and self._wanted(entry.action.path)]
         table = self._source.path
-        columns = types.nullable(self._source.table_schema)
+        columns = self._used_columns()
         if self._options.read_change_feed:
             for piece in feed.pieces(table, version.version, version.timestamp_ms, actions):
-                yield FileRead(piece.file.path, piece.size, partial(feed.read_piece, piece, columns))
+                read = partial(feed.read_piece, piece, columns)
+                yield FileRead(piece.file.path, piece.size, partial(filled, read, self._source.schema))
             return
         for action in actions:
             assert isinstance(action, AddFile), "a plain stream reads nothing else"
             file = files.data_file(table, action)
-            yield FileRead(file.path, action.size, partial(files.read_batches, file, columns))
+            read = partial(files.read_batches, file, columns)
+            yield FileRead(file.path, action.size, partial(filled, read, self._source.schema))
+
+    def _used_columns(self) -> pa.Schema:
+        """The columns to read from files: those that the plan may use, or one, to count rows by."""
+        every = types.nullable(self._source.table_schema)
+        used = [field for field in every if field.name not in self._context.unused]
+        return pa.schema(used or [every.field(0)])
 
     def _wanted(self, path: str) -> bool:
         return self._options.exclude is None or self._options.exclude.search(path) is None
