@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import zip_longest
 from typing import Any
 
 
@@ -33,6 +34,20 @@ def operator_numbers(operators: list[dict[str, Any]]) -> list[list[Any]]:
     """What progress says of each stateful operator, as far as it does not depend on the machine."""
     names = ("operatorName", "numRowsTotal", "numRowsUpdated", "numRowsRemoved", "numRowsDroppedByWatermark")
     return [[operator[name] for name in names] for operator in operators]
+
+
+def differences(found: dict[str, Any], expected: dict[str, Any]) -> str:
+    """What two answers to a case do not share: errors, or the first batch in which they part."""
+    if "batches" not in found or "batches" not in expected:
+        return f"riacho: {found}\nspark:  {expected}"
+    for number, (one, other) in enumerate(zip_longest(found["batches"], expected["batches"])):
+        if one is None or other is None:
+            return f"batch {number}\n  riacho: {one or 'none'}\n  spark:  {other or 'none'}"
+        parts = [name for name in other if one[name] != other[name]]
+        if parts:
+            lines = [f"  {name}\n    riacho: {one[name]}\n    spark:  {other[name]}" for name in parts]
+            return "\n".join([f"batch {number}", *lines])
+    return ""
 
 
 def build(query: str, streams: list[Any], functions: Any) -> Any:

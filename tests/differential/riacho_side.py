@@ -119,7 +119,7 @@ class _Run:
         tables = [self._schema.empty_table() if name is None else self._read(name) for name in names]
         relations = [self._spool.put(tables[index].to_batches(), self._schema)[0] for index in self._streams]
         evict_ms = tracker.value_ms
-        output = execution.run(BatchInput(self._next, relations, self._late_ms, evict_ms, 0))
+        output = execution.run(BatchInput(self._next, [relations], self._late_ms, evict_ms, 0))
         rows = table_rows(self._session.run(output.relation))
         tracker.advance(output.event_times)
         number, self._next, self._late_ms = self._next, BatchId(self._next + 1), evict_ms

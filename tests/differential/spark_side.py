@@ -16,6 +16,21 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 LIMIT_S = 60
+CHEAPER: dict[str, bool | float | int | str | None] = {
+    # Hadoop starts a process for each permission that it sets or link that it looks at: half the time of a small batch.
+    "spark.sql.streaming.checkpointFileManagerClass": (
+        "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+    ),
+    "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+    # Nearly all code is new and runs a few times: a better compiler or a collector on other threads gains nothing.
+    "spark.driver.extraJavaOptions": (
+        "-Djdk.lang.Process.launchMechanism=VFORK -XX:+UseSerialGC -XX:TieredStopAtLevel=1"
+    ),
+    "spark.broadcast.blockSize": "64k",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+}
+"""What saves time and changes no answer. With it a case costs Spark a third."""
 
 
 def main() -> None:
@@ -25,8 +40,8 @@ def main() -> None:
         SparkSession.builder.master("local[2]")
         .config("spark.sql.shuffle.partitions", "1")
         .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.ui.enabled", "false")
         .config("spark.driver.memory", "2g")
+        .config(map=CHEAPER)
         .getOrCreate()
     )
     spark.sparkContext.setLogLevel("OFF")

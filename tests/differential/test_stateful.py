@@ -1,7 +1,7 @@
 """riacho and Apache Spark give the same rows, watermarks and numbers of state, batch by batch, for any query drawn.
 
-`RIACHO_DIFFERENTIAL_CASES` says how many fresh cases a run draws. If it is not set, the run has 100 cases that are
-always the same, so that a change is not blamed for what was wrong before it.
+Each run draws fresh cases, `RIACHO_DIFFERENTIAL_CASES` of them. A failure prints a small case that shows it,
+`case=Case(…)`. To run that again, put it above the test: `@example(case=Case(…))`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, note, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from riacho.testing.servers import outer_environment
+from tests.differential.answers import differences
 from tests.differential.cases import Case, cases
 from tests.differential.riacho_side import RiachoSide
 
-FRESH = os.environ.get("RIACHO_DIFFERENTIAL_CASES")
-CASES = int(FRESH or 100)
-ALWAYS = 20261122
+CASES = int(os.environ.get("RIACHO_DIFFERENTIAL_CASES", "100"))
 ORACLE = Path(__file__).parents[2] / ".oracle"
 
 
@@ -88,18 +87,20 @@ def riacho() -> Iterator[RiachoSide]:
     side.close()
 
 
-def check(case: Case, riacho: RiachoSide, spark: SparkSide) -> None:
+@pytest.mark.timeout(600 + 10 * CASES)
+@seed(secrets.randbits(64))  # or Hypothesis would draw the same cases each time where CI is set
+@given(case=cases())
+@settings(
+    max_examples=CASES,
+    phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    report_multiple_bugs=False,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    database=None,
+)
+def test_any_stateful_query_is_as_on_spark(case: Case, riacho: RiachoSide, spark: SparkSide) -> None:
     with tempfile.TemporaryDirectory() as name:
         expected = spark.run(case.write(Path(name)))
         found = riacho.run(case, Path(name))
-    note(f"spark:  {json.dumps(expected)}")
-    note(f"riacho: {json.dumps(found)}")
-    assert found == expected
-
-
-@pytest.mark.timeout(300 + 10 * CASES)
-@seed(secrets.randbits(64) if FRESH else ALWAYS)
-@given(case=cases())
-@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-def test_any_stateful_query_is_as_on_spark(case: Case, riacho: RiachoSide, spark: SparkSide) -> None:
-    check(case, riacho, spark)
+    if found != expected:
+        pytest.fail(differences(found, expected))
