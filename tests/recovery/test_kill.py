@@ -56,6 +56,20 @@ def test_a_killed_engine_costs_a_repeated_batch_at_most(folder: Path, step: str)
     assert ids(folder) == EVERY_ROW
 
 
+@pytest.mark.parametrize("part", range(FILES))
+def test_a_server_killed_between_the_parts_of_a_batch(folder: Path, part: int) -> None:
+    assert run(folder, "server", "part", str(part)) == -signal.SIGKILL
+    assert run(folder) == 0
+    assert ids(folder) == EVERY_ROW
+
+
+@pytest.mark.parametrize("part", range(FILES))
+def test_an_engine_killed_between_the_parts_of_a_batch(folder: Path, part: int) -> None:
+    assert run(folder, "engine", "part", str(part)) == 0
+    assert ids(folder) == EVERY_ROW
+    assert len(DeltaTable(folder / "table").history()) == 1
+
+
 def test_killed_again_and_again(folder: Path) -> None:
     for batch, step in enumerate([Step.LOGGED, Step.RAN, Step.WRITTEN]):
         assert run(folder, "server", step.value, str(batch)) == -signal.SIGKILL

@@ -1,9 +1,11 @@
 """A server with one query from JSON files to a Delta table, that may be killed at one step of one batch.
 
     python victim.py FOLDER [server|engine STEP BATCH]
+    python victim.py FOLDER server|engine part NUMBER
 
-FOLDER/landing is read one file a batch; FOLDER/table and FOLDER/checkpoint are written. Exits with 0 when the query
-has ended; a killed server does not exit at all.
+FOLDER/landing is read one file a batch, in the second form all at once and each file a part of the batch;
+FOLDER/table and FOLDER/checkpoint are written. Exits with 0 when the query has ended; a killed server does not exit at
+all.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from itertools import count
 from pathlib import Path
 
+from riacho.engine.spool import FolderSpool
 from riacho.ids import BatchId, QueryId, new_uuid
 from riacho.protos import pb
 from riacho.server.backend import Backend
 from riacho.server.server import RiachoServer
 from riacho.server.start import StartRequest
+from riacho.streaming import parts
 from riacho.streaming.batch import Step
 from riacho.streaming.trigger import AvailableNow
 
@@ -25,17 +30,23 @@ LIMIT_S = 60.0
 
 
 class Killer:
-    """Kills the server, or the engine's process once, after a step of a batch."""
+    """Kills the server, or the engine's process once, after a step of a batch or a part of one."""
 
-    def __init__(self, victim: str, step: str, batch: str) -> None:
+    def __init__(self, victim: str, when: str, number: str) -> None:
         self.backend: Backend | None = None
         self._victim = victim
-        self._step = Step(step)
-        self._batch = int(batch)
+        self._when = when
+        self._number = int(number)
         self._armed = True
 
     def after(self, step: Step, query_id: QueryId, batch_id: BatchId) -> None:
-        if not self._armed or step is not self._step or batch_id != self._batch:
+        self._pass(step.value, batch_id)
+
+    def after_part(self, number: int) -> None:
+        self._pass("part", number)
+
+    def _pass(self, when: str, number: int) -> None:
+        if not self._armed or (when, number) != (self._when, self._number):
             return
         self._armed = False
         if self._victim == "server":
@@ -44,19 +55,35 @@ class Killer:
         os.kill(self.backend.engine_pid, signal.SIGKILL)
 
 
-def leaf(landing: Path) -> pb.Relation:
+def cut_into_parts(killer: Killer) -> None:
+    """Have each batch of rows be a part, and the killer told of each that the engine is done with."""
+    parts.FIRST_BYTES = parts.LARGEST_BYTES = 1  # type: ignore[misc]
+    done = count()
+    remove = FolderSpool.remove
+
+    def watched(spool: FolderSpool, relation: pb.Relation) -> None:
+        remove(spool, relation)
+        killer.after_part(next(done))
+
+    FolderSpool.remove = watched  # type: ignore[method-assign]
+
+
+def leaf(landing: Path, files_per_batch: int) -> pb.Relation:
     relation = pb.Relation()
     relation.read.is_streaming = True
     source = relation.read.data_source
     source.format = "json"
     source.schema = "id BIGINT, text STRING"
     source.paths.append(str(landing))
-    source.options["maxFilesPerTrigger"] = "1"
+    source.options["maxFilesPerTrigger"] = str(files_per_batch)
     return relation
 
 
 def main(folder: Path, *orders: str) -> None:
     killer = Killer(*orders) if orders else None
+    in_parts = killer is not None and "part" in orders
+    if killer is not None and in_parts:
+        cut_into_parts(killer)
     server = RiachoServer(folder / "warehouse", port=0)
     server.start(killer)
     if killer is not None:
@@ -64,7 +91,7 @@ def main(folder: Path, *orders: str) -> None:
     query = server.backend.start_query(
         new_uuid(),
         StartRequest(
-            relation=leaf(folder / "landing"),
+            relation=leaf(folder / "landing", 1000 if in_parts else 1),
             trigger=AvailableNow(),
             format="delta",
             path=str(folder / "table"),

@@ -263,7 +263,7 @@ class TableWrites:
             properties=request.properties,
         )
         writer = RowWriter(DeltaWriter(folder, with_files=overwrite), session, mode, self._clock)
-        writer.write(request.relation, schema, operation or Operation("WRITE", _history(request)), numbered)
+        writer.write([request.relation], schema, operation or Operation("WRITE", _history(request)), numbered)
 
     def _write_files(self, session: EngineSession, request: TableWrite, table: Table) -> None:
         """Rows of a table that is files: the engine writes them."""

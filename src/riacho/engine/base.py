@@ -98,6 +98,9 @@ class Spool(Protocol):
         Returns a relation that reads them, and the number of rows. Small data go to shared memory, large data to disk.
         """
 
+    def remove(self, relation: pb.Relation) -> None:
+        """Remove the files that `relation`, made by `put`, reads. From any thread, beside a `put`."""
+
     def clear(self) -> None:
         """Remove all files put so far; relations made from them must no longer be run."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
@@ -28,10 +29,11 @@ class FolderSpool:
     def __init__(self, name: str, *, memory_limit: int = MEMORY_LIMIT_BYTES) -> None:
         self._name = name
         self._memory_limit = memory_limit
-        self._memory_used = 0
         self._folders: dict[Path, Path] = {}
         self._numbers = count()
-        self._files: list[Path] = []
+        self._files: dict[str, int] = {}
+        """How much each holds of shared memory."""
+        self._changing = threading.Lock()
 
     def put(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> tuple[pb.Relation, int]:
         rows = 0
@@ -39,27 +41,33 @@ class FolderSpool:
         source = iter(batches)
         batch = next(source, None)
         while True:
-            in_memory = self._has_room()
+            used = self._memory_used()
+            in_memory = used <= self._memory_limit and _has_room()
             path = self._folder(in_memory) / f"{next(self._numbers)}.arrow"
-            self._files.append(path)
+            self._note(path, 0)
             paths.append(str(path))
             with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
                 while batch is not None:
                     writer.write_batch(batch)
                     rows += batch.num_rows
                     batch = next(source, None)
-                    if in_memory and self._memory_used + file.tell() > self._memory_limit:
+                    if in_memory and used + file.tell() > self._memory_limit:
                         break
             if in_memory:
-                self._memory_used += path.stat().st_size
+                self._note(path, path.stat().st_size)
             if batch is None:
                 return _read(paths), rows
 
+    def remove(self, relation: pb.Relation) -> None:
+        for path in relation.read.data_source.paths:
+            with self._changing:
+                del self._files[path]
+            Path(path).unlink()
+
     def clear(self) -> None:
         for path in self._files:
-            path.unlink(missing_ok=True)
+            Path(path).unlink(missing_ok=True)
         self._files.clear()
-        self._memory_used = 0
 
     def close(self) -> None:
         self._files.clear()
@@ -67,11 +75,13 @@ class FolderSpool:
             shutil.rmtree(folder, ignore_errors=True)
         self._folders.clear()
 
-    def _has_room(self) -> bool:
-        if self._memory_used > self._memory_limit or not SHARED_MEMORY.is_dir():
-            return False
-        usage = os.statvfs(SHARED_MEMORY)
-        return usage.f_bavail * 2 > usage.f_blocks
+    def _note(self, path: Path, memory_bytes: int) -> None:
+        with self._changing:
+            self._files[str(path)] = memory_bytes
+
+    def _memory_used(self) -> int:
+        with self._changing:
+            return sum(self._files.values())
 
     def _folder(self, in_memory: bool) -> Path:
         root = SHARED_MEMORY if in_memory else Path(tempfile.gettempdir())
@@ -79,6 +89,14 @@ class FolderSpool:
             # The owner's pid in the name lets a later start remove what a killed one left behind.
             self._folders[root] = Path(tempfile.mkdtemp(prefix=f"riacho-{os.getpid()}-{self._name}-", dir=root))
         return self._folders[root]
+
+
+def _has_room() -> bool:
+    """Whether shared memory is there and no more than half full."""
+    if not SHARED_MEMORY.is_dir():
+        return False
+    usage = os.statvfs(SHARED_MEMORY)
+    return usage.f_bavail * 2 > usage.f_blocks
 
 
 def _read(paths: list[str]) -> pb.Relation:

@@ -33,7 +33,7 @@ class DeltaTableWriter:
         same_columns = types.normalise_schema(table.schema).equals(schema)
         mode = WriteMode(overwrite=True, overwrite_schema=not same_columns, partition_by=table.partition_by)
         writer = RowWriter(DeltaWriter(table.location, with_files=True), engine, mode, self._clock)
-        writer.write(relation, schema, Operation("WRITE", {"mode": "Overwrite"}))
+        writer.write([relation], schema, Operation("WRITE", {"mode": "Overwrite"}))
 
 
 def aligned(relation: pb.Relation, have: pa.Schema, want: pa.Schema) -> pb.Relation:

@@ -32,7 +32,7 @@ from riacho.plan.sql_expressions import conjuncts, structured
 from riacho.plan.walk import expressions, replace, transform, walk
 from riacho.protos import pb
 
-_NOT_DETERMINISTIC = frozenset(
+NOT_DETERMINISTIC = frozenset(
     {"rand", "random", "randn", "randstr", "uniform", "uuid", "shuffle", "monotonically_increasing_id",
      "spark_partition_id", "input_file_name"}
 )  # fmt: skip
@@ -284,7 +284,7 @@ def _names(condition: pb.Expression) -> Names | None:
                 if known != node:
                     return None  # columns of one name, told apart by what stands before it
             case "unresolved_function":
-                if node.unresolved_function.function_name.lower() in _NOT_DETERMINISTIC:
+                if node.unresolved_function.function_name.lower() in NOT_DETERMINISTIC:
                     return None
                 if time_function(node) not in _MOVABLE_TIMES:
                     return None

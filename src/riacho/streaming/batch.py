@@ -2,7 +2,7 @@
 
     PLANNED      the batch's end offsets are chosen
     LOGGED       offsets/N is written: batch N is this range and no other
-    READ         the sources' rows are in the spool
+    READ         the sources' rows are in the spool, of a large batch in parts the first of them
     RAN          the plan has run, new state (if any) is durable
     WRITTEN      the sink has committed the rows
     COMMITTED    commits/N is written

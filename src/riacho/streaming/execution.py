@@ -7,7 +7,7 @@ behind, so running batch N reads version N and writes version N+1, and running i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -19,16 +19,24 @@ from riacho.protos import pb
 class BatchInput:
     """What a batch is run on.
 
-    `leaves[i]` reads the new rows of leaf i (in the order of `plan.facts.leaves`); `late_ms` is the watermark that
-    drops late rows (that of the batch before), `evict_ms` the one that closes windows and evicts state (this batch's
-    `batchWatermarkMs`), `time_ms` the batch's timestamp: all in milliseconds since the epoch.
+    `parts` are the batch's rows, one part after the other; in each, `[i]` reads the new rows of leaf i (in the order of
+    `plan.facts.leaves`). A part can be read until the next one is asked for. There is one part, unless the execution is
+    `row_by_row`. `late_ms` is the watermark that drops late rows (that of the batch before), `evict_ms` the one that
+    closes windows and evicts state (this batch's `batchWatermarkMs`), `time_ms` the batch's timestamp: all in
+    milliseconds since the epoch.
     """
 
     batch_id: BatchId
-    leaves: Sequence[pb.Relation]
+    parts: Iterable[Sequence[pb.Relation]]
     late_ms: int
     evict_ms: int
     time_ms: int
+
+    @property
+    def leaves(self) -> Sequence[pb.Relation]:
+        """The only part."""
+        (leaves,) = self.parts
+        return leaves
 
 
 @dataclass(frozen=True)
@@ -43,17 +51,23 @@ class EventTime:
 
 @dataclass(frozen=True)
 class BatchOutput:
-    """What a batch gave: `relation` reads the rows for the sink and may be run several times.
+    """What a batch gave: `relations` read the rows for the sink, one after the other; see `sinks.base.SinkBatch`.
 
     `event_times[i]` belongs to the i-th watermark operator of the plan (None: it saw no row). `state` holds the
     `stateOperators` entries of progress, one per stateful operator, with Spark's keys. `observed`: the values of each
     `DataFrame.observe`, by its name.
     """
 
-    relation: pb.Relation
+    relations: Iterable[pb.Relation]
     event_times: Sequence[EventTime | None] = ()
     state: Sequence[dict[str, Any]] = field(default_factory=list)
     observed: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    @property
+    def relation(self) -> pb.Relation:
+        """The only one."""
+        (relation,) = self.relations
+        return relation
 
 
 class Execution(Protocol):
@@ -61,6 +75,8 @@ class Execution(Protocol):
 
     watermark_delays_ms: Sequence[int]
     """The delay of each watermark operator of the plan, in plan order; empty without watermarks."""
+    row_by_row: bool
+    """What it gives for a batch is what it gives for the batch's parts, one after the other, if there is one leaf."""
 
     def restore(self, batch_id: BatchId) -> None:
         """Be ready to run `batch_id`: load the state that batch `batch_id - 1` left (none for batch 0).

@@ -7,7 +7,7 @@ between them means are described in `batch.py`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from riacho.clock import Clock
@@ -21,9 +21,10 @@ from riacho.streaming.board import Board, Listener, Status
 from riacho.streaming.checkpoint import BatchLog, Checkpoint, batches_to_retain, recover
 from riacho.streaming.definition import QueryDefinition, SourceUse
 from riacho.streaming.execution import BatchInput, BatchOutput, Execution
+from riacho.streaming.parts import SpooledSource
 from riacho.streaming.progress import Durations, Progress, SourceProgress
 from riacho.streaming.sinks.base import SinkBatch, SinkWriter
-from riacho.streaming.sources.base import ReadLimit, SourceReader, batch_schema
+from riacho.streaming.sources.base import ReadLimit, SourceData, SourceReader, batch_schema
 from riacho.streaming.trigger import AvailableNow, Once, ProcessingTime
 from riacho.streaming.watermark import POLICY_CONF, Policy, WatermarkTracker
 
@@ -66,6 +67,16 @@ class _Batch:
 
 
 @dataclass(frozen=True)
+class _Parts:
+    """A batch's rows: of the only source part by part, or of several sources together."""
+
+    sources: Sequence[SpooledSource]
+
+    def __iter__(self) -> Iterator[Sequence[pb.Relation]]:
+        return zip(*self.sources, strict=True)
+
+
+@dataclass(frozen=True)
 class _Outcome:
     """What running a batch gave, for progress."""
 
@@ -92,6 +103,7 @@ class MicroBatchRun:
         self._starts = self._per_source(recovery.start)
         self._late_ms = recovery.late_ms
         self._pending = recovery.pending
+        self._in_parts = parts.execution.row_by_row and parts.writer.takes_parts and len(parts.readers) == 1
         self._frozen = False
         self._ran_before = False
         self._last_trigger_ms: int | None = None
@@ -209,8 +221,7 @@ class MicroBatchRun:
                 )
             ]
         parts.after(Step.READ, batch.batch_id)
-        leaves = [leaf for leaf, _ in read]
-        given = BatchInput(batch.batch_id, leaves, batch.late_ms, batch.log.watermark_ms, batch.log.timestamp_ms)
+        given = BatchInput(batch.batch_id, _Parts(read), batch.late_ms, batch.log.watermark_ms, batch.log.timestamp_ms)
         output, rows = self._run_and_write(given, durations)
         next_watermark_ms = self._tracker.advance(output.event_times)
         with durations.timed("commitOffsets"):
@@ -223,19 +234,22 @@ class MicroBatchRun:
         self._board.committed = batch.log.offsets
         self._late_ms = batch.log.watermark_ms
         self._next = BatchId(batch.batch_id + 1)
-        return _Outcome([source for _, source in read], output, rows)
+        sources = [
+            SourceProgress(reader.description, start, end, reader.latest() or end, spooled.rows, spooled.metrics)
+            for reader, start, end, spooled in zip(parts.readers, batch.start, batch.log.offsets, read, strict=True)
+        ]
+        return _Outcome(sources, output, rows)
 
-    def _read(
-        self, reader: SourceReader, use: SourceUse, start: Offset | None, end: Offset | None
-    ) -> tuple[pb.Relation, SourceProgress]:
+    def _read(self, reader: SourceReader, use: SourceUse, start: Offset | None, end: Offset | None) -> SpooledSource:
         """Put a source's rows into the spool. One without news gives no rows, and the plan runs all the same."""
         self._board.check_stop()
-        if end is None or end == start:
-            leaf, rows = self._parts.spool.put((), batch_schema(use.source, with_metadata=use.with_metadata))
-            return leaf, SourceProgress(reader.description, start, end, reader.latest() or end, rows)
-        data = reader.read(start, end)
-        leaf, rows = self._parts.spool.put(data.batches, data.schema)
-        return leaf, SourceProgress(reader.description, start, end, reader.latest() or end, rows, data.metrics)
+
+        def read() -> SourceData:
+            if end is None or end == start:
+                return SourceData(batch_schema(use.source, with_metadata=use.with_metadata), iter(()))
+            return reader.read(start, end)
+
+        return SpooledSource(read, self._parts.spool, in_parts=self._in_parts, check_stop=self._board.check_stop)
 
     def _run_and_write(self, given: BatchInput, durations: Durations) -> tuple[BatchOutput, int | None]:
         """Run the plan and let the sink commit; the whole again if the engine's process goes away meanwhile."""
@@ -246,7 +260,7 @@ class MicroBatchRun:
                     output = self._parts.execution.run(given)
                 self._parts.after(Step.RAN, given.batch_id)
                 with durations.timed("addBatch"):
-                    batch = SinkBatch(given.batch_id, output.relation, self._parts.definition.schema)
+                    batch = SinkBatch(given.batch_id, output.relations, self._parts.definition.schema)
                     rows = self._parts.writer.add_batch(batch)
                 self._parts.after(Step.WRITTEN, given.batch_id)
             except EngineLost:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from riacho.engine.base import EngineSession
 from riacho.ids import BatchId
 from riacho.plan.context import Observation
 from riacho.plan.rewrite import Template
+from riacho.plan.rowwise import is_row_by_row
 from riacho.plan.rules.batch_time import BatchTime
 from riacho.protos import pb
 from riacho.streaming.execution import BatchInput, BatchOutput
@@ -24,6 +26,7 @@ class StatelessExecution:
         self._template = planned.template
         self._session = session
         self._zone = zone
+        self.row_by_row = is_row_by_row(planned.resolved)
         self._observations = [
             (each.name, Template(_aggregate(each), planned.context.metadata_leaves))
             for each in planned.context.observations
@@ -33,9 +36,9 @@ class StatelessExecution:
         """There is no state."""
 
     def run(self, batch: BatchInput) -> BatchOutput:
-        leaves = dict(enumerate(batch.leaves))
         time = BatchTime(batch.time_ms, self._zone)
-        return BatchOutput(self._template.bind(leaves, time), observed=self._observe(leaves, time))
+        bound = _Bound(self._template, batch.parts, time)
+        return BatchOutput(bound, observed=self._observe(batch, time) if self._observations else {})
 
     def committed(self, batch_id: BatchId) -> None:
         """There is no state."""
@@ -46,12 +49,25 @@ class StatelessExecution:
     def close(self) -> None:
         """There is no state."""
 
-    def _observe(self, leaves: Mapping[int, pb.Relation], time: BatchTime) -> dict[str, list[Any]]:
+    def _observe(self, batch: BatchInput, time: BatchTime) -> dict[str, list[Any]]:
         """The metrics of each `DataFrame.observe`, over this batch's rows."""
+        leaves = dict(enumerate(batch.leaves))
         return {
             name: list(self._session.run(template.bind(leaves, time)).to_pylist()[0].values())
             for name, template in self._observations
         }
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """The plan over each part of a batch."""
+
+    template: Template
+    parts: Iterable[Sequence[pb.Relation]]
+    time: BatchTime
+
+    def __iter__(self) -> Iterator[pb.Relation]:
+        return (self.template.bind(dict(enumerate(leaves)), self.time) for leaves in self.parts)
 
 
 def _aggregate(observation: Observation) -> pb.Relation:

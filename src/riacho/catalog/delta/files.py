@@ -152,19 +152,21 @@ class NewFile:
     nulls: Mapping[str, int]
 
 
-def write_relation(
-    session: EngineSession, relation: pb.Relation, table: Path, partition_by: Sequence[str] = ()
+def write_relations(
+    session: EngineSession, relations: Iterable[pb.Relation], table: Path, partition_by: Sequence[str] = ()
 ) -> list[NewFile]:
-    """Execute `relation` and write its rows as new data files of `table`; none for no rows.
+    """Execute `relations`, one after the other, and write their rows as new data files of `table`; none for no rows.
 
     Without partitions the engine writes the files itself, on all cores. It cannot be left to it with partitions: it
     refuses some types. Raises what the engine raises; then nothing is left behind.
     """
     if partition_by:
-        return write_batches(session.stream(relation), table, partition_by)
+        batches = (batch for relation in relations for batch in session.stream(relation))
+        return write_batches(batches, table, partition_by)
     staging = table / STAGING / new_uuid()
     try:
-        session.write_parquet(relation, staging)
+        for relation in relations:
+            session.write_parquet(relation, staging)
         written = sorted(staging.iterdir()) if staging.is_dir() else []
         return [new for file, number in zip(written, count(), strict=False) if (new := _adopt(file, table, number))]
     finally:

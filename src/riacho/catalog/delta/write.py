@@ -6,8 +6,9 @@ the table's schema in between, the files are thrown away and all begins again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -107,23 +108,28 @@ class RowWriter:
         self._plan: _Plan | None = None
 
     def write(
-        self, relation: pb.Relation, schema: pa.Schema, operation: Operation, numbered: Numbered | None = None
+        self,
+        relations: Iterable[pb.Relation],
+        schema: pa.Schema,
+        operation: Operation,
+        numbered: Numbered | None = None,
     ) -> Written:
-        """Write the rows of `relation`, which has the columns `schema`, as one version of the table.
+        """Write the rows of `relations`, each with the columns `schema`, as one version of the table.
 
-        A table that is missing is made. A write without rows makes a version too, as on Spark. Raises what `plan_write`
-        raises, DELTA_NOT_NULL_CONSTRAINT_VIOLATED, and what the engine raises; then no version was made and no file is
-        left.
+        The relations are run one by one, each before the next one is asked for; all of them again if the table changed
+        meanwhile. A table that is missing is made. A write without rows makes a version too, as on Spark. Raises what
+        `plan_write` raises, DELTA_NOT_NULL_CONSTRAINT_VIOLATED, and what the engine raises; then no version was made
+        and no file is left.
         """
         for _ in range(MAX_REPLANS):
             state = self._writer.state()
             if _repeated(state, numbered):
                 return Written(None)
             plan = self._planned(state, schema)
-            projected = plan.fit.project(relation)
+            projected = map(plan.fit.project, relations)
             if plan.route is AppendRoute.DELTA_RS:
                 return self._write_checked(projected, plan, numbered)
-            new = files.write_relation(self._session, projected, self.table, plan.partition_by)
+            new = files.write_relations(self._session, projected, self.table, plan.partition_by)
             try:
                 _check_not_null(plan, new)
                 return self._commit(plan, new, schema, operation, numbered)
@@ -187,9 +193,11 @@ class RowWriter:
             return Written(None)
         return Written(committed.version, rows)
 
-    def _write_checked(self, relation: pb.Relation, plan: _Plan, numbered: Numbered | None) -> Written:
+    def _write_checked(self, relations: Iterable[pb.Relation], plan: _Plan, numbered: Numbered | None) -> Written:
         """Let delta-rs write where the table constrains its rows."""
-        reader = pa.RecordBatchReader.from_batches(*_arrow(self._session, relation))
+        batches = (batch for relation in relations for batch in self._session.stream(relation))
+        first = next(batches)
+        reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
         noted = None if numbered is None else (numbered.application, numbered.number)
         rows = write_checked(self.table, reader, self._mode.overwrite, plan.fit.grown, noted)
         return Written(self._writer.log.latest_version(), rows)
@@ -286,15 +294,3 @@ def _check_not_null(plan: _Plan, new: Sequence[files.NewFile]) -> None:
                 sql_state="23502",
                 columnName=name,
             )
-
-
-def _arrow(session: EngineSession, relation: pb.Relation) -> tuple[pa.Schema, Any]:
-    """The rows of `relation` batch by batch, with their schema in front."""
-    batches = session.stream(relation)
-    first = next(batches)
-
-    def all_batches() -> Any:
-        yield first
-        yield from batches
-
-    return first.schema, all_batches()

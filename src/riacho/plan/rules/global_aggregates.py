@@ -48,10 +48,11 @@ def global_aggregates(relation: pb.Relation, context: Context) -> pb.Relation:  
 def _aggregates(column: pb.Expression) -> bool:
     """Whether an expression calls an aggregate function, but not over a window."""
     whole = [column, *expressions(column)]
-    return any(map(_is_aggregate, whole)) and not any(part.HasField("window") for part in whole)
+    return any(map(is_aggregate, whole)) and not any(part.HasField("window") for part in whole)
 
 
-def _is_aggregate(part: pb.Expression) -> bool:
+def is_aggregate(part: pb.Expression) -> bool:
+    """Whether this very expression, not those inside it, calls an aggregate function."""
     match part.WhichOneof("expr_type"):
         case "unresolved_function":
             return part.unresolved_function.function_name.lower() in AGGREGATES | _OF_DATAFRAMES

@@ -6,7 +6,7 @@ below the last one it committed as a repetition and do nothing (exactly once), o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -45,15 +45,22 @@ class SinkContext:
 
 @dataclass(frozen=True)
 class SinkBatch:
-    """One batch to be written: a relation that the engine can run, several times, with the same result.
+    """One batch to be written: relations that the engine can run, whose rows together are the batch's.
 
     A sink chooses how it takes the rows: `session.run(relation)` for Arrow, `session.stream(relation)` batch by batch,
-    `session.write_parquet(relation, …)` to let the engine write files.
+    `session.write_parquet(relation, …)` to let the engine write files. A relation gives the same rows each time it is
+    run, but only until the next one is asked for; to go through all of them again is allowed, and costs as much.
     """
 
     batch_id: BatchId
-    relation: pb.Relation
+    relations: Iterable[pb.Relation]
     schema: pa.Schema
+
+    @property
+    def relation(self) -> pb.Relation:
+        """The only one, for sinks that do not take parts."""
+        (relation,) = self.relations
+        return relation
 
 
 class SinkWriter(Protocol):
@@ -61,6 +68,8 @@ class SinkWriter(Protocol):
 
     description: str
     """As progress shows it, for example `DeltaSink[/warehouse/bronze.db/t]`."""
+    takes_parts: bool
+    """Whether a batch may have several relations; a large one then need not be held as a whole."""
 
     def add_batch(self, batch: SinkBatch) -> int | None:
         """Write and commit one batch; the number of rows written, or None where it is not known (Spark shows -1).

@@ -35,6 +35,8 @@ class ConsoleSink:
 
 
 class ConsoleWriter:
+    takes_parts = False
+
     def __init__(self, context: SinkContext, rows: int, width: int, out: TextIO) -> None:
         self.description = (
             f"org.apache.spark.sql.execution.streaming.ConsoleTable$[numRows={rows}, truncate={str(width > 0).lower()}]"

@@ -71,6 +71,8 @@ class DeltaSink:
 class DeltaSinkWriter:
     """See `streaming.sinks.base.SinkWriter`. Holds the table's state between batches."""
 
+    takes_parts = True
+
     def __init__(self, sink: DeltaSink, context: SinkContext, mode: WriteMode) -> None:
         self.description = f"DeltaSink[{sink.path}]"
         self._sink = sink
@@ -85,7 +87,7 @@ class DeltaSinkWriter:
             "epochId": str(batch.batch_id),
         }
         written = self._rows.write(
-            batch.relation,
+            batch.relations,
             batch.schema,
             Operation("STREAMING UPDATE", parameters),
             Numbered(context.query_id, batch.batch_id),

@@ -34,6 +34,7 @@ class ForeachBatchSink:
 
 
 class ForeachBatchWriter:
+    takes_parts = False
     description = "ForeachBatchSink"
 
     def __init__(self, sink: ForeachBatchSink, context: SinkContext) -> None:

@@ -37,6 +37,7 @@ class MemorySink:
 
 
 class MemoryWriter:
+    takes_parts = False
     description = "MemorySink"
 
     def __init__(self, context: SinkContext, view: str, session: EngineSession, engine: Engine) -> None:

@@ -15,13 +15,14 @@ class NoopSink:
 
 
 class NoopWriter:
+    takes_parts = True
     description = "org.apache.spark.sql.execution.datasources.noop.NoopTable$"
 
     def __init__(self, context: SinkContext) -> None:
         self._session = context.session
 
     def add_batch(self, batch: SinkBatch) -> int:
-        return sum(rows.num_rows for rows in self._session.stream(batch.relation))
+        return sum(rows.num_rows for relation in batch.relations for rows in self._session.stream(relation))
 
     def stop(self) -> None:
         """Nothing is open."""

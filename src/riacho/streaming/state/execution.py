@@ -102,6 +102,7 @@ class StatefulExecution:
             tools.pool.bind(self, bound_bytes)
         self._max_future_ms = max_future_ms
         self._late_table = late_table
+        self.row_by_row = False
         self.watermark_delays_ms: Sequence[int] = tuple(compiled.delays_ms)
         self._top = compiled.top
         self._used_ids = compiled.used_ids
@@ -124,7 +125,7 @@ class StatefulExecution:
             self._late_table.write(batch.batch_id, drops)
         self._last_evict_ms = batch.evict_ms
         return BatchOutput(
-            relation,
+            [relation],
             [work.event_times.get(index) for index in range(len(self.watermark_delays_ms))],
             [work.progress[index].to_json() for index in sorted(work.progress)],
         )

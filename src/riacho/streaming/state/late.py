@@ -107,13 +107,13 @@ class LateTable:
         writer = DeltaWriter(target.table)
         self._rows = RowWriter(writer, session, mode, target.clock)
         if inputs and plan_write(target.table, writer.state(), self._schema, mode).fit.grown:
-            self._rows.write(empty(self._schema), self._schema, self._operation("start"))
+            self._rows.write([empty(self._schema)], self._schema, self._operation("start"))
 
     def write(self, batch_id: BatchId, drops: Sequence[Drop]) -> None:
         """Append what was dropped in a batch, once. Raises SparkError, EngineLost."""
         relation = reduce(build.union, (self._described(drop, batch_id) for drop in drops))
         numbered = Numbered(f"{self._query_id}/late", batch_id)
-        self._rows.write(relation, self._schema, self._operation(str(batch_id)), numbered)
+        self._rows.write([relation], self._schema, self._operation(str(batch_id)), numbered)
 
     def _operation(self, epoch: str) -> Operation:
         return Operation(

@@ -73,7 +73,7 @@ class Query:
                 self.query_id, RunId(new_uuid()), None, data.schema, self._mode, self._session, scratch
             )
             self._writer = self._sink.open(context)
-        written = self._writer.add_batch(SinkBatch(BatchId(number), self._frame(data), data.schema))
+        written = self._writer.add_batch(SinkBatch(BatchId(number), [self._frame(data)], data.schema))
         self.next_batch = number + 1
         return written
 

@@ -1,0 +1,44 @@
+"""Whether a plan does the same to each row whatever the others are, so that a batch may be run in parts."""
+
+from __future__ import annotations
+
+from riacho.plan.facts import is_streaming_leaf
+from riacho.plan.pushdown import NOT_DETERMINISTIC
+from riacho.plan.rules.global_aggregates import is_aggregate
+from riacho.plan.tokens import tokenize
+from riacho.plan.walk import expressions, walk
+from riacho.protos import pb
+
+_ROW_BY_ROW = frozenset(
+    {"project", "filter", "with_columns", "with_columns_renamed", "drop", "to_df", "to_schema", "subquery_alias",
+     "hint", "drop_na", "fill_na", "replace"}
+)  # fmt: skip
+"""Relations with one input that make of each of its rows what they make of it alone."""
+
+_COUNTING = NOT_DETERMINISTIC - {"input_file_name"}
+"""Functions that count rows, or draw numbers that would come again in the next part."""
+
+
+def is_row_by_row(relation: pb.Relation) -> bool:
+    """Whether the streaming plan `relation`, in its resolved form, is of that kind. What is not known is not."""
+    return all(
+        is_streaming_leaf(node)
+        or (node.WhichOneof("rel_type") in _ROW_BY_ROW and not any(map(_looks_around, expressions(node))))
+        for node in walk(relation)
+    )
+
+
+def _looks_around(part: pb.Expression) -> bool:
+    """Whether this very expression, not those inside it, may be about more than its row."""
+    match part.WhichOneof("expr_type"):
+        case "unresolved_function":
+            return is_aggregate(part) or part.unresolved_function.function_name.lower() in _COUNTING
+        case "call_function":
+            return is_aggregate(part) or part.call_function.function_name.lower() in _COUNTING
+        case "expression_string":
+            words = tokenize(part.expression_string.expression)
+            return is_aggregate(part) or any(word.text.lower() in {*_COUNTING, "over", "select"} for word in words)
+        case "window" | "subquery_expression":
+            return True
+        case _:
+            return is_aggregate(part)
