@@ -15,6 +15,7 @@ import signal
 import sys
 from itertools import count
 from pathlib import Path
+from unittest import mock
 
 from riacho.engine.spool import FolderSpool
 from riacho.ids import BatchId, QueryId, new_uuid
@@ -57,7 +58,7 @@ class Killer:
 
 def cut_into_parts(killer: Killer) -> None:
     """Have each batch of rows be a part, and the killer told of each that the engine is done with."""
-    parts.FIRST_BYTES = parts.LARGEST_BYTES = 1  # type: ignore[misc]
+    mock.patch.multiple(parts, FIRST_BYTES=1, LARGEST_BYTES=1).start()
     done = count()
     remove = FolderSpool.remove
 
@@ -65,7 +66,7 @@ def cut_into_parts(killer: Killer) -> None:
         remove(spool, relation)
         killer.after_part(next(done))
 
-    FolderSpool.remove = watched  # type: ignore[method-assign]
+    mock.patch.object(FolderSpool, "remove", watched).start()
 
 
 def leaf(landing: Path, files_per_batch: int) -> pb.Relation:
