@@ -6,10 +6,13 @@ the column its old name as an alias.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from riacho.plan.sql_expressions import read_expression
+from riacho.plan.text import column_name
 from riacho.plan.tokens import Edit, Token, splice, tokenize, words
 
 _SELECT = words("SELECT DISTINCT ALL")
@@ -18,6 +21,7 @@ _LAST_WORDS = words(
     "END NULL TRUE FALSE SECOND SECONDS MINUTE MINUTES HOUR HOURS DAY DAYS WEEK WEEKS MONTH MONTHS YEAR YEARS"
 )
 _OPERATORS = words("AND OR NOT LIKE ILIKE RLIKE IN IS BETWEEN DIV WHEN THEN ELSE CASE ESCAPE FROM DISTINCT")
+_INTERVAL = re.compile(r"\binterval\b", re.IGNORECASE)
 _ENDS = _CLAUSES | words("UNION EXCEPT INTERSECT MINUS LATERAL QUALIFY")
 
 
@@ -56,9 +60,21 @@ def name_columns(sql: str, calls: Sequence[Call], role: Role) -> list[Edit]:
     aliases = []
     for (first, behind), inside in columns.items():
         start, end = tokens[first].start, tokens[behind - 1].end
-        shown = splice(sql[start:end], [Edit(call.start - start, call.end - start, call.name) for call in inside])
+        shown = _shown(sql[start:end], [Call(call.start - start, call.end - start, call.name) for call in inside])
         aliases.append(Edit(end, end, " AS `" + shown.replace("`", "``") + "`"))
     return aliases
+
+
+def _shown(column: str, calls: Sequence[Call]) -> str:
+    """The name of a column: as Spark makes it up if the text is understood, else the text itself."""
+    stand_ins = {f"__riacho_call_{at}": call for at, call in enumerate(calls)}
+    read = read_expression(splice(column, [Edit(call.start, call.end, name) for name, call in stand_ins.items()]))
+    if read.HasField("expression_string") or _INTERVAL.search(column) is not None:
+        return splice(column, [Edit(call.start, call.end, call.name) for call in calls])
+    shown = column_name(read)
+    for name, call in stand_ins.items():
+        shown = shown.replace(name, call.name)
+    return shown
 
 
 def _column_around(tokens: Sequence[Token], at: int) -> tuple[int, int] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from riacho.plan.tokens import Token, closing, identifier, tokenize, words
+from riacho.plan.tokens import Token, closing, identifier, string_value, tokenize, words
 from riacho.protos import pb
 
 Expression = pb.Expression
@@ -275,9 +275,7 @@ class _Reader:
     def _literal(self, token: Token) -> pb.Expression:
         self._at += 1
         if token.kind == "string":
-            if token.text[0] in "rR" or "\\" in token.text:
-                return text_expression(token.text)
-            return Expression(literal=Expression.Literal(string=token.text[1:-1]))
+            return Expression(literal=Expression.Literal(string=string_value(token)))
         if token.text.isdigit():
             value = int(token.text)
             small = value < 1 << 31

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from riacho.plan.facts import is_streaming
 from riacho.plan.tokens import words
 from riacho.plan.walk import children, top_expressions
@@ -17,6 +19,18 @@ _NODE_NAMES = {
     "with_watermark": "EventTimeWatermark",
     "sql": "SQL",
 }
+_DEFAULTS = {
+    "approx_percentile": (2, "10000"),
+    "percentile_approx": (2, "10000"),
+    "regexp_instr": (2, "0"),
+    "regexp_replace": (3, "1"),
+    "split": (2, "-1"),
+}
+"""Functions whose name shows an argument that was not given: how many were, and the one that is shown."""
+
+_SUFFIX = re.compile(r"^(\d+)[LSY]$|^(\d+\.\d+)(?:BD|[DF])$", re.IGNORECASE)
+"""Numbers whose type shows in the text, and not in the name of a column."""
+
 _LONGEST = 200
 
 
@@ -41,7 +55,7 @@ def column_name(expression: pb.Expression) -> str:
             target = cast.type_str if cast.HasField("type_str") else cast.type.WhichOneof("kind") or ""
             return f"CAST({column_name(cast.expr)} AS {target.upper()})"
         case "expression_string":
-            return expression.expression_string.expression
+            return _SUFFIX.sub(r"\1\2", expression.expression_string.expression)
         case "unresolved_star":
             return "*"
         case "unresolved_extract_value":
@@ -63,7 +77,25 @@ def column_name(expression: pb.Expression) -> str:
 def _call(name: str, arguments: list[str], distinct: bool) -> str:
     if name.lower() in _INFIX and len(arguments) == 2:
         return f"({arguments[0]} {name.upper().replace('==', '=')} {arguments[1]})"
+    match name.lower():
+        case "when":
+            return _case(arguments)
+        case "negative" if len(arguments) == 1:
+            return f"-{arguments[0]}" if arguments[0][:1].isdigit() else f"(- {arguments[0]})"
+        case "if" if len(arguments) == 3:
+            return f"(IF({', '.join(arguments)}))"
+        case "string" if len(arguments) == 1:
+            return arguments[0]
+        case known if known in _DEFAULTS and len(arguments) == _DEFAULTS[known][0]:
+            arguments = [*arguments, _DEFAULTS[known][1]]
     return f"{name}({'DISTINCT ' if distinct else ''}{', '.join(arguments)})"
+
+
+def _case(arguments: list[str]) -> str:
+    """`CASE` from condition, value, condition, value, …, and the value else if there is one."""
+    pairs = zip(arguments[::2], arguments[1::2], strict=False)
+    otherwise = f" ELSE {arguments[-1]}" if len(arguments) % 2 else ""
+    return "CASE" + "".join(f" WHEN {condition} THEN {value}" for condition, value in pairs) + otherwise + " END"
 
 
 def _literal(literal: pb.Expression.Literal) -> str:

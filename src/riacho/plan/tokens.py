@@ -52,7 +52,10 @@ class Token(NamedTuple):
         return self.kind == "symbol" and self.text == text
 
 
-_ESCAPE = re.compile(r"\\(.)|''|\"\"", re.DOTALL)
+_ESCAPE = re.compile(
+    r"\\(?:u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([0-3][0-7]{2})|(.))|''|\"\"",
+    re.DOTALL,
+)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a", "%": "\\%", "_": "\\_"}
 
 
@@ -60,7 +63,19 @@ def string_value(token: Token) -> str:
     """What a string literal stands for: without its quotes, escapes resolved."""
     if token.text[0] in "rR":
         return token.text[2:-1]
-    return _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]) if match[1] else match[0][0], token.text[1:-1])
+    quote = token.text[0]
+
+    def change(match: re.Match[str]) -> str:
+        short, long, octal, other = match.groups()
+        if other is not None:
+            return _ESCAPED.get(other, other)
+        if short or long:
+            return chr(int(short or long, 16))
+        if octal:
+            return chr(int(octal, 8))
+        return quote if match[0] == quote * 2 else match[0]
+
+    return _ESCAPE.sub(change, token.text[1:-1])
 
 
 def words(text: str) -> frozenset[str]:

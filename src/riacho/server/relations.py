@@ -6,6 +6,7 @@ from google.protobuf.message import Message
 
 from riacho.errors import AnalysisError
 from riacho.plan.context import Context
+from riacho.plan.dialect import in_engine_words
 from riacho.plan.facts import cached_ids, is_streaming
 from riacho.plan.rewrite import RESOLVE, rewrite
 from riacho.plan.rules.strip_watermark import strip_watermark
@@ -19,7 +20,7 @@ def resolve(session: ServerSession, relation: pb.Relation, *, rows: bool = True)
     """`relation` without DataFrames kept by id, streaming views and streaming SQL; the same object if it has none.
 
     A batch plan's watermarks are dropped, as Spark drops them; a streaming plan keeps its own. `rows`: False for a plan
-    that is only analysed.
+    that is only analysed. Raises UnsupportedOperationError for a function that the engine has wrong.
     """
     if cached_ids(relation):
         relation = transform(relation, lambda node: _known(session, node))
@@ -28,6 +29,7 @@ def resolve(session: ServerSession, relation: pb.Relation, *, rows: bool = True)
         relation = rewrite(relation, context, RESOLVE)
     if _has_watermark(relation) and not is_streaming(relation):
         relation = rewrite(relation, Context(), (strip_watermark,))
+    relation = in_engine_words(relation)
     return session.reads.bind(relation, session.current_database, rows=rows)
 
 

@@ -194,7 +194,7 @@ def test_plain_text_is_told_from_text_that_may_stream() -> None:
         ("select NOW - interval 1 day", "select NOW - interval 1 day AS `now() - interval 1 day`"),
         (
             "select a from (select distinct (NOW) from u) v",
-            "select a from (select distinct (NOW) AS `(now())` from u) v",
+            "select a from (select distinct (NOW) AS `now()` from u) v",
         ),
         ("select a from t group by f(NOW), b", "select a from t group by f(NOW), b"),
         (
@@ -210,5 +210,5 @@ def test_columns_keep_their_names(sql: str, expected: str) -> None:
 
 def test_names_of_single_columns_and_of_parts() -> None:
     calls = [Call(0, 3, "now()")]
-    assert splice("NOW + 1", name_columns("NOW + 1", calls, "column")) == "NOW + 1 AS `now() + 1`"
+    assert splice("NOW + 1", name_columns("NOW + 1", calls, "column")) == "NOW + 1 AS `(now() + 1)`"
     assert name_columns("NOW + 1", calls, "part") == []

@@ -7,6 +7,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.catalog.sql import SqlContext, parse, run
 from riacho.pipelines.context import is_query_function
+from riacho.plan.dialect import text_in_engine_words
 from riacho.plan.facts import is_streaming
 from riacho.plan.sql import ViewDefinition, may_stream, read_sql
 from riacho.protos import pb
@@ -20,6 +21,7 @@ from riacho.server.session import ServerSession
 
 def command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """Run one SQL statement. Raises ParseError and whatever the statement raises."""
+    _in_engine_words(session, request.plan.command.sql_command)
     text, relation = _input(request.plan.command.sql_command)
     if is_query_function(request.user_context.extensions):
         yield _lazily(relation)
@@ -46,6 +48,16 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
             yield _rows(rows)
             return
     yield from batch.forward(session, request)
+
+
+def _in_engine_words(session: ServerSession, sql: pb.SqlCommand) -> None:
+    """Put the text of a command in the engine's words, in place; text that streams has its turn when it is resolved."""
+    inner = sql.input.with_relations.root if sql.input.HasField("with_relations") else sql.input
+    if sql.HasField("input"):
+        if not may_stream(inner.sql.query, session.streaming_views):
+            inner.sql.query = text_in_engine_words(inner.sql.query)
+    elif not may_stream(sql.sql, session.streaming_views):
+        sql.sql = text_in_engine_words(sql.sql)
 
 
 def _create_view(

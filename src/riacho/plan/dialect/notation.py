@@ -1,0 +1,53 @@
+"""The expressions that the table of functions makes, as SQL text."""
+
+from __future__ import annotations
+
+from riacho import types
+from riacho.protos import pb
+
+Expression = pb.Expression
+
+_INFIX = {"+": "+", "-": "-", "*": "*", "%": "%", "div": "div", "==": "=", ">": ">"}
+
+
+def sql(expression: Expression) -> str:
+    """The text of an expression that is made of calls, casts, literals, lambdas, and pieces of text."""
+    match expression.WhichOneof("expr_type"):
+        case "expression_string":
+            return expression.expression_string.expression
+        case "literal":
+            return _literal(expression.literal)
+        case "cast":
+            kind = types.type_to_ddl(types.from_proto(expression.cast.type))
+            return f"CAST({sql(expression.cast.expr)} AS {kind})"
+        case "unresolved_named_lambda_variable":
+            return ".".join(expression.unresolved_named_lambda_variable.name_parts)
+        case "lambda_function":
+            names = ", ".join(".".join(variable.name_parts) for variable in expression.lambda_function.arguments)
+            return f"{names} -> {sql(expression.lambda_function.function)}"
+        case _:
+            function = expression.unresolved_function
+            arguments = [sql(argument) for argument in function.arguments]
+            infix = _INFIX.get(function.function_name)
+            if infix is not None:
+                return "(" + f" {infix} ".join(arguments) + ")"
+            return f"{function.function_name}({', '.join(arguments)})"
+
+
+def string_literal(value: str) -> str:
+    """A string as the engine reads it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _literal(literal: Expression.Literal) -> str:
+    match literal.WhichOneof("literal_type"):
+        case "null":
+            return "NULL"
+        case "string":
+            return string_literal(literal.string)
+        case "boolean":
+            return str(literal.boolean).lower()
+        case "long":
+            return f"{literal.long}L"
+        case _:
+            return str(literal.integer)

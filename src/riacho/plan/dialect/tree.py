@@ -1,0 +1,112 @@
+"""Plans in the engine's words."""
+
+from __future__ import annotations
+
+import re
+
+from riacho.plan import build
+from riacho.plan.dialect.functions import AGGREGATES, FUNCTIONS, LISTS, not_over_rows, without_nulls
+from riacho.plan.dialect.text import SUSPECTS
+from riacho.plan.dialect.text import in_engine_words as text_in_engine_words
+from riacho.plan.facts import is_streaming
+from riacho.plan.select_items import Role
+from riacho.plan.text import column_name
+from riacho.plan.walk import expressions, top_expressions, transform, transform_expressions, walk
+from riacho.protos import pb
+
+_SUSPECTS = re.compile(SUSPECTS.encode(), re.IGNORECASE)
+_LONGEST = 1 << 20
+"""Bytes of a plan that are searched as they are: in a longer one are rows."""
+
+_NAMED_BY_EXPRESSION = ("project", "aggregate")
+
+
+def in_engine_words(relation: pb.Relation) -> pb.Relation:
+    """`relation` as the engine is to have it; the same object if it will do as it is.
+
+    Columns keep their names. Raises UnsupportedOperationError for a function that gives wrong answers there.
+    """
+    if relation.ByteSize() <= _LONGEST and _SUSPECTS.search(relation.SerializeToString()) is None:
+        return relation
+    if not any(_may_change(node) for node in walk(relation)):
+        return relation
+    return transform(relation, _changed)
+
+
+def _may_change(node: pb.Relation) -> bool:
+    return node.HasField("sql") or any(map(_is_suspect, expressions(node)))
+
+
+def _is_suspect(expression: pb.Expression) -> bool:
+    if expression.HasField("window"):
+        return _name(expression.window.window_function) in LISTS
+    return expression.HasField("expression_string") or _name(expression) in FUNCTIONS
+
+
+def _changed(node: pb.Relation) -> pb.Relation:
+    """The node, changed in place."""
+    if node.HasField("sql"):
+        node.sql.query = text_in_engine_words(node.sql.query)
+        return node
+    change = _Change(aggregates=not (node.HasField("aggregate") and is_streaming(node)))
+    if node.WhichOneof("rel_type") in _NAMED_BY_EXPRESSION:
+        for column in top_expressions(node):
+            change.column(column)
+    else:
+        transform_expressions(node, change)
+    return node
+
+
+class _Change:
+    """What is done to each expression of a node. `aggregates`: whether to aggregate functions, too."""
+
+    def __init__(self, *, aggregates: bool) -> None:
+        self._aggregates = aggregates
+
+    def column(self, column: pb.Expression) -> None:
+        """Change a column, in place. It gets the name that it has, if it is named after an expression that changes."""
+        if column.HasField("expression_string"):
+            self._text(column.expression_string, "column")
+            return
+        holder = pb.Expression(alias=pb.Expression.Alias(expr=column))
+        transform_expressions(holder, self)
+        if holder.alias.expr != column:
+            named = column.HasField("alias")
+            column.CopyFrom(holder.alias.expr if named else build.alias(holder.alias.expr, column_name(column)))
+
+    def __call__(self, expression: pb.Expression) -> pb.Expression:
+        """Change an expression whose parts have been."""
+        if expression.HasField("expression_string"):
+            self._text(expression.expression_string, "part")
+            return expression
+        if expression.HasField("window"):
+            return self._over_rows(expression)
+        name = _name(expression)
+        entry = FUNCTIONS.get(name)
+        if entry is None or (name in AGGREGATES and not self._aggregates):
+            return expression
+        return entry(_arguments(expression)) or expression
+
+    def _text(self, text: pb.Expression.ExpressionString, role: Role) -> None:
+        text.expression = text_in_engine_words(text.expression, role, aggregates=self._aggregates)
+
+    def _over_rows(self, expression: pb.Expression) -> pb.Expression:
+        """A function over a window of rows. Its parts have been changed: an aggregate is a `get` now."""
+        function = expression.window.window_function
+        if _name(function) == "get" and self._aggregates:
+            raise not_over_rows("percentile_approx")
+        return without_nulls(expression) if _name(function) in LISTS else expression
+
+
+def _name(expression: pb.Expression) -> str:
+    """The function that an expression calls, in lower case."""
+    kind = expression.WhichOneof("expr_type")
+    if kind == "unresolved_function":
+        return expression.unresolved_function.function_name.lower()
+    return expression.call_function.function_name.lower() if kind == "call_function" else ""
+
+
+def _arguments(expression: pb.Expression) -> list[pb.Expression]:
+    if expression.HasField("unresolved_function"):
+        return list(expression.unresolved_function.arguments)
+    return list(expression.call_function.arguments)
