@@ -87,8 +87,10 @@ def up(
 
 def load_and_start(server: RiachoServer) -> None:
     """Load what a server needs, and no more, and answer clients from now on."""
+    from riacho.allocator import keep_large_blocks
     from riacho.arrow import leave_pandas_out
 
+    keep_large_blocks()
     leave_pandas_out()
     server.start()
 

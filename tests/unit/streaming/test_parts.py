@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riacho.engine.spool import FolderSpool
@@ -63,6 +63,7 @@ def ids(leaf: pb.Relation) -> list[int]:
     return [row for table in tables for row in table["id"].to_pylist()]
 
 
+@settings(deadline=None)
 @given(sizes=sizes, in_parts=st.booleans())
 def test_the_rows_are_all_there_in_order(sizes: list[int], in_parts: bool) -> None:
     numbers, spool = Numbers(sizes), FolderSpool("test")
@@ -77,6 +78,7 @@ def test_the_rows_are_all_there_in_order(sizes: list[int], in_parts: bool) -> No
     spool.close()
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 4), min_size=1, max_size=8), data=st.data())
 def test_an_error_of_the_source_comes_behind_the_rows_before_it(sizes: list[int], data: st.DataObject) -> None:
     numbers, spool = Numbers(sizes, fail_at=data.draw(st.integers(0, len(sizes) - 1))), FolderSpool("test")
