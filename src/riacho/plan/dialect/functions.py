@@ -68,6 +68,13 @@ def _timestamp(arguments: Arguments) -> Expression | None:
     return build.cast(arguments[0], pa.timestamp("us", "UTC"))
 
 
+@_of(2)
+def _date_trunc(arguments: Arguments) -> Expression | None:
+    """Of a date the engine makes a timestamp without a zone."""
+    value = arguments[1]
+    return None if value.HasField("cast") else build.call("date_trunc", arguments[0], _timestamp([value]) or value)
+
+
 @_of(1)
 def _isnan(arguments: Arguments) -> Expression | None:
     """Of null it is false, so that `NOT isnan(x)` keeps nulls."""
@@ -239,6 +246,7 @@ FUNCTIONS: Mapping[str, Entry] = {
     "approx_percentile": _percentile,
     "date_diff": _difference("date_diff"),
     "date_part": _date_part,
+    "date_trunc": _date_trunc,
     "datediff": _difference("datediff"),
     "datepart": _date_part,
     "get_json_object": _get_json_object,
@@ -260,6 +268,7 @@ FUNCTIONS: Mapping[str, Entry] = {
     "rlike": _by_pattern("rlike"),
     "split": _split,
     "string": _string,
+    "timestamp": _timestamp,
     "timestamp_seconds": _timestamp,
     "timestampdiff": _difference("timestampdiff"),
     "to_timestamp": _timestamp,

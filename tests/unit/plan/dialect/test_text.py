@@ -19,9 +19,8 @@ CHANGED = [
         "SELECT CASE WHEN c THEN coalesce(0, if(false, x / y, NULL)) ELSE x / y END r FROM t",
     ),
     (
-        "SELECT CASE WHEN string(c) = 'x' THEN a ELSE NULL WHEN d THEN b END AS r FROM t",
-        "SELECT CASE WHEN CAST(c AS STRING) = 'x' THEN coalesce(a, if(false, b, NULL)) ELSE NULL WHEN d THEN b END AS r"
-        " FROM t",
+        "SELECT CASE WHEN string(c) = 'x' THEN a ELSE b END AS r FROM t",
+        "SELECT CASE WHEN CAST(c AS STRING) = 'x' THEN coalesce(a, if(false, b, NULL)) ELSE b END AS r FROM t",
     ),
     (
         "SELECT split(string(a), '') AS c FROM t",
