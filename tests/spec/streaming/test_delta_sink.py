@@ -62,6 +62,21 @@ def test_each_batch_is_a_version_that_names_query_and_batch(spark: SparkSession,
         assert (txn["appId"], txn["version"]) == (query.id, version)
 
 
+def test_a_batch_of_many_megabytes_is_one_version(spark: SparkSession, tmp_path: Path) -> None:
+    text = "x" * 1000
+    for number in range(4):
+        numbered = ({"id": number * 15_000 + row, "name": text} for row in range(15_000))
+        write_json(tmp_path / "landing" / f"{number}.json", numbered)
+    stream = files(spark, tmp_path / "landing", SCHEMA).selectExpr("id", "length(name) AS l", "input_file_name() AS f")
+    query = write(stream, tmp_path / "t")
+    table = spark.read.format("delta").load(str(tmp_path / "t"))
+    assert rows(table.selectExpr("count(*)", "count(DISTINCT id)", "sum(l)", "count(DISTINCT f)")) == [
+        (60_000, 60_000, 60_000_000, 4)
+    ]
+    assert versions(tmp_path / "t") == 1
+    assert last_progress(query).numInputRows == 60_000
+
+
 def test_the_commit_says_it_was_a_streaming_update(spark: SparkSession, landing: Path, tmp_path: Path) -> None:
     query = write(files(spark, landing, SCHEMA), tmp_path / "t")
     (info,) = [action["commitInfo"] for action in actions(tmp_path / "t", 0) if "commitInfo" in action]
