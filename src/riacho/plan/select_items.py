@@ -17,9 +17,9 @@ from riacho.plan.tokens import Edit, Token, splice, tokenize, words
 
 _SELECT = words("SELECT DISTINCT ALL")
 _CLAUSES = words("FROM WHERE GROUP HAVING ORDER SORT CLUSTER DISTRIBUTE LIMIT OFFSET WINDOW ON JOIN VALUES SET USING")
-_LAST_WORDS = words(
-    "END NULL TRUE FALSE SECOND SECONDS MINUTE MINUTES HOUR HOURS DAY DAYS WEEK WEEKS MONTH MONTHS YEAR YEARS"
-)
+_LAST_WORDS = words("END NULL TRUE FALSE")
+_UNITS = words("SECOND SECONDS MINUTE MINUTES HOUR HOURS DAY DAYS WEEK WEEKS MONTH MONTHS YEAR YEARS")
+"""What an interval may end in; elsewhere they are names like others."""
 _OPERATORS = words("AND OR NOT LIKE ILIKE RLIKE IN IS BETWEEN DIV WHEN THEN ELSE CASE ESCAPE FROM DISTINCT")
 _INTERVAL = re.compile(r"\binterval\b", re.IGNORECASE)
 _ENDS = _CLAUSES | words("UNION EXCEPT INTERSECT MINUS LATERAL QUALIFY")
@@ -27,9 +27,13 @@ _ENDS = _CLAUSES | words("UNION EXCEPT INTERSECT MINUS LATERAL QUALIFY")
 
 def has_alias(tokens: Sequence[Token]) -> bool:
     """Whether the tokens of an expression end in `AS name`, or just in a name behind a complete expression."""
-    if len(tokens) < 2 or tokens[-1].name is None or tokens[-1].word in _LAST_WORDS:
+    if len(tokens) < 2 or tokens[-1].name is None:
         return False
-    before = tokens[-2]
+    before, last = tokens[-2:]
+    if before.word == "AS":
+        return True
+    if last.word in _LAST_WORDS or (last.word in _UNITS and any(token.word == "INTERVAL" for token in tokens)):
+        return False
     return before.is_symbol(")") or (before.kind != "symbol" and before.word not in _OPERATORS)
 
 

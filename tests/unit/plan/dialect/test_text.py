@@ -31,6 +31,14 @@ CHANGED = [
         "SELECT regexp_replace(a, '(b)', '$1x') AS r FROM t",
         "SELECT regexp_replace(a, '(b)', concat('${1}x')) AS r FROM t",
     ),
+    (
+        "SELECT string(a) AS minute, string(b) year FROM t",
+        "SELECT CAST(a AS STRING) AS minute, CAST(b AS STRING) year FROM t",
+    ),
+    (
+        "SELECT string(a) + INTERVAL 1 DAY FROM t",
+        "SELECT CAST(a AS STRING) + INTERVAL 1 DAY AS `string(a) + INTERVAL 1 DAY` FROM t",
+    ),
     ("SELECT extract(dow FROM d) AS n FROM t", "SELECT dayofweek(d) AS n FROM t"),
     ("SELECT datediff(DAY, a, b) AS n FROM t", "SELECT (datediff(HOUR, a, b) div 24L) AS n FROM t"),
     ("SELECT left(a, n) AS l FROM t", "SELECT left(a, greatest(n, 0)) AS l FROM t"),
