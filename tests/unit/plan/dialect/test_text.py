@@ -37,7 +37,7 @@ CHANGED = [
     ),
     (
         "SELECT string(a) + INTERVAL 1 DAY FROM t",
-        "SELECT CAST(a AS STRING) + INTERVAL 1 DAY AS `string(a) + INTERVAL 1 DAY` FROM t",
+        "SELECT CAST(a AS STRING) + INTERVAL 1 DAY AS `a + INTERVAL 1 DAY` FROM t",
     ),
     ("SELECT extract(dow FROM d) AS n FROM t", "SELECT dayofweek(d) AS n FROM t"),
     ("SELECT datediff(DAY, a, b) AS n FROM t", "SELECT (datediff(HOUR, a, b) div 24L) AS n FROM t"),
