@@ -62,6 +62,42 @@ def test_sliding_windows_hold_a_row_several_times(left: Feed, watch: Watch) -> N
     assert query.step() == [((0, 10), 3), ((5, 15), 3)]
 
 
+def test_sliding_windows_that_overlap_in_part(left: Feed, watch: Watch) -> None:
+    """Ten minutes from minute 1, 5, 9 …: rows count for two windows or three, and late ones for those they are in."""
+    window = F.window("ts", "10 minutes", "4 minutes", "1 minute")
+    functions = [F.count("*"), F.sum("v"), F.avg("v"), F.min("v"), F.max("v"), F.round(F.stddev_pop("v"), 3)]
+    query = watch(left.stream.withWatermark("ts", "0 minutes").groupBy("k", window).agg(*functions), "update")
+    left.put((-3, "a", 1), (0, "a", 2), (1, "a", None), (8, "a", 6), (8, "b", 3), (None, "a", 9), (3, None, 4))
+    assert query.step() == [
+        ("a", (-11, -1), 1, 1, 1, 1, 1, 0),
+        ("a", (-3, 7), 3, 3, 1.5, 1, 2, 0.5),
+        ("a", (-7, 3), 3, 3, 1.5, 1, 2, 0.5),
+        ("a", (1, 11), 2, 6, 6, 6, 6, 0),
+        ("a", (5, 15), 1, 6, 6, 6, 6, 0),
+        ("b", (1, 11), 1, 3, 3, 3, 3, 0),
+        ("b", (5, 15), 1, 3, 3, 3, 3, 0),
+        (None, (-3, 7), 1, 4, 4, 4, 4, 0),
+        (None, (1, 11), 1, 4, 4, 4, 4, 0),
+    ]
+    left.put((7, "a", 10))
+    assert query.step() == [("a", (1, 11), 3, 16, 8, 6, 10, 2), ("a", (5, 15), 2, 16, 8, 6, 10, 2)]
+    left.put((9, "b", 1), (2, "a", 1), (-4, "a", 5), (6, "b", 5))
+    assert query.step() == [
+        ("a", (1, 11), 4, 17, 17 / 3, 1, 10, 3.682),
+        ("b", (1, 11), 3, 9, 3, 1, 5, 1.633),
+        ("b", (5, 15), 3, 9, 3, 1, 5, 1.633),
+        ("b", (9, 19), 1, 1, 1, 1, 1, 0),
+    ]
+    assert query.state() == {"total": 6, "updated": 4, "late": 4}
+
+
+def test_the_first_row_of_a_sliding_window_is_the_one_that_came_first(left: Feed, watch: Watch) -> None:
+    window = F.window("ts", "10 minutes", "5 minutes")
+    query = watch(left.stream.groupBy(window).agg(F.first("v"), F.last("v"), F.max_by("v", "k")), "update")
+    left.put((7, "a", 1), (1, "a", 2), (8, "a", 3), (2, "a", 4))
+    assert query.step() == [((-5, 5), 2, 4, 4), ((0, 10), 1, 4, 4), ((5, 15), 1, 3, 3)]
+
+
 def test_rows_without_event_time_are_in_no_window(left: Feed, watch: Watch) -> None:
     query = watch(left.stream.groupBy(F.window("ts", "10 minutes")).count(), "complete")
     left.put((None, "a", 1), (1, "a", 1))

@@ -50,6 +50,7 @@ from riacho.streaming.state.operator import (
     never,
     numbers,
 )
+from riacho.streaming.state.panes import panes_of
 from riacho.streaming.state.run import Mask
 from riacho.streaming.state.run import Rows as Times
 from riacho.streaming.state.store import BEGINNING, Changes, StateStore
@@ -101,6 +102,7 @@ class Partials:
         self._grouping = grouping
         self._calls = calls
         self._output = output
+        self._panes = panes_of(grouping) if calls.any_order else None
         collected = grouping.schema(aggregate.input, self._partial, tools)
         self.schema = types.nullable(calls.condensed(collected.empty_table()).schema)
 
@@ -108,7 +110,9 @@ class Partials:
         return build.group(relation, keys, self._calls.aliased())
 
     def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
-        return self._calls.condensed(self._grouping.collect(relation, self._partial, tools, time)).cast(self.schema)
+        grouping = self._grouping if self._panes is None else self._panes.grouping
+        rows = self._calls.condensed(grouping.collect(relation, self._partial, tools, time)).cast(self.schema)
+        return rows if self._panes is None else self._panes.in_windows(rows, self._calls.merged)
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
         found = store.find(fresh.keys, self._calls.columns)
@@ -123,11 +127,9 @@ class Partials:
 
     def combine(self, state: pa.Table, batch: pa.Table, known: Mask, *, keys_of: pa.Table | None = None) -> pa.Table:
         """Aligned rows merged into one each; where `known` is false only one of the two sides has a row."""
-        columns = (state if keys_of is None else keys_of).select(self._grouping.columns).columns
-        for partial, name in zip(self._calls.partials, self._calls.columns, strict=True):
-            assert partial.merge is not None
-            columns.append(partial.merge(one_array(state.column(name)), one_array(batch.column(name)), known))
-        return pa.Table.from_arrays(columns, schema=self.schema)
+        keys = (state if keys_of is None else keys_of).select(self._grouping.columns).columns
+        old, new = ([one_array(side.column(name)) for name in self._calls.columns] for side in (state, batch))
+        return pa.Table.from_arrays([*keys, *self._calls.merged(old, new, known)], schema=self.schema)
 
     def rest(self, keys: KeyHash, store: StateStore) -> Iterator[pa.Table]:  # noqa: ARG002
         return iter(())

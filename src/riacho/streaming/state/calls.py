@@ -25,6 +25,7 @@ from riacho.protos import pb
 from riacho.streaming.state.grouping import Grouping
 from riacho.streaming.state.operator import Tools
 from riacho.streaming.state.partials import AGGREGATES, Change, Partial, decompose, opaque
+from riacho.streaming.state.run import Mask
 
 
 def output_of(aggregate: pb.Aggregate, tools: Tools) -> pa.Schema:
@@ -55,11 +56,24 @@ class Calls:
         """Whether all of them can be merged, so that they may stand for the rows."""
         return all(partial.merge is not None for partial in self.partials)
 
+    @property
+    def any_order(self) -> bool:
+        """Whether the order of rows makes no difference to what is kept."""
+        return not any(partial.ordered for partial in self.partials)
+
     def aliased(self) -> list[Expression]:
         pairs = zip(self.partials, self.columns, strict=True)
         aliased = [build.alias(partial.expression, name) for partial, name in pairs]
         tell_apart(aliased)
         return aliased
+
+    def merged(self, state: Sequence[pa.Array], batch: Sequence[pa.Array], known: Mask) -> list[pa.Array]:
+        """Two sets of partials made one; see `partials.model.Merge`."""
+        merged = []
+        for partial, old, new in zip(self.partials, state, batch, strict=True):
+            assert partial.merge is not None
+            merged.append(partial.merge(old, new, known))
+        return merged
 
     def condensed(self, table: pa.Table) -> pa.Table:
         """What is kept of the columns that the engine gave."""

@@ -28,7 +28,8 @@ class Partial:
 
     `expression`: what the engine computes for the rows of a batch. `condense`: what is kept of that, where the engine
     has no function for it. `merge`: how it joins what is kept already; None if it cannot, so that the rows are kept
-    instead. `reveal`: what the function's result is made of. `grows`: what is kept grows with each row.
+    instead. `reveal`: what the function's result is made of. `grows`: what is kept grows with each row. `ordered`: what
+    is kept depends on the order of the rows.
     """
 
     expression: Expression
@@ -36,6 +37,7 @@ class Partial:
     condense: Change = _unchanged
     reveal: Change = _unchanged
     grows: bool = False
+    ordered: bool = False
 
     @property
     def identity(self) -> object:

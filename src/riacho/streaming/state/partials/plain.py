@@ -124,7 +124,8 @@ def _first(keep: Merge, prefer: Merge) -> Maker:
             if not (flag.HasField("literal") and flag.literal.HasField("boolean")):
                 return None
             skips_nulls = flag.literal.boolean
-        return single(Partial(Expression(unresolved_function=function), prefer if skips_nulls else keep), result)
+        merge = prefer if skips_nulls else keep
+        return single(Partial(Expression(unresolved_function=function), merge, ordered=True), result)
 
     return make
 

@@ -16,7 +16,7 @@ from riacho.streaming.state.run import Mask
 
 def _collect(merge: Merge, *, grows: bool) -> Maker:
     def make(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
-        return single(Partial(Expression(unresolved_function=function), merge, grows=grows), result)
+        return single(Partial(Expression(unresolved_function=function), merge, grows=grows, ordered=True), result)
 
     return make
 
@@ -31,7 +31,7 @@ def _join(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decom
         joined = call("array_join", columns[0], call("coalesce", delimiter, text("")))
         return call("if", call(">", call("size", columns[0]), integer(0)), joined, cast(null(), pa.string()))
 
-    return Decomposition([Partial(call("collect_list", value), append, grows=True)], finish)
+    return Decomposition([Partial(call("collect_list", value), append, grows=True, ordered=True)], finish)
 
 
 def _by(wins: Callable[[Signs], Mask]) -> Maker:
@@ -53,8 +53,8 @@ def _by(wins: Callable[[Signs], Mask]) -> Maker:
             raise UnsupportedOperationError(f"riacho has {name}(x, y) for streams, but not {name}(x, y, k).")
         value, by = function.arguments
         pair = call("named_struct", text("value"), value, text("by"), by)
-        ordered = call("if", call("isnotnull", by), pair, null())
-        return single(Partial(call("collect_list", ordered), merge, condense, reveal), result)
+        known = call("if", call("isnotnull", by), pair, null())
+        return single(Partial(call("collect_list", known), merge, condense, reveal, ordered=True), result)
 
     return make
 
