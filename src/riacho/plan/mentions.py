@@ -65,7 +65,7 @@ def mentioned(given: Iterable[pb.Expression]) -> Usage:
     whole = [part for top in given for part in [top, *expressions(top)]]
     read = [part for text in map(structured, whole) for part in [text, *expressions(text)]]
     surely = (last_part(e.unresolved_attribute.unparsed_identifier) for e in read if e.HasField("unresolved_attribute"))
-    stars = sum(e.HasField("unresolved_star") for e in whole) - sum(map(_counts_rows, whole))
+    stars = sum(e.HasField("unresolved_star") for e in whole) - sum(map(counts_rows, whole))
     perhaps = reduce(or_, map(_own_columns, whole), EVERY if stars else Names())
     return Usage(frozenset(surely), perhaps)
 
@@ -113,7 +113,7 @@ def _parts(identifier: str) -> frozenset[str]:
     return frozenset(part.lower() for part in parse_identifier(identifier)) | {last_part(identifier)}
 
 
-def _counts_rows(expression: pb.Expression) -> bool:
+def counts_rows(expression: pb.Expression) -> bool:
     """Whether this is `count(*)`."""
     function = expression.unresolved_function
     return (

@@ -98,6 +98,16 @@ def test_the_first_row_of_a_sliding_window_is_the_one_that_came_first(left: Feed
     assert query.step() == [((-5, 5), 2, 4, 4), ((0, 10), 1, 4, 4), ((5, 15), 1, 3, 3)]
 
 
+def test_whole_rows_are_kept_until_their_window_closes(left: Feed, watch: Watch) -> None:
+    window = F.window("ts", "10 minutes")
+    every, some = F.collect_list(F.struct("*")), F.expr("collect_list(CASE WHEN v > 1 THEN k END)")
+    query = watch(left.stream.withWatermark("ts", "0 minutes").groupBy(window).agg(every, some, F.count("*")))
+    left.put((8, "a", 1), (9, "b", 2), (9, None, None))
+    query.step()
+    left.put((20, "a", 1))
+    assert query.step() == [((0, 10), ((8, "a", 1), (9, "b", 2), (9, None, None)), ("b",), 3)]
+
+
 def test_rows_without_event_time_are_in_no_window(left: Feed, watch: Watch) -> None:
     query = watch(left.stream.groupBy(F.window("ts", "10 minutes")).count(), "complete")
     left.put((None, "a", 1), (1, "a", 1))

@@ -32,6 +32,7 @@ from riacho import types
 from riacho.plan import build
 from riacho.plan.build import Expression
 from riacho.plan.event_time import Delays, last_part
+from riacho.plan.mentions import counts_rows, mentioned
 from riacho.plan.rules.batch_time import BatchTime
 from riacho.plan.walk import expression_paths
 from riacho.protos import pb
@@ -149,9 +150,10 @@ class WholeRows:
         self._grouping = grouping
         self._calls = calls
         self._output = output
-        self._aggregates = [_without_plan_ids(expression) for expression in calls.aliased()]
-        names = _columns_used(self._aggregates)
-        self._columns = [build.star()] if names is None else [build.col(name) for name in sorted(names)]
+        names = [name.lower() for name in tools.session.schema(aggregate.input).names]
+        self._aggregates = [_over_rows(expression, names) for expression in calls.aliased()]
+        used = mentioned(self._aggregates).perhaps
+        self._columns = [build.col(name) for name in sorted(set(names)) if name in used]
         self.schema = types.nullable(grouping.schema(aggregate.input, self._projected, tools))
 
     def _projected(self, relation: pb.Relation, keys: Sequence[Expression]) -> pb.Relation:
@@ -300,25 +302,20 @@ def _changes(rows: Rows, version: int, *, one_row: bool) -> Changes:
     return Changes(rows.keys, seq, rows.time, rows.table)
 
 
-def _without_plan_ids(expression: Expression) -> Expression:
-    """A copy that names its columns only: the rows kept have no DataFrame that a column could belong to."""
+def _over_rows(expression: Expression, names: Sequence[str]) -> Expression:
+    """A copy for the rows kept: they have no DataFrame that a column could belong to, and more columns than `names`."""
     copy = copied(expression)
-    for node in (copy, *(found for _, found in expression_paths(copy))):
-        if node.WhichOneof("expr_type") == "unresolved_attribute":
-            node.unresolved_attribute.ClearField("plan_id")
-            name = last_part(node.unresolved_attribute.unparsed_identifier)
-            node.unresolved_attribute.unparsed_identifier = "`" + name.replace("`", "``") + "`"
+    for node in reversed([copy, *(found for _, found in expression_paths(copy))]):  # inner ones first
+        if node.HasField("unresolved_attribute"):
+            node.CopyFrom(build.col(last_part(node.unresolved_attribute.unparsed_identifier)))
+        elif node.HasField("unresolved_function") and not counts_rows(node):
+            _name_columns(node.unresolved_function, names)
     return copy
 
 
-def _columns_used(expressions: Sequence[Expression]) -> set[str] | None:
-    """The columns that expressions mention; None if that cannot be told, because of SQL text or a star."""
-    names: set[str] = set()
-    for expression in expressions:
-        for node in (expression, *(found for _, found in expression_paths(expression))):
-            match node.WhichOneof("expr_type"):
-                case "unresolved_attribute":
-                    names.add(last_part(node.unresolved_attribute.unparsed_identifier))
-                case "expression_string" | "unresolved_regex":
-                    return None
-    return names
+def _name_columns(function: Expression.UnresolvedFunction, names: Sequence[str]) -> None:
+    """Put columns in place of a star among a function's arguments: `struct(*)`."""
+    arguments = [copied(argument) for argument in function.arguments]
+    del function.arguments[:]
+    for argument in arguments:
+        function.arguments.extend(map(build.col, names) if argument.HasField("unresolved_star") else [argument])
