@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.engine import ddl, failures
+from riacho.engine.mixed_types import corrected, may_mix_types, without_rows
 from riacho.engine.process import EngineProcess, lost
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.ids import SessionId, new_uuid
@@ -68,7 +69,10 @@ class SailSession:
         request = self._analyze()
         request.schema.plan.root.CopyFrom(relation)
         reply = pb.AnalyzePlanResponse.FromString(self.call("AnalyzePlan", request.SerializeToString()))
-        return types.schema_from_proto(reply.schema.schema)
+        schema = types.schema_from_proto(reply.schema.schema)
+        if not may_mix_types(relation):
+            return schema
+        return corrected(schema, self.run(without_rows(relation)).schema)
 
     def explain(self, relation: pb.Relation) -> str:
         request = self._analyze()

@@ -19,9 +19,6 @@ from riacho.plan.tokens import tokenize
 from riacho.plan.walk import expressions
 from riacho.protos import pb
 
-_OF_DATAFRAMES = {"product"}
-"""Aggregate functions that SQL does not have."""
-
 Function = pb.Expression.UnresolvedFunction
 
 
@@ -47,7 +44,7 @@ def tell_apart(aggregates: Sequence[pb.Expression]) -> None:
 def _functions(aggregates: Sequence[pb.Expression]) -> list[Function]:
     nodes = [node for expression in aggregates for node in (expression, *expressions(expression))]
     functions = [node.unresolved_function for node in nodes if node.HasField("unresolved_function")]
-    return [function for function in functions if function.function_name.lower() in AGGREGATES | _OF_DATAFRAMES]
+    return [function for function in functions if function.function_name.lower() in AGGREGATES]
 
 
 def _columns(argument: pb.Expression) -> set[str]:

@@ -68,3 +68,8 @@ def test_a_gap_that_is_text_in_a_column_is_refused(left: Feed, watch: Watch) -> 
     marked = left.stream.withWatermark("ts", "1 minute")
     with pytest.raises(PySparkException, match="does not read the gap of a session from text in a column"):
         watch(marked.groupBy(F.session_window("ts", F.col("k")), "k").count()).step()
+
+
+def test_a_gap_is_text(left: Feed, watch: Watch) -> None:
+    with pytest.raises(PySparkException, match="Gap duration expression used in session window must be Calendar"):
+        watch(left.stream.groupBy(F.session_window("ts", F.expr("INTERVAL 5 MINUTES")), "k").count(), "complete").step()

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import pairwise
 
 from riacho.plan.checks.joins import check_join
 from riacho.plan.checks.query import Query, is_aggregate
 from riacho.plan.checks.refusal import refuse
 from riacho.plan.facts import is_streaming
 from riacho.plan.sql_expressions import structured
+from riacho.plan.tokens import tokenize
 from riacho.plan.walk import expressions, walk
 from riacho.protos import pb
 
 
 def _aggregate(query: Query, node: pb.Relation) -> None:  # noqa: ARG001
     aggregates = [*node.aggregate.aggregate_expressions]
-    inside = [e for top in aggregates for e in [structured(top), *expressions(structured(top))]]
+    read = [structured(top, filters=True) for top in aggregates]
+    inside = [e for top in read for e in [top, *expressions(top)]]
     if is_streaming(node) and any(map(_is_distinct, inside)):
         raise refuse(
             "Distinct aggregations are not supported on streaming DataFrames/Datasets. Consider using "
@@ -25,6 +28,9 @@ def _aggregate(query: Query, node: pb.Relation) -> None:  # noqa: ARG001
 
 
 def _is_distinct(expression: pb.Expression) -> bool:
+    if expression.HasField("expression_string"):  # text that is not understood
+        words = [token.text.upper() for token in tokenize(expression.expression_string.expression)]
+        return any(pair == ("(", "DISTINCT") for pair in pairwise(words))
     function = expression.unresolved_function
     return expression.HasField("unresolved_function") and (
         function.is_distinct or function.function_name.lower() in ("count_distinct", "sum_distinct")

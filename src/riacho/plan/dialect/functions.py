@@ -137,7 +137,8 @@ def _left(name: str) -> Entry:
 @_of(2, 3)
 def _split(arguments: Arguments) -> Expression | None:
     """By a pattern; by nothing it is into characters, where the engine has an empty one at both ends."""
-    if string_of(arguments[1]) == "" and len(arguments) == 2:
+    everywhere = len(arguments) == 2 or (integer_of(arguments[2]) or 0) < 1
+    if string_of(arguments[1]) == "" and everywhere:
         characters = build.call("regexp_extract_all", arguments[0], build.text("(?s)."), int_literal(0))
         nothing = build.call("array", build.text(""))
         return build.call("if", build.call("==", arguments[0], build.text("")), nothing, characters)

@@ -25,13 +25,15 @@ def sql(expression: Expression) -> str:
         case "lambda_function":
             names = ", ".join(".".join(variable.name_parts) for variable in expression.lambda_function.arguments)
             return f"{names} -> {sql(expression.lambda_function.function)}"
-        case _:
+        case "unresolved_function":
             function = expression.unresolved_function
             arguments = [sql(argument) for argument in function.arguments]
             infix = _INFIX.get(function.function_name)
             if infix is not None:
                 return "(" + f" {infix} ".join(arguments) + ")"
             return f"{function.function_name}({', '.join(arguments)})"
+        case other:
+            raise AssertionError(f"the table of functions makes no {other}")
 
 
 def string_literal(value: str) -> str:

@@ -10,6 +10,7 @@ from riacho.plan import build
 from riacho.plan.dialect import java_regex
 from riacho.plan.dialect.branches import typed_branches
 from riacho.plan.dialect.functions import AGGREGATES, FUNCTIONS, LISTS, not_over_rows, without_nulls
+from riacho.plan.dialect.literals import int_literal
 from riacho.plan.dialect.notation import sql, string_literal
 from riacho.plan.select_items import Call, Role, name_columns
 from riacho.plan.sql_expressions import read_expression, text_expression
@@ -195,25 +196,25 @@ class _Pieces:
         """One argument in the engine's words; a literal as a literal, `array(…)` as a call, all else as text."""
         if first >= behind:
             return text_expression("")
-        new = self._spliced(first, behind, self._edits(first, behind))
-        return _literal_or_text(new, self._tokens[first:behind])
+        opens = self._tokens[first].word == "ARRAY" and first + 1 < behind and self._tokens[first + 1].is_symbol("(")
+        if opens and closing(self._tokens, first + 1) == behind - 1:
+            elements = self._arguments(first + 2, behind - 1)
+            return build.call("array", *(self._argument(*element) for element in elements))
+        number = _integer(self._tokens[first:behind])
+        return number or text_expression(self._spliced(first, behind, self._edits(first, behind)))
 
     def _spliced(self, first: int, behind: int, edits: Sequence[Edit]) -> str:
         start, end = self._tokens[first].start, self._tokens[behind - 1].end
         return splice(self._text[start:end], [Edit(e.start - start, e.end - start, e.text) for e in edits])
 
 
-def _literal_or_text(text: str, tokens: Sequence[Token]) -> pb.Expression:
-    sign = -1 if len(tokens) == 2 and tokens[0].is_symbol("-") else 1
-    if len(tokens) <= 2 and tokens[-1].text.isdigit() and (len(tokens) == 1 or sign < 0):
-        value = sign * int(tokens[-1].text)
-        if abs(value) < 1 << 31:
-            return pb.Expression(literal=pb.Expression.Literal(integer=value))
-    if tokens[0].word == "ARRAY" and len(tokens) > 1 and tokens[1].is_symbol("("):
-        read = read_expression(text)
-        if read.unresolved_function.function_name.lower() == "array":
-            return read
-    return text_expression(text)
+def _integer(tokens: Sequence[Token]) -> pb.Expression | None:
+    """The literal of a whole number, with a minus or without."""
+    negative = len(tokens) == 2 and tokens[0].is_symbol("-")
+    if not tokens[-1].text.isdigit() or len(tokens) > 1 + negative:
+        return None
+    value = -int(tokens[-1].text) if negative else int(tokens[-1].text)
+    return int_literal(value) if abs(value) < 1 << 31 else None
 
 
 def _shown(text: str) -> str:

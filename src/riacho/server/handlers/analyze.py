@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from riacho import types
+from riacho.engine.mixed_types import may_mix_types
 from riacho.pipelines.context import check_analysis
 from riacho.plan.facts import is_streaming
 from riacho.protos import pb
@@ -29,6 +31,9 @@ def analyze(services: Services, session: ServerSession, request: pb.AnalyzePlanR
             relation = plan_stream(relation, session.views, services.make_source(session)).empty()
         if kind == "is_streaming":
             response.is_streaming.is_streaming = streams
+            return response.SerializeToString()
+        if kind == "schema" and may_mix_types(relation):
+            response.schema.schema.CopyFrom(types.schema_to_proto(session.engine.schema(relation)))
             return response.SerializeToString()
         if relation is not detail.plan.root:
             detail.plan.root.CopyFrom(relation)

@@ -224,7 +224,7 @@ def session_aggregation(
 ) -> SessionAggregation:
     """The operator for an aggregate with a session window, over leaves that can be analysed.
 
-    Raises IllegalArgumentError for a gap in months, AnalysisError if the session is the only key,
+    Raises IllegalArgumentError for a gap in months, AnalysisError if the session is the only key or the gap no text,
     UnsupportedOperationError for a gap that is a column of text.
     """
     if len(aggregate.grouping_expressions) == 1:
@@ -235,8 +235,14 @@ def session_aggregation(
     place = next(i for i, e in enumerate(aggregate.grouping_expressions) if is_session_window(e))
     plain = pb.Aggregate()
     plain.CopyFrom(aggregate)
-    gap = _unaliased(aggregate.grouping_expressions[place]).unresolved_function.arguments[1]
-    gap = _gap(gap)
+    written = _unaliased(aggregate.grouping_expressions[place]).unresolved_function.arguments[1]
+    if pa.types.is_duration(tools.session.schema(build.project(aggregate.input, [written])).types[0]):
+        raise AnalysisError(
+            "Gap duration expression used in session window must be CalendarIntervalType, but got DayTimeIntervalType. "
+            "Write it as text: '5 minutes'.",
+            condition="_LEGACY_ERROR_TEMP_1040",
+        )
+    gap = _gap(written)
     if pa.types.is_string(tools.session.schema(build.project(aggregate.input, [gap])).types[0]):
         raise UnsupportedOperationError(
             f"riacho does not read the gap of a session from text in a column ({column_name(gap)}). Choose among "

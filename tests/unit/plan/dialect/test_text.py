@@ -46,6 +46,10 @@ CHANGED = [
         "SELECT collect_list(a) OVER (ORDER BY b) AS l FROM t",
         "SELECT filter(collect_list(a) OVER (ORDER BY b), e -> isnotnull(e)) AS l FROM t",
     ),
+    (
+        "SELECT if(a, array(b, get(c, 0)), array(1.5)) AS x FROM t",
+        "SELECT if(a, coalesce(array(b, get(c, 0)), if(false, array(1.5), NULL)), array(1.5)) AS x FROM t",
+    ),
     ("SELECT array_agg(a) OVER w AS l FROM t", "SELECT filter(array_agg(a) OVER w, e -> isnotnull(e)) AS l FROM t"),
 ]
 KEPT = [
