@@ -14,7 +14,7 @@ from riacho.plan.text import column_name
 from riacho.plan.walk import expressions, top_expressions, transform, transform_expressions, walk
 from riacho.protos import pb
 
-_SUSPECTS = re.compile(SUSPECTS.encode(), re.IGNORECASE)
+_SUSPECTS = re.compile(SUSPECTS.encode())
 _LONGEST = 1 << 20
 """Bytes of a plan that are searched as they are: in a longer one are rows."""
 
@@ -26,7 +26,7 @@ def in_engine_words(relation: pb.Relation) -> pb.Relation:
 
     Columns keep their names. Raises UnsupportedOperationError for a function that gives wrong answers there.
     """
-    if relation.ByteSize() <= _LONGEST and _SUSPECTS.search(relation.SerializeToString()) is None:
+    if relation.ByteSize() <= _LONGEST and _SUSPECTS.search(relation.SerializeToString().lower()) is None:
         return relation
     if not any(_may_change(node) for node in walk(relation)):
         return relation
