@@ -61,6 +61,11 @@ SCALARS: list[tuple[str, str, list[Any]]] = [
     ("to_timestamp(id)", "timestamp", [datetime(1970, 1, 1, 0, 0, n) for n in (1, 2, 3)]),  # noqa: DTZ001
     ("timestamp_seconds(i + 0.25)", "timestamp", [datetime(1970, 1, 1, 0, 0, n, 250_000) for n in (0, 3)] + [None]),  # noqa: DTZ001
     ("date_trunc('month', dt)", "timestamp", [datetime(2024, 2, 1), datetime(2024, 2, 1), None]),  # noqa: DTZ001
+    (
+        "to_json(named_struct('t', ts))",
+        "string",
+        ['{"t":"2024-01-31T10:20:30.500Z"}', '{"t":"2024-03-01T10:20:30.000Z"}', "{}"],
+    ),
     ("timestamp(dt)", "timestamp", [datetime(2024, 2, 4), datetime(2024, 2, 5), None]),  # noqa: DTZ001
 ]
 AGGREGATES: list[tuple[str, str, Any]] = [
@@ -127,6 +132,16 @@ def test_a_name_in_sql_stays(spark: SparkSession, rows: DataFrame) -> None:
 def test_a_list_over_rows_has_no_nulls(rows: DataFrame) -> None:
     lists = rows.select("id", F.collect_list("i").over(Window.orderBy("id")).alias("x")).orderBy("id")
     assert [row.x for row in lists.collect()] == [[0], [0, 3], [0, 3]]
+
+
+def test_an_aggregate_of_a_cast_beside_one_of_the_column(spark: SparkSession, rows: DataFrame) -> None:
+    rows.createOrReplaceTempView("casts")
+    made = spark.sql("SELECT sum(i), sum(CAST(i AS DOUBLE)), max(i), max(string(i)) FROM casts")
+    assert made.columns == ["sum(i)", "sum(CAST(i AS DOUBLE))", "max(i)", "max(i)"]
+    assert [repr(value) for value in made.collect()[0]] == ["3", "3.0", "3", "'3'"]
+    over = Window.partitionBy(F.lit(1))
+    windows = rows.select(F.sum("i").over(over).alias("a"), F.sum(F.col("i").cast("double")).over(over).alias("b"))
+    assert [repr(value) for value in windows.collect()[0]] == ["3", "3.0"]
 
 
 def test_a_table_keeps_the_decimals_of_a_union(spark: SparkSession, database: str) -> None:

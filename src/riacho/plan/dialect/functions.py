@@ -7,6 +7,7 @@ there is no such expression. What each does wrong is in docs/compatibility.md; `
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
@@ -215,6 +216,28 @@ def _difference(name: str) -> Entry:
     return entry
 
 
+CASTS = frozenset({"avg", "count", "max", "mean", "median", "min", "stddev", "sum", "variance"})
+"""Aggregate functions that the engine mixes up, of a column and of a cast of it, which it calls by one name."""
+
+_CAST = re.compile(r"(?:cast|try_cast|double|float|int|bigint|decimal|string)\s*\(", re.IGNORECASE)
+
+
+def is_cast(argument: Expression) -> bool:
+    return argument.HasField("cast") or _CAST.match(argument.expression_string.expression) is not None
+
+
+def named_apart(argument: Expression) -> Expression:
+    """The value of a cast, under a name of its own."""
+    return build.call("coalesce", argument, build.null())
+
+
+@_of(1)
+def _to_json(arguments: Arguments) -> Expression | None:
+    """Times have milliseconds."""
+    options = build.call("map", build.text("timestampFormat"), build.text("yyyy-MM-dd'T'HH:mm:ss.SSSXXX"))
+    return build.call("to_json", arguments[0], options)
+
+
 def without_nulls(values: Expression) -> Expression:
     """The list without its nulls."""
     name = Expression.UnresolvedNamedLambdaVariable(name_parts=["e"])
@@ -272,6 +295,7 @@ FUNCTIONS: Mapping[str, Entry] = {
     "timestamp": _timestamp,
     "timestamp_seconds": _timestamp,
     "timestampdiff": _difference("timestampdiff"),
+    "to_json": _to_json,
     "to_timestamp": _timestamp,
     "weekday": _weekday,
     "when": _when,

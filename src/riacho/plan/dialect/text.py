@@ -9,7 +9,16 @@ from itertools import pairwise
 from riacho.plan import build
 from riacho.plan.dialect import java_regex
 from riacho.plan.dialect.branches import typed_branches
-from riacho.plan.dialect.functions import AGGREGATES, FUNCTIONS, LISTS, not_over_rows, without_nulls
+from riacho.plan.dialect.functions import (
+    AGGREGATES,
+    CASTS,
+    FUNCTIONS,
+    LISTS,
+    is_cast,
+    named_apart,
+    not_over_rows,
+    without_nulls,
+)
 from riacho.plan.dialect.literals import int_literal
 from riacho.plan.dialect.notation import sql, string_literal
 from riacho.plan.select_items import Call, Role, name_columns
@@ -19,7 +28,15 @@ from riacho.plan.tokens import Edit, Token, closing, splice, string_value, token
 from riacho.protos import pb
 
 _MATCHES = ("RLIKE", "REGEXP")
-SUSPECTS = rf"\b(?:{'|'.join(sorted({*FUNCTIONS, *LISTS}))}|case|extract)\b|''|\"\""
+SUSPECTS = "|".join(
+    (
+        rf"\b(?:{'|'.join(sorted({*FUNCTIONS, *LISTS, 'extract'}))})\s*\(",
+        rf"\b(?:{'|'.join(sorted(CASTS))})\s*\(\s*[a-z]+\s*\(",
+        r"\b(?:case|rlike|regexp)\b",
+        "''",
+        '""',
+    )
+)
 """What text, in lower case, has in it if it may have to change."""
 
 _SUSPECTS = re.compile(SUSPECTS)
@@ -105,6 +122,8 @@ class _Pieces:
         if name == "extract":
             new = self._extract(at, behind)
             return (at + 1, None) if new is None else (behind, sql(new))
+        if name in CASTS and self._aggregates:
+            return self._of_cast(at, behind)
         entry = FUNCTIONS.get(name)
         if entry is None or (name in AGGREGATES and not self._aggregates):
             return at + 1, None
@@ -120,6 +139,14 @@ class _Pieces:
             return filtered, sql(new)
         edits = self._changed(places, arguments)
         return behind, self._spliced(at, behind, edits) if edits else None
+
+    def _of_cast(self, at: int, behind: int) -> tuple[int, str | None]:
+        """An aggregate function, perhaps of a cast."""
+        places = self._arguments(at + 2, behind - 1)
+        arguments = [self._argument(first, last) for first, last in places]
+        if len(arguments) != 1 or not is_cast(arguments[0]) or closing(self._tokens, places[0][0] + 1) != behind - 2:
+            return at + 1, None
+        return behind, self._spliced(at, behind, self._changed(places, [named_apart(arguments[0])]))
 
     def _filter(self, at: int, arguments: list[pb.Expression]) -> int:
         """`FILTER (WHERE c)` at token `at`, which becomes part of the first argument; the token behind it."""

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 
 from riacho.plan import build
-from riacho.plan.dialect.functions import AGGREGATES, FUNCTIONS, LISTS, not_over_rows, without_nulls
+from riacho.plan.dialect.functions import (
+    AGGREGATES,
+    CASTS,
+    FUNCTIONS,
+    LISTS,
+    is_cast,
+    named_apart,
+    not_over_rows,
+    without_nulls,
+)
 from riacho.plan.dialect.text import SUSPECTS
 from riacho.plan.dialect.text import in_engine_words as text_in_engine_words
 from riacho.plan.facts import is_streaming
@@ -14,7 +23,9 @@ from riacho.plan.text import column_name
 from riacho.plan.walk import expressions, top_expressions, transform, transform_expressions, walk
 from riacho.protos import pb
 
-_SUSPECTS = re.compile(SUSPECTS.encode())
+_NAMES = "|".join(sorted({*FUNCTIONS, *LISTS, *CASTS}))
+# The name of a function has its field's tag, and its length, before it.
+_SUSPECTS = re.compile(rf"\n.(?:{_NAMES})\b|{SUSPECTS}".encode(), re.DOTALL)
 _LONGEST = 1 << 20
 """Bytes of a plan that are searched as they are: in a longer one are rows."""
 
@@ -40,7 +51,13 @@ def _may_change(node: pb.Relation) -> bool:
 def _is_suspect(expression: pb.Expression) -> bool:
     if expression.HasField("window"):
         return _name(expression.window.window_function) in LISTS
-    return expression.HasField("expression_string") or _name(expression) in FUNCTIONS
+    name = _name(expression)
+    return expression.HasField("expression_string") or name in FUNCTIONS or (name in CASTS and _is_of_cast(expression))
+
+
+def _is_of_cast(expression: pb.Expression) -> bool:
+    arguments = _arguments(expression)
+    return len(arguments) == 1 and is_cast(arguments[0]) and not expression.unresolved_function.is_distinct
 
 
 def _changed(node: pb.Relation) -> pb.Relation:
@@ -82,6 +99,10 @@ class _Change:
         if expression.HasField("window"):
             return self._over_rows(expression)
         name = _name(expression)
+        if name in CASTS and self._aggregates and _is_of_cast(expression):
+            (argument,) = expression.unresolved_function.arguments
+            argument.CopyFrom(named_apart(argument))
+            return expression
         entry = FUNCTIONS.get(name)
         if entry is None or (name in AGGREGATES and not self._aggregates):
             return expression
@@ -101,9 +122,10 @@ class _Change:
 def _name(expression: pb.Expression) -> str:
     """The function that an expression calls, in lower case."""
     kind = expression.WhichOneof("expr_type")
-    if kind == "unresolved_function":
-        return expression.unresolved_function.function_name.lower()
-    return expression.call_function.function_name.lower() if kind == "call_function" else ""
+    if kind not in ("unresolved_function", "call_function"):
+        return ""
+    name: str = getattr(expression, kind).function_name
+    return name.lower()
 
 
 def _arguments(expression: pb.Expression) -> list[pb.Expression]:

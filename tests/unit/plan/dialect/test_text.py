@@ -47,6 +47,14 @@ CHANGED = [
         "SELECT filter(collect_list(a) OVER (ORDER BY b), e -> isnotnull(e)) AS l FROM t",
     ),
     (
+        "SELECT sum(v) AS a, sum(CAST(v AS DOUBLE)) OVER () AS b FROM t",
+        "SELECT sum(v) AS a, sum(coalesce(CAST(v AS DOUBLE), NULL)) OVER () AS b FROM t",
+    ),
+    (
+        "SELECT max(string(v)) AS c FROM t",
+        "SELECT max(coalesce(CAST(v AS STRING), NULL)) AS c FROM t",
+    ),
+    (
         "SELECT if(a, array(b, get(c, 0)), array(1.5)) AS x FROM t",
         "SELECT if(a, coalesce(array(b, get(c, 0)), if(false, array(1.5), NULL)), array(1.5)) AS x FROM t",
     ),
@@ -59,6 +67,7 @@ KEPT = [
     "SELECT CASE WHEN a THEN 'x' ELSE b END, CASE WHEN a THEN 1 ELSE 2 END, CASE WHEN a THEN b END FROM t",
     "SELECT if(a, NULL, b), if(a, b, b), left(a, 2), extract(year FROM d), datediff(a, b), split(a, ',') FROM t",
     "SELECT regexp_replace(a, '[0-9]', 'x'), collect_list(a) FROM t",
+    "SELECT sum(DISTINCT CAST(v AS DOUBLE)), sum(CAST(v AS DOUBLE) + 1), count(upper(v)), sum(int FROM t",
     "SELECT 1 -- it''s",
     "SELECT CASE WHEN a THEN 1",
     "SELECT isnan(",
