@@ -153,6 +153,25 @@ def test_a_table_keeps_the_decimals_of_a_union(spark: SparkSession, database: st
         assert sorted(row.x for row in spark.table(f"{database}.{name}").collect()) == [1.0, 2.5]
 
 
+def test_unpivot_with_nulls(spark: SparkSession, rows: DataFrame) -> None:
+    rows.createOrReplaceTempView("wide")
+    made = spark.sql(
+        "SELECT id, n, v FROM (SELECT id, i, i * 2 AS j FROM wide) UNPIVOT INCLUDE NULLS (v FOR n IN (i, j))"
+    )
+    assert made.where("id > 1").orderBy("id", "n").collect() == [
+        (2, "i", 3),
+        (2, "j", 6),
+        (3, "i", None),
+        (3, "j", None),
+    ]
+
+
+@pytest.mark.riacho_only("the engine keeps nulls")
+def test_unpivot_without_nulls_is_refused(spark: SparkSession) -> None:
+    with pytest.raises(PySparkException, match="UNPIVOT INCLUDE NULLS"):
+        spark.sql("SELECT * FROM (SELECT 1 AS k, 2 AS a, 3 AS b) UNPIVOT (v FOR n IN (a, b))").collect()
+
+
 @pytest.mark.riacho_only("the engine has no such path, and would give null")
 def test_paths_with_stars_are_refused(spark: SparkSession) -> None:
     with pytest.raises(PySparkException, match="from_json"):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from riacho.errors import UnsupportedOperationError
 from riacho.plan import build
 from riacho.plan.dialect import java_regex
 from riacho.plan.dialect.branches import typed_branches
@@ -28,11 +29,12 @@ from riacho.plan.tokens import Edit, Token, closing, splice, string_value, token
 from riacho.protos import pb
 
 _MATCHES = ("RLIKE", "REGEXP")
+_WITH_NULLS = "UNPIVOT /* INCLUDE NULLS */"
 SUSPECTS = "|".join(
     (
         rf"\b(?:{'|'.join(sorted({*FUNCTIONS, *LISTS, 'extract'}))})\s*\(",
         rf"\b(?:{'|'.join(sorted(CASTS))})\s*\(\s*[a-z]+\s*\(",
-        r"\b(?:case|rlike|regexp)\b",
+        r"\b(?:case|rlike|regexp|unpivot)\b",
         "''",
         '""',
     )
@@ -69,7 +71,7 @@ class _Pieces:
         calls = [
             Call(edit.start, edit.end, _shown(self._text[edit.start : edit.end]))
             for edit in edits
-            if self._text[edit.start] not in "'\""
+            if self._text[edit.start] not in "'\"" and edit.text != _WITH_NULLS
         ]
         return edits, calls
 
@@ -91,12 +93,28 @@ class _Pieces:
             return at + 1, self._string(at)
         follows_dot = at > 0 and self._tokens[at - 1].is_symbol(".")
         if token.kind == "word" and not follows_dot:
+            if token.word == "UNPIVOT":
+                return self._unpivot(at, end)
             if token.word == "CASE" and (piece := self._case(at, end)) is not None:
                 return piece
             if at + 1 < end and self._tokens[at + 1].is_symbol("("):
                 behind = closing(self._tokens, at + 1) + 1
                 if behind <= end:
                     return self._call(at, behind)
+        return at + 1, None
+
+    def _unpivot(self, at: int, end: int) -> tuple[int, str | None]:
+        """`UNPIVOT INCLUDE NULLS (…)` is the engine's UNPIVOT, which has no other."""
+        words = [token.word for token in self._tokens[at + 1 : min(at + 3, end)]]
+        if words == ["INCLUDE", "NULLS"]:
+            return at + 3, _WITH_NULLS
+        if self._text.startswith(_WITH_NULLS, self._tokens[at].start):
+            return at + 1, None
+        if words[:1] == ["EXCLUDE"] or (at + 1 < end and self._tokens[at + 1].is_symbol("(")):
+            raise UnsupportedOperationError(
+                "UNPIVOT without nulls is not supported: the engine would keep them. Write UNPIVOT INCLUDE NULLS, and "
+                "WHERE … IS NOT NULL around it."
+            )
         return at + 1, None
 
     def _string(self, at: int) -> str | None:

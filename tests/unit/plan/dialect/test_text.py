@@ -58,6 +58,10 @@ CHANGED = [
         "SELECT if(a, array(b, get(c, 0)), array(1.5)) AS x FROM t",
         "SELECT if(a, coalesce(array(b, get(c, 0)), if(false, array(1.5), NULL)), array(1.5)) AS x FROM t",
     ),
+    (
+        "SELECT * FROM t UNPIVOT INCLUDE NULLS (v FOR n IN (a, b))",
+        "SELECT * FROM t UNPIVOT /* INCLUDE NULLS */ (v FOR n IN (a, b))",
+    ),
     ("SELECT array_agg(a) OVER w AS l FROM t", "SELECT filter(array_agg(a) OVER w, e -> isnotnull(e)) AS l FROM t"),
 ]
 KEPT = [
@@ -84,11 +88,14 @@ def test_all_else_stays(text: str) -> None:
     assert text_in_engine_words(text) is text
 
 
-@pytest.mark.parametrize("before", [before for before, _ in CHANGED if "isnan" not in before and "split" not in before])
+AGAIN = ("isnan", "split", "left(")
+"""What is changed again, without harm."""
+
+
+@pytest.mark.parametrize("before", [text for text, _ in CHANGED if not any(word in text for word in AGAIN)])
 def test_a_text_is_changed_but_once(before: str) -> None:
     once = text_in_engine_words(before)
-    if "greatest" not in once:
-        assert text_in_engine_words(once) == once
+    assert text_in_engine_words(once) == once
 
 
 @pytest.mark.parametrize(
@@ -134,7 +141,13 @@ def test_over_a_stream_percentiles_stay() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["SELECT percentile_approx(x, 0.5) OVER () FROM t", "SELECT get_json_object(j, '$.a[*].b') FROM t"]
+    "text",
+    [
+        "SELECT percentile_approx(x, 0.5) OVER () FROM t",
+        "SELECT get_json_object(j, '$.a[*].b') FROM t",
+        "SELECT * FROM t UNPIVOT (v FOR n IN (a, b))",
+        "SELECT * FROM t UNPIVOT EXCLUDE NULLS (v FOR n IN (a, b))",
+    ],
 )
 def test_what_cannot_be_had_is_refused(text: str) -> None:
     with pytest.raises(UnsupportedOperationError, match="not supported"):
