@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 
 from riacho.plan.event_time import last_part
@@ -20,13 +20,21 @@ from riacho.protos import pb
 
 @dataclass(frozen=True)
 class Names:
-    """Columns by name, in lower case: those `named`, and unless `all_but` is None all others but those in it."""
+    """Columns by name, as written: those `named`, and unless `all_but` is None all others but those in it.
+
+    Two names that differ in case may mean one column or two, as the session has it. So a column is in here if it is so
+    under one of both readings.
+    """
 
     named: frozenset[str] = frozenset()
     all_but: frozenset[str] | None = None
 
     def __contains__(self, name: str) -> bool:
-        return name in self.named or (self.all_but is not None and name not in self.all_but)
+        return name.lower() in self._lower or (self.all_but is not None and name not in self.all_but)
+
+    @cached_property
+    def _lower(self) -> frozenset[str]:
+        return frozenset(name.lower() for name in self.named)
 
     def __or__(self, other: Names) -> Names:
         both = [names.all_but for names in (self, other) if names.all_but is not None]
@@ -42,7 +50,10 @@ EVERY = Names(all_but=frozenset())
 
 @dataclass(frozen=True)
 class Usage:
-    """What is known of the columns that are used: those in `surely` are, those outside of `perhaps` are not."""
+    """What is known of the columns that are used: those in `surely` are, those outside of `perhaps` are not.
+
+    Names in `surely` are in lower case.
+    """
 
     surely: frozenset[str] = frozenset()
     perhaps: Names = Names()
@@ -52,7 +63,7 @@ class Usage:
 
     def without(self, names: Iterable[str]) -> Usage:
         gone = frozenset(names)
-        return Usage(self.surely - gone, self.perhaps.without(gone))
+        return Usage(self.surely - {name.lower() for name in gone}, self.perhaps.without(gone))
 
     @property
     def doubtful(self) -> Usage:
@@ -82,10 +93,35 @@ def named_in_text(sql: str) -> Names:
         return EVERY
     if any(_is_star(tokens, at) for at, token in enumerate(tokens) if token.is_symbol("*")):
         return EVERY
-    return Names(frozenset(token.name.lower() for token in tokens if token.name is not None))
+    return Names(frozenset(token.name for token in tokens if token.name is not None))
+
+
+_MAKERS_OF_ROWS = words(
+    "EXPLODE EXPLODE_OUTER POSEXPLODE POSEXPLODE_OUTER INLINE INLINE_OUTER STACK JSON_TUPLE VARIANT_EXPLODE "
+    "VARIANT_EXPLODE_OUTER UNNEST WINDOW SESSION_WINDOW"
+)
+
+
+def makes_rows(expression: pb.Expression) -> bool:
+    """Whether a column decides how many rows there are, be it used or not: `explode(items)`, a sliding `window(ts)`."""
+    return any(not _function_names(e).isdisjoint(_MAKERS_OF_ROWS) for e in [expression, *expressions(expression)])
 
 
 # -- expression trees
+
+
+def _function_names(expression: pb.Expression) -> set[str]:
+    """The functions that this very expression calls, in upper case; of text all words."""
+    match expression.WhichOneof("expr_type"):
+        case "unresolved_function":
+            return {expression.unresolved_function.function_name.upper()}
+        case "call_function":
+            return {expression.call_function.function_name.upper()}
+        case "expression_string":
+            return {token.word for token in tokenize(expression.expression_string.expression)}
+        case _:
+            return set()
+
 
 _PLAIN = words(
     "literal unresolved_function alias cast sort_order lambda_function window unresolved_extract_value update_fields "
@@ -110,7 +146,7 @@ def _own_columns(expression: pb.Expression) -> Names:
 
 def _parts(identifier: str) -> frozenset[str]:
     """Each part of `a.b.c` may be the column: the others are then a table's name, or fields of a struct."""
-    return frozenset(part.lower() for part in parse_identifier(identifier)) | {last_part(identifier)}
+    return frozenset(parse_identifier(identifier)) or frozenset({last_part(identifier)})
 
 
 def counts_rows(expression: pb.Expression) -> bool:

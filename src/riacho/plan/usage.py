@@ -20,7 +20,8 @@ from collections.abc import Iterable, Sequence
 
 from riacho.plan.event_time import ColumnNames, output_name
 from riacho.plan.facts import kind_of
-from riacho.plan.mentions import EVERY, Names, Usage, mentioned, named, named_in_text
+from riacho.plan.mentions import EVERY, Names, Usage, makes_rows, mentioned, named, named_in_text
+from riacho.plan.tokens import parse_identifier
 from riacho.plan.walk import Path, child_paths, top_expressions
 from riacho.protos import pb
 
@@ -66,11 +67,11 @@ def _of_inputs(node: pb.Relation, used: Usage, columns: ColumnNames, inputs: int
             below = _projected(node.project.expressions, used)
         case "with_columns":
             made = [pb.Expression(alias=alias) for alias in node.with_columns.aliases]
-            below = _made_of(made, used) | used.without(map(output_name, made))
+            below = _made_of(made, used) | used.without(alias.name[0] for alias in node.with_columns.aliases)
         case "with_columns_renamed":
             below = _renamed(node.with_columns_renamed, used)
         case "drop":
-            below = Usage(used.surely, used.perhaps.without(_lower(node.drop.column_names)))
+            below = Usage(used.surely, used.perhaps.without(node.drop.column_names))
         case "aggregate":
             results = [e for e in node.aggregate.aggregate_expressions if output_name(e) in used.surely]
             surely = mentioned([*node.aggregate.grouping_expressions, *results])
@@ -108,11 +109,9 @@ def _projected(projected: Iterable[pb.Expression], used: Usage) -> Usage:
     made = [e for e in projected if not e.HasField("unresolved_star")]
     stars = [e.unresolved_star for e in projected if e.HasField("unresolved_star")]
     below = _made_of(made, used)
-    passed = Usage(
-        used.surely - set(map(output_name, made)), used.perhaps.without(output_name(e) for e in made if _is_named(e))
-    )
+    passed = Usage(used.surely - set(map(output_name, made)), used.perhaps)
     if not stars:
-        return below | _only_named(passed)
+        return below | _only_named(used.without(filter(None, map(_written_name, made))))
     targets = [star.unparsed_target.removesuffix(".*") for star in stars if star.unparsed_target]
     return below | passed | named(*targets).doubtful
 
@@ -120,28 +119,32 @@ def _projected(projected: Iterable[pb.Expression], used: Usage) -> Usage:
 def _made_of(made: Sequence[pb.Expression], used: Usage) -> Usage:
     """What the columns `made` are made of, those that are used. One may be made of another one beside it."""
     mentions = [mentioned([expression]) for expression in made]
-    mentioning = Counter(name for usage in mentions for name in usage.perhaps.named)
+    mentioning = Counter(name for usage in mentions for name in _lower(usage.perhaps.named))
     below = Usage()
     for expression, usage in zip(made, mentions, strict=True):
         name = output_name(expression)
-        beside = mentioning[name] > (name in usage.perhaps.named)
+        beside = mentioning[name] > (name in _lower(usage.perhaps.named))
         if name in used.surely:
             below |= usage
-        elif beside or name in used.perhaps or not _is_named(expression):
+        elif beside or name in used.perhaps or _written_name(expression) is None or makes_rows(expression):
             below |= usage.doubtful
     return below
 
 
 def _renamed(node: pb.WithColumnsRenamed, used: Usage) -> Usage:
-    old = {new.lower(): before.lower() for before, new in node.rename_columns_map.items()}
-    old |= {rename.new_col_name.lower(): rename.col_name.lower() for rename in node.renames}
-    gone = set(old.values()) - set(old)
-
-    def before(names: Iterable[str]) -> frozenset[str]:
-        return frozenset(old.get(name, name) for name in names if name not in gone)
-
-    all_but = used.perhaps.all_but
-    return Usage(before(used.surely), Names(before(used.perhaps.named), None if all_but is None else before(all_but)))
+    pairs = [*node.rename_columns_map.items(), *((each.col_name, each.new_col_name) for each in node.renames)]
+    old = {new.lower(): before.lower() for before, new in pairs}
+    surely = frozenset(old.get(name, name) for name in used.surely)
+    if old.keys() & set(old.values()):
+        return Usage(surely, EVERY)  # names that go from one column to another
+    asked = Names(used.perhaps.named)
+    below = Names(asked.named | {before for before, new in pairs if new in asked})
+    unused = used.perhaps.all_but
+    if unused is not None:
+        # A name that was given up does not tell any more which column is unused.
+        kept = {name for name in unused if name.lower() not in old.values()}
+        below |= EVERY.without(kept | {before for before, new in pairs if new in unused})
+    return Usage(surely, below)
 
 
 def _joined(node: pb.Relation, used: Usage, columns: ColumnNames) -> Sequence[Usage]:
@@ -158,9 +161,12 @@ def _is_union_all(node: pb.SetOperation) -> bool:
     return node.set_op_type == pb.SetOperation.SET_OP_TYPE_UNION and node.is_all
 
 
-def _is_named(expression: pb.Expression) -> bool:
-    """Whether the column's name is known, not put together from what the expression says."""
-    return len(expression.alias.name) == 1 or expression.HasField("unresolved_attribute")
+def _written_name(expression: pb.Expression) -> str | None:
+    """The name of the column that an expression makes; None if it is put together from what the expression says."""
+    if expression.HasField("unresolved_attribute"):
+        parts = parse_identifier(expression.unresolved_attribute.unparsed_identifier)
+        return parts[-1] if parts else None
+    return expression.alias.name[0] if len(expression.alias.name) == 1 else None
 
 
 def _only_named(used: Usage) -> Usage:

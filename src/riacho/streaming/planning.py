@@ -49,7 +49,7 @@ class PlannedStream:
         for path, leaf in leaf_places(self.resolved):
             perhaps[leaf.index] |= used[path].perhaps
         return [
-            replace(use, unused=frozenset(name for name in use.source.schema.names if name.lower() not in names))
+            replace(use, unused=frozenset(name for name in use.source.schema.names if name not in names))
             for use, names in zip(self.sources, perhaps, strict=True)
         ]
 

@@ -172,6 +172,7 @@ WITH_V: dict[str, Callable[[DataFrame], DataFrame]] = {
     "below": lambda s: s.select("id").where("v > 0"),
     "any null": lambda s: s.dropna().select("id"),
     "duplicates": lambda s: s.dropDuplicates().select("id"),
+    "generator": lambda s: s.select(F.explode(F.array("v", "id")).alias("e"), "id").select("id"),
     "struct": lambda s: s.select(F.to_json(F.struct("*"))),
     "regex": lambda s: s.select(s.colRegex("`v.*`")),
     "observed": lambda s: s.observe("seen", F.sum("v")).select("id"),
@@ -190,6 +191,14 @@ def test_an_aggregation_reads_its_keys_and_arguments(spark: SparkSession, tmp_pa
     write_text(tmp_path / "1.json", '{"id": 1, "name": "x", "v": 2}\n{"id": 1, "name": "y", "v": 3}\n')
     stream = files(spark, tmp_path, "id INT, name BOOLEAN, v INT", mode="FAILFAST")
     assert read(spark, stream.groupBy("id").agg(F.sum("v"), F.count("*")), "complete") == [(1, 5, 2)]
+
+
+@pytest.mark.parametrize("sensitive", [False, True])
+def test_names_that_differ_in_case_are_one_column_or_two(spark: SparkSession, tmp_path: Path, sensitive: bool) -> None:
+    spark.conf.set("spark.sql.caseSensitive", str(sensitive).lower())
+    write_text(tmp_path / "1.json", '{"id": 1, "name": "Ana", "v": 2}\n')
+    replaced = files(spark, tmp_path, SCHEMA).withColumn("ID", F.lit(7))
+    assert read(spark, replaced.select("id")) == [(1 if sensitive else 7,)]
 
 
 def test_rows_are_counted_whatever_is_used(spark: SparkSession, tmp_path: Path) -> None:
