@@ -169,6 +169,19 @@ def test_an_expression_of_aggregates(left: Feed, watch: Watch) -> None:
     assert query.step() == [("a", 3.5)]
 
 
+@pytest.mark.parametrize("quotient", ["sum(v) / count(v)", "sum(v) % count(v) + 1"])
+def test_null_by_zero_is_null(left: Feed, watch: Watch, quotient: str) -> None:
+    query = watch(left.stream.agg(F.expr(quotient).alias("x")), "complete")
+    left.put((1, "a", None))
+    assert query.step() == [(None,)]
+
+
+def test_null_by_zero_is_null_inside_an_aggregate(left: Feed, watch: Watch) -> None:
+    query = watch(left.stream.groupBy("k").agg(F.sum(F.col("v") / F.length("k"))), "update")
+    left.put((1, "", None), (1, "a", 2))
+    assert query.step() == [("", None), ("a", 2.0)]
+
+
 def test_null_is_a_key(left: Feed, watch: Watch) -> None:
     query = watch(left.stream.groupBy("k").count(), "update")
     left.put((1, None, 1))

@@ -16,6 +16,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.plan import build
 from riacho.plan.build import Expression
+from riacho.plan.null_division import null_by_zero
 from riacho.plan.rules.aggregate_types import with_known_types
 from riacho.plan.rules.global_aggregates import GROUPED_UDFS
 from riacho.plan.sql_expressions import structured
@@ -115,7 +116,7 @@ class _Taken:
 def take_apart(aggregate: pb.Aggregate, grouping: Grouping, tools: Tools) -> Calls:
     """The aggregate's expressions as partials and results. What cannot be taken apart is a partial without merge."""
     read = [structured(_unaliased(expression), filters=True) for expression in aggregate.aggregate_expressions]
-    expressions = [_over_sets(copied(expression), grouping) for expression in read]
+    expressions = [_over_sets(null_by_zero(copied(expression)), grouping) for expression in read]
     places = [_aggregate_calls(expression, grouping) for expression in expressions]
     functions = [build.alias(Expression(unresolved_function=f), "c") for calls in places for _, f in calls or []]
     tell_apart(functions)
