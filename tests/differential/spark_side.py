@@ -15,7 +15,7 @@ from answers import build, operator_numbers, table_rows  # type: ignore[import-n
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-LIMIT_S = 60
+LIMIT_S = 180
 CHEAPER: dict[str, bool | float | int | str | None] = {
     # Hadoop starts a process for each permission that it sets or link that it looks at: half the time of a small batch.
     "spark.sql.streaming.checkpointFileManagerClass": (
@@ -79,8 +79,9 @@ def run_phase(spark: SparkSession, case: dict[str, Any], phase: list[list[str]])
     writer = writer.option("checkpointLocation", str(folder / "spark")).trigger(availableNow=True)
     query = writer.foreachBatch(lambda batch, number: rows.update({number: table_rows(batch.toArrow())})).start()
     if not query.awaitTermination(LIMIT_S):
+        status = query.status
         query.stop()
-        raise TimeoutError(f"the query did not end within {LIMIT_S} s")
+        raise TimeoutError(f"the query did not end within {LIMIT_S} s: {status}")
     reports = [json.loads(report.json) for report in query.recentProgress]
     return [
         {
