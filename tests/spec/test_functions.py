@@ -153,6 +153,11 @@ def test_a_table_keeps_the_decimals_of_a_union(spark: SparkSession, database: st
         assert sorted(row.x for row in spark.table(f"{database}.{name}").collect()) == [1.0, 2.5]
 
 
+def test_statistics_come_in_order(rows: DataFrame) -> None:
+    assert [row.summary for row in rows.describe("i").collect()] == ["count", "mean", "stddev", "min", "max"]
+    assert rows.summary("max", "count").select("summary", "i").collect() == [("max", "3"), ("count", "2")]
+
+
 def test_unpivot_with_nulls(spark: SparkSession, rows: DataFrame) -> None:
     rows.createOrReplaceTempView("wide")
     made = spark.sql(

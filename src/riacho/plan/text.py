@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, timedelta
 
 from riacho.plan.facts import is_streaming
 from riacho.plan.tokens import words
@@ -105,6 +106,14 @@ def _literal(literal: pb.Expression.Literal) -> str:
     value = getattr(literal, kind)
     if kind == "boolean":
         return str(value).lower()
+    match kind:
+        case "decimal":
+            return str(literal.decimal.value)
+        case "date":
+            return f"DATE '{date(1970, 1, 1) + timedelta(days=value)}'"
+        case "timestamp" | "timestamp_ntz":
+            moment = datetime(1970, 1, 1) + timedelta(microseconds=value)  # noqa: DTZ001 - a wall clock
+            return f"{kind.upper()} '{moment}'"
     return value if kind == "string" else str(value).strip()
 
 

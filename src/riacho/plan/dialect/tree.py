@@ -15,6 +15,7 @@ from riacho.plan.dialect.functions import (
     not_over_rows,
     without_nulls,
 )
+from riacho.plan.dialect.statistics import KINDS, TAGS, in_order
 from riacho.plan.dialect.text import SUSPECTS
 from riacho.plan.dialect.text import in_engine_words as text_in_engine_words
 from riacho.plan.facts import is_streaming
@@ -24,8 +25,9 @@ from riacho.plan.walk import expressions, top_expressions, transform, transform_
 from riacho.protos import pb
 
 _NAMES = "|".join(sorted({*FUNCTIONS, *LISTS, *CASTS}))
+_TAGS = b"|".join(re.escape(bytes([tag & 0x7F | 0x80, tag >> 7])) for tag in TAGS)
 # The name of a function has its field's tag, and its length, before it.
-_SUSPECTS = re.compile(rf"\n.(?:{_NAMES})\b|{SUSPECTS}".encode(), re.DOTALL)
+_SUSPECTS = re.compile(rf"\n.(?:{_NAMES})\b|{SUSPECTS}|".encode() + _TAGS, re.DOTALL)
 _LONGEST = 1 << 20
 """Bytes of a plan that are searched as they are: in a longer one are rows."""
 
@@ -45,7 +47,7 @@ def in_engine_words(relation: pb.Relation) -> pb.Relation:
 
 
 def _may_change(node: pb.Relation) -> bool:
-    return node.HasField("sql") or any(map(_is_suspect, expressions(node)))
+    return node.WhichOneof("rel_type") in ("sql", *KINDS) or any(map(_is_suspect, expressions(node)))
 
 
 def _is_suspect(expression: pb.Expression) -> bool:
@@ -65,6 +67,8 @@ def _changed(node: pb.Relation) -> pb.Relation:
     if node.HasField("sql"):
         node.sql.query = text_in_engine_words(node.sql.query)
         return node
+    if node.WhichOneof("rel_type") in KINDS:
+        return in_order(node)
     change = _Change(aggregates=not (node.HasField("aggregate") and is_streaming(node)))
     if node.WhichOneof("rel_type") in _NAMED_BY_EXPRESSION:
         for column in top_expressions(node):

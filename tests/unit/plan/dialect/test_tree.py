@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+from decimal import Decimal
+
 import pytest
 from pyspark.sql import Column
 from pyspark.sql.connect import functions as F
@@ -79,3 +82,16 @@ def test_what_has_been_changed_is_changed_no_more() -> None:
     text = F.regexp_replace("value", r"(\d)\\", r"$1x\\")
     once = in_engine_words(relation(static().select(column, text)))
     assert in_engine_words(once) == once
+
+
+def test_statistics_are_sorted() -> None:
+    for frame in (rate().describe("value"), rate().summary(), rate().summary("max", "count")):
+        plan = relation(frame)
+        made = in_engine_words(plan)
+        assert made.sort.input == plan
+        assert made.common == plan.common
+
+
+def test_literals_in_names() -> None:
+    shown = changed(F.isnan(F.lit(Decimal("1.50"))) & (F.lit(date(2024, 1, 2)) == F.lit(datetime(2024, 1, 2, 3))))  # noqa: DTZ001
+    assert shown.alias.name == ["(isnan(1.50) AND (DATE '2024-01-02' = TIMESTAMP '2024-01-02 03:00:00'))"]
