@@ -18,6 +18,7 @@ from riacho.catalog.write import TableWrites
 from riacho.clock import Clock, SystemClock
 from riacho.engine.base import EngineSession
 from riacho.paths import local_path
+from riacho.plan.dialect import text_in_engine_words
 from riacho.protos import pb
 
 
@@ -87,9 +88,9 @@ def delta_path(name: Name) -> Path | None:
 
 
 def query(text: str) -> pb.Relation:
-    """A query's text as a relation."""
+    """A query's text as a relation. Raises UnsupportedOperationError for what the engine has wrong."""
     relation = pb.Relation()
-    relation.sql.query = text
+    relation.sql.query = text_in_engine_words(text)
     return relation
 
 

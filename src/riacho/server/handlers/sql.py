@@ -21,7 +21,6 @@ from riacho.server.session import ServerSession
 
 def command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """Run one SQL statement. Raises ParseError and whatever the statement raises."""
-    _in_engine_words(session, request.plan.command.sql_command)
     text, relation = _input(request.plan.command.sql_command)
     if is_query_function(request.user_context.extensions):
         yield _lazily(relation)
@@ -31,7 +30,7 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
         if may_stream(text, session.streaming_views):
             yield _lazily(relation)
         else:
-            yield from batch.forward(session, request)
+            yield from _forward(session, request)
         return
     if facts.view is not None:
         yield from _create_view(session, request, facts.view, relation)
@@ -47,17 +46,18 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
         if rows is not None:
             yield _rows(rows)
             return
-    yield from batch.forward(session, request)
+    yield from _forward(session, request)
 
 
-def _in_engine_words(session: ServerSession, sql: pb.SqlCommand) -> None:
-    """Put the text of a command in the engine's words, in place; text that streams has its turn when it is resolved."""
-    inner = sql.input.with_relations.root if sql.input.HasField("with_relations") else sql.input
+def _forward(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """Let the engine answer the text, in its own words."""
+    sql = request.plan.command.sql_command
     if sql.HasField("input"):
-        if not may_stream(inner.sql.query, session.streaming_views):
-            inner.sql.query = text_in_engine_words(inner.sql.query)
-    elif not may_stream(sql.sql, session.streaming_views):
+        inner = sql.input.with_relations.root if sql.input.HasField("with_relations") else sql.input
+        inner.sql.query = text_in_engine_words(inner.sql.query)
+    else:
         sql.sql = text_in_engine_words(sql.sql)
+    yield from batch.forward(session, request)
 
 
 def _create_view(
@@ -74,7 +74,7 @@ def _create_view(
         session.add_view(name, _named(resolved, view.columns))
         yield _rows(pa.table({}))
         return
-    yield from batch.forward(session, request)
+    yield from _forward(session, request)
     session.add_view(name, _named(query, view.columns))
     session.engine.remember(("view", name), "ExecutePlan", batch.engine_request(request))
 
