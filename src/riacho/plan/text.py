@@ -32,6 +32,8 @@ _DEFAULTS = {
 _SUFFIX = re.compile(r"^(\d+)[LSY]$|^(\d+\.\d+)(?:BD|[DF])$", re.IGNORECASE)
 """Numbers whose type shows in the text, and not in the name of a column."""
 
+_TYPED = re.compile(r"^(date|timestamp|timestamp_ntz)\s*'([^']*)'$", re.IGNORECASE)
+
 _LONGEST = 200
 
 
@@ -56,7 +58,8 @@ def column_name(expression: pb.Expression) -> str:
             target = cast.type_str if cast.HasField("type_str") else cast.type.WhichOneof("kind") or ""
             return f"CAST({column_name(cast.expr)} AS {target.upper()})"
         case "expression_string":
-            return _SUFFIX.sub(r"\1\2", expression.expression_string.expression)
+            text = _SUFFIX.sub(r"\1\2", expression.expression_string.expression)
+            return _TYPED.sub(lambda typed: f"{typed[1].upper()} '{typed[2]}'", text)
         case "unresolved_star":
             return "*"
         case "unresolved_extract_value":
@@ -85,7 +88,7 @@ def _call(name: str, arguments: list[str], distinct: bool) -> str:
             return f"-{arguments[0]}" if arguments[0][:1].isdigit() else f"(- {arguments[0]})"
         case "if" if len(arguments) == 3:
             return f"(IF({', '.join(arguments)}))"
-        case "string" if len(arguments) == 1:
+        case "string" | "timestamp" if len(arguments) == 1:
             return arguments[0]
         case known if known in _DEFAULTS and len(arguments) == _DEFAULTS[known][0]:
             arguments = [*arguments, _DEFAULTS[known][1]]

@@ -107,6 +107,7 @@ def test_a_text_is_changed_but_once(before: str) -> None:
         ("CASE WHEN i = 0 THEN 0 ELSE d END * 2", "(CASE WHEN (i = 0) THEN 0 ELSE d END * 2)"),
         ("CASE i WHEN 7 THEN 1 ELSE 2.5D END", "CASE WHEN (i = 7) THEN 1 ELSE 2.5 END"),
         ("if(a, 1, 2.5)", "(IF(a, 1, 2.5))"),
+        ("weekday(date'2024-01-02')", "weekday(DATE '2024-01-02')"),
         ("percentile_approx(x, 0.5)", "percentile_approx(x, 0.5, 10000)"),
     ],
 )
