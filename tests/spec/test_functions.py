@@ -110,6 +110,35 @@ def test_the_same_of_a_stream(spark: SparkSession, rows: DataFrame, tmp_path: Pa
     assert [list(column) for column in zip(*made.collect(), strict=True)] == [expected for _, _, expected in SCALARS]
 
 
+STREAMS = [
+    (
+        "append",
+        "SELECT s || '''' AS q, CASE WHEN i = 3 THEN 0 ELSE d END AS n FROM STREAM events WHERE s = 'o''neil'",
+        [("o'neil'", 0.0)],
+    ),
+    (
+        "complete",
+        "SELECT sum(CASE WHEN i = 3 THEN 0 ELSE d END) AS n, percentile_approx(i, 0.5) AS p FROM STREAM events",
+        [(0.25, 0)],
+    ),
+    (
+        "complete",
+        r"SELECT initcap(s) AS w, count(*) AS n FROM STREAM events WHERE s RLIKE '^\\w\\W' GROUP BY initcap(s)",
+        [("O'neil", 1)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("mode", "text", "expected"), STREAMS, ids=["of rows", "of all", "of groups"])
+def test_sql_over_streams(
+    spark: SparkSession, rows: DataFrame, database: str, mode: str, text: str, expected: list[tuple[Any, ...]]
+) -> None:
+    rows.write.format("delta").saveAsTable(f"{database}.events")
+    stream = spark.sql(text.replace("events", f"{database}.events"))
+    finish(stream.writeStream.queryName("answers").outputMode(mode).format("memory").trigger(availableNow=True).start())
+    assert [repr(tuple(row)) for row in spark.table("answers").collect()] == [repr(row) for row in expected]
+
+
 def test_columns_of_dataframes(rows: DataFrame) -> None:
     column = F.when(F.col("i") == 0, 0).otherwise(F.col("i") / 2)
     made = rows.orderBy("id").select(column, F.isnan("d"), F.split("c", ""), F.weekday("dt"), F.initcap("s"))
