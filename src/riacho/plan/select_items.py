@@ -15,7 +15,7 @@ from riacho.plan.sql_expressions import read_expression
 from riacho.plan.text import column_name
 from riacho.plan.tokens import Edit, Token, splice, tokenize, words
 
-_SELECT = words("SELECT DISTINCT ALL")
+_QUANTIFIERS = words("DISTINCT ALL")
 _CLAUSES = words("FROM WHERE GROUP HAVING ORDER SORT CLUSTER DISTRIBUTE LIMIT OFFSET WINDOW ON JOIN VALUES SET USING")
 _LAST_WORDS = words("END NULL TRUE FALSE")
 _UNITS = words("SECOND SECONDS MINUTE MINUTES HOUR HOURS DAY DAYS WEEK WEEKS MONTH MONTHS YEAR YEARS")
@@ -95,12 +95,19 @@ def _column_around(tokens: Sequence[Token], at: int) -> tuple[int, int] | None:
                 depth -= 1
         elif depth == 0 and token.is_symbol(","):
             first = position + 1 if first is None else first
-        elif depth == 0 and token.word in _SELECT:
+        elif depth == 0 and _opens_columns(tokens, position):
             return (position + 1 if first is None else first), _column_end(tokens, at)
         elif depth == 0 and token.word in _CLAUSES:
             return None
         position -= 1
     return None
+
+
+def _opens_columns(tokens: Sequence[Token], at: int) -> bool:
+    """Whether a SELECT list begins behind token `at`: SELECT, perhaps with DISTINCT, but not that of `count(DISTINCT`."""
+    if tokens[at].word in _QUANTIFIERS:
+        return at > 0 and tokens[at - 1].word == "SELECT"
+    return tokens[at].word == "SELECT"
 
 
 def _column_end(tokens: Sequence[Token], at: int) -> int:
@@ -130,6 +137,6 @@ def _open_brackets(tokens: Sequence[Token], at: int) -> int:
             depth -= 1
         elif tokens[position].is_symbol("("):
             depth += 1
-        elif tokens[position].word in _SELECT and depth >= 0:
+        elif depth >= 0 and _opens_columns(tokens, position):
             return depth
     return 0

@@ -103,6 +103,8 @@ def test_a_text_is_changed_but_once(before: str) -> None:
     [
         ("weekday(d) + 1", "(weekday(d) + 1)"),
         ("string(a)", "a"),
+        ("count(DISTINCT weekday(d))", "count(DISTINCT weekday(d))"),
+        ("sum(DISTINCT CASE WHEN b THEN 0 ELSE c END)", "sum(DISTINCT CASE WHEN b THEN 0 ELSE c END)"),
         ("split(a, '')", "split(a, , -1)"),
         ("CASE WHEN i = 0 THEN 0 ELSE d END * 2", "(CASE WHEN (i = 0) THEN 0 ELSE d END * 2)"),
         ("CASE i WHEN 7 THEN 1 ELSE 2.5D END", "CASE WHEN (i = 7) THEN 1 ELSE 2.5 END"),
