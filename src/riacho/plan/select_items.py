@@ -104,7 +104,7 @@ def _column_around(tokens: Sequence[Token], at: int) -> tuple[int, int] | None:
 
 
 def _opens_columns(tokens: Sequence[Token], at: int) -> bool:
-    """Whether a SELECT list begins behind token `at`: SELECT, perhaps with DISTINCT, but not that of `count(DISTINCT`."""
+    """Whether a SELECT list begins behind token `at`: at SELECT and its DISTINCT, not at that of `count(DISTINCT`."""
     if tokens[at].word in _QUANTIFIERS:
         return at > 0 and tokens[at - 1].word == "SELECT"
     return tokens[at].word == "SELECT"

@@ -71,11 +71,8 @@ def column_name(expression: pb.Expression) -> str:
             order = expression.sort_order
             descending = order.direction == pb.Expression.SortOrder.SORT_DIRECTION_DESCENDING
             return f"{column_name(order.child)} {'DESC NULLS LAST' if descending else 'ASC NULLS FIRST'}"
-        case "common_inline_user_defined_function":
-            udf = expression.common_inline_user_defined_function
-            return _call(udf.function_name, [column_name(a) for a in udf.arguments], distinct=False)
         case _:
-            return kind or ""
+            return _call_of_rows(expression)
 
 
 def _call(name: str, arguments: list[str], distinct: bool) -> str:
@@ -100,6 +97,45 @@ def _case(arguments: list[str]) -> str:
     pairs = zip(arguments[::2], arguments[1::2], strict=False)
     otherwise = f" ELSE {arguments[-1]}" if len(arguments) % 2 else ""
     return "CASE" + "".join(f" WHEN {condition} THEN {value}" for condition, value in pairs) + otherwise + " END"
+
+
+def _call_of_rows(expression: pb.Expression) -> str:
+    """A function over a window of rows, or the user's own; of any other expression, what it is."""
+    match expression.WhichOneof("expr_type"):
+        case "window":
+            return f"{column_name(expression.window.window_function)} OVER ({_rows_of(expression.window)})"
+        case "common_inline_user_defined_function":
+            udf = expression.common_inline_user_defined_function
+            return _call(udf.function_name, [column_name(a) for a in udf.arguments], distinct=False)
+        case other:
+            return other or ""
+
+
+def _rows_of(window: pb.Expression.Window) -> str:
+    """What stands in the brackets behind OVER."""
+    partition = ", ".join(column_name(key) for key in window.partition_spec)
+    order = ", ".join(column_name(pb.Expression(sort_order=key)) for key in window.order_spec)
+    spec = [f"PARTITION BY {partition}" if partition else "", f"ORDER BY {order}" if order else ""]
+    frame = window.frame_spec
+    if window.HasField("frame_spec"):
+        is_rows = frame.frame_type == pb.Expression.Window.WindowFrame.FRAME_TYPE_ROW
+        lower, upper = _boundary(frame.lower, "PRECEDING"), _boundary(frame.upper, "FOLLOWING")
+        spec.append(f"{'ROWS' if is_rows else 'RANGE'} BETWEEN {lower} AND {upper}")
+    elif order:
+        spec.append("RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW")
+    else:
+        spec.append("ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING")
+    return " ".join(part for part in spec if part)
+
+
+def _boundary(boundary: pb.Expression.Window.WindowFrame.FrameBoundary, side: str) -> str:
+    match boundary.WhichOneof("boundary"):
+        case "current_row":
+            return "CURRENT ROW"
+        case "unbounded":
+            return f"UNBOUNDED {side}"
+        case _:
+            return f"{column_name(boundary.value)} FOLLOWING"
 
 
 def _literal(literal: pb.Expression.Literal) -> str:

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from pyspark.sql import Column
 from pyspark.sql.connect import functions as F
-from pyspark.sql.connect.window import Window
+from pyspark.sql.connect.window import Window, WindowSpec
 
 from riacho.errors import UnsupportedOperationError
 from riacho.plan.dialect import in_engine_words
@@ -63,6 +63,26 @@ def test_text_in_a_plan() -> None:
 def test_lists_over_rows_are_without_nulls() -> None:
     made = changed(F.collect_list("value").over(Window.orderBy("value")))
     assert any(inner.unresolved_function.function_name == "filter" for inner in [made, *expressions(made)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "shown"),
+    [
+        (Window.partitionBy("value"), "PARTITION BY value ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING"),
+        (
+            Window.orderBy("value"),
+            "ORDER BY value ASC NULLS FIRST RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW",
+        ),
+        (
+            Window.orderBy(F.desc("value")).rowsBetween(-1, Window.currentRow),
+            "ORDER BY value DESC NULLS LAST ROWS BETWEEN -1 FOLLOWING AND CURRENT ROW",
+        ),
+    ],
+    ids=["all", "so far", "two"],
+)
+def test_names_over_rows(rows: WindowSpec, shown: str) -> None:
+    made = changed(F.sum(F.col("value").cast("double")).over(rows))
+    assert made.alias.name == [f"sum(CAST(value AS DOUBLE)) OVER ({shown})"]
 
 
 def test_percentiles_are_refused_over_rows() -> None:
