@@ -6,6 +6,7 @@ as a word, unless it is meant by a star, or by something that means all columns 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
@@ -13,7 +14,7 @@ from operator import or_
 
 from riacho.plan.event_time import last_part
 from riacho.plan.sql_expressions import structured
-from riacho.plan.tokens import Token, parse_identifier, tokenize, words
+from riacho.plan.tokens import Token, tokenize, words
 from riacho.plan.walk import expressions
 from riacho.protos import pb
 
@@ -93,7 +94,9 @@ def named_in_text(sql: str) -> Names:
         return EVERY
     if any(_is_star(tokens, at) for at, token in enumerate(tokens) if token.is_symbol("*")):
         return EVERY
-    return Names(frozenset(token.name for token in tokens if token.name is not None))
+    # With `spark.sql.ansi.doubleQuotedIdentifiers` what stands in double quotes is a name.
+    quoted = (token.text[1:-1] for token in tokens if token.kind == "string" and token.text.startswith('"'))
+    return Names(frozenset([*quoted, *(token.name for token in tokens if token.name is not None)]))
 
 
 _MAKERS_OF_ROWS = words(
@@ -114,14 +117,18 @@ def _function_names(expression: pb.Expression) -> set[str]:
     """The functions that this very expression calls, in upper case; of text all words."""
     match expression.WhichOneof("expr_type"):
         case "unresolved_function":
-            return {expression.unresolved_function.function_name.upper()}
+            return {expression.unresolved_function.function_name.rpartition(".")[2].upper()}
         case "call_function":
-            return {expression.call_function.function_name.upper()}
+            return {expression.call_function.function_name.rpartition(".")[2].upper()}
         case "expression_string":
             return {token.word for token in tokenize(expression.expression_string.expression)}
         case _:
             return set()
 
+
+_PART = re.compile(r"`(?:[^`]|``)*`|[^.`]+")
+_WORD = re.compile(r"\w+")
+"""What else a name may be taken for, such as `items[0]`."""
 
 _PLAIN = words(
     "literal unresolved_function alias cast sort_order lambda_function window unresolved_extract_value update_fields "
@@ -146,7 +153,8 @@ def _own_columns(expression: pb.Expression) -> Names:
 
 def _parts(identifier: str) -> frozenset[str]:
     """Each part of `a.b.c` may be the column: the others are then a table's name, or fields of a struct."""
-    return frozenset(parse_identifier(identifier)) or frozenset({last_part(identifier)})
+    parts = (part[1:-1].replace("``", "`") if part.startswith("`") else part for part in _PART.findall(identifier))
+    return frozenset([*parts, *_WORD.findall(identifier)])
 
 
 def counts_rows(expression: pb.Expression) -> bool:

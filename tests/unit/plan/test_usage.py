@@ -127,7 +127,7 @@ def test_a_name_that_a_projection_dropped_means_the_column_below() -> None:
     assert unused(build.where(ask(SOURCE, "k"), build.call("isnotnull", build.col("v")))) == {"ts"}
 
 
-@pytest.mark.parametrize("name", ["v", "t.v", "s.t.v", "v.f", "`v`"])
+@pytest.mark.parametrize("name", ["v", "t.v", "s.t.v", "v.f", "`v`", "v.other-name", "t.`v`.`a.b`", "v[0]", "v['f']"])
 def test_each_part_of_a_name_may_be_the_column(name: str) -> None:
     column = pb.Expression()
     column.unresolved_attribute.unparsed_identifier = name
