@@ -10,7 +10,8 @@ from riacho.plan.mentions import EVERY, Names, named_in_text
 @pytest.mark.parametrize(
     "text",
     ["a + b", "a * b", '"a" + b', "2 * b / a", "(a) * b", "f(a, `B`)", "count(*) + a + b", "SELECT a * b FROM t",
-     "a[0] * b", "SELECT count(*) AS n, max(b) FROM STREAM t GROUP BY a", "SELECT a /* all: * */ FROM t WHERE b = 'x*y'"],
+     "a[0] * b", "SELECT count(*) AS n, max(b) FROM STREAM t GROUP BY a",
+     "SELECT a /* all: * */ FROM t WHERE b = 'x*y'"],
 )  # fmt: skip
 def test_columns_stand_in_text_as_words(text: str) -> None:
     assert {name for name in ("a", "b", "c") if name in named_in_text(text)} == {"a", "b"}
