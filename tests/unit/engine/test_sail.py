@@ -83,11 +83,15 @@ def test_errors_are_sparks(session: SailSession) -> None:
 def test_a_killed_process_costs_one_call_and_no_setting(engine: SailEngine, session: SailSession) -> None:
     session.set_conf("spark.sql.shuffle.partitions", "3")
     session.create_view("v", empty(SCHEMA))
+    many = pb.Relation()
+    many.range.end, many.range.step = 50_000_000, 1
+    rows = session.stream(many)
+    next(rows)
     os.kill(engine.pid, signal.SIGKILL)
+    with pytest.raises(EngineLost):
+        list(rows)
     named = pb.Relation()
     named.read.named_table.unparsed_identifier = "v"
-    with pytest.raises(EngineLost):
-        session.run(named)
     assert session.run(named).num_rows == 0
     assert session.get_conf("spark.sql.shuffle.partitions") == "3"
 
