@@ -105,8 +105,9 @@ class TemplateJson:
         template = template_of(block[: block.find(b"\n")] if b"\n" in block else block)
         if template is None or (self._refuse_unknown and not set(template.names) <= set(self._schema.names)):
             return None
-        for mark in _MARKS if self._mark is None else (self._mark,):
-            if self._mark is None and len(block) > 2 * _SAMPLE_BYTES:
+        known = self._mark
+        for mark in _MARKS if known is None else _MARKS[_MARKS.index(known) :]:
+            if known is None and len(block) > 2 * _SAMPLE_BYTES:
                 sample = block[: block.rfind(b"\n", 0, _SAMPLE_BYTES) + 1]
                 if sample and self._rows(sample, template, mark) is None:
                     continue
@@ -198,7 +199,7 @@ class Holes:
 
 
 def find_holes(block: bytes, template: Template, mark: bytes) -> Holes | None:
-    """The holes of all lines of a block, found by `mark`, one of `MARKS`; None unless each line fits the template."""
+    """The holes of all lines of a block, found by `mark`, one of `_MARKS`; None unless each line fits the template."""
     first, *inner, last = template.gaps
     end = b"\n" if block.endswith(b"\n") else b""
     if (

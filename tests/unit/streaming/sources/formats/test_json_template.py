@@ -189,3 +189,11 @@ def test_values_that_nobody_looks_at_are_passed_over() -> None:
     table = read(block)
     assert table is not None
     assert table.to_pydict() == {"b": ["x"] * 6}
+
+
+def test_a_text_with_a_comma_costs_no_block() -> None:
+    read = TemplateJson(SCHEMA, Datetimes())
+    for text in ("a", "a,b", "a"):
+        found = read(b'{"long":1,"text":"%s"}\n' % text.encode())
+        assert found is not None
+        assert found["text"].to_pylist() == [text]
