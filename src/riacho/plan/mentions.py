@@ -107,14 +107,11 @@ _MAKERS_OF_ROWS = words(
 
 def makes_rows(expression: pb.Expression) -> bool:
     """Whether a column decides how many rows there are, be it used or not: `explode(items)`, a sliding `window(ts)`."""
-    return any(not _function_names(e).isdisjoint(_MAKERS_OF_ROWS) for e in [expression, *expressions(expression)])
+    return any(not function_names(e).isdisjoint(_MAKERS_OF_ROWS) for e in [expression, *expressions(expression)])
 
 
-# -- expression trees
-
-
-def _function_names(expression: pb.Expression) -> set[str]:
-    """The functions that this very expression calls, in upper case; of text all words."""
+def function_names(expression: pb.Expression) -> set[str]:
+    """The functions that this very expression calls, not those inside it, in upper case; of text all words."""
     match expression.WhichOneof("expr_type"):
         case "unresolved_function":
             return {expression.unresolved_function.function_name.rpartition(".")[2].upper()}
@@ -125,6 +122,8 @@ def _function_names(expression: pb.Expression) -> set[str]:
         case _:
             return set()
 
+
+# -- expression trees
 
 _PART = re.compile(r"`(?:[^`]|``)*`|[^.`]+")
 _WORD = re.compile(r"\w+")

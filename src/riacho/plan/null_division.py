@@ -7,7 +7,7 @@ after   sum(v) / if(isnotnull(sum(v)), count(1), NULL)
 from __future__ import annotations
 
 from riacho.plan import build
-from riacho.plan.walk import transform_expressions
+from riacho.plan.walk import transform_expression
 from riacho.protos import pb
 
 _DIVISIONS = frozenset({"/", "%", "mod"})
@@ -16,11 +16,8 @@ _LONGEST = 4096
 
 
 def null_by_zero(expression: pb.Expression) -> pb.Expression:
-    """`expression` with all its divisions by something other than a literal giving null for null, in place."""
-    holder = pb.Expression(alias=pb.Expression.Alias(expr=expression))
-    transform_expressions(holder, _null_first)
-    expression.CopyFrom(holder.alias.expr)
-    return expression
+    """A copy of `expression` with all its divisions by something other than a literal giving null for null."""
+    return transform_expression(expression, _null_first)
 
 
 def _null_first(expression: pb.Expression) -> pb.Expression:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from riacho.plan.facts import is_streaming_leaf
+from riacho.plan.mentions import function_names
 from riacho.plan.pushdown import NOT_DETERMINISTIC
 from riacho.plan.rules.global_aggregates import is_aggregate
-from riacho.plan.tokens import tokenize
 from riacho.plan.walk import expressions, walk
 from riacho.protos import pb
 
@@ -15,8 +15,11 @@ _ROW_BY_ROW = frozenset(
 )  # fmt: skip
 """Relations with one input that make of each of its rows what they make of it alone."""
 
-_COUNTING = NOT_DETERMINISTIC - {"input_file_name"}
+_COUNTING = frozenset(name.upper() for name in NOT_DETERMINISTIC - {"input_file_name"})
 """Functions that count rows, or draw numbers that would come again in the next part."""
+
+_IN_TEXT = frozenset({"OVER", "SELECT"})
+"""What text has in it that looks at other rows."""
 
 
 def is_row_by_row(relation: pb.Relation) -> bool:
@@ -30,15 +33,8 @@ def is_row_by_row(relation: pb.Relation) -> bool:
 
 def _looks_around(part: pb.Expression) -> bool:
     """Whether this very expression, not those inside it, may be about more than its row."""
-    match part.WhichOneof("expr_type"):
-        case "unresolved_function":
-            return is_aggregate(part) or part.unresolved_function.function_name.lower() in _COUNTING
-        case "call_function":
-            return is_aggregate(part) or part.call_function.function_name.lower() in _COUNTING
-        case "expression_string":
-            words = tokenize(part.expression_string.expression)
-            return is_aggregate(part) or any(word.text.lower() in {*_COUNTING, "over", "select"} for word in words)
-        case "window" | "subquery_expression":
-            return True
-        case _:
-            return is_aggregate(part)
+    return (
+        part.WhichOneof("expr_type") in ("window", "subquery_expression")
+        or is_aggregate(part)
+        or not function_names(part).isdisjoint(_COUNTING | _IN_TEXT)
+    )

@@ -199,3 +199,10 @@ def transform_expressions(message: Message, change: Callable[[pb.Expression], pb
         changed = change(node)
         if changed is not node:
             replace(node, changed)
+
+
+def transform_expression(expression: pb.Expression, change: Callable[[pb.Expression], pb.Expression]) -> pb.Expression:
+    """A copy of one expression with `change` applied to it and all inside it, inner before outer."""
+    held = pb.Expression(alias=pb.Expression.Alias(expr=expression))
+    transform_expressions(held, change)
+    return held.alias.expr

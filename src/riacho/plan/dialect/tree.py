@@ -21,7 +21,7 @@ from riacho.plan.dialect.text import in_engine_words as text_in_engine_words
 from riacho.plan.facts import is_streaming
 from riacho.plan.select_items import Role
 from riacho.plan.text import column_name
-from riacho.plan.walk import expressions, top_expressions, transform, transform_expressions, walk
+from riacho.plan.walk import expressions, top_expressions, transform, transform_expression, transform_expressions, walk
 from riacho.protos import pb
 
 _NAMES = "|".join(sorted({*FUNCTIONS, *LISTS, *CASTS}))
@@ -89,11 +89,9 @@ class _Change:
         if column.HasField("expression_string"):
             self._text(column.expression_string, "column")
             return
-        holder = pb.Expression(alias=pb.Expression.Alias(expr=column))
-        transform_expressions(holder, self)
-        if holder.alias.expr != column:
-            named = column.HasField("alias")
-            column.CopyFrom(holder.alias.expr if named else build.alias(holder.alias.expr, column_name(column)))
+        changed = transform_expression(column, self)
+        if changed != column:
+            column.CopyFrom(changed if column.HasField("alias") else build.alias(changed, column_name(column)))
 
     def __call__(self, expression: pb.Expression) -> pb.Expression:
         """Change an expression whose parts have been."""

@@ -116,7 +116,7 @@ class _Taken:
 def take_apart(aggregate: pb.Aggregate, grouping: Grouping, tools: Tools) -> Calls:
     """The aggregate's expressions as partials and results. What cannot be taken apart is a partial without merge."""
     read = [structured(_unaliased(expression), filters=True) for expression in aggregate.aggregate_expressions]
-    expressions = [_over_sets(null_by_zero(copied(expression)), grouping) for expression in read]
+    expressions = [_over_sets(null_by_zero(expression), grouping) for expression in read]
     places = [_aggregate_calls(expression, grouping) for expression in expressions]
     functions = [build.alias(Expression(unresolved_function=f), "c") for calls in places for _, f in calls or []]
     tell_apart(functions)
