@@ -1,4 +1,4 @@
-"""`riacho demo`: the telecom system from its first file to its answers, in one go."""
+"""`riacho demo`: a system from its first file to its answers, in one go."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from riacho.cli import options, tables
+from riacho.cli import options, systems, tables
 from riacho.cli.answers import print_answers
 from riacho.cli.child import serving
-from riacho.cli.failures import CommandError
 from riacho.cli.flows import State
 from riacho.cli.pipeline import Selection, update
-from riacho.cli.project import SPEC_NAMES, find_spec, load_spec, setup_statements
+from riacho.cli.project import find_spec, load_spec, setup_statements
 from riacho.cli.session import OWN_RETRIES, connected
 from riacho.cli.terminal import aside, counted, duration, output
 
@@ -30,46 +29,36 @@ EXAMPLES = """[bold]Examples[/]
   riacho demo --folder /tmp/demo  [dim]elsewhere[/]
 """
 
+DEFAULT_SYSTEM = "telecom"
+DEFAULT_FOLDER = Path("demo")
 RETRY_TIME = "500ms"
 """A new column stops a stream once; whoever watches a demo need not wait the usual five seconds for it to go on."""
-_QUESTION = "SELECT * FROM silver.quarantine"
 
 
 def demo(
+    system: Annotated[str, typer.Argument(help="The system to show: a name, or a folder.")] = DEFAULT_SYSTEM,
     folder: Annotated[
         Path, typer.Option(metavar="FOLDER", help="Where files land and tables are kept; a second run goes on there.")
-    ] = Path("demo"),
-    project: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The telecom system.", show_default="that of this riacho")
-    ] = None,
+    ] = DEFAULT_FOLDER,
     verbose: options.Verbose = False,
 ) -> None:
-    """Run the telecom system, from files that land to business answers, through Spark Connect.
+    """Run a system, from input that comes in to business answers, through Spark Connect.
 
-    Files of an internet provider's devices land. A server starts. The pipeline brings them through bronze, silver and
-    gold while more files land, damaged ones among them; a second update takes those. Then come the answers, where the
-    tables lie, how long it took, and what to try next.
+    For telecom: files of an internet provider's devices land. A server starts. The pipeline brings them through bronze,
+    silver and gold while more files land, damaged ones among them; a second update takes those. Then come the answers,
+    where the tables lie, how long it took, and what to try next.
     """
-    from riacho.cli.landing import WHAT_BECOMES_OF_IT, LandingZone
-
-    project = project or _telecom()
+    project = systems.find(system)
     folder = folder.absolute()
-    warehouse, zone = folder / "warehouse", LandingZone(folder / "landing")
-    confs = {
-        "telecom.landing": str(zone.folder),
-        "telecom.schemas": str(folder / "schemas"),
-        "spark.sql.pipelines.execution.watchdog.minRetryTime": RETRY_TIME,
-    }
+    warehouse, show = folder / "warehouse", systems.load_demo(project, folder)
+    confs = {**show.confs, "spark.sql.pipelines.execution.watchdog.minRetryTime": RETRY_TIME}
     spec_path = find_spec(project)
     console = output()
     steps = Steps(console)
     with ExitStack() as stack:
         child = stack.enter_context(serving(warehouse, verbose=verbose))
-        with steps.step("Files land"):
-            if zone.known:
-                steps.tell(f"{counted(zone.known, 'file')} of an earlier run are there already")
-            files, rows = zone.land_history()
-            steps.tell(f"{counted(files, 'file')} with {counted(rows, 'event')} of phones and computers")
+        with steps.step("Data come in"):
+            steps.tell(*show.history())
         with steps.step("A server starts, PySpark connects"):
             spec = load_spec(spec_path, confs, warehouse)
             url = child.url()
@@ -78,14 +67,10 @@ def demo(
             for statement in setup_statements(project):
                 spark.sql(statement)
             steps.tell(f"{url}, no JVM")
-        with steps.step("The pipeline runs, while more files land"):
-            with zone.landing_live() as landed:
+        with steps.step("The pipeline runs, while more come in"):
+            with show.live() as what_came:
                 board = update(spark, spec, spec_path, Selection(), console)
-            steps.tell(f"{counted(board.count(State.COMPLETED), 'flow')} completed")
-            steps.tell(f"{counted(len(landed), 'file')} landed meanwhile, not all as they should be:")
-            for each in landed:
-                if each.damage:
-                    steps.tell(f"  one of {each.rows} rows {WHAT_BECOMES_OF_IT[each.damage]}")
+            steps.tell(f"{counted(board.count(State.COMPLETED), 'flow')} completed", *what_came())
         with steps.step("It runs again, and reads only what is new"):
             board = update(spark, spec, spec_path, Selection(), console, quiet=True)
             steps.tell(f"{counted(board.count(State.COMPLETED), 'flow')} completed")
@@ -96,7 +81,7 @@ def demo(
         console.print(tables.grid(tables.look(warehouse), time.time(), versions=False))
         steps.tell(f"Delta Lake, in {warehouse}")
     steps.print_times()
-    _print_next(console, folder, warehouse)
+    _print_next(console, system, folder, show.question)
 
 
 class Steps:
@@ -114,9 +99,10 @@ class Steps:
         yield
         self._times.append((title, time.monotonic() - started))
 
-    def tell(self, words: str) -> None:
-        """A line below the step's title."""
-        aside(self._console, f"   {words}")
+    def tell(self, *lines: str) -> None:
+        """Lines below the step's title."""
+        for line in lines:
+            aside(self._console, f"   {line}")
 
     def print_times(self) -> None:
         self._console.print(Text("\nHow long it took", style="bold"))
@@ -125,24 +111,15 @@ class Steps:
             self._console.print(Text(f"   {title:<42} {duration(seconds):>9}", style=style))
 
 
-def _telecom() -> Path:
-    """The telecom system of the checkout that this riacho runs from. Raises CommandError where there is none."""
-    system = Path(__file__).parents[3] / "systems" / "telecom"
-    if not any((system / name).is_file() for name in SPEC_NAMES):
-        raise CommandError(
-            "this riacho was installed without its systems", "give the folder with --project PATH/telecom"
-        )
-    return system
-
-
-def _print_next(console: Console, folder: Path, warehouse: Path) -> None:
+def _print_next(console: Console, system: str, folder: Path, question: str) -> None:
     """Commands to go on with, as they can be pasted here."""
-    riacho, shown = _program(), _from_here(warehouse)
-    again = "" if folder == Path("demo").absolute() else f" --folder {_from_here(folder)}"
+    riacho, shown = _program(), _from_here(folder / "warehouse")
+    again = "" if system == DEFAULT_SYSTEM else f" {system}"
+    again += "" if folder == DEFAULT_FOLDER.absolute() else f" --folder {_from_here(folder)}"
     console.print(Text("\nTry next", style="bold"))
     for command, what in (
         (f"{riacho} demo{again}", "again: it goes on where it stopped"),
-        (f"{riacho} sql -w {shown} '{_QUESTION}'", "ask something else"),
+        (f"{riacho} sql -w {shown} '{question}'", "ask something else"),
         (f"{riacho} up -w {shown}", "serve these tables to PySpark"),
         (f"{riacho} --help", "what else there is"),
     ):

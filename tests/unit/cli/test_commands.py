@@ -16,7 +16,7 @@ from riacho.cli.up import is_loopback
 RUNNER = CliRunner()
 COMMANDS = ("demo", "up", "run", "sql", "tables", "generate", "doctor")
 # What takes long to load; NumPy stands for all that computes.
-SLOW = ("pyspark", "pandas", "pyarrow", "numpy", "grpc", "riacho.server", "riacho.catalog", "riacho.generate.telecom")
+SLOW = ("pyspark", "pandas", "pyarrow", "numpy", "grpc", "riacho.server", "riacho.catalog")
 
 
 def test_help_lists_the_commands_with_or_without_being_asked() -> None:
@@ -62,6 +62,7 @@ def test_help_loads_nothing_slow() -> None:
     loaded = loaded_by("dict(Commands(name='riacho').commands)")
     assert {f"riacho.cli.{name}" for name in COMMANDS} <= loaded
     assert not loaded & set(SLOW)
+    assert not [name for name in loaded if name.startswith("riacho_system_")]
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,7 @@ def test_wrong_words_end_with_2_and_one_line(words: str, line: str) -> None:
         ("run {folder}/nowhere", "error: there is no folder {folder}/nowhere → "),
         ("sql x --remote sc://127.0.0.1:1", "error: nothing answers at sc://127.0.0.1:1: Connection refused → "),
         ("sql x --remote sc://127.0.0.1:x", "error: sc://127.0.0.1:x is no address of a Spark Connect server → "),
-        ("demo --project {folder} --folder {folder}", "error: no spark-pipeline.yml in {folder} → "),
+        ("demo {folder} --folder {folder}", "error: there is no system {folder} → "),
     ],
 )
 def test_what_cannot_be_done_ends_with_1_and_one_line(words: str, line: str, tmp_path: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
+from riacho.cli import systems
 from riacho.cli.app import app
-from riacho.generate.telecom import TelecomOptions
+from riacho.cli.failures import CommandError
 
 RUNNER = CliRunner()
 
@@ -67,7 +69,29 @@ def test_each_file_is_told_when_it_lands(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("field", dataclasses.fields(TelecomOptions), ids=lambda field: str(field.name))
+@pytest.mark.parametrize(
+    "field",
+    dataclasses.fields(systems.load_generator(systems.find("telecom")).Options),
+    ids=lambda field: str(field.name),
+)
 def test_each_setting_is_an_option(field: dataclasses.Field[object]) -> None:
     text = RUNNER.invoke(app, ["generate", "telecom", "--help"], env={"COLUMNS": "200"}).stdout
     assert f"--{field.name.removesuffix('_s').replace('_', '-')} " in text
+
+
+def test_a_system_is_found_by_its_folder_too(tmp_path: Path) -> None:
+    copy = tmp_path / "mine"
+    shutil.copytree(systems.find("telecom"), copy)
+    told = RUNNER.invoke(app, ["generate", str(copy), str(tmp_path / "x"), "--batches", "1", "--no-wait"]).stdout
+
+    assert told.startswith("✓ 1 file, 80 rows ")
+    assert told.splitlines()[-1] == f"  next: riacho run {copy} --conf mine.landing={tmp_path / 'x'}"
+
+
+def test_a_system_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="there is no system weather") as caught:
+        systems.find("weather")
+    assert "telecom" in caught.value.hint
+    (tmp_path / "spark-pipeline.yml").touch()
+    with pytest.raises(CommandError, match="has no demo"):
+        systems.load_demo(tmp_path, tmp_path)

@@ -18,7 +18,7 @@ from hypothesis import settings
 
 from riacho.testing.servers import Server, riacho_server, spark_server
 
-ORACLE = Path(__file__).parent.parent / ".oracle"
+ORACLE = Path(__file__).parent / ".oracle"
 ON_CI = os.environ.get("CI", "").lower() in ("1", "true")
 NAMES = ("riacho", "spark")
 # Tests are many short plans: the JVM's first compiler is enough for them, and is warm in half the time. One server

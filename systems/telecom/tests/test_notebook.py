@@ -10,8 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from riacho.testing.servers import Server
-from tests.systems.support import SYSTEMS, columns, drop_databases, rows, run_python
-from tests.systems.telecom.conftest import Landing
+from riacho.testing.systems import columns, drop_databases, rows, run_python
+from systems.telecom.tests.conftest import Landing
 
 DATABASE = "telecom_notebook"
 TABLES = ("celular_conectado", "celular_desconectado", "computador_conectado", "computador_desconectado")
@@ -31,7 +31,7 @@ def notebook(tables: SparkSession) -> Iterator[SparkSession]:
 def test_the_notebook_makes_the_pipelines_bronze(
     notebook: SparkSession, server: Server, telecom_landing: Landing, tmp_path: Path
 ) -> None:
-    command = [sys.executable, str(SYSTEMS / "telecom" / "notebooks" / "bronze_autoloader.py")]
+    command = [sys.executable, str(Path(__file__).parents[1] / "notebooks" / "bronze_autoloader.py")]
     environment = {
         "SPARK_REMOTE": server.url,
         "TELECOM_LANDING": str(telecom_landing.folder),

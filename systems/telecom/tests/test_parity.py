@@ -10,8 +10,8 @@ from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 
 from riacho.testing.servers import Server
-from tests.systems.support import columns, delta_table, rows
-from tests.systems.telecom.conftest import Run
+from riacho.testing.systems import columns, delta_table, rows
+from systems.telecom.tests.conftest import Run
 
 TABLES = (
     "bronze.celular_conectado",

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from riacho.generate.telecom import (
+from systems.telecom.generator.source import (
     DIRT,
     KINDS,
     SCHEMA,
@@ -27,7 +27,7 @@ from riacho.generate.telecom import (
 )
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
-SYSTEM = Path(__file__).parents[3] / "systems" / "telecom"
+SYSTEM = Path(__file__).parents[1]
 
 
 class HandClock:

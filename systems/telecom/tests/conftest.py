@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from riacho.generate.telecom import TelecomOptions, generate
 from riacho.testing.servers import Server
-from tests.systems.support import System, connected, drop_databases
+from riacho.testing.systems import System, connected, drop_databases
+from systems.telecom.generator.source import TelecomOptions, generate
 
 LAYERS = ("bronze", "silver", "gold")
 LIMIT_S = 600
@@ -25,7 +25,7 @@ INTERVAL_S = 30.0
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A system's first test waits for its server and for the updates that all tests look at."""
     for item in items:
-        if "tests/systems/telecom/" in item.path.as_posix() and item.get_closest_marker("timeout") is None:
+        if "systems/telecom/tests/" in item.path.as_posix() and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(LIMIT_S))
 
 
@@ -94,7 +94,7 @@ def telecom(folder: Path, server: Server, landing: Path) -> System:
         "telecom.schemas": str(folder / "schemas"),
         "telecom.landing.format": "parquet" if server.name == "spark" else "cloudFiles",
     }
-    return System("telecom", folder, server, configuration)
+    return System(Path(__file__).parents[1], folder, server, configuration)
 
 
 @pytest.fixture

@@ -18,19 +18,18 @@ from pyspark.sql import SparkSession
 from riacho.cli.answers import parse
 from riacho.testing.servers import Server
 
-SYSTEMS = Path(__file__).parents[2] / "systems"
 UPDATE_LIMIT_S = 280
 
 Row = tuple[Any, ...]
 
 
 class System:
-    """A copy of `systems/NAME` in `folder`, to be run on `server` with `configuration` over its own."""
+    """A copy of the system `original` in `folder`, to be run on `server` with `configuration` over its own."""
 
-    def __init__(self, name: str, folder: Path, server: Server, configuration: Mapping[str, str]) -> None:
+    def __init__(self, original: Path, folder: Path, server: Server, configuration: Mapping[str, str]) -> None:
         self.server = server
         self.folder = folder / "project"
-        shutil.copytree(SYSTEMS / name, self.folder)
+        shutil.copytree(original, self.folder)
         self._spec = self.folder / "spark-pipeline.yml"
         self._change({"storage": (folder / "storage").as_uri()})
         self.configure(configuration)

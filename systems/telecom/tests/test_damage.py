@@ -17,10 +17,10 @@ from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 
-from riacho.generate.telecom import SCHEMA, Damage, LandedFile, TelecomOptions, TelecomSource
 from riacho.testing.servers import Server, riacho_server
-from tests.systems.support import Row, connected, ordered
-from tests.systems.telecom.conftest import telecom
+from riacho.testing.systems import Row, connected, ordered
+from systems.telecom.generator.source import SCHEMA, Damage, LandedFile, TelecomOptions, TelecomSource
+from systems.telecom.tests.conftest import telecom
 
 EXTRA, CHANGED, TRUNCATED = 4, 8, 12
 DAMAGE = ((EXTRA, Damage.EXTRA_COLUMN), (CHANGED, Damage.CHANGED_TYPE), (TRUNCATED, Damage.TRUNCATED))

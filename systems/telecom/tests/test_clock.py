@@ -8,10 +8,10 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from riacho.generate.telecom import TelecomOptions, generate
 from riacho.testing.servers import riacho_server
-from tests.systems.support import connected, rows
-from tests.systems.telecom.conftest import telecom
+from riacho.testing.systems import connected, rows
+from systems.telecom.generator.source import TelecomOptions, generate
+from systems.telecom.tests.conftest import telecom
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
 

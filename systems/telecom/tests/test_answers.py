@@ -10,14 +10,15 @@ from __future__ import annotations
 import csv
 from datetime import datetime
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 from pyspark.sql import SparkSession
 
-from tests.systems.support import SYSTEMS, Row, columns, ordered, rows
-from tests.systems.telecom.conftest import Landing, Run
+from riacho.testing.systems import Row, columns, ordered, rows
+from systems.telecom.tests.conftest import Landing, Run
 
 HISTORY = r"""
 CREATE TABLE landed AS
@@ -100,7 +101,7 @@ def history(telecom_landing: Landing, run_telecom: Run) -> duckdb.DuckDBPyConnec
     if not telecom_landing.complete:
         telecom_landing.land_the_rest()
     database = duckdb.connect()
-    servers = SYSTEMS / "telecom" / "data" / "servers.csv"
+    servers = Path(__file__).parents[1] / "data" / "servers.csv"
     database.execute("CREATE TABLE servers AS FROM read_csv($1)", [str(servers)])
     files = str(telecom_landing.folder / "*" / "*" / "*.parquet")
     addresses = database.execute("SELECT DISTINCT Ip FROM read_parquet($1) WHERE Ip IS NOT NULL", [files]).fetchall()

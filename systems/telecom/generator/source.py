@@ -38,7 +38,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from riacho.clock import Clock, SystemClock
-from riacho.generate.people import customers
+
+from .people import customers
 
 SCHEMA = pa.schema(
     [
@@ -178,6 +179,10 @@ class LandedFile:
     rows: int
     written_at: datetime
     damage: Damage | None = None
+
+    def __str__(self) -> str:
+        """For `riacho generate`, a line for each file."""
+        return f"{f'{self.kind.device} {self.kind.status}':<24} {self.rows:>6,} rows  {self.path.name}"
 
 
 def generate(

@@ -1,15 +1,17 @@
-"""The demo's landing zone: a history that is there at once, and files that land while something else goes on."""
+"""What `riacho demo` shows: a history that is there at once, and files that land while the pipeline runs."""
 
 from __future__ import annotations
 
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from riacho.generate.telecom import Damage, LandedFile, TelecomOptions, generate
+from riacho.cli.terminal import counted
+
+from .generator.source import Damage, LandedFile, TelecomOptions, generate
 
 INTERVAL_S = 10.0
 HISTORY_BATCHES = 60
@@ -28,6 +30,34 @@ WHAT_BECOMES_OF_IT = {
 LIVE_LIMIT_S = 30.0
 
 _BATCH_NUMBER = re.compile(r"_(\d{6,})\.parquet")
+
+
+class Demo:
+    """See `riacho.cli.systems.Demo`: ten minutes of files, then a few that land while the pipeline runs."""
+
+    question = "SELECT * FROM silver.quarantine"
+
+    def __init__(self, folder: Path) -> None:
+        self._zone = LandingZone(folder / "landing")
+        self.confs = {"telecom.landing": str(self._zone.folder), "telecom.schemas": str(folder / "schemas")}
+
+    def history(self) -> Iterator[str]:
+        if self._zone.known:
+            yield f"{counted(self._zone.known, 'file')} of an earlier run are there already"
+        files, rows = self._zone.land_history()
+        yield f"{counted(files, 'file')} with {counted(rows, 'event')} of phones and computers"
+
+    @contextmanager
+    def live(self) -> Iterator[Callable[[], Iterator[str]]]:
+        with self._zone.landing_live() as landed:
+            yield lambda: _told(landed)
+
+
+def _told(landed: list[LandedFile]) -> Iterator[str]:
+    yield f"{counted(len(landed), 'file')} landed meanwhile, not all as they should be:"
+    for each in landed:
+        if each.damage:
+            yield f"  one of {each.rows} rows {WHAT_BECOMES_OF_IT[each.damage]}"
 
 
 class LandingZone:

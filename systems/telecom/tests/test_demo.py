@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from riacho.cli.landing import FEWEST_BATCHES, HISTORY_BATCHES, LIVE_BATCHES, LIVE_DAMAGE, LandingZone
+from systems.telecom.demo import FEWEST_BATCHES, HISTORY_BATCHES, LIVE_BATCHES, LIVE_DAMAGE, LandingZone
 
 
 def numbers(folder: Path) -> list[int]:

@@ -1,0 +1,49 @@
+"""What an internet provider's devices write, for `riacho generate telecom`: seeded, repeatable, vectorised."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from riacho.cli.systems import Words
+
+from .source import Damage, TelecomOptions, generate
+
+__all__ = ["ABOUT", "EXAMPLES", "WORDS", "Options", "generate"]
+
+ABOUT = "Devices of an internet provider connect and disconnect: a Parquet file every few seconds."
+EXAMPLES = """[bold]Examples[/]
+  riacho generate telecom systems/telecom/landing          [dim]until Ctrl-C[/]
+  riacho generate telecom landing --batches 48 --no-wait   [dim]at once[/]
+  riacho generate telecom landing --interval 0.5           [dim]faster[/]
+  riacho generate telecom landing --damage 6:truncated     [dim]a bad file[/]
+"""
+
+Options = TelecomOptions
+
+
+def _moment(words: str | None) -> datetime | None:
+    """A time in ISO 8601, in UTC where it does not say. Raises ValueError."""
+    if words is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(words)
+    except ValueError:
+        raise ValueError(f"start is {words!r}: it must be a time like 2026-01-05T12:00:00Z") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _damages(words: list[str] | None) -> tuple[tuple[int, Damage], ...]:
+    """`12:truncated` as the number of a batch and what happens to its file. Raises ValueError."""
+    found: list[tuple[int, Damage]] = []
+    for word in words or ():
+        batch, _, damage = word.partition(":")
+        if not batch.isdecimal() or damage not in list(Damage):
+            raise ValueError(f"damage is {word!r}: it must be BATCH:DAMAGE, with DAMAGE one of {', '.join(Damage)}")
+        found.append((int(batch), Damage(damage)))
+    return tuple(found)
+
+
+WORDS = {
+    "start": Words(str | None, "TIME", _moment),
+    "damage": Words(list[str] | None, "BATCH:DAMAGE", _damages),
+}
