@@ -16,10 +16,10 @@ PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 # How the lock files are made: hashes for every platform and Python, and no host is named.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help setup demo test check format unit spec differential bench oracle lock clean
+.PHONY: help setup demo test check format unit spec spec-all record differential bench oracle lock clean
 
 help: ## list what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
 
 setup: $(VENV)/.run ## install riacho and what it needs to run, in .venv
 	@echo "riacho is ready: $(VENV)/bin/riacho --help"
@@ -42,8 +42,14 @@ format: $(VENV)/.dev ## lay the code out as `make check` wants it
 unit: $(VENV)/.dev ## the fast tests: no server, no network
 	@$(IN_ROOT) $(PYTHON) -m pytest --hypothesis-profile=quick tests/unit tests/plans
 
-spec: $(VENV)/.dev oracle ## the tests that run on riacho and on Apache Spark alike
+spec: $(VENV)/.dev oracle ## the tests that run on riacho and on Apache Spark alike; on Spark what it has not answered yet
 	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec
+
+spec-all: $(VENV)/.dev oracle ## the same, and all of it on Apache Spark too
+	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec --spark-all
+
+record: $(VENV)/.dev oracle ## ask Apache Spark what it has not answered yet, and keep that in tests/spec/answers.txt
+	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec --record
 
 CASES ?= 2000
 differential: $(VENV)/.dev oracle ## CASES (2000) fresh stateful queries, drawn at random, on riacho and on Apache Spark
