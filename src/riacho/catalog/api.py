@@ -37,7 +37,8 @@ _TABLE = pa.schema(
         pa.field("isTemporary", pa.bool_(), nullable=False),
     ]
 )
-_NOTHING = pa.schema([pa.field("value", pa.string(), nullable=False)])
+NOTHING = pa.schema([pa.field("value", pa.string(), nullable=False)])
+"""The columns of a reply to a call that gives nothing back."""
 
 
 def answer(call: pb.Catalog, context: SqlContext) -> pa.Table | None:
@@ -186,7 +187,7 @@ def _truth(value: bool) -> pa.Table:
 
 def _done(_: object) -> pa.Table:
     """The reply to a call that gives nothing back."""
-    return _NOTHING.empty_table()
+    return NOTHING.empty_table()
 
 
 _CALLS: dict[str, Callable[..., pa.Table]] = {

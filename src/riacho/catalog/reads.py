@@ -1,7 +1,7 @@
-"""Batch reads that the engine would get wrong, put right in the plan before it gets it.
+"""Names and reads that the engine would get wrong, put right in plans and statements before it gets them.
 
-* a change feed (`readChangeFeed`): the engine gives the table's rows; the plan gets the feed's rows instead;
 * names in another case (`Bronze.Events`): the engine tells them apart, Spark does not;
+* a change feed (`readChangeFeed`): the engine gives the table's rows; the plan gets the feed's rows instead;
 * a Delta table at a path that the engine cannot read (a blank, an accent): it gets another name for the folder.
 """
 
@@ -14,10 +14,11 @@ from riacho.catalog.change_feed import asks_for_changes, plan_change_feed
 from riacho.catalog.names import quoted
 from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.engine.links import plain_path
+from riacho.engine.preparation import Surroundings
 from riacho.errors import AnalysisError, SparkGeneralError
 from riacho.paths import local_path
-from riacho.plan.sql_tables import table_references
-from riacho.plan.tokens import Edit, parse_identifier, splice
+from riacho.plan.sql_tables import respelled
+from riacho.plan.tokens import parse_identifier
 from riacho.plan.walk import Finder, transform
 from riacho.protos import pb
 
@@ -29,71 +30,49 @@ _TEXTS = Finder(pb.SQL)
 
 
 class CatalogReads:
-    """Puts the reads of batch plans right for one catalog."""
+    """A step of `engine.preparation`, for one catalog."""
 
     def __init__(self, catalog: WarehouseCatalog) -> None:
         self._catalog = catalog
 
-    def bind(self, relation: pb.Relation, current_database: str, *, rows: bool = True) -> pb.Relation:
+    def step(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
         """`relation` as the engine can run it; the same object if it can already.
 
-        `rows`: False leaves a change feed empty, which is enough to analyse the plan. Raises what `plan_change_feed`
-        raises, and SparkGeneralError for a feed too large for a plan.
+        Without `surroundings.rows` a change feed is left empty, which is enough to analyse the plan. Raises what
+        `plan_change_feed` raises, and SparkGeneralError for a feed too large for a plan.
         """
+        names = _Names(self._catalog, surroundings)
         reads = [read for read in _READS.nearest(relation) if not read.is_streaming]
-        odd = any(self._is_odd(read, current_database) for read in reads)
-        texts = [text for text in _TEXTS.nearest(relation) if self._known_case(text.query, current_database)]
-        if not odd and not texts:
+        texts = list(_TEXTS.nearest(relation))
+        if not any(self._is_odd(read, names) for read in reads) and not any(names.changes(text) for text in texts):
             return relation
-        return transform(relation, lambda node: self._right(node, current_database, rows))
+        return transform(relation, lambda node: self._right(node, names, surroundings))
 
-    def _is_odd(self, read: pb.Read, current_database: str) -> bool:
+    def _is_odd(self, read: pb.Read, names: _Names) -> bool:
         if asks_for_changes(read):
             return True
         if read.HasField("named_table"):
-            return self._lowered(parse_identifier(read.named_table.unparsed_identifier), current_database) is not None
+            return names.lowered(parse_identifier(read.named_table.unparsed_identifier)) is not None
         return self._plain(read) is not None
 
-    def _right(self, node: pb.Relation, current_database: str, rows: bool) -> pb.Relation:
+    def _right(self, node: pb.Relation, names: _Names, surroundings: Surroundings) -> pb.Relation:
         """A node of a copy of the plan, put right in place."""
         kind = node.WhichOneof("rel_type")
         if kind == "sql":
-            node.sql.query = self._known_case(node.sql.query, current_database) or node.sql.query
+            node.sql.query = names.text(node.sql.query)
         if kind != "read" or node.read.is_streaming:
             return node
         if asks_for_changes(node.read):
-            changed = self._feed(node.read, current_database, rows)
+            changed = self._feed(node.read, surroundings)
             changed.common.CopyFrom(node.common)
             return changed
         if node.read.HasField("named_table"):
             table = node.read.named_table
-            lowered = self._lowered(parse_identifier(table.unparsed_identifier), current_database)
-            table.unparsed_identifier = table.unparsed_identifier if lowered is None else quoted(lowered)
+            lowered = names.lowered(parse_identifier(table.unparsed_identifier))
+            table.unparsed_identifier = lowered or table.unparsed_identifier
         elif (plain := self._plain(node.read)) is not None:
             node.read.data_source.paths[:] = [plain]
         return node
-
-    def _lowered(self, parts: tuple[str, ...], current_database: str) -> tuple[str, ...] | None:
-        """A name in lower case, if it has capitals and is a table's or a view's so."""
-        lowered = tuple(part.lower() for part in parts)
-        if lowered == parts:
-            return None
-        try:
-            known = self._catalog.listing().has(self._catalog.qualify(lowered, current_database))
-        except AnalysisError:
-            return None
-        return lowered if known else None
-
-    def _known_case(self, text: str, current_database: str) -> str | None:
-        """SQL text with its tables' names in the case in which the catalog has them; None if nothing changes."""
-        if text == text.lower():
-            return None
-        edits = [
-            Edit(reference.start, reference.end, quoted(lowered))
-            for reference in table_references(text)
-            if not reference.streaming and (lowered := self._lowered(reference.parts, current_database)) is not None
-        ]
-        return splice(text, edits) if edits else None
 
     @staticmethod
     def _plain(read: pb.Read) -> str | None:
@@ -105,11 +84,11 @@ class CatalogReads:
         plain = plain_path(folder)
         return None if plain == folder else str(plain)
 
-    def _feed(self, read: pb.Read, current_database: str, rows: bool) -> pb.Relation:
-        wanted = plan_change_feed(read, self._catalog, current_database)
+    def _feed(self, read: pb.Read, surroundings: Surroundings) -> pb.Relation:
+        wanted = plan_change_feed(read, self._catalog, surroundings.current_database)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, wanted.schema) as writer:
-            for batch in wanted.batches() if rows else ():
+            for batch in wanted.batches() if surroundings.rows else ():
                 writer.write_batch(batch)
                 if sink.tell() > MAX_FEED_BYTES:
                     raise SparkGeneralError(
@@ -121,3 +100,31 @@ class CatalogReads:
         relation.local_relation.data = sink.getvalue().to_pybytes()
         relation.local_relation.schema = types.to_json(wanted.schema)
         return relation
+
+
+class _Names:
+    """Names as the engine has them: tables, views and databases are in lower case there."""
+
+    def __init__(self, catalog: WarehouseCatalog, surroundings: Surroundings) -> None:
+        self._catalog = catalog
+        self._surroundings = surroundings
+
+    def lowered(self, parts: tuple[str, ...]) -> str | None:
+        """A name in lower case, if it has capitals and is a table's or a view's so."""
+        lowered = tuple(part.lower() for part in parts)
+        return quoted(lowered) if lowered != parts and self._is_known(lowered) else None
+
+    def changes(self, text: pb.SQL) -> bool:
+        return self.text(text.query) != text.query
+
+    def text(self, text: str) -> str:
+        """SQL text with the names in it lowered."""
+        return text if text == text.lower() else respelled(text, self.lowered)
+
+    def _is_known(self, lowered: tuple[str, ...]) -> bool:
+        if ".".join(lowered) in self._surroundings.views:
+            return True
+        try:
+            return self._catalog.listing().has(self._catalog.qualify(lowered, self._surroundings.current_database))
+        except AnalysisError:
+            return False

@@ -24,7 +24,6 @@ from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.engine.base import EngineSession
 from riacho.engine.links import plain_path
 from riacho.errors import SparkError
-from riacho.plan.dialect import text_in_engine_words
 from riacho.plan.sql_tables import table_references
 from riacho.plan.tokens import Edit, splice
 from riacho.protos import pb
@@ -136,7 +135,7 @@ def _short(name: TableName) -> str:
 def _tell_sql(session: EngineSession, text: str) -> bool:
     """For what the engine takes as text alone."""
     try:
-        session.sql(text_in_engine_words(text))
+        session.sql(text)
     except SparkError as failure:
         _log.warning("The engine refused: %s: %s", text, failure)
         return False

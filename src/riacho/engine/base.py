@@ -27,6 +27,23 @@ class EngineSession(Protocol):
     session_id: SessionId
     user_id: str
 
+    @property
+    def current_database(self) -> str:
+        """The database that names without one mean."""
+
+    def use(self, database: str) -> None:
+        """Make another database the current one. Raises what the engine says of one that there is not."""
+
+    @property
+    def views(self) -> frozenset[str]:
+        """The temporary views that the engine has for this session, in lower case; global ones `global_temp.name`."""
+
+    def prepared(self, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:
+        """`relation` as the engine is to have it (see `engine.preparation`); what all calls here do to theirs.
+
+        For a plan that is kept and run again. `rows`: False for one that is only analysed. Raises SparkError.
+        """
+
     def schema(self, relation: pb.Relation) -> pa.Schema:
         """The columns that `relation` would give; nothing is executed."""
 
@@ -61,7 +78,13 @@ class EngineSession(Protocol):
         """Set a conf of the session."""
 
     def create_view(self, name: str, relation: pb.Relation) -> None:
-        """Make or replace a temporary view of this session."""
+        """Make or replace a temporary view of this session; a global one is called `global_temp.name`.
+
+        The engine gets its name in lower case, for it tells cases apart and Spark does not.
+        """
+
+    def drop_view(self, name: str) -> bool:
+        """Drop a temporary view that the engine has for this session; whether it had it."""
 
     def on_release(self, callback: Callable[[], None]) -> None:
         """Have `callback` called when the session ends, for what lives as long as it does."""
@@ -79,8 +102,17 @@ class ConnectSession(EngineSession, Protocol):
     def call(self, method: str, request: bytes) -> bytes:
         """One unary RPC of the Connect service. Raises SparkError, EngineLost."""
 
-    def execute_plan(self, request: bytes) -> Iterator[bytes]:
-        """ExecutePlan. Closing the iterator cancels the call. Raises SparkError, EngineLost while it is read."""
+    def analyze(self, request: pb.AnalyzePlanRequest) -> bytes:
+        """AnalyzePlan; the request is prepared, in place. Raises SparkError, EngineLost."""
+
+    def execute_plan(self, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
+        """ExecutePlan; the request is prepared, in place, before it goes.
+
+        Closing the iterator cancels the call. Raises SparkError, EngineLost while it is read.
+        """
+
+    def set_up(self, key: Hashable, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
+        """As `execute_plan`, for what sets something up in the session: then `remember` it under `key`."""
 
     def remember(self, key: Hashable, method: str, request: bytes) -> None:
         """Keep a request that set something up, for a new process. A later one of that key replaces it."""
@@ -114,10 +146,11 @@ class Engine(Protocol):
     def session(self, session_id: SessionId, user_id: str) -> EngineSession:
         """The session of that identity, made on first use and kept until `release`."""
 
-    def clone(self, session: EngineSession) -> EngineSession:
+    def clone(self, session: EngineSession, *, prepares: bool = True) -> EngineSession:
         """A new session with the confs, views and functions that `session` has now; later changes are its own.
 
-        What a streaming query runs on (Spark: `SparkSession.cloneSession`).
+        What a streaming query runs on (Spark: `SparkSession.cloneSession`). `prepares`: False for one whose plans are
+        `prepared` by `session`, once, and then run many times.
         """
 
     def spool(self, name: str, *, memory_limit: int | None = None) -> Spool:

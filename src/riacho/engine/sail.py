@@ -7,7 +7,7 @@ parses). A replacement takes over new calls at once; the old process ends when i
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import grpc
 
 from riacho.engine.base import EngineSession
 from riacho.engine.child import EngineChild
+from riacho.engine.preparation import Preparation, Step
 from riacho.engine.process import EngineProcess
 from riacho.engine.session import SailSession
 from riacho.engine.spool import FolderSpool, remove_leftovers
@@ -31,6 +32,7 @@ class SailEngine:
     """See `engine.base.Engine`. Its first process is `first`, which may be starting still, or else started here.
 
     `before_call` runs before each call of a session, for instance to register tables that others have made.
+    `steps` are done to every plan and statement, after those that the engine always needs (`engine.preparation`).
     `memory_limit`: resident bytes of the process beyond which it is replaced.
     """
 
@@ -41,8 +43,10 @@ class SailEngine:
         memory_limit: int = MEMORY_LIMIT_BYTES,
         log: Path | None = None,
         before_call: Callable[[SailSession], None] | None = None,
+        steps: Sequence[Step] = (),
     ) -> None:
         self.before_call = before_call
+        self._preparation = Preparation(steps)
         self._memory_limit = memory_limit
         self._log = log.open("ab") if log else None
         self._sessions: dict[tuple[str, SessionId], SailSession] = {}
@@ -61,15 +65,18 @@ class SailEngine:
         return self.current().child.pid
 
     def session(self, session_id: SessionId, user_id: str) -> SailSession:
+        return self._session(session_id, user_id, self._preparation)
+
+    def _session(self, session_id: SessionId, user_id: str, preparation: Preparation | None) -> SailSession:
         with self._lock:
             key = (user_id, session_id)
             if key not in self._sessions:
-                self._sessions[key] = SailSession(self, session_id, user_id, self._prepare)
+                self._sessions[key] = SailSession(self, session_id, user_id, self._prepare, preparation)
             return self._sessions[key]
 
-    def clone(self, session: EngineSession) -> SailSession:
+    def clone(self, session: EngineSession, *, prepares: bool = True) -> SailSession:
         original = self.session(session.session_id, session.user_id)
-        copy = self.session(SessionId(new_uuid()), session.user_id)
+        copy = self._session(SessionId(new_uuid()), session.user_id, self._preparation if prepares else None)
         copy.copy_journal(original)
         return copy
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.engine import ddl, failures
 from riacho.engine.mixed_types import corrected, may_mix_types, without_rows
+from riacho.engine.preparation import Preparation, Surroundings
 from riacho.engine.process import EngineProcess, lost
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.ids import SessionId, new_uuid
@@ -28,6 +29,8 @@ from riacho.protos import pb
 log = logging.getLogger("riacho")
 
 TIME_ZONE = "spark.sql.session.timeZone"
+GLOBAL = "global_temp."
+"""Before the names of global temporary views."""
 
 
 class Processes(Protocol):
@@ -41,7 +44,10 @@ class Processes(Protocol):
 
 
 class SailSession:
-    """See `engine.base.EngineSession`. `before_call` runs ahead of each call, for instance to register tables."""
+    """See `engine.base.EngineSession`. `before_call` runs ahead of each call, for instance to register tables.
+
+    `preparation` is applied to all plans and statements; None for a session whose plans come prepared.
+    """
 
     def __init__(
         self,
@@ -49,6 +55,7 @@ class SailSession:
         session_id: SessionId,
         user_id: str,
         before_call: Callable[[SailSession], None] | None = None,
+        preparation: Preparation | None = None,
     ) -> None:
         self.session_id = session_id
         self.user_id = user_id
@@ -56,6 +63,8 @@ class SailSession:
         """The process that knows what this session has set up; 0 while none does."""
         self._processes = processes
         self._before_call = before_call
+        self._preparation = preparation
+        self._current_database = "default"
         self._journal: dict[Hashable, tuple[str, bytes]] = {}
         self._on_release: list[Callable[[], None]] = []
         # A protobuf field given twice has its last value, so these bytes behind a request make it one of this session.
@@ -63,12 +72,35 @@ class SailSession:
         self._setting_up = threading.RLock()
         self._setting_up_thread: int | None = None
 
+    # -- what names mean, and what is done to plans
+
+    @property
+    def current_database(self) -> str:
+        return self._current_database
+
+    def use(self, database: str) -> None:
+        relation = pb.Relation()
+        relation.catalog.set_current_database.db_name = f"`{database}`"
+        for _ in self.set_up(("current database",), self._request(pb.Plan(root=relation))):
+            pass
+        self._current_database = database
+
+    @property
+    def views(self) -> frozenset[str]:
+        with self._setting_up:
+            return frozenset(str(key[1]) for key in self._journal if isinstance(key, tuple) and key[0] == "view")
+
+    def prepared(self, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:
+        if self._preparation is None:
+            return relation
+        return self._preparation.relation(relation, Surroundings(self, rows))
+
     # -- the two verbs, and what is close to them
 
     def schema(self, relation: pb.Relation) -> pa.Schema:
         request = self._analyze()
         request.schema.plan.root.CopyFrom(relation)
-        reply = pb.AnalyzePlanResponse.FromString(self.call("AnalyzePlan", request.SerializeToString()))
+        reply = pb.AnalyzePlanResponse.FromString(self.analyze(request))
         schema = types.schema_from_proto(reply.schema.schema)
         if not may_mix_types(relation):
             return schema
@@ -78,7 +110,7 @@ class SailSession:
         request = self._analyze()
         request.explain.plan.root.CopyFrom(relation)
         request.explain.explain_mode = pb.AnalyzePlanRequest.Explain.EXPLAIN_MODE_SIMPLE
-        reply = pb.AnalyzePlanResponse.FromString(self.call("AnalyzePlan", request.SerializeToString()))
+        reply = pb.AnalyzePlanResponse.FromString(self.analyze(request))
         return reply.explain.explain_string
 
     def run(self, relation: pb.Relation) -> pa.Table:
@@ -119,7 +151,7 @@ class SailSession:
     def parse_ddl(self, text: str) -> pa.Schema:
         request = self._analyze()
         request.ddl_parse.ddl_string = text
-        reply = pb.AnalyzePlanResponse.FromString(self.call("AnalyzePlan", request.SerializeToString()))
+        reply = pb.AnalyzePlanResponse.FromString(self.analyze(request))
         schema = types.schema_from_proto(reply.ddl_parse.parsed)
         comments = ddl.column_comments(text)
         if len(comments) != len(schema):  # one type and not a list of columns
@@ -157,7 +189,27 @@ class SailSession:
         request.operation.set.pairs.add(key=key, value=value)
         return request.SerializeToString()
 
-    # -- calls in bytes, for whoever passes requests through
+    # -- calls whose replies are bytes, for whoever passes them on
+
+    def analyze(self, request: pb.AnalyzePlanRequest) -> bytes:
+        self._prepare(request, rows=False)
+        return self.call("AnalyzePlan", request.SerializeToString())
+
+    def execute_plan(self, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
+        self._prepare(request, rows=True)
+        encoded = request.SerializeToString()
+        with self._serving() as process:
+            call = process.execute(encoded)
+            try:
+                yield from call
+            except grpc.RpcError as error:
+                raise self._failure(process, error) from None
+            finally:
+                call.cancel()
+
+    def set_up(self, key: Hashable, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
+        yield from self.execute_plan(request)
+        self.remember(key, "ExecutePlan", request.SerializeToString())
 
     def call(self, method: str, request: bytes) -> bytes:
         """One unary RPC of the Connect service. Raises SparkError, EngineLost."""
@@ -166,17 +218,6 @@ class SailSession:
                 return process.call(method, request)
             except grpc.RpcError as error:
                 raise self._failure(process, error) from None
-
-    def execute_plan(self, request: bytes) -> Iterator[bytes]:
-        """ExecutePlan in bytes. Closing the iterator cancels the call. Raises SparkError, EngineLost while read."""
-        with self._serving() as process:
-            call = process.execute(request)
-            try:
-                yield from call
-            except grpc.RpcError as error:
-                raise self._failure(process, error) from None
-            finally:
-                call.cancel()
 
     def remember(self, key: Hashable, method: str, request: bytes) -> None:
         """Keep a request that set something up, for a new process. A later one of that key replaces it."""
@@ -192,12 +233,24 @@ class SailSession:
     def create_view(self, name: str, relation: pb.Relation) -> None:
         command = pb.Command()
         view = command.create_dataframe_view
-        view.name, view.replace = name, True
+        name = name.lower()
+        view.name, view.replace, view.is_global = name.removeprefix(GLOBAL), True, name.startswith(GLOBAL)
         view.input.CopyFrom(relation)
-        request = self._request(pb.Plan(command=command))
-        for _ in self.execute_plan(request):
+        for _ in self.set_up(("view", name), self._request(pb.Plan(command=command))):
             pass
-        self.remember(("view", name), "ExecutePlan", request)
+
+    def drop_view(self, name: str) -> bool:
+        name = name.lower()
+        if name not in self.views:
+            return False
+        relation = pb.Relation()
+        if name.startswith(GLOBAL):
+            relation.catalog.drop_global_temp_view.view_name = name.removeprefix(GLOBAL)
+        else:
+            relation.catalog.drop_temp_view.view_name = name
+        self.forget(("view", name))
+        self.run(relation)
+        return True
 
     def on_release(self, callback: Callable[[], None]) -> None:
         self._on_release.append(callback)
@@ -219,6 +272,7 @@ class SailSession:
         """Set up here what is set up in `other` now."""
         with other._setting_up:
             self._journal = dict(other._journal)
+            self._current_database = other.current_database
 
     # -- inside
 
@@ -279,10 +333,14 @@ class SailSession:
         for reply in self.execute_plan(self._request(plan)):
             yield pb.ExecutePlanResponse.FromString(reply)
 
-    def _request(self, plan: pb.Plan) -> bytes:
+    def _prepare(self, request: pb.ExecutePlanRequest | pb.AnalyzePlanRequest, *, rows: bool) -> None:
+        if self._preparation is not None:
+            self._preparation.message(request, Surroundings(self, rows))
+
+    def _request(self, plan: pb.Plan) -> pb.ExecutePlanRequest:
         request = pb.ExecutePlanRequest(session_id=self.session_id, operation_id=new_uuid(), plan=plan)
         request.user_context.user_id = self.user_id
-        return request.SerializeToString()
+        return request
 
     def _batches(self, plan: pb.Plan) -> Iterator[pa.RecordBatch]:
         for reply in self._replies(plan):

@@ -13,11 +13,11 @@ What may follow a table name in a streaming query (`relationPrimary` in `SqlBase
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from riacho.errors import ParseError
-from riacho.plan.tokens import Token, closing, identifier, tokenize, words
+from riacho.plan.tokens import Edit, Token, closing, identifier, splice, tokenize, words
 
 _QUERY_STARTS = words("SELECT WITH FROM VALUES TABLE MAP REDUCE")
 _ENDS_FROM = words(
@@ -67,6 +67,49 @@ def table_references(sql: str, tokens: Sequence[Token] | None = None) -> list[Ta
     return _Scan(sql, tokenize(sql) if tokens is None else tokens).run()
 
 
+Spelling = Callable[[tuple[str, ...]], str | None]
+"""The name as SQL text, in another spelling; None if it will do as it is."""
+
+
+def respelled(sql: str, spelling: Spelling) -> str:
+    """`sql`, a query or a statement, with its tables as `spelling` has them; the same object if nothing changes.
+
+    Beside what it reads that is what INSERT, UPDATE, MERGE, DESCRIBE and `TABLE name` name. A name of its own WITH
+    clauses is spelled as it is there, for those who tell cases apart. Streams are left alone. Raises as
+    `table_references`.
+    """
+    scan = _Scan(sql, tokenize(sql))
+    scan.run()
+    found = [*scan.found, *scan.others, *_target(scan.tokens)]
+    edits = {
+        reference.start: Edit(reference.start, reference.end, name)
+        for reference in found
+        if not reference.streaming and (name := spelling(reference.parts)) is not None
+    }
+    for edit in scan.of_with:
+        edits[edit.start] = edit
+    return splice(sql, list(edits.values())) if edits else sql
+
+
+_BEFORE_TABLE = words("UNION ALL DISTINCT EXCEPT INTERSECT MINUS AS")
+"""What may stand before `TABLE name` as a query."""
+
+
+def _target(tokens: Sequence[Token]) -> list[TableReference]:
+    """The table that a statement changes or describes."""
+    at = 0
+    if at < len(tokens) and tokens[at].word in ("INSERT", "MERGE"):
+        while at < len(tokens) and tokens[at].word not in ("INTO", "OVERWRITE"):
+            at += 1
+    elif at >= len(tokens) or tokens[at].word not in ("UPDATE", "DESCRIBE", "DESC"):
+        return []
+    at += 1
+    while at < len(tokens) and tokens[at].word in ("TABLE", "EXTENDED", "FORMATTED"):
+        at += 1
+    parts, behind = identifier(tokens, at)
+    return [TableReference(parts, tokens[at].start, tokens[behind - 1].end)] if parts else []
+
+
 @dataclass
 class _Frame:
     """A pair of brackets, or the whole text. `in_from`: a comma here is followed by a relation."""
@@ -74,22 +117,28 @@ class _Frame:
     is_query: bool
     in_from: bool = False
     in_with: bool = False
-    ctes: set[str] = field(default_factory=set)
+    ctes: dict[str, str] = field(default_factory=dict)
     pending_cte: str | None = None
 
 
 class _Scan:
+    """`found`: what the text reads; `others`: `TABLE name`; `of_with`: edits for names of WITH in another case."""
+
     def __init__(self, sql: str, tokens: Sequence[Token]) -> None:
         self._sql = sql
-        self._tokens = tokens
+        self.tokens = self._tokens = tokens
         self._frames = [_Frame(is_query=True)]
-        self._found: list[TableReference] = []
+        self.found: list[TableReference] = []
+        self.others: list[TableReference] = []
+        self.of_with: list[Edit] = []
 
     def run(self) -> list[TableReference]:
         at = 0
         while at < len(self._tokens):
+            if self._word(at) == "TABLE":
+                self._table_query(at)
             at = self._step(at)
-        return self._found
+        return self.found
 
     def _step(self, at: int) -> int:
         """Take in the token at `at`; the position of the next one."""
@@ -103,7 +152,7 @@ class _Scan:
                 self._frames.pop()
                 frame = self._frames[-1]
                 if frame.pending_cte:  # a name of WITH is known behind its own brackets
-                    frame.ctes.add(frame.pending_cte)
+                    frame.ctes[frame.pending_cte.lower()] = frame.pending_cte
                     frame.pending_cte = None
             return at + 1
         if token.is_symbol(","):
@@ -135,8 +184,17 @@ class _Scan:
             return self._relation(at + 1)
         reference, behind = self._reference(at)
         if reference is not None and not self._is_cte(reference):
-            self._found.append(reference)
+            self.found.append(reference)
         return behind
+
+    def _table_query(self, at: int) -> None:
+        """`TABLE name` as a query, or as what a table function is given."""
+        opens = at == 0 or self._symbol(at - 1, "(") or self._word(at - 1) in _BEFORE_TABLE
+        parts, behind = identifier(self._tokens, at + 1)
+        if opens and parts:
+            reference = TableReference(parts, self._tokens[at + 1].start, self._tokens[behind - 1].end)
+            if not self._is_cte(reference):
+                self.others.append(reference)
 
     def _reference(self, at: int) -> tuple[TableReference | None, int]:
         """The table reference at `at` and the position behind its clauses."""
@@ -224,12 +282,18 @@ class _Scan:
                 before -= 1
             before -= 1
         name = self._tokens[before].name if before >= 0 else None
-        return name.lower() if name else None
+        return name or None
 
     def _is_cte(self, reference: TableReference) -> bool:
         if len(reference.parts) != 1:
             return False
-        return any(reference.parts[0].lower() in frame.ctes for frame in self._frames)
+        name = reference.parts[0]
+        known = [frame.ctes[name.lower()] for frame in reversed(self._frames) if name.lower() in frame.ctes]
+        written = known[0] if known else None
+        if written is not None and written != name:
+            quoted = "`" + written.replace("`", "``") + "`"
+            self.of_with.append(Edit(reference.start, reference.end, quoted))
+        return written is not None
 
     def _word(self, at: int) -> str:
         return self._tokens[at].word if 0 <= at < len(self._tokens) else ""

@@ -45,14 +45,16 @@ class Backend:
         clock = SystemClock()
         catalog = WarehouseCatalog(warehouse)
         self._stopped = threading.Event()
-        self._engine = SailEngine(first=engine, before_call=SessionRegistry(catalog).sync)
+        self._engine = SailEngine(
+            first=engine, before_call=SessionRegistry(catalog).sync, steps=(CatalogReads(catalog).step,)
+        )
         self._services = Services(
             engine=self._engine,
             catalog=catalog,
             writes=TableWrites(catalog, clock),
             housekeeper=Housekeeper(clock=clock),
             queries=QueryManager(self._engine, clock, observer),
-            sessions=Sessions(self._engine, clock, CatalogReads(catalog)),
+            sessions=Sessions(self._engine, clock),
             operations=Operations(),
             errors=ErrorLog(),
             clock=clock,

@@ -6,7 +6,6 @@ from google.protobuf.message import Message
 
 from riacho.errors import AnalysisError
 from riacho.plan.context import Context
-from riacho.plan.dialect import in_engine_words
 from riacho.plan.facts import cached_ids, is_streaming
 from riacho.plan.rewrite import RESOLVE, rewrite
 from riacho.plan.rules.strip_watermark import strip_watermark
@@ -19,18 +18,18 @@ from riacho.server.session import ServerSession
 def resolve(session: ServerSession, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:
     """`relation` without DataFrames kept by id, streaming views and streaming SQL; the same object if it has none.
 
-    A batch plan's watermarks are dropped, as Spark drops them; a streaming plan keeps its own. `rows`: False for a plan
-    that is only analysed. Raises UnsupportedOperationError for a function that the engine has wrong.
+    A batch plan's watermarks are dropped, as Spark drops them; a streaming plan keeps its own, and is prepared for the
+    engine here, once: its pieces are run by themselves. `rows`: False for a plan that is only analysed. Raises
+    UnsupportedOperationError for a function that the engine has wrong.
     """
     if cached_ids(relation):
         relation = transform(relation, lambda node: _known(session, node))
     if session.reads_streaming_view(relation) or _has_streaming_sql(session, relation):
         context = Context(views=session.views)
         relation = rewrite(relation, context, RESOLVE)
-    if _has_watermark(relation) and not is_streaming(relation):
-        relation = rewrite(relation, Context(), (strip_watermark,))
-    relation = in_engine_words(relation)
-    return session.reads.bind(relation, session.current_database, rows=rows)
+    if is_streaming(relation):
+        return session.engine.prepared(relation, rows=rows)
+    return rewrite(relation, Context(), (strip_watermark,)) if _has_watermark(relation) else relation
 
 
 def resolve_inside(session: ServerSession, command: Message) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
-from riacho.catalog.reads import CatalogReads
 from riacho.clock import Clock
 from riacho.engine.base import ConnectSession
 from riacho.engine.sail import SailEngine
@@ -33,20 +32,27 @@ class ServerSession:
 
     `views` are all temporary views by lower-case name, as the relations they were made from. `relations` are those that
     only this server knows, by the id a client has for them (foreachBatch). `listener_bus` is there while it is open.
-    `seen_ms` is when its client last asked for something. `reads` puts reads of the catalog's tables right.
+    `seen_ms` is when its client last asked for something.
     """
 
     session_id: SessionId
     user_id: str
     engine: ConnectSession
-    reads: CatalogReads
     server_side_id: str = field(default_factory=new_uuid)
     views: dict[str, pb.Relation] = field(default_factory=dict)
     relations: dict[str, pb.Relation] = field(default_factory=dict)
-    current_database: str = "default"
     listener_bus: ListenerBus | None = None
     seen_ms: int = 0
     _streaming_views: set[str] = field(default_factory=set)
+
+    @property
+    def current_database(self) -> str:
+        """The database that names without one mean."""
+        return self.engine.current_database
+
+    @current_database.setter
+    def current_database(self, name: str) -> None:
+        self.engine.use(name)
 
     def add_view(self, name: str, relation: pb.Relation) -> None:
         """Keep a temporary view; whether it streams decides who answers for it."""
@@ -77,10 +83,9 @@ class ServerSession:
 class Sessions:
     """All sessions of a server, by user and id."""
 
-    def __init__(self, engine: SailEngine, clock: Clock, reads: CatalogReads) -> None:
+    def __init__(self, engine: SailEngine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
-        self._reads = reads
         self._sessions: dict[tuple[str, SessionId], ServerSession] = {}
         self._released: OrderedDict[tuple[str, SessionId], None] = OrderedDict()
         self._lock = threading.Lock()
@@ -103,7 +108,7 @@ class Sessions:
             if session is None:
                 if observed:
                     raise _changed(session_id)
-                session = ServerSession(key[1], user_id, self._engine.session(key[1], user_id), self._reads)
+                session = ServerSession(key[1], user_id, self._engine.session(key[1], user_id))
                 self._sessions[key] = session
         if observed and observed != session.server_side_id:
             raise _changed(session_id)

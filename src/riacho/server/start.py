@@ -114,7 +114,7 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
     prepare = _prepare(services, planned, mode, late_target)
     plan_text = session.engine.explain(analysed)
     # Last, when nothing can be refused any more.
-    clone = services.engine.clone(session.engine)
+    clone = services.engine.clone(session.engine, prepares=False)
     return QueryDefinition(
         owner=session.session_id,
         name=request.name,

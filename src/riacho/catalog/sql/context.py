@@ -18,22 +18,25 @@ from riacho.catalog.write import TableWrites
 from riacho.clock import Clock, SystemClock
 from riacho.engine.base import EngineSession
 from riacho.paths import local_path
-from riacho.plan.dialect import text_in_engine_words
 from riacho.protos import pb
 
 
 @dataclass
 class SqlContext:
-    """The catalog, the session, and what the session knows. `current_database` is changed by USE.
+    """The catalog, the session, and what the server knows of it.
 
     `temporary_views`: lower-case names of the session's temporary views, which hide tables of the same name.
     """
 
     catalog: WarehouseCatalog
     session: EngineSession
-    current_database: str = "default"
     temporary_views: Collection[str] = ()
     clock: Clock = field(default_factory=SystemClock)
+
+    @property
+    def current_database(self) -> str:
+        """The database that names without one mean."""
+        return self.session.current_database
 
     @property
     def writes(self) -> TableWrites:
@@ -88,9 +91,9 @@ def delta_path(name: Name) -> Path | None:
 
 
 def query(text: str) -> pb.Relation:
-    """A query's text as a relation. Raises UnsupportedOperationError for what the engine has wrong."""
+    """A query's text as a relation."""
     relation = pb.Relation()
-    relation.sql.query = text_in_engine_words(text)
+    relation.sql.query = text
     return relation
 
 

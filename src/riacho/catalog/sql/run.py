@@ -47,6 +47,6 @@ _RUN: dict[type, Callable[[Any, SqlContext], pa.Table | None]] = {
 def run(statement: statements.Statement, context: SqlContext) -> pa.Table | None:
     """Run a statement and give its rows, with Spark's columns; None if it turns out to be the engine's after all.
 
-    Raises SparkError. `context.current_database` is another one after USE.
+    Raises SparkError. The session's current database is another one after USE.
     """
     return _RUN[type(statement)](statement, context)

@@ -10,7 +10,7 @@ from riacho import types
 from riacho.catalog import failures
 from riacho.catalog.base import Table, TableName, View
 from riacho.catalog.delta.rust import open_table, translated
-from riacho.catalog.names import database_name, full, quoted
+from riacho.catalog.names import database_name, full
 from riacho.catalog.sql.context import SqlContext, nothing, query, rows
 from riacho.catalog.sql.patterns import matches
 from riacho.catalog.sql.statements import (
@@ -35,7 +35,6 @@ from riacho.catalog.write import TableWrite
 from riacho.errors import AnalysisError
 from riacho.paths import local_path
 from riacho.plan.failures import unresolved_column
-from riacho.protos import pb
 
 # -- Databases
 
@@ -57,10 +56,7 @@ def drop_database(statement: DropDatabase, context: SqlContext) -> pa.Table:
 def use(statement: Use, context: SqlContext) -> pa.Table:
     database = database_name(statement.name)
     context.catalog.database_location(database)
-    relation = pb.Relation()
-    relation.catalog.set_current_database.db_name = quoted((database,))
-    context.session.run(relation)
-    context.current_database = database
+    context.session.use(database)
     return nothing()
 
 

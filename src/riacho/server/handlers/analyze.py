@@ -38,4 +38,4 @@ def analyze(services: Services, session: ServerSession, request: pb.AnalyzePlanR
         if relation is not detail.plan.root:
             detail.plan.root.CopyFrom(relation)
     request.ClearField("client_observed_server_side_session_id")
-    return session.engine.call("AnalyzePlan", request.SerializeToString())
+    return session.engine.analyze(request)

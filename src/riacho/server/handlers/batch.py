@@ -49,16 +49,15 @@ def nothing(_services: Services, _session: ServerSession, _request: pb.ExecutePl
 
 def remembered(_: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """Forward a command that sets something up in the session, and keep it for an engine that takes over."""
-    yield from forward(session, request)
     command = request.plan.command
     kind = command.WhichOneof("command_type") or ""
     detail = getattr(command, kind)
     name: str = getattr(detail, "function_name", "") or getattr(detail, "name", "")
-    session.engine.remember((kind, name.lower()), "ExecutePlan", engine_request(request))
+    yield from session.engine.set_up((kind, name.lower()), engine_request(request))
 
 
-def engine_request(request: pb.ExecutePlanRequest) -> bytes:
+def engine_request(request: pb.ExecutePlanRequest) -> pb.ExecutePlanRequest:
     """The request as the engine gets it: it knows neither this server's session id nor attaching again."""
     request.ClearField("client_observed_server_side_session_id")
     request.ClearField("request_options")
-    return request.SerializeToString()
+    return request

@@ -8,9 +8,12 @@ import pyarrow as pa
 
 from riacho.catalog import api
 from riacho.catalog.base import CATALOG_NAME, Table, TableName
+from riacho.catalog.names import database_name
 from riacho.catalog.sql import SqlContext
+from riacho.engine.session import GLOBAL
 from riacho.plan.tokens import parse_identifier
 from riacho.protos import pb
+from riacho.server.handlers import views
 from riacho.server.operations import Responses
 from riacho.server.services import Services
 from riacho.server.session import ServerSession
@@ -28,7 +31,7 @@ _TABLE_COLUMNS = pa.schema(
 
 
 def answer(services: Services, session: ServerSession, request: pb.Catalog) -> Responses | None:
-    """The reply to a call about tables; None for what the engine answers, once what it changes here is noted."""
+    """The reply to a call about tables; None for what the engine answers."""
     match request.WhichOneof("cat_type"):
         case "get_table":
             asked = request.get_table
@@ -40,30 +43,18 @@ def answer(services: Services, session: ServerSession, request: pb.Catalog) -> R
             named = services.catalog.tables(parse_identifier(database)[-1])
             return _reply([*(_described(services, name) for name in named), *_temporary(session)])
         case "set_current_database":
-            use_database(session, request.set_current_database.db_name)
+            database = database_name(request.set_current_database.db_name)
+            services.catalog.database_location(database)
+            session.engine.use(database)
+            return _rows(api.NOTHING.empty_table())
         case "drop_temp_view":
-            name = request.drop_temp_view.view_name
-            session.drop_view(name)
-            session.engine.forget(("view", name))
+            return _truth(views.drop(session, request.drop_temp_view.view_name))
+        case "drop_global_temp_view":
+            return _truth(views.drop(session, GLOBAL + request.drop_global_temp_view.view_name))
         case _:
-            context = SqlContext(
-                services.catalog, session.engine, session.current_database, tuple(session.views), services.clock
-            )
+            context = SqlContext(services.catalog, session.engine, tuple(session.views), services.clock)
             rows = api.answer(request, context)
             return None if rows is None else _rows(rows)
-    return None
-
-
-def use_database(session: ServerSession, name: str) -> None:
-    """Make `name` the database that unqualified names mean, here and in the engine. Raises what the engine says."""
-    request = pb.ExecutePlanRequest(session_id=session.session_id)
-    request.user_context.user_id = session.user_id
-    request.plan.root.catalog.set_current_database.db_name = name
-    encoded = request.SerializeToString()
-    for _ in session.engine.execute_plan(encoded):
-        pass
-    session.engine.remember(("current database",), "ExecutePlan", encoded)
-    session.current_database = name
 
 
 def _find(services: Services, session: ServerSession, name: str, database: str | None) -> dict[str, object] | None:
@@ -101,6 +92,10 @@ def _temporary(session: ServerSession) -> list[dict[str, object]]:
 
 def _reply(rows: Sequence[dict[str, object]]) -> Responses:
     return _rows(pa.Table.from_pylist(list(rows), _TABLE_COLUMNS))
+
+
+def _truth(value: bool) -> Responses:
+    return _rows(pa.table([[value]], schema=pa.schema([pa.field("value", pa.bool_(), nullable=False)])))
 
 
 def _rows(rows: pa.Table) -> Responses:

@@ -5,16 +5,15 @@ from __future__ import annotations
 import pyarrow as pa
 
 from riacho import types
+from riacho.catalog.names import quoted
 from riacho.catalog.sql import SqlContext, parse, run
+from riacho.catalog.sql.statements import Drop
+from riacho.errors import ParseError
 from riacho.pipelines.context import is_query_function
-from riacho.plan.dialect import text_in_engine_words
-from riacho.plan.facts import is_streaming
 from riacho.plan.sql import ViewDefinition, may_stream, read_sql
 from riacho.protos import pb
-from riacho.server.handlers import batch
-from riacho.server.handlers.catalog import use_database
+from riacho.server.handlers import batch, views
 from riacho.server.operations import Responses
-from riacho.server.relations import resolve
 from riacho.server.services import Services
 from riacho.server.session import ServerSession
 
@@ -27,56 +26,58 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
         return
     facts = read_sql(text)
     if facts.kind == "query":
-        if may_stream(text, session.streaming_views):
-            yield _lazily(relation)
-        else:
-            yield from _forward(session, request)
+        if not may_stream(text, session.streaming_views):
+            for _ in _forward(session, request, relation):  # what is wrong with it shows now, as in Spark
+                pass
+        yield _lazily(relation)
         return
     if facts.view is not None:
-        yield from _create_view(session, request, facts.view, relation)
+        yield from _create_view(session, facts.view, relation)
         return
     statement = parse(text)
     if statement is not None:
-        context = SqlContext(
-            services.catalog, session.engine, session.current_database, tuple(session.views), services.clock
-        )
+        if isinstance(statement, Drop) and views.drop(session, ".".join(statement.name)):
+            yield _rows(pa.table({}))
+            return
+        context = SqlContext(services.catalog, session.engine, tuple(session.views), services.clock)
         rows = run(statement, context)
-        if context.current_database != session.current_database:
-            use_database(session, context.current_database)
         if rows is not None:
             yield _rows(rows)
             return
-    yield from _forward(session, request)
+    yield from _forward(session, request, relation)
 
 
-def _forward(session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
-    """Let the engine answer the text, in its own words."""
-    sql = request.plan.command.sql_command
-    if sql.HasField("input"):
-        inner = sql.input.with_relations.root if sql.input.HasField("with_relations") else sql.input
-        inner.sql.query = text_in_engine_words(inner.sql.query)
-    else:
-        sql.sql = text_in_engine_words(sql.sql)
-    yield from batch.forward(session, request)
+def _forward(session: ServerSession, request: pb.ExecutePlanRequest, relation: pb.Relation) -> Responses:
+    """Let the engine answer the text."""
+    forwarded = pb.ExecutePlanRequest()
+    forwarded.CopyFrom(request)
+    sql = forwarded.plan.command.sql_command
+    sql.Clear()
+    sql.input.CopyFrom(relation)
+    yield from batch.forward(session, forwarded)
 
 
-def _create_view(
-    session: ServerSession, request: pb.ExecutePlanRequest, view: ViewDefinition, relation: pb.Relation
-) -> Responses:
-    """CREATE TEMPORARY VIEW: the engine's if it is a batch view, riacho's own if it streams."""
-    name = view.parts[-1]
+def _create_view(session: ServerSession, view: ViewDefinition, relation: pb.Relation) -> Responses:
+    """CREATE TEMPORARY VIEW, as the DataFrame API makes one."""
+    if view.if_not_exists:
+        raise ParseError("It is not allowed to define a TEMPORARY view with IF NOT EXISTS.")
+    if len(view.parts) > 1:
+        name, qualifier = quoted(view.parts[-1:]), quoted(view.parts[:-1])
+        raise ParseError.of(
+            "INVALID_TEMP_OBJ_QUALIFIER",
+            f"Temporary VIEW {name} cannot be qualified with {qualifier}. Temporary objects can only be qualified with "
+            "SESSION or SYSTEM.SESSION.",
+            sql_state="42602",
+            objectType="VIEW",
+            objectName=name,
+            qualifier=qualifier,
+        )
     query = pb.Relation()
     query.CopyFrom(relation)
     inner = query.with_relations.root if query.HasField("with_relations") else query
     inner.sql.query = view.query
-    resolved = resolve(session, query)
-    if is_streaming(resolved):
-        session.add_view(name, _named(resolved, view.columns))
-        yield _rows(pa.table({}))
-        return
-    yield from _forward(session, request)
-    session.add_view(name, _named(query, view.columns))
-    session.engine.remember(("view", name), "ExecutePlan", batch.engine_request(request))
+    views.define(session, _named(query, view.columns), view.parts[-1], is_global=view.is_global, replace=view.replace)
+    yield _rows(pa.table({}))
 
 
 def _named(relation: pb.Relation, columns: tuple[str, ...]) -> pb.Relation:
