@@ -90,6 +90,60 @@ def normalise_schema(schema: pa.Schema) -> pa.Schema:
     return pa.schema([with_comment(f.with_type(normalise(f.type)), comment_of(f)) for f in schema])
 
 
+def holds_timestamp(arrow: pa.DataType) -> bool:
+    """Whether a value of this type is, or has somewhere in it, a TIMESTAMP."""
+    if pa.types.is_timestamp(arrow):
+        return arrow.tz is not None
+    if pa.types.is_map(arrow):
+        return holds_timestamp(arrow.key_type) or holds_timestamp(arrow.item_type)
+    return any(holds_timestamp(arrow.field(index).type) for index in range(arrow.num_fields))
+
+
+def schema_in_zone(schema: pa.Schema, zone: str) -> pa.Schema:
+    """`schema` with that zone in each TIMESTAMP; the same object if nothing changes.
+
+    The values stay what they are, for an instant is one in any zone; a reader that shows them as text, or asks for
+    their hour, does so in that zone.
+    """
+    fields = [field.with_type(_in_zone(field.type, zone)) for field in schema]
+    changed = pa.schema(fields, schema.metadata)
+    return schema if changed.equals(schema) else changed
+
+
+def _in_zone(arrow: pa.DataType, zone: str) -> pa.DataType:
+    if not holds_timestamp(arrow):
+        return arrow
+    if pa.types.is_timestamp(arrow):
+        return pa.timestamp(arrow.unit, zone)
+    if pa.types.is_struct(arrow):
+        return pa.struct([field.with_type(_in_zone(field.type, zone)) for field in arrow])
+    if pa.types.is_map(arrow):
+        key, item = arrow.key_field, arrow.item_field
+        return pa.map_(key.with_type(_in_zone(key.type, zone)), item.with_type(_in_zone(item.type, zone)))
+    if pa.types.is_dictionary(arrow):
+        return pa.dictionary(arrow.index_type, _in_zone(arrow.value_type, zone), arrow.ordered)
+    element = arrow.value_field.with_type(_in_zone(arrow.value_type, zone))
+    if pa.types.is_large_list(arrow):
+        return pa.large_list(element)
+    return pa.list_(element, arrow.list_size) if pa.types.is_fixed_size_list(arrow) else pa.list_(element)
+
+
+def relabelled(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """`batch` under a schema that differs from its own in the zones of TIMESTAMPs alone. Nothing is copied."""
+    return pa.record_batch(_Relabelled(batch, schema))
+
+
+class _Relabelled:
+    """A batch that gives another schema than its own to whoever imports it (Arrow's PyCapsule interface)."""
+
+    def __init__(self, batch: pa.RecordBatch, schema: pa.Schema) -> None:
+        self._batch = batch
+        self._schema = schema
+
+    def __arrow_c_array__(self, requested_schema: object = None) -> tuple[object, object]:
+        return self._schema.__arrow_c_schema__(), self._batch.__arrow_c_array__()[1]
+
+
 def comment_of(field: pa.Field) -> str | None:
     """The column's comment, or None."""
     found = (field.metadata or {}).get(COMMENT)

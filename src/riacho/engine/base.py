@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from riacho.ids import SessionId
 from riacho.protos import pb
+from riacho.zones import Zone
 
 
 class EngineSession(Protocol):
@@ -26,6 +27,10 @@ class EngineSession(Protocol):
 
     session_id: SessionId
     user_id: str
+    zone: Zone
+    """The session's time zone."""
+    zone_changed: bool
+    """Whether it has ever been another one than UTC: then views may have TIMESTAMPs of other zones."""
 
     @property
     def current_database(self) -> str:
@@ -153,10 +158,11 @@ class Engine(Protocol):
         `prepared` by `session`, once, and then run many times.
         """
 
-    def spool(self, name: str, *, memory_limit: int | None = None) -> Spool:
+    def spool(self, name: str, *, memory_limit: int | None = None, zone: str = "UTC") -> Spool:
         """A fresh spool whose folder name starts with `name`.
 
-        `memory_limit`: bytes that it may have on shared memory; by default what suits the machine.
+        `memory_limit`: bytes that it may have on shared memory; by default what suits the machine. `zone`: the time
+        zone of the session that reads it, as the engine calls it.
         """
 
     def release(self, session_id: SessionId, user_id: str) -> None:

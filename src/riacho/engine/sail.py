@@ -101,8 +101,10 @@ class SailEngine:
             # The process is gone, and the session with it.
             return
 
-    def spool(self, name: str, *, memory_limit: int | None = None) -> FolderSpool:
-        return FolderSpool(name) if memory_limit is None else FolderSpool(name, memory_limit=memory_limit)
+    def spool(self, name: str, *, memory_limit: int | None = None, zone: str = "UTC") -> FolderSpool:
+        if memory_limit is None:
+            return FolderSpool(name, zone=zone)
+        return FolderSpool(name, memory_limit=memory_limit, zone=zone)
 
     def current(self) -> EngineProcess:
         """The process that serves new calls, a fresh one if the last has died."""

@@ -25,10 +25,10 @@ from riacho.engine.process import EngineProcess, lost
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
+from riacho.zones import TIME_ZONE, UTC, session_zone
 
 log = logging.getLogger("riacho")
 
-TIME_ZONE = "spark.sql.session.timeZone"
 GLOBAL = "global_temp."
 """Before the names of global temporary views."""
 
@@ -59,6 +59,8 @@ class SailSession:
     ) -> None:
         self.session_id = session_id
         self.user_id = user_id
+        self.zone = UTC
+        self.zone_changed = False
         self.epoch = 0
         """The process that knows what this session has set up; 0 while none does."""
         self._processes = processes
@@ -179,9 +181,13 @@ class SailSession:
         return {pair.key: pair.value for pair in reply.pairs}
 
     def set_conf(self, key: str, value: str) -> None:
-        request = self._set_conf_request(key, value)
+        zone = session_zone(value) if key == TIME_ZONE else None
+        request = self._set_conf_request(key, value if zone is None else zone.engine)
         self.call("Config", request)
         self.remember(("conf", key), "Config", request)
+        if zone is not None:
+            self.zone = zone
+            self.zone_changed = self.zone_changed or not zone.is_utc
 
     def _set_conf_request(self, key: str, value: str) -> bytes:
         request = pb.ConfigRequest(session_id=self.session_id)
@@ -273,6 +279,7 @@ class SailSession:
         with other._setting_up:
             self._journal = dict(other._journal)
             self._current_database = other.current_database
+            self.zone, self.zone_changed = other.zone, other.zone_changed
 
     # -- inside
 

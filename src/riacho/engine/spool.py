@@ -23,11 +23,13 @@ class FolderSpool:
     """A spool over two folders made on first use, one on shared memory and one on disk. See `engine.base.Spool`.
 
     A batch is written to shared memory; from the moment the spool holds more than `memory_limit` bytes there, or shared
-    memory is more than half full, what follows goes to disk. Every batch must have the schema given.
+    memory is more than half full, what follows goes to disk. Every batch must have the schema given. TIMESTAMPs are
+    written in `zone`, whatever zone they come in: the engine's functions take the zone of what they read.
     """
 
-    def __init__(self, name: str, *, memory_limit: int = MEMORY_LIMIT_BYTES) -> None:
+    def __init__(self, name: str, *, memory_limit: int = MEMORY_LIMIT_BYTES, zone: str = "UTC") -> None:
         self._name = name
+        self._zone = zone
         self._memory_limit = memory_limit
         self._folders: dict[Path, Path] = {}
         self._numbers = count()
@@ -38,7 +40,8 @@ class FolderSpool:
     def put(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> tuple[pb.Relation, int]:
         rows = 0
         paths: list[str] = []
-        source = iter(batches)
+        zoned = types.schema_in_zone(schema, self._zone)
+        source = iter(batches) if zoned is schema else (types.relabelled(batch, zoned) for batch in batches)
         batch = next(source, None)
         while True:
             used = self._memory_used()
@@ -46,7 +49,7 @@ class FolderSpool:
             path = self._folder(in_memory) / f"{next(self._numbers)}.arrow"
             self._note(path, 0)
             paths.append(str(path))
-            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+            with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, zoned) as writer:
                 while batch is not None:
                     writer.write_batch(batch)
                     rows += batch.num_rows

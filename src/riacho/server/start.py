@@ -41,7 +41,6 @@ from riacho.types import nullable
 # Sinks whose checkpoint may be a temporary folder, as Spark's writer has it.
 TEMPORARY_CHECKPOINTS = frozenset({"memory", "console", "noop", "foreachBatch"})
 DEFAULT_FORMAT = "delta"
-TIME_ZONE = "spark.sql.session.timeZone"
 LATE_ROWS = "riacho.watermark.lateRows"
 OPERATION_CHECK = "spark.sql.streaming.unsupportedOperationCheck"
 CHAIN_CHECK = "spark.sql.streaming.statefulOperator.checkCorrectness.enabled"
@@ -180,7 +179,7 @@ def _prepare(
     services: Services, planned: PlannedStream, mode: OutputMode, late_target: LateTarget | None
 ) -> Callable[[EngineSession, Path], Execution]:
     def prepare(clone: EngineSession, checkpoint: Path) -> Execution:
-        zone = clone.get_conf(TIME_ZONE) or "UTC"
+        zone = clone.zone.engine
         if _is_stateless(planned):
             return StatelessExecution(planned, clone, zone)
         return prepare_stateful(planned, mode, clone, services.engine, checkpoint, zone, late_target)

@@ -153,7 +153,9 @@ class StreamingQuery:
         scratch = definition.checkpoint / ".scratch"
         with ExitStack() as opened:
             opened.callback(shutil.rmtree, scratch, ignore_errors=True)
-            spool = self._engine.spool(f"{definition.name or 'query'}-{self.run_id[:8]}")
+            spool = self._engine.spool(
+                f"{definition.name or 'query'}-{self.run_id[:8]}", zone=definition.session.zone.engine
+            )
             opened.callback(spool.close)
             readers: list[SourceReader] = []
             for index, use in enumerate(definition.sources):

@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
 
 from riacho.plan.select_items import Call, Role, name_columns
 from riacho.plan.text import column_name
 from riacho.plan.tokens import Edit, splice, tokenize
 from riacho.plan.walk import Path, at, expression_paths, expressions, top_expressions, walk, walk_paths
 from riacho.protos import pb
+from riacho.zones import tzinfo_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -34,7 +34,7 @@ class BatchTime:
     def local(self) -> datetime:
         """The wall clock, without a zone."""
         utc = _EPOCH + timedelta(milliseconds=self.time_ms)
-        return utc.astimezone(ZoneInfo(self.zone)).replace(tzinfo=None)
+        return utc.astimezone(tzinfo_of(self.zone)).replace(tzinfo=None)
 
 
 def _timestamp(time: BatchTime) -> pb.Expression.Literal:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from riacho.config import SPARK_DEFAULTS
 from riacho.protos import pb
 from riacho.server.session import ServerSession
+from riacho.zones import TIME_ZONE, UTC
 
 
 def config(session: ServerSession, request: pb.ConfigRequest) -> bytes:
@@ -18,6 +19,8 @@ def config(session: ServerSession, request: pb.ConfigRequest) -> bytes:
             reply = session.engine.call("Config", request.SerializeToString())
             for key in operation.unset.keys:
                 session.engine.forget(("conf", key))
+            if TIME_ZONE in operation.unset.keys:
+                session.engine.set_conf(TIME_ZONE, UTC.text)  # the engine's default is the machine's
             return reply
         case "get":
             # A known conf that nobody has set has Spark's default; the engine knows the defaults of few.
@@ -27,12 +30,31 @@ def config(session: ServerSession, request: pb.ConfigRequest) -> bytes:
                 if key in SPARK_DEFAULTS:
                     pair.value = SPARK_DEFAULTS[key]
             known = all(key in SPARK_DEFAULTS for key in operation.get.keys)
-            return session.engine.call("Config", (asked if known else request).SerializeToString())
+            return _told(session, asked if known else request)
         case _:
-            return session.engine.call("Config", request.SerializeToString())
+            return _told(session, request)
+
+
+def _told(session: ServerSession, request: pb.ConfigRequest) -> bytes:
+    """What the engine says of confs; of the time zone, what the client called it."""
+    reply = session.engine.call("Config", request.SerializeToString())
+    zone = session.engine.zone
+    if zone.text == zone.engine:
+        return reply
+    told = pb.ConfigResponse.FromString(reply)
+    for pair in told.pairs:
+        if pair.key == TIME_ZONE:
+            pair.value = zone.text
+    return told.SerializeToString()
 
 
 def _set(session: ServerSession, request: pb.ConfigRequest) -> bytes:
+    pairs = list(request.operation.set.pairs)
+    for pair in pairs:
+        if pair.key == TIME_ZONE:
+            session.engine.set_conf(pair.key, pair.value)
+    del request.operation.set.pairs[:]
+    request.operation.set.pairs.extend(pair for pair in pairs if pair.key != TIME_ZONE)
     reply = session.engine.call("Config", request.SerializeToString())
     for pair in request.operation.set.pairs:
         one = pb.ConfigRequest(session_id=request.session_id, user_context=request.user_context)

@@ -92,6 +92,6 @@ class MemoryWriter:
         self._session.create_view(self._view, relation)
 
     def _new_spool(self) -> Spool:
-        spool = self._engine.spool(f"memory-{self._view}")
+        spool = self._engine.spool(f"memory-{self._view}", zone=self._context.session.zone.engine)
         self._session.on_release(spool.close)
         return spool

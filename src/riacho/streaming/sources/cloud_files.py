@@ -163,7 +163,9 @@ class CloudFilesReader:
         evolves = options.mode in {EvolutionMode.ADD_NEW_COLUMNS, EvolutionMode.FAIL_ON_NEW_COLUMNS}
         # What is wrong with a column that nobody looks at must be rescued all the same.
         unused = context.unused if options.rescued_column is None and not evolves else frozenset()
-        self._layout = Layout(source.schema, base, unused=unused, with_metadata=context.with_metadata)
+        self._layout = Layout(
+            source.schema, base, unused=unused, with_metadata=context.with_metadata, zone=context.session.zone.text
+        )
         self._decoding = DecoderContext(
             lambda: context.clock.now_ms() // DAY_MS,
             options.rescued_column,

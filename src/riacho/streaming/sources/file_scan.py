@@ -33,7 +33,8 @@ class Layout:
     """What the rows of a source look like.
 
     `schema`: the data columns. `partitions`: the names of those whose values stand in the path, below `base` (None:
-    paths mean nothing). `unused`: those that are left NULL. With `with_metadata`, `_metadata` follows.
+    paths mean nothing). `unused`: those that are left NULL. With `with_metadata`, `_metadata` follows. `zone`: that
+    of times in paths.
     """
 
     schema: pa.Schema
@@ -41,6 +42,7 @@ class Layout:
     partitions: frozenset[str] = frozenset()
     unused: frozenset[str] = frozenset()
     with_metadata: bool = False
+    zone: str = "UTC"
 
     def for_files(self, files: Sequence[FileStatus]) -> Layout:
         """This layout with the partition columns that the paths of these files show."""
@@ -114,7 +116,7 @@ def complete(batches: Iterator[pa.RecordBatch], file: FileStatus, layout: Layout
         return
     found = {key.lower(): text for key, text in partition_values(file.path, layout.base or "").items()}
     constants = {
-        name: typed_value(found.get(name.lower()), layout.schema.field(name).type, name)
+        name: typed_value(found.get(name.lower()), layout.schema.field(name).type, name, layout.zone)
         for name in layout.partitions - layout.unused
     }
 

@@ -36,11 +36,14 @@ def _unescape(text: str) -> str:
     return _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
 
 
-def typed_value(text: str | None, arrow: pa.DataType, name: str) -> pa.Scalar:
-    """A partition value as its column's type. Raises INVALID_PARTITION_VALUE for text that is none."""
+def typed_value(text: str | None, arrow: pa.DataType, name: str, zone: str = "UTC") -> pa.Scalar:
+    """A partition value as its column's type; a TIMESTAMP that names no zone is in `zone`.
+
+    Raises INVALID_PARTITION_VALUE for text that is none.
+    """
     if text is None:
         return pa.scalar(None, arrow)
-    value = _parse(text, arrow)
+    value = _parse(text, arrow, zone)
     if value is None:
         raise SparkRuntimeError.of(
             "INVALID_PARTITION_VALUE",
@@ -54,7 +57,7 @@ def typed_value(text: str | None, arrow: pa.DataType, name: str) -> pa.Scalar:
     return pa.scalar(value, arrow)
 
 
-def _parse(text: str, arrow: pa.DataType) -> Any:
+def _parse(text: str, arrow: pa.DataType, zone: str = "UTC") -> Any:
     if pa.types.is_string(arrow):
         return text
     if pa.types.is_integer(arrow):
@@ -66,7 +69,7 @@ def _parse(text: str, arrow: pa.DataType) -> Any:
     if pa.types.is_date32(arrow):
         return to_days(text)
     if pa.types.is_timestamp(arrow):
-        return to_micros(text, "UTC", 0) if arrow == TIMESTAMP else to_local_micros(text)
+        return to_micros(text, zone, 0) if arrow == TIMESTAMP else to_local_micros(text)
     if pa.types.is_decimal(arrow):
         return to_decimal(text.strip(), arrow.precision, arrow.scale)
     if pa.types.is_floating(arrow):

@@ -17,6 +17,7 @@ from riacho.streaming.sources import cloud_files, file_formats
 from riacho.streaming.sources.base import Source
 from riacho.streaming.sources.delta.source import DeltaSource
 from riacho.streaming.sources.rate import RatePerBatchSource, RateSource
+from riacho.zones import Zone
 
 GENERATED: Mapping[str, Callable[[Mapping[str, str]], Source]] = {
     "rate": RateSource.from_options,
@@ -32,7 +33,7 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
     Raises DATA_SOURCE_NOT_FOUND for an unknown format, TABLE_OR_VIEW_NOT_FOUND, and what a source says of its options.
     """
     if leaf.read.HasField("named_table"):
-        return _table_source(leaf.read.named_table, catalog, current_database)
+        return _table_source(leaf.read.named_table, session, catalog, current_database)
     read = leaf.read.data_source
     options = {key.lower(): value for key, value in read.options.items()}
     format_name = read.format.lower()
@@ -42,11 +43,14 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         schema = _schema(read.schema, session)
         path = read.paths[0] if read.paths else None
         if format_name == "cloudfiles":
-            return cloud_files.from_read(schema, dict(read.options), path, session.parse_ddl)
+            given = _in_zone(options.get("cloudfiles.format", "").lower(), dict(read.options), session.zone)
+            return cloud_files.from_read(schema, given, path, session.parse_ddl)
         if format_name == "csv" and "columnpruning" not in options:
             options["columnpruning"] = session.get_conf(PRUNE_CSV) or "true"
         infer = (session.get_conf("spark.sql.streaming.schemaInference", "false") or "").lower() == "true"
-        return file_formats.from_read(format_name, schema, options, path, infer=infer)
+        return file_formats.from_read(
+            format_name, schema, _in_zone(format_name, options, session.zone), path, infer=infer
+        )
     if format_name == "delta":
         path = read.paths[0] if read.paths else options.get("path")
         if path is None:
@@ -55,7 +59,9 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
     raise data_source_not_found(read.format)
 
 
-def _table_source(read: pb.Read.NamedTable, catalog: CatalogReader, current_database: str) -> Source:
+def _table_source(
+    read: pb.Read.NamedTable, session: EngineSession, catalog: CatalogReader, current_database: str
+) -> Source:
     """A table as a stream: a Delta table by its versions, another one by the files in its folder."""
     name = catalog.qualify(read.unparsed_identifier, current_database)
     table = catalog.table(name)
@@ -64,7 +70,18 @@ def _table_source(read: pb.Read.NamedTable, catalog: CatalogReader, current_data
     if table.format == "delta":
         return DeltaSource.of(table.location, read.options)
     options = {key.lower(): value for key, value in read.options.items()}
+    options = _in_zone(table.format, options, session.zone)
     return file_formats.from_read(table.format, table.schema, options, str(table.location), infer=False)
+
+
+def _in_zone(format_name: str, options: dict[str, str], zone: Zone) -> dict[str, str]:
+    """The options of a reader, so that times which name no zone are in the session's, if the format has times as text.
+
+    A zone that the user gave stays.
+    """
+    if zone.is_utc or format_name not in ("csv", "json") or any(name.lower() == "timezone" for name in options):
+        return options
+    return {**options, "timeZone": zone.text}
 
 
 def _schema(text: str, session: EngineSession) -> pa.Schema | None:

@@ -62,7 +62,7 @@ def prepare(
     schemas = [batch_schema(use.source, with_metadata=use.with_metadata) for use in planned.sources]
     confs = session.get_confs({key: SPARK_DEFAULTS[key] for key in _CONFS})
     bound = bound_bytes(confs)
-    spool = engine.spool("state", memory_limit=None if bound is None else BLOCK_BYTES)
+    spool = engine.spool("state", memory_limit=None if bound is None else BLOCK_BYTES, zone=zone)
     tools = Tools(session, spool, batches_to_retain(confs), BlockPool() if bound is None else SHARED)
     plan = rewrite(planned.resolved, planned.context, (metadata_columns,))
     future = confs[FUTURE_CONF]

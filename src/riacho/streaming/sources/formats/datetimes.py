@@ -14,8 +14,8 @@ from riacho.streaming.sources.formats.times import (
     to_days,
     to_local_micros,
     to_micros,
-    zone_offset_us,
 )
+from riacho.zones import zone_offset_us
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import Final
 
 from riacho.errors import IllegalArgumentError
-from riacho.streaming.sources.formats.times import DAY_US, SHORT_IDS, days_from_civil, zone_offset_us
+from riacho.streaming.sources.formats.times import days_from_civil
+from riacho.zones import DAY_US, SHORT_IDS, zone_offset_us
 
 _MONTHS: Final = (
     "january", "february", "march", "april", "may", "june",

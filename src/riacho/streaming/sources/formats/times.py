@@ -11,12 +11,10 @@ Python's own `date` ends in the years 1 and 9999, Spark's do not, so days are co
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
 
-DAY_US: Final = 86_400_000_000
+from riacho.zones import DAY_US, zone_offset_us
+
 _LONG: Final = 1 << 63
 _TRIM: Final = "".join(chr(c) for c in (*range(0x21), *range(0x7F, 0xA0)))
 """White space and ISO control characters, which Spark strips from both ends."""
@@ -102,61 +100,6 @@ def _fields(text: str) -> tuple[int | None, int, str | None] | None:
         return None
     micros = int((fraction or "")[:6].ljust(6, "0"))
     return days, ((h * 60 + m) * 60 + s) * 1_000_000 + micros, None if zone is None else zone.strip()
-
-
-# -- zones
-
-_OFFSET: Final = re.compile(
-    r"(?P<prefix>|UTC|GMT|UT)(?P<sign>[+-])(?P<h>\d{1,2})(?::?(?P<m>\d{2}))?(?::?(?P<s>\d{2}))?", re.ASCII
-)
-_MAX_OFFSET_S: Final = 18 * 3600
-
-SHORT_IDS: Final = {
-    "ACT": "Australia/Darwin", "AET": "Australia/Sydney", "AGT": "America/Argentina/Buenos_Aires",
-    "ART": "Africa/Cairo", "AST": "America/Anchorage", "BET": "America/Sao_Paulo", "BST": "Asia/Dhaka",
-    "CAT": "Africa/Harare", "CNT": "America/St_Johns", "CST": "America/Chicago", "CTT": "Asia/Shanghai",
-    "EAT": "Africa/Addis_Ababa", "ECT": "Europe/Paris", "IET": "America/Indiana/Indianapolis",
-    "IST": "Asia/Kolkata", "JST": "Asia/Tokyo", "MIT": "Pacific/Apia", "NET": "Asia/Yerevan",
-    "NST": "Pacific/Auckland", "PLT": "Asia/Karachi", "PNT": "America/Phoenix", "PRT": "America/Puerto_Rico",
-    "PST": "America/Los_Angeles", "SST": "Pacific/Guadalcanal", "VST": "Asia/Ho_Chi_Minh",
-    "EST": "-05:00", "MST": "-07:00", "HST": "-10:00",
-}  # fmt: skip
-"""The names of `java.time.ZoneId.SHORT_IDS`."""
-
-
-def zone_offset_us(name: str, local_us: int) -> int | None:
-    """What `name` is ahead of UTC at that local time, in microseconds, or None if Java knows no such zone.
-
-    A local time that a clock change skips or repeats takes the offset from before the change, as Java does.
-    """
-    zone = _zone(name)
-    if zone is None or isinstance(zone, int):
-        return zone
-    # `datetime` has no years outside 1 to 9999; Java goes on with the rules of the last and first known years.
-    inside = min(max(local_us, -62_135_596_800_000_000 + DAY_US), 253_402_300_799_999_999 - DAY_US)
-    offset = (datetime(1970, 1, 1, tzinfo=zone) + timedelta(microseconds=inside)).utcoffset()
-    return None if offset is None else offset // timedelta(microseconds=1)
-
-
-@lru_cache(maxsize=256)
-def _zone(name: str) -> ZoneInfo | int | None:
-    """A region, or a fixed offset in microseconds, or None."""
-    name = re.sub(r"([+-])(\d):", r"\g<1>0\2:", name, count=1)
-    name = re.sub(r"([+-])(\d\d):(\d)$", r"\1\2:0\3", name)
-    name = SHORT_IDS.get(name, name)
-    if name in {"Z", "UTC", "GMT", "UT"}:
-        return 0
-    match = _OFFSET.fullmatch(name)
-    if match is not None:
-        seconds = int(match["h"]) * 3600 + int(match["m"] or 0) * 60 + int(match["s"] or 0)
-        valid = int(match["m"] or 0) < 60 and int(match["s"] or 0) < 60 and seconds <= _MAX_OFFSET_S
-        return (seconds if match["sign"] == "+" else -seconds) * 1_000_000 if valid else None
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9~/._+-]+", name):
-        return None
-    try:
-        return ZoneInfo(name)
-    except (OSError, ValueError, KeyError):
-        return None
 
 
 # -- Spark 1.5 kept a date as the number of days in the calendar of its time

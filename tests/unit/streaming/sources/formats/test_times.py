@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riacho.streaming.sources.formats.times import (
-    DAY_US,
     days_from_civil,
     days_from_legacy_number,
     to_days,
     to_local_micros,
     to_micros,
-    zone_offset_us,
 )
+from riacho.zones import DAY_US, zone_offset_us
 
 EPOCH = date(1970, 1, 1)
 
