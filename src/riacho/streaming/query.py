@@ -165,6 +165,7 @@ class StreamingQuery:
                     self._clock,
                     use.with_metadata,
                     use.unused,
+                    definition.session.zone.text,
                 )
                 readers.append(use.source.open(context))
                 opened.callback(readers[-1].stop)

@@ -43,7 +43,7 @@ class SourceContext:
     `log_dir`: `<checkpoint>/sources/<i>`, the reader's own private log (may not exist yet).
     `session`: the engine session of the query. `with_metadata`: the plan reads `_metadata`, so each batch must carry
     that column after the data columns. `unused`: columns whose values nobody will look at; a reader that saves work
-    by it gives NULL in their place, and need not notice what is wrong with them.
+    by it gives NULL in their place, and need not notice what is wrong with them. `zone`: the session's time zone.
     """
 
     log_dir: Path
@@ -51,6 +51,7 @@ class SourceContext:
     clock: Clock
     with_metadata: bool = False
     unused: frozenset[str] = frozenset()
+    zone: str = "UTC"
 
 
 @dataclass(frozen=True)

@@ -164,7 +164,7 @@ class CloudFilesReader:
         # What is wrong with a column that nobody looks at must be rescued all the same.
         unused = context.unused if options.rescued_column is None and not evolves else frozenset()
         self._layout = Layout(
-            source.schema, base, unused=unused, with_metadata=context.with_metadata, zone=context.session.zone.text
+            source.schema, base, unused=unused, with_metadata=context.with_metadata, zone=context.zone
         )
         self._decoding = DecoderContext(
             lambda: context.clock.now_ms() // DAY_MS,

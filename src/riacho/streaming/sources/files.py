@@ -56,7 +56,7 @@ class FileReader:
             base_path(source.path, source.options),
             unused=context.unused,
             with_metadata=context.with_metadata,
-            zone=context.session.zone.text,
+            zone=context.zone,
         )
         self._decoding = DecoderContext(lambda: context.clock.now_ms() // DAY_MS, unused=context.unused)
         # A column type or an option that the format cannot do should stop the query before its first batch.
