@@ -54,7 +54,7 @@ class TestByPath:
         path = str(tmp_path / "t")
         people(spark, (1, "a")).write.format("delta").save(path)
         other = people(spark, ("x", [1]), schema="id STRING, n ARRAY<INT>")
-        with pytest.raises(AnalysisException):
+        with pytest.raises(AnalysisException, match="Failed to merge fields 'id' and 'id'"):
             other.write.format("delta").mode("overwrite").save(path)
         other.write.format("delta").mode("overwrite").option("overwriteSchema", True).save(path)
         assert rows(load(spark, tmp_path / "t")) == [("x", [1])]

@@ -55,9 +55,16 @@ def test_a_silent_input_holds_the_watermark_back(left: Feed, right: Feed, watch:
     assert watermark(query) == "1970-01-01T00:00:00.000Z"
 
 
-@pytest.mark.parametrize("delay", ["-1 minutes", "soon", ""])
-def test_a_delay_that_is_none_is_refused(left: Feed, watch: Watch, delay: str) -> None:
-    with pytest.raises(PySparkException):
+@pytest.mark.parametrize(
+    ("delay", "refusal"),
+    [
+        ("-1 minutes", r"delay threshold \(-1 minutes\) should not be negative"),
+        ("soon", "Unable to parse 'soon'"),
+        ("", "NOT_EXPECTED_TYPE"),
+    ],
+)
+def test_a_delay_that_is_none_is_refused(left: Feed, watch: Watch, delay: str, refusal: str) -> None:
+    with pytest.raises(PySparkException, match=refusal):
         watch(left.stream.withWatermark("ts", delay).dropDuplicates(["ts"])).step()
 
 

@@ -179,8 +179,9 @@ def test_new_columns_can_stop_the_query_for_good(notebook: Notebook) -> None:
     notebook.run(notebook.read("parquet", schemaEvolutionMode="failOnNewColumns"))
     notebook.parquet("2", id=pa.array([2], pa.int64()), name=["Bia"])
     for _ in range(2):
-        with pytest.raises(StreamingQueryException):
+        with pytest.raises(StreamingQueryException, match="UNKNOWN_FIELD_EXCEPTION"):
             notebook.run(notebook.read("parquet", schemaEvolutionMode="failOnNewColumns"))
+    assert ids(notebook.result) == [1]
 
 
 # -- values that do not fit

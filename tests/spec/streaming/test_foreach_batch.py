@@ -113,7 +113,7 @@ def test_a_batch_whose_function_failed_is_given_again(spark: SparkSession, landi
         stream = files(spark, landing, maxFilesPerTrigger=1).writeStream.foreachBatch(function)
         return stream.option("checkpointLocation", checkpoint).trigger(availableNow=True)
 
-    with pytest.raises(StreamingQueryException):
+    with pytest.raises(StreamingQueryException, match="ValueError: not today"):
         finish(writer(fail).start())
     finish(writer(keep).start())
     assert out.read_text() == "0: [0, 10]\n1: [1, 11]\n"

@@ -124,7 +124,7 @@ def test_the_start_is_heard_before_start_returns(spark: SparkSession, landing: P
 def test_it_hears_what_a_query_died_of(spark: SparkSession, landing: Path, ear: Ear) -> None:
     stream = files(spark, landing).selectExpr("raise_error('no place') AS broken")
     query = stream.writeStream.format("memory").queryName("broken").start()
-    with pytest.raises(StreamingQueryException):
+    with pytest.raises(StreamingQueryException, match="no place"):
         query.awaitTermination(LIMIT_S)
     ear.hear("started")
     assert "no place" in ear.hear("terminated").exception

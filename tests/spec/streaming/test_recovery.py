@@ -39,8 +39,9 @@ class Job:
 
     def forget(self, log: str, batch: int) -> None:
         """Take a batch's entry out of a log, as if the query had died before it was written."""
-        for path in ((self.checkpoint / log) / str(batch), (self.checkpoint / log) / f".{batch}.crc"):
-            path.unlink(missing_ok=True)
+        folder = self.checkpoint / log
+        (folder / str(batch)).unlink()
+        (folder / f".{batch}.crc").unlink(missing_ok=True)
 
 
 @pytest.fixture

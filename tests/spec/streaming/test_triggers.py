@@ -75,10 +75,19 @@ def test_with_a_processing_time_the_first_batch_comes_at_once_and_others_on_the_
     assert int(second[17:19]) % 2 == 0
 
 
-@pytest.mark.parametrize("interval", ["soon", "-1 second", "1 month"])
-def test_an_interval_must_be_a_positive_time_of_fixed_length(spark: SparkSession, landing: Path, interval: str) -> None:
+@pytest.mark.parametrize(
+    ("interval", "refusal"),
+    [
+        ("soon", "'soon'"),
+        ("-1 second", "the interval of trigger should not be negative"),
+        ("1 month", "Doesn't support month or year interval: 1 month"),
+    ],
+)
+def test_an_interval_must_be_a_positive_time_of_fixed_length(
+    spark: SparkSession, landing: Path, interval: str, refusal: str
+) -> None:
     writer = files(spark, landing).writeStream.format("memory").queryName("seen")
-    with pytest.raises(PySparkException):
+    with pytest.raises(PySparkException, match=refusal):
         writer.trigger(processingTime=interval).start()
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from datetime import date
+from decimal import Decimal
+
 import pyarrow as pa
 import pytest
 
@@ -37,14 +40,13 @@ def test_types_are_inferred(values: list[str], arrow: pa.DataType) -> None:
         ("1", pa.int8(), 1),
         ("true", pa.bool_(), True),
         ("1.5", pa.float64(), 1.5),
-        ("1.5", pa.decimal128(3, 2), "1.50"),
+        ("1.5", pa.decimal128(3, 2), Decimal("1.50")),
         ("x", pa.string(), "x"),
-        ("2024-01-02", pa.date32(), "2024-01-02"),
+        ("2024-01-02", pa.date32(), date(2024, 1, 2)),
     ],
 )
 def test_values_take_their_columns_type(text: str, arrow: pa.DataType, value: object) -> None:
-    found = typed_value(text, arrow, "k").as_py()
-    assert found == value or str(found) == value
+    assert typed_value(text, arrow, "k").equals(pa.scalar(value, arrow))
     assert not typed_value(None, arrow, "k").is_valid
 
 

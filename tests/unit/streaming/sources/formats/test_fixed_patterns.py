@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import datetime
+
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -40,7 +42,7 @@ def test_other_patterns_are_left_alone(pattern: str) -> None:
 @given(
     st.sampled_from(FIXED),
     st.lists(st.text("0123456789/-.: at", max_size=22) | st.datetimes().map(lambda d: f"{d:%d/%m/%Y}"), max_size=5),
-    st.datetimes(),
+    st.datetimes(min_value=datetime(1000, 1, 1)),  # noqa: DTZ001  Python writes earlier years in fewer digits
 )
 def test_both_readers_of_a_pattern_agree(pattern: str, texts: list[str], moment: object) -> None:
     form = pattern
@@ -62,4 +64,7 @@ def test_both_readers_of_a_pattern_agree(pattern: str, texts: list[str], moment:
             continue
         for text in [*texts, good]:
             found = cast_text(pa.chunked_array([pa.array([text])]), arrow, datetimes)
-            assert found is UNSAFE or found[0].value == parse(text)
+            if found is UNSAFE:
+                assert text != good, "what the pattern itself writes need not be read again"
+            else:
+                assert found[0].value == parse(text)
