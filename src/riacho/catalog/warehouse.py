@@ -184,7 +184,10 @@ class WarehouseCatalog:
                 if _holds_files(folder) and not DeltaLog(folder).exists():
                     raise failures.location_not_empty(name, folder)
                 definition = Definition(schema, tuple(partition_by), comment, dict(properties or {}))
-                tables.create(folder, definition, self._clock)
+                is_new = tables.create(folder, definition, self._clock, adopt=location is not None)
+                # A table of the warehouse that was not there above: another process has just made it.
+                if location is None and not is_new and not if_not_exists:
+                    raise failures.already_exists(name)
                 if location is not None:
                     self._records.put_table(name, TableRecord(str(folder), kind, external=True))
             elif kind in FILE_FORMATS:

@@ -21,21 +21,27 @@ from riacho.clock import Clock
 from riacho.errors import AnalysisError
 
 
-def create(folder: Path, definition: Definition, clock: Clock) -> None:
-    """Make an empty table. Where one is already, it must be the same, and nothing happens.
+def create(folder: Path, definition: Definition, clock: Clock, *, adopt: bool = True) -> bool:
+    """Make an empty table, and tell whether it was made; of several who do so at once, one is told that it did.
 
-    Raises DELTA_CREATE_TABLE_SCHEME_MISMATCH, DELTA_CREATE_TABLE_WITH_DIFFERENT_PARTITIONING, what `creation` raises.
+    Where one is already, nothing happens; for `adopt` it must be the same. Raises DELTA_CREATE_TABLE_SCHEME_MISMATCH,
+    DELTA_CREATE_TABLE_WITH_DIFFERENT_PARTITIONING, what `creation` raises.
     """
+    made = False
 
     def decide(state: TableState | None) -> list[Json] | None:
+        nonlocal made
+        made = state is None
         if state is not None:
-            _require_same(folder, state, definition)
+            if adopt:
+                _require_same(folder, state, definition)
             return None
         now_ms = clock.now_ms()
         info = changes.commit_info("CREATE TABLE", _parameters(definition), now_ms, blind_append=True)
         return [info, *changes.creation(definition, now_ms)]
 
     DeltaWriter(folder).commit(decide)
+    return made
 
 
 def redefine(folder: Path, definition: Definition, clock: Clock) -> None:
