@@ -131,6 +131,16 @@ def not_delta(name: TableName, operation: str) -> AnalysisError:
     )
 
 
+def delta_table_not_found(shown: str) -> AnalysisError:
+    """There is a folder, and no Delta table in it. `shown`: the path as it was given."""
+    return AnalysisError.of(
+        "DELTA_TABLE_NOT_FOUND",
+        f"Delta table {quoted((shown,))} doesn't exist.",
+        sql_state="42P01",
+        tableName=quoted((shown,)),
+    )
+
+
 def location_not_empty(name: TableName, folder: Path) -> AnalysisError:
     """A table cannot be made where other files lie."""
     return AnalysisError.of(

@@ -14,6 +14,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from riacho.catalog.base import CATALOG_NAME, DEFAULT_DATABASE, TableName
@@ -47,6 +48,11 @@ class Listing:
     def has(self, name: TableName) -> bool:
         """Whether a table or a view has that name."""
         return name in self.tables or name in self.views
+
+    @cached_property
+    def has_files(self) -> bool:
+        """Whether there is a table that is files, and not Delta."""
+        return any(entry.format != "delta" for entry in self.tables.values())
 
 
 @dataclass(frozen=True)

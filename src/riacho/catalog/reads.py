@@ -1,8 +1,7 @@
 """Names and reads that the engine would get wrong, put right in plans and statements before it gets them.
 
 * names in another case (`Bronze.Events`): the engine tells them apart, Spark does not;
-* a change feed (`readChangeFeed`): the engine gives the table's rows; the plan gets the feed's rows instead;
-* a Delta table at a path that the engine cannot read (a blank, an accent): it gets another name for the folder.
+* a change feed (`readChangeFeed`): the engine gives the table's rows; the plan gets the feed's rows instead.
 """
 
 from __future__ import annotations
@@ -13,10 +12,8 @@ from riacho import types
 from riacho.catalog.change_feed import asks_for_changes, plan_change_feed
 from riacho.catalog.names import quoted
 from riacho.catalog.warehouse import WarehouseCatalog
-from riacho.engine.links import plain_path
 from riacho.engine.preparation import Surroundings
 from riacho.errors import AnalysisError, SparkGeneralError
-from riacho.paths import local_path
 from riacho.plan.sql_tables import respelled
 from riacho.plan.tokens import parse_identifier
 from riacho.plan.walk import Finder, transform
@@ -53,7 +50,7 @@ class CatalogReads:
             return True
         if read.HasField("named_table"):
             return names.lowered(parse_identifier(read.named_table.unparsed_identifier)) is not None
-        return self._plain(read) is not None
+        return False
 
     def _right(self, node: pb.Relation, names: _Names, surroundings: Surroundings) -> pb.Relation:
         """A node of a copy of the plan, put right in place."""
@@ -70,19 +67,7 @@ class CatalogReads:
             table = node.read.named_table
             lowered = names.lowered(parse_identifier(table.unparsed_identifier))
             table.unparsed_identifier = lowered or table.unparsed_identifier
-        elif (plain := self._plain(node.read)) is not None:
-            node.read.data_source.paths[:] = [plain]
         return node
-
-    @staticmethod
-    def _plain(read: pb.Read) -> str | None:
-        """Another path for a Delta table that the engine cannot find by its own."""
-        source = read.data_source
-        if source.format.lower() != "delta" or len(source.paths) != 1 or "://" in source.paths[0]:
-            return None
-        folder = local_path(source.paths[0])
-        plain = plain_path(folder)
-        return None if plain == folder else str(plain)
 
     def _feed(self, read: pb.Read, surroundings: Surroundings) -> pb.Relation:
         wanted = plan_change_feed(read, self._catalog, surroundings.current_database)

@@ -26,7 +26,7 @@ from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.clock import Clock, SystemClock
 from riacho.engine.base import EngineSession
 from riacho.errors import AnalysisError, IllegalArgumentError, InvalidPlanInputError
-from riacho.paths import local_path
+from riacho.paths import PATH_FORMATS, delta_path, local_path, qualified
 from riacho.protos import pb
 
 DEFAULT_FORMAT = "delta"
@@ -91,11 +91,11 @@ class TableWrites:
     def write(self, session: EngineSession, operation: pb.WriteOperation, current_database: str) -> bool:
         """`df.write…save / saveAsTable / insertInto`. False, and nothing done, if it is the engine's: files at a path.
 
-        Raises SparkError.
+        Its path is then one that the engine understands. Raises SparkError.
         """
         request = self._read_v1(operation, current_database)
         if request is None:
-            return False
+            return _files_exist_already(operation)
         self.run(session, request)
         return True
 
@@ -187,8 +187,8 @@ class TableWrites:
     def _aimed(self, request: TableWrite, name: str, current_database: str) -> TableWrite:
         """With the table that `name` means, which may be ``delta.`/path` ``."""
         parts = name_parts(name)
-        if len(parts) == 2 and parts[0].lower() == "delta" and "/" in parts[1]:
-            return replace(request, path=local_path(parts[1]))
+        if (path := delta_path(parts)) is not None:
+            return replace(request, path=path)
         return replace(request, table=self._catalog.qualify(parts, current_database))
 
     # -- Doing it
@@ -283,6 +283,27 @@ class TableWrites:
         if str(chosen).lower() not in {"static", "dynamic"}:
             raise illegal("partitionOverwriteMode", str(chosen), "must be 'static' or 'dynamic'")
         return str(chosen).lower() == "dynamic"
+
+
+def _files_exist_already(operation: pb.WriteOperation) -> bool:
+    """Whether files need not be written, as there are some. Makes their path a plain one.
+
+    Raises PATH_ALREADY_EXISTS, and as `local_path`.
+    """
+    given = operation.path if operation.WhichOneof("save_type") == "path" else option(dict(operation.options), "path")
+    if given is None or operation.source.lower() not in PATH_FORMATS:
+        return False
+    folder = local_path(given)
+    operation.path = str(folder)
+    mode = _SAVE_MODES[operation.mode]
+    if mode == "errorifexists" and folder.exists():
+        raise AnalysisError.of(
+            "PATH_ALREADY_EXISTS",
+            f'Path {qualified(folder)} already exists. Set mode as "overwrite" to overwrite the existing path.',
+            sql_state="42K04",
+            outputPath=qualified(folder),
+        )
+    return mode == "ignore" and folder.exists()
 
 
 def by_name(relation: pb.Relation, names: list[str]) -> pb.Relation:

@@ -15,9 +15,14 @@ from pathlib import Path
 _PLAIN = re.compile(r"[A-Za-z0-9/._=+&,@~-]*")
 
 
+def plain_text(path: str) -> bool:
+    """Whether a path means to the engine what it says."""
+    return _PLAIN.fullmatch(path) is not None
+
+
 def plain_path(folder: Path) -> Path:
     """`folder` itself, or a link to it, as the engine can read it. Links go with `spool.remove_leftovers`."""
-    if _PLAIN.fullmatch(str(folder)):
+    if plain_text(str(folder)):
         return folder
     links = Path(tempfile.gettempdir()) / f"riacho-{os.getpid()}-links"
     link = links / hashlib.sha256(str(folder).encode()).hexdigest()[:32]

@@ -16,6 +16,7 @@ from riacho.engine.sail import SailEngine
 from riacho.pipelines.flow_sessions import ClonedSessions
 from riacho.pipelines.materialized import DeltaTableWriter
 from riacho.pipelines.service import PipelineService
+from riacho.server.file_reads import FileReads
 from riacho.server.flows import FlowAnalyzer, FlowStarter
 from riacho.server.handlers.interrupt import end_session
 from riacho.server.operations import Operations
@@ -46,7 +47,9 @@ class Backend:
         catalog = WarehouseCatalog(warehouse)
         self._stopped = threading.Event()
         self._engine = SailEngine(
-            first=engine, before_call=SessionRegistry(catalog).sync, steps=(CatalogReads(catalog).step,)
+            first=engine,
+            before_call=SessionRegistry(catalog).sync,
+            steps=(CatalogReads(catalog).step, FileReads(catalog).step),
         )
         self._services = Services(
             engine=self._engine,

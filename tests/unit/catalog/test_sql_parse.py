@@ -116,7 +116,11 @@ PAIRS: list[tuple[str, s.Statement | None]] = [
         "INSERT INTO t REPLACE WHERE a IN (1, 2) SELECT 1 AS a",
         s.Insert(("t",), "SELECT 1 AS a", by_name=True, overwrite=True, where="a IN (1, 2)"),
     ),
-    ("INSERT OVERWRITE DIRECTORY '/x' SELECT 1", None),
+    ("INSERT OVERWRITE LOCAL DIRECTORY '/x' USING json SELECT 1", s.InsertDirectory("/x", "json", "SELECT 1")),
+    (
+        "INSERT OVERWRITE DIRECTORY USING csv OPTIONS (path '/x', header true) SELECT 1",
+        s.InsertDirectory("/x", "csv", "SELECT 1", {"header": "true"}),
+    ),
     ("DELETE FROM t", s.Delete(("t",))),
     ("DELETE FROM b.t AS x WHERE x.a = 1 OR b", s.Delete(("b", "t"), "x.a = 1 OR b", "x")),
     (

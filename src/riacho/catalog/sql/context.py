@@ -17,7 +17,7 @@ from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.catalog.write import TableWrites
 from riacho.clock import Clock, SystemClock
 from riacho.engine.base import EngineSession
-from riacho.paths import local_path
+from riacho.paths import delta_path
 from riacho.protos import pb
 
 
@@ -81,13 +81,6 @@ class SqlContext:
         relation = pb.Relation()
         relation.read.named_table.unparsed_identifier = ".".join(f"`{part}`" for part in name)
         return self.session.schema(relation)
-
-
-def delta_path(name: Name) -> Path | None:
-    """The path in ``delta.`/path` ``, or None for a name."""
-    if len(name) == 2 and name[0].lower() == "delta" and "/" in name[1]:
-        return local_path(name[1])
-    return None
 
 
 def query(text: str) -> pb.Relation:

@@ -8,6 +8,7 @@ from riacho.catalog.sql.cursor import Cursor
 from riacho.catalog.sql.statements import (
     ColumnDefinition,
     CreateDatabase,
+    CreateFileView,
     CreateTable,
     CreateView,
     Statement,
@@ -26,6 +27,9 @@ def create(cursor: Cursor) -> Statement | None:
         return _database(cursor)
     if cursor.accept("VIEW"):
         return _view(cursor, or_replace)
+    is_global = cursor.accept("GLOBAL")
+    if cursor.accept_any("TEMP", "TEMPORARY"):
+        return _file_view(cursor, is_global=is_global, replace=or_replace) if cursor.accept("VIEW") else None
     cursor.accept("EXTERNAL")
     if cursor.accept("TABLE"):
         return _table(cursor, replace=or_replace)
@@ -93,6 +97,18 @@ def _view(cursor: Cursor, or_replace: bool) -> CreateView:
         else:
             raise cursor.error("expected AS and a query")
     return CreateView(name, cursor.rest(), columns, comment, if_not_exists, or_replace)
+
+
+def _file_view(cursor: Cursor, *, is_global: bool, replace: bool) -> CreateFileView | None:
+    """A temporary view of files; None for one of a query."""
+    name = cursor.name()
+    columns = cursor.bracketed_text() if cursor.looking_at_symbol("(") else ""
+    if not cursor.accept("USING"):
+        return None
+    kind = ".".join(cursor.name())
+    options = cursor.properties() if cursor.accept("OPTIONS") else {}
+    cursor.expect_end()
+    return CreateFileView(name[-1], kind, columns, options, is_global, replace)
 
 
 def _table(cursor: Cursor, *, replace: bool, must_exist: bool = False) -> CreateTable:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from riacho.catalog.sql.cursor import Cursor
-from riacho.catalog.sql.statements import Delete, Insert, Merge, MergeClause, Name, Statement, Update
+from riacho.catalog.sql.statements import Delete, Insert, InsertDirectory, Merge, MergeClause, Name, Statement, Update
+from riacho.errors import AnalysisError
 
 
 def insert(cursor: Cursor) -> Statement | None:
-    """None for INSERT OVERWRITE DIRECTORY and for a PARTITION clause, which are the engine's to refuse."""
+    """None for a PARTITION clause, which is the engine's to refuse."""
     cursor.expect("INSERT")
     overwrite = cursor.accept_any("INTO", "OVERWRITE") == "OVERWRITE"
-    if cursor.word in {"DIRECTORY", "LOCAL"}:
-        return None
+    if overwrite and (cursor.accept("LOCAL", "DIRECTORY") or cursor.accept("DIRECTORY")):
+        return _directory(cursor)
     cursor.accept("TABLE")
     table = cursor.name()
     if cursor.word == "PARTITION":
@@ -23,6 +24,20 @@ def insert(cursor: Cursor) -> Statement | None:
     columns = _column_list(cursor)
     by_name = by_name or cursor.accept("BY", "NAME")
     return Insert(table, cursor.rest(), columns, by_name, overwrite)
+
+
+def _directory(cursor: Cursor) -> InsertDirectory:
+    path = "" if cursor.word == "USING" else cursor.string()
+    if not cursor.accept("USING"):
+        raise AnalysisError.of(
+            "NOT_SUPPORTED_COMMAND_WITHOUT_HIVE_SUPPORT",
+            "INSERT OVERWRITE DIRECTORY with the Hive format is not supported: say USING and a format.",
+            sql_state="0A000",
+            cmd="INSERT OVERWRITE DIRECTORY with the Hive format",
+        )
+    kind = ".".join(cursor.name())
+    options = cursor.properties() if cursor.accept("OPTIONS") else {}
+    return InsertDirectory(path or options.pop("path", ""), kind, cursor.rest(), options)
 
 
 def _column_list(cursor: Cursor) -> tuple[str, ...]:

@@ -34,6 +34,7 @@ _RUN: dict[type, Callable[[Any, SqlContext], pa.Table | None]] = {
     statements.ShowColumns: run_describe.show_columns,
     statements.ShowCreateTable: run_describe.show_create_table,
     statements.Insert: run_rows.insert,
+    statements.InsertDirectory: run_rows.insert_directory,
     statements.Delete: run_rows.delete,
     statements.Update: run_rows.update,
     statements.Merge: run_rows.merge,

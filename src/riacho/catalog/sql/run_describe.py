@@ -16,7 +16,7 @@ from riacho.catalog.delta.history import commit_times
 from riacho.catalog.delta.log import DeltaLog
 from riacho.catalog.delta.state import load_state
 from riacho.catalog.names import database_name
-from riacho.catalog.sql.context import SqlContext, delta_path, rows
+from riacho.catalog.sql.context import SqlContext, rows
 from riacho.catalog.sql.statements import (
     DescribeDatabase,
     DescribeDetail,
@@ -27,6 +27,7 @@ from riacho.catalog.sql.statements import (
     ShowCreateTable,
     ShowProperties,
 )
+from riacho.paths import delta_path
 
 _DESCRIBED = ("col_name", "data_type", "comment")
 _TEXT_MAP = pa.map_(pa.string(), pa.string())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -11,6 +12,7 @@ from riacho.catalog import failures
 from riacho.catalog.base import Table, TableName, View
 from riacho.catalog.delta.rust import open_table, translated
 from riacho.catalog.names import database_name, full
+from riacho.catalog.options import option
 from riacho.catalog.sql.context import SqlContext, nothing, query, rows
 from riacho.catalog.sql.patterns import matches
 from riacho.catalog.sql.statements import (
@@ -98,6 +100,7 @@ def create_table(statement: CreateTable, context: SqlContext) -> pa.Table:
         _create_as(statement, name, existing, context)
         return nothing()
     schema = _schema(statement, context)
+    options, location = _options(statement)
     properties = {
         **statement.properties,
         **{f"delta.constraints.{key.lower()}": value for key, value in statement.constraints.items()},
@@ -114,10 +117,17 @@ def create_table(statement: CreateTable, context: SqlContext) -> pa.Table:
         partition_by=statement.partition_by,
         comment=statement.comment,
         properties=properties,
-        location=None if statement.location is None else local_path(statement.location),
-        options=statement.options,
+        location=location,
+        options=options,
     )
     return nothing()
+
+
+def _options(statement: CreateTable) -> tuple[dict[str, str], Path | None]:
+    """The options of a table, and where it lies if it says so, by LOCATION or an option."""
+    options = {key: value for key, value in statement.options.items() if key.lower() != "path"}
+    given = statement.location or option(statement.options, "path")
+    return options, None if given is None else local_path(given)
 
 
 def _create_as(statement: CreateTable, name: TableName, existing: Table | None, context: SqlContext) -> None:

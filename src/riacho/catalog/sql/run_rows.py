@@ -20,10 +20,11 @@ from riacho import types
 from riacho.catalog.base import Table
 from riacho.catalog.delta.protocol import CHANGE_FEED, AppendRoute, append_route, enabled
 from riacho.catalog.delta.rust import open_table, translated
-from riacho.catalog.sql.context import SqlContext, delta_path, nothing, query
+from riacho.catalog.sql.context import SqlContext, nothing, query
 from riacho.catalog.sql.statements import (
     Delete,
     Insert,
+    InsertDirectory,
     Merge,
     MergeClause,
     Name,
@@ -35,6 +36,8 @@ from riacho.catalog.sql.statements import (
 )
 from riacho.catalog.write import TableWrite, arity_mismatch, by_name
 from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.paths import delta_path
+from riacho.protos import pb
 
 _MIN_RETENTION_HOURS = 168
 _FILES = pa.struct(
@@ -87,6 +90,19 @@ def insert(statement: Insert, context: SqlContext) -> pa.Table | None:
     if not write.by_position and write.table is not None:
         _require_columns(context.table(statement.table, "INSERT"), context.session.schema(write.relation))
     context.writes.run(context.session, write)
+    return nothing()
+
+
+def insert_directory(statement: InsertDirectory, context: SqlContext) -> pa.Table:
+    """The same as `df.write.mode("overwrite").format(…).save(path)`."""
+    command = pb.Command()
+    write = command.write_operation
+    write.input.CopyFrom(query(statement.query))
+    write.source, write.path = statement.format, statement.path
+    write.mode = pb.WriteOperation.SAVE_MODE_OVERWRITE
+    write.options.update(statement.options)
+    if not context.writes.write(context.session, write, context.current_database):
+        context.session.execute(command)
     return nothing()
 
 

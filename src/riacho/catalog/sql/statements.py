@@ -118,6 +118,18 @@ class CreateView:
 
 
 @dataclass(frozen=True)
+class CreateFileView:
+    """`CREATE [OR REPLACE] [GLOBAL] TEMPORARY VIEW name [(columns)] USING format [OPTIONS (…)]`; `columns` as DDL."""
+
+    name: str
+    format: str
+    columns: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    is_global: bool = False
+    replace: bool = False
+
+
+@dataclass(frozen=True)
 class Drop:
     """`DROP TABLE | VIEW [IF EXISTS] name`."""
 
@@ -231,6 +243,16 @@ class Insert:
 
 
 @dataclass(frozen=True)
+class InsertDirectory:
+    """`INSERT OVERWRITE [LOCAL] DIRECTORY 'path' USING format [OPTIONS (…)] query`."""
+
+    path: str
+    format: str
+    query: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Delete:
     """`DELETE FROM name [AS alias] [WHERE condition]`."""
 
@@ -319,6 +341,7 @@ Statement = (
     | ShowCreateTable
     | CreateTable
     | CreateView
+    | CreateFileView
     | Drop
     | Truncate
     | SetProperties
@@ -332,6 +355,7 @@ Statement = (
     | DescribeDetail
     | DescribeHistory
     | Insert
+    | InsertDirectory
     | Delete
     | Update
     | Merge

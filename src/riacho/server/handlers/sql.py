@@ -7,7 +7,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.catalog.names import quoted
 from riacho.catalog.sql import SqlContext, parse, run
-from riacho.catalog.sql.statements import Drop
+from riacho.catalog.sql.statements import CreateFileView, Drop
 from riacho.errors import ParseError
 from riacho.pipelines.context import is_query_function
 from riacho.plan.sql import ViewDefinition, may_stream, read_sql
@@ -37,6 +37,12 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
     statement = parse(text)
     if statement is not None:
         if isinstance(statement, Drop) and views.drop(session, ".".join(statement.name)):
+            yield _rows(pa.table({}))
+            return
+        if isinstance(statement, CreateFileView):
+            views.define(
+                session, _files(statement), statement.name, is_global=statement.is_global, replace=statement.replace
+            )
             yield _rows(pa.table({}))
             return
         context = SqlContext(services.catalog, session.engine, tuple(session.views), services.clock)
@@ -78,6 +84,15 @@ def _create_view(session: ServerSession, view: ViewDefinition, relation: pb.Rela
     inner.sql.query = view.query
     views.define(session, _named(query, view.columns), view.parts[-1], is_global=view.is_global, replace=view.replace)
     yield _rows(pa.table({}))
+
+
+def _files(view: CreateFileView) -> pb.Relation:
+    """The read that a view of files stands for."""
+    relation = pb.Relation()
+    source = relation.read.data_source
+    source.format, source.schema = view.format, view.columns
+    source.options.update(view.options)
+    return relation
 
 
 def _named(relation: pb.Relation, columns: tuple[str, ...]) -> pb.Relation:

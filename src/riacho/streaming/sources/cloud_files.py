@@ -25,6 +25,7 @@ import pyarrow.compute as pc
 
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.ids import Offset
+from riacho.paths import qualified
 from riacho.streaming.sources.bad_files import BadFiles
 from riacho.streaming.sources.base import ReadLimit, SourceContext, SourceData
 from riacho.streaming.sources.cloud_options import CloudOptions, EvolutionMode
@@ -35,7 +36,8 @@ from riacho.streaming.sources.evolution import (
     unknown_fields,
     with_hints,
 )
-from riacho.streaming.sources.file_formats import FORMATS, path_not_found, source_path
+from riacho.streaming.sources.file_formats import FORMATS, source_path
+from riacho.streaming.sources.file_index import path_not_found
 from riacho.streaming.sources.file_intake import Intake, IntakeRules
 from riacho.streaming.sources.file_log import FileEntry
 from riacho.streaming.sources.file_scan import Layout, scan, threads_per_file
@@ -81,7 +83,7 @@ def from_read(
     checked = CloudOptions.of(options, tables, has_schema=schema is not None)
     local = source_path(path or checked.files.maybe("path"))
     if not is_glob(local) and not Path(local).exists():
-        raise path_not_found(local)
+        raise path_not_found(qualified(local))
     form = FORMATS[checked.format]
     if schema is not None:
         source = CloudFilesSource(form, local, _with_rescued(nullable(schema), checked), checked)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from riacho.errors import IllegalArgumentError
+from riacho.paths import local_path
 from riacho.streaming.sources.formats.options import Options
 from riacho.streaming.sources.listing import glob_expression
 
@@ -34,7 +35,7 @@ def cleaner(options: Options, source_path: str) -> Clean | None:
     archive = options.maybe("sourceArchiveDir")
     if archive is None:
         raise IllegalArgumentError("Archive mode must be used with 'sourceArchiveDir' option.")
-    folder = archive.removeprefix("file://").rstrip("/")
+    folder = str(local_path(archive))
     if _could_match(folder, source_path):
         raise IllegalArgumentError(
             "requirement failed: Base archive path cannot be set to the path where archived path can possibly match "

@@ -9,6 +9,8 @@ from typing import Final
 import pyarrow as pa
 
 from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.paths import local_path, qualified
+from riacho.streaming.sources.file_index import path_not_found
 from riacho.streaming.sources.files import FileSource, base_path
 from riacho.streaming.sources.formats.base import FileFormat
 from riacho.streaming.sources.formats.csv_format import CsvFormat
@@ -18,7 +20,6 @@ from riacho.streaming.sources.formats.parquet_reader import ParquetFormat
 from riacho.streaming.sources.formats.text_reader import TextFormat
 from riacho.streaming.sources.listing import Listing, is_glob
 from riacho.streaming.sources.partitions import infer_partitions
-from riacho.streaming.sources.sink_log import local_path
 from riacho.types import nullable
 
 FORMATS: Final[dict[str, FileFormat]] = {
@@ -41,7 +42,7 @@ def from_read(
     checked = Options.check(format, (*file_format.table, *LISTING, *STREAM), options)
     local = source_path(path or checked.maybe("path"))
     if not is_glob(local) and not Path(local).exists():
-        raise path_not_found(local)
+        raise path_not_found(qualified(local))
     listing = Listing.of(local, checked)
     if schema is None and not infer and format != "text":
         raise IllegalArgumentError(
@@ -54,19 +55,16 @@ def from_read(
     if schema is None:
         schema = file_format.infer(paths, checked) if paths or format == "text" else pa.schema([])
         if not len(schema):
-            raise unable_to_infer(format)
+            raise unable_to_infer(format.upper())
     base = base_path(local, checked)
     return FileSource(file_format, local, with_partitions(nullable(schema), paths, base), checked)
 
 
 def source_path(path: str | None) -> str:
-    """An absolute local path. Raises IllegalArgumentError for none, and for other file systems."""
+    """An absolute local path. Raises IllegalArgumentError for none, and as `paths.local_path`."""
     if not path:
         raise IllegalArgumentError("'path' is not specified")
-    if "://" in path and not path.startswith("file:"):
-        raise IllegalArgumentError(f"Streams of files are read from local folders; {path!r} is on another file system.")
-    absolute = Path(local_path(path)).absolute()
-    return str(absolute)
+    return str(local_path(path))
 
 
 def with_partitions(schema: pa.Schema, paths: list[str], base: str | None) -> pa.Schema:
@@ -80,16 +78,11 @@ def with_partitions(schema: pa.Schema, paths: list[str], base: str | None) -> pa
     return pa.schema([*(field for field in schema if field.name not in names), *partitions])
 
 
-def path_not_found(path: str) -> AnalysisError:
-    return AnalysisError.of(
-        "PATH_NOT_FOUND", f"Path does not exist: file:{path}.", sql_state="42K03", path=f"file:{path}"
-    )
-
-
 def unable_to_infer(format: str) -> AnalysisError:
+    """There are no files to infer a schema from. `format`: as Spark's messages print it."""
     return AnalysisError.of(
         "UNABLE_TO_INFER_SCHEMA",
-        f"Unable to infer schema for {format.upper()}. It must be specified manually.",
+        f"Unable to infer schema for {format}. It must be specified manually.",
         sql_state="42KD9",
-        format=format.upper(),
+        format=format,
     )

@@ -25,7 +25,7 @@ from riacho.streaming.sources.file_options import StreamOptions
 from riacho.streaming.sources.formats.base import file_url
 from riacho.streaming.sources.listing import FileStatus, Listing, file_status, is_glob
 from riacho.streaming.sources.seen_files import AGELESS, SeenFiles
-from riacho.streaming.sources.sink_log import has_sink_log, local_path, sink_files
+from riacho.streaming.sources.sink_log import has_sink_log, path_of_url, sink_files
 
 _EXISTING: Final = "existing"
 """The log's file of those files that were there before the first start and are not to be read."""
@@ -91,14 +91,14 @@ class Intake:
     def files(self, start: Offset | None, end: Offset) -> list[tuple[FileEntry, FileStatus | None]]:
         """The files in (start, end], in the order they were taken; None for one that is no longer there."""
         entries = self._log.between(from_offset(start), from_offset(end))
-        return [(entry, self._taken.get(entry.url) or file_status(local_path(entry.url))) for entry in entries]
+        return [(entry, self._taken.get(entry.url) or file_status(path_of_url(entry.url))) for entry in entries]
 
     def commit(self, end: Offset) -> None:
         """Clean up the files that the last batch took."""
         if self._rules.clean is not None:
             offset = from_offset(end)
             for entry in self._log.between(offset - 1, offset):
-                self._rules.clean(local_path(entry.url))
+                self._rules.clean(path_of_url(entry.url))
 
     def latest(self) -> Offset | None:
         return None if self._current < 0 else to_offset(self._current)
@@ -112,9 +112,9 @@ class Intake:
         seen = SeenFiles(AGELESS if ageless else stream.max_age_ms, _file_name if stream.name_only else str)
         if self._rules.skip_existing:
             for url, modified_ms in self._existing(log_dir / _EXISTING):
-                seen.add(local_path(url), modified_ms)
+                seen.add(path_of_url(url), modified_ms)
         for entry in self._log.all_entries(self._current) if self._current >= 0 else ():
-            seen.add(local_path(entry.url), entry.modified_ms)
+            seen.add(path_of_url(entry.url), entry.modified_ms)
         seen.purge()
         return seen
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from riacho.errors import SparkError, SparkGeneralError
 from riacho.ids import Offset
+from riacho.paths import local_path
 from riacho.streaming.sources.base import ReadLimit, SourceContext, SourceData
 from riacho.streaming.sources.file_cleaner import cleaner
 from riacho.streaming.sources.file_intake import Intake, IntakeRules
@@ -20,7 +21,6 @@ from riacho.streaming.sources.file_scan import Layout, scan, threads_per_file
 from riacho.streaming.sources.formats.base import DamagedFileError, Decoded, Decoder, DecoderContext, FileFormat
 from riacho.streaming.sources.formats.options import Options
 from riacho.streaming.sources.listing import FileStatus, Listing, is_glob
-from riacho.streaming.sources.sink_log import local_path
 
 logger = logging.getLogger(__name__)
 
@@ -131,5 +131,5 @@ def base_path(path: str, options: Options) -> str | None:
         return None
     given = options.maybe("basePath")
     if given is not None:
-        return local_path(given)
+        return str(local_path(given))
     return None if is_glob(path) else path

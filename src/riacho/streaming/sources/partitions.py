@@ -18,7 +18,7 @@ from riacho.streaming.sources.formats.decimals import to_decimal
 from riacho.streaming.sources.formats.times import to_days, to_local_micros, to_micros
 from riacho.types import TIMESTAMP, type_to_ddl
 
-_NULL: Final = "__HIVE_DEFAULT_PARTITION__"
+NULL_FOLDER: Final = "__HIVE_DEFAULT_PARTITION__"
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 
 
@@ -28,8 +28,13 @@ def partition_values(path: str, base: str) -> dict[str, str | None]:
         folders = Path(path).parent.relative_to(base).parts
     except ValueError:
         return {}
-    pairs = (folder.split("=", 1) for folder in folders if "=" in folder)
-    return {_unescape(key): None if value == _NULL else _unescape(value) for key, value in pairs}
+    return dict(pair for folder in folders if (pair := partition_folder(folder)) is not None)
+
+
+def partition_folder(name: str) -> tuple[str, str | None] | None:
+    """The column and the text that a `k=v` folder stands for; None for another folder."""
+    key, equals, value = name.partition("=")
+    return (_unescape(key), None if value == NULL_FOLDER else _unescape(value)) if equals else None
 
 
 def _unescape(text: str) -> str:
@@ -88,10 +93,11 @@ def infer_partitions(paths: Sequence[str], base: str) -> pa.Schema:
     for path in paths:
         for key, value in partition_values(path, base).items():
             texts.setdefault(key, []).extend([] if value is None else [value])
-    return pa.schema([pa.field(key, _common_type(values)) for key, values in texts.items()])
+    return pa.schema([pa.field(key, common_type(values)) for key, values in texts.items()])
 
 
-def _common_type(values: Sequence[str]) -> pa.DataType:
+def common_type(values: Sequence[str]) -> pa.DataType:
+    """The type that Spark infers for a partition column with these values."""
     candidates: Mapping[str, pa.DataType] = {
         r"[+-]?\d+": pa.int32(),
         r"[+-]?\d{1,19}": pa.int64(),

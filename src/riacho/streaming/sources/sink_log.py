@@ -39,7 +39,7 @@ def sink_files(path: str) -> list[FileStatus]:
             raise IllegalStateError(f"Log file {file} is of version {version!r}; riacho reads {VERSION}.")
         for line in lines:
             entry = json.loads(line)
-            local = local_path(entry["path"])
+            local = path_of_url(entry["path"])
             if entry["action"] == "delete":
                 files.pop(local, None)
             else:
@@ -47,6 +47,6 @@ def sink_files(path: str) -> list[FileStatus]:
     return list(files.values())
 
 
-def local_path(url: str) -> str:
+def path_of_url(url: str) -> str:
     """The local path of a `file:` URL, or of a plain path."""
     return unquote(re.sub(r"^file:/+", "/", url)) if url.startswith("file:") else url

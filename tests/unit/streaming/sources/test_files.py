@@ -293,7 +293,7 @@ def test_a_path_is_needed(tmp_path: Path) -> None:
 
 
 def test_other_file_systems_are_refused() -> None:
-    with pytest.raises(IllegalArgumentError, match="s3://"):
+    with pytest.raises(UnsupportedOperationError, match="s3://"):
         from_read("json", SCHEMA, {}, "s3://bucket/in")
 
 

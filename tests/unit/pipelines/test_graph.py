@@ -5,8 +5,7 @@ import pytest
 from riacho.errors import AnalysisError, SparkError
 from riacho.pipelines.elements import Table, TableKind
 from riacho.pipelines.names import Identifier
-from tests.engine.pipelines.support import Pipelines
-from tests.unit.pipelines.support import full
+from tests.unit.pipelines.support import Pipelines, full
 
 OK = "CREATE MATERIALIZED VIEW ok AS SELECT 1 id;"
 

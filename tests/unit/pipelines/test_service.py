@@ -17,8 +17,7 @@ from riacho.ids import SessionId
 from riacho.pipelines import PipelineService, PipelineSession
 from riacho.protos import pb
 from riacho.testing.clock import ManualClock
-from tests.engine.pipelines.support import Pipelines
-from tests.unit.pipelines.support import FakeCatalog
+from tests.unit.pipelines.support import FakeCatalog, Pipelines
 
 SESSION_ID = SessionId("s")
 
