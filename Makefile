@@ -16,7 +16,7 @@ PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 # How the lock files are made: hashes for every platform and Python, and no host is named.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help setup demo test check format unit spec spec-all record differential bench oracle lock clean
+.PHONY: help setup demo test check format unit engine spec spec-all record differential bench oracle lock clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
@@ -39,8 +39,11 @@ check: $(VENV)/.dev ## lint, format and types
 format: $(VENV)/.dev ## lay the code out as `make check` wants it
 	@$(IN_ROOT) $(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .
 
-unit: $(VENV)/.dev ## the fast tests: no server, no network
+unit: $(VENV)/.dev ## the fast tests: no engine, no port
 	@$(IN_ROOT) $(PYTHON) -m pytest --hypothesis-profile=quick tests/unit tests/plans
+
+engine: $(VENV)/.dev ## the tests of parts with a real engine
+	@$(IN_ROOT) $(PYTHON) -m pytest tests/engine
 
 spec: $(VENV)/.dev oracle ## the tests that run on riacho and on Apache Spark alike; on Spark what it has not answered yet
 	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec
@@ -52,7 +55,8 @@ record: $(VENV)/.dev oracle ## ask Apache Spark what it has not answered yet, an
 	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec --record
 
 CASES ?= 2000
-differential: $(VENV)/.dev oracle ## CASES (2000) fresh stateful queries, drawn at random, on riacho and on Apache Spark
+differential: $(VENV)/.dev oracle ## all random tests drawn anew; of stateful queries CASES (2000), also on Apache Spark
+	@$(IN_ROOT) $(PYTHON) -m pytest --hypothesis-profile=fresh tests/unit tests/plans
 	@$(IN_ROOT) RIACHO_DIFFERENTIAL_CASES=$(CASES) $(PYTHON) -m pytest tests/differential
 
 bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed

@@ -7,7 +7,6 @@ from riacho.pipelines import names, reads
 from riacho.pipelines.names import Identifier
 from riacho.pipelines.reads import Read
 from riacho.protos import pb
-from tests.unit.pipelines.support import Pipelines
 
 COLUMNS = pa.schema([("id", pa.int64()), ("s", pa.struct([("x", pa.int32())]))])
 
@@ -74,26 +73,6 @@ def test_a_full_name_takes_the_place_of_a_name() -> None:
     assert text.with_relations.root.sql.query == (
         "SELECT t.id FROM `spark_catalog`.`db`.`t` JOIN `spark_catalog`.`db`.`t` AS v"
     )
-
-
-def test_columns_of_replaced_tables_keep_their_meaning(pipelines: Pipelines) -> None:
-    text = """SELECT m.id a, default.m.id b, spark_catalog.default.m.s.x c, n.*, other.s.x d
-        FROM spark_catalog.default.m JOIN n JOIN db.o AS other"""
-
-    def choose(read: Read) -> pb.Relation:
-        return reads.aliased(empty(COLUMNS), read.name)
-
-    schema = pipelines.session.schema(reads.substitute(sql(text), choose))
-    assert schema.names == ["a", "b", "c", "id", "s", "d"]
-
-
-def test_nested_replacements(pipelines: Pipelines) -> None:
-    def inner(_: Read) -> pb.Relation:
-        return empty(COLUMNS)
-
-    view = reads.substitute(sql("SELECT id + 1 AS y FROM t"), inner)
-    outer = reads.substitute(sql("SELECT v.y, w.y AS z FROM v JOIN v AS w"), lambda _: view)
-    assert pipelines.session.schema(outer).names == ["y", "z"]
 
 
 def test_qualify_text() -> None:

@@ -6,7 +6,7 @@ from riacho.engine.sail import SailEngine
 from riacho.engine.session import SailSession
 from riacho.errors import AnalysisError
 from riacho.pipelines.flow_sessions import ClonedSessions
-from tests.unit.pipelines.support import Pipelines
+from tests.engine.pipelines.support import Pipelines
 
 ANSI = "spark.sql.ansi.enabled"
 

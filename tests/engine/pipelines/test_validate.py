@@ -7,7 +7,7 @@ import pytest
 from riacho.errors import AnalysisError, SparkError
 from riacho.pipelines.failures import UnresolvedPipelineError
 from riacho.pipelines.validate import CHECKS, validate
-from tests.unit.pipelines.support import Pipelines
+from tests.engine.pipelines.support import Pipelines
 
 SOURCE = "CREATE STREAMING TABLE s AS SELECT id FROM STREAM outside.source;"
 

@@ -14,7 +14,7 @@ from riacho.errors import SparkError, UnsupportedOperationError
 from riacho.pipelines.materialized import DeltaTableWriter, aligned
 from riacho.protos import pb
 from riacho.testing.clock import ManualClock
-from tests.unit.pipelines.support import Pipelines
+from tests.engine.pipelines.support import Pipelines
 
 WRITER = DeltaTableWriter(ManualClock())
 

@@ -8,7 +8,8 @@ from riacho.pipelines.names import Identifier
 from riacho.pipelines.resolve import VIEW_CHECK
 from riacho.plan.facts import is_streaming, leaves
 from riacho.protos import pb
-from tests.unit.pipelines.support import SCOPE, Pipelines, full
+from tests.engine.pipelines.support import Pipelines
+from tests.unit.pipelines.support import SCOPE, full
 
 DIAMOND = """
 CREATE MATERIALIZED VIEW bottom AS SELECT l.id, r.twice FROM `left` l JOIN `right` r ON l.id = r.id;

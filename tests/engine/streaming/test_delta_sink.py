@@ -30,13 +30,6 @@ from riacho.testing.clock import ManualClock
 Frame = Callable[[pa.Table], pb.Relation]
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[SailEngine]:
-    engine = SailEngine()
-    yield engine
-    engine.stop()
-
-
 @pytest.fixture
 def frame(engine: SailEngine) -> Iterator[Frame]:
     spool = engine.spool("test")

@@ -5,7 +5,8 @@ import pytest
 from riacho.errors import AnalysisError, SparkError
 from riacho.pipelines.elements import Table, TableKind
 from riacho.pipelines.names import Identifier
-from tests.unit.pipelines.support import Pipelines, full
+from tests.engine.pipelines.support import Pipelines
+from tests.unit.pipelines.support import full
 
 OK = "CREATE MATERIALIZED VIEW ok AS SELECT 1 id;"
 

@@ -17,7 +17,8 @@ from riacho.ids import SessionId
 from riacho.pipelines import PipelineService, PipelineSession
 from riacho.protos import pb
 from riacho.testing.clock import ManualClock
-from tests.unit.pipelines.support import FakeCatalog, Pipelines
+from tests.engine.pipelines.support import Pipelines
+from tests.unit.pipelines.support import FakeCatalog
 
 SESSION_ID = SessionId("s")
 

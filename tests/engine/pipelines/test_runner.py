@@ -23,7 +23,8 @@ from riacho.pipelines.settings import Settings
 from riacho.pipelines.stages import decide
 from riacho.pipelines.storage import Storage
 from riacho.protos import pb
-from tests.unit.pipelines.support import FakeCatalog, Pipelines, full
+from tests.engine.pipelines.support import Pipelines
+from tests.unit.pipelines.support import FakeCatalog, full
 
 CHAIN = """
 CREATE STREAMING TABLE a AS SELECT id FROM STREAM outside.source;

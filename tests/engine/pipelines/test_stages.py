@@ -23,7 +23,8 @@ from riacho.pipelines.stages import (
     decide,
 )
 from riacho.pipelines.storage import Storage
-from tests.unit.pipelines.support import FakeCatalog, Pipelines, full, table
+from tests.engine.pipelines.support import Pipelines
+from tests.unit.pipelines.support import FakeCatalog, full, table
 
 ID = pa.schema([("id", pa.int64())])
 COUNT = pa.schema([("n", pa.int64())])
