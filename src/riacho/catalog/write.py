@@ -17,9 +17,9 @@ from riacho.catalog import failures
 from riacho.catalog.base import Table, TableName
 from riacho.catalog.conditions import column_name, condition_text
 from riacho.catalog.delta.log import DeltaLog
-from riacho.catalog.delta.rust import write_where
 from riacho.catalog.delta.write import Numbered, Operation, RowWriter, WriteMode
 from riacho.catalog.delta.writer import DeltaWriter
+from riacho.catalog.dml import Runner, expression, replace_where
 from riacho.catalog.names import full, name_parts
 from riacho.catalog.options import OptionHelp, flag, illegal, option
 from riacho.catalog.warehouse import WarehouseCatalog
@@ -44,7 +44,7 @@ OPTIONS = (
     OptionHelp("delta.*", "", "properties of a table that the write makes"),
 )
 """What the documentation lists."""
-_AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
+AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
 _PARTITION_OVERWRITE = "spark.sql.sources.partitionOverwriteMode"
 _SAVE_MODES = {
     pb.WriteOperation.SAVE_MODE_UNSPECIFIED: "errorifexists",
@@ -250,13 +250,13 @@ class TableWrites:
         where = request.where or option(options, "replaceWhere")
         overwrite = request.mode == "overwrite"
         if overwrite and where is not None:
-            batches = session.stream(request.relation)
-            write_where(folder, batches, schema, where)
+            runner = Runner(session, self._clock)
+            replace_where(runner, folder, request.relation, schema, expression(where, ()), where)
             return
         mode = WriteMode(
             overwrite=overwrite,
             dynamic=overwrite and (request.dynamic or self._dynamic(session, options)),
-            merge_schema=flag(options, "mergeSchema", session.get_conf(_AUTO_MERGE, "false") == "true"),
+            merge_schema=flag(options, "mergeSchema", session.get_conf(AUTO_MERGE, "false") == "true"),
             overwrite_schema=overwrite and (request.redefine or flag(options, "overwriteSchema")),
             partition_by=request.partition_by,
             comment=request.comment,

@@ -125,7 +125,7 @@ PAIRS: list[tuple[str, s.Statement | None]] = [
     ("DELETE FROM b.t AS x WHERE x.a = 1 OR b", s.Delete(("b", "t"), "x.a = 1 OR b", "x")),
     (
         "UPDATE t SET a = CASE WHEN b = 1 THEN 2 ELSE 3 END, t.c = f(1, 2) WHERE d",
-        s.Update(("t",), {"a": "CASE WHEN b = 1 THEN 2 ELSE 3 END", "c": "f(1, 2)"}, "d"),
+        s.Update(("t",), ((("a",), "CASE WHEN b = 1 THEN 2 ELSE 3 END"), (("t", "c"), "f(1, 2)")), "d"),
     ),
     (
         (
@@ -136,13 +136,13 @@ PAIRS: list[tuple[str, s.Statement | None]] = [
         s.Merge(
             ("t",),
             None,
-            "TABLE s",
+            ("s",),
             None,
             "t.id = s.id",
             (
-                s.MergeClause("matched", "update", "s.x > 1", {"a": "s.a", "b": "s.b"}),
+                s.MergeClause("matched", "update", "s.x > 1", ((("t", "a"), "s.a"), (("b",), "s.b"))),
                 s.MergeClause("matched", "delete"),
-                s.MergeClause("not_matched", "insert", None, {"a": "s.a", "b": "f(s.b, 1)"}),
+                s.MergeClause("not_matched", "insert", None, ((("a",), "s.a"), (("b",), "f(s.b, 1)"))),
                 s.MergeClause("not_matched_by_source", "delete"),
             ),
         ),

@@ -116,6 +116,10 @@ class ChangeFile:
     def from_json(cls, body: Json) -> ChangeFile:
         return cls(body["path"], body.get("size") or 0, body.get("partitionValues") or {})
 
+    def to_json(self) -> Json:
+        values = dict(self.partition_values)
+        return {"cdc": {"path": self.path, "partitionValues": values, "size": self.size, "dataChange": False}}
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:

@@ -53,11 +53,14 @@ def data_file(table: Path, add: AddFile) -> DataFile:
     return DataFile(local_path(table, add.path), add.partition_values, vector)
 
 
-def read_batches(file: DataFile, schema: pa.Schema, *, rows: int = READ_ROWS) -> Iterator[pa.RecordBatch]:
+def read_batches(
+    file: DataFile, schema: pa.Schema, *, rows: int = READ_ROWS, number: tuple[str, int] | None = None
+) -> Iterator[pa.RecordBatch]:
     """The wanted rows of a file, in file order, with exactly the columns of `schema`.
 
     Columns are found by name whatever their case; what the file lacks is a partition value or NULL; narrower types
-    are widened. Raises SparkGeneralError FAILED_READ_FILE.
+    are widened. `number`: the name of one more column, the last, which counts all rows of the file from that number on,
+    unwanted ones too. Raises SparkGeneralError FAILED_READ_FILE.
     """
     try:
         with pq.ParquetFile(file.path, memory_map=True, coerce_int96_timestamp_unit="us") as content:
@@ -66,7 +69,9 @@ def read_batches(file: DataFile, schema: pa.Schema, *, rows: int = READ_ROWS) ->
             first_row = 0
             for batch in content.iter_batches(rows, columns=wanted):
                 # First the types: files of other writers may hold some that cannot be filtered (string_view).
-                conformed = _conform(batch, schema, file.partition_values)
+                conformed = _conform(
+                    batch, schema, file.partition_values, number and (number[0], number[1] + first_row)
+                )
                 yield _kept(conformed, file, first_row)
                 first_row += batch.num_rows
     except (OSError, pa.ArrowException, ValueError) as failure:
@@ -84,7 +89,9 @@ def _kept(batch: pa.RecordBatch, file: DataFile, first_row: int) -> pa.RecordBat
     return batch.filter(pa.array(mask))
 
 
-def _conform(batch: pa.RecordBatch, schema: pa.Schema, values: Mapping[str, str | None]) -> pa.RecordBatch:
+def _conform(
+    batch: pa.RecordBatch, schema: pa.Schema, values: Mapping[str, str | None], number: tuple[str, int] | None = None
+) -> pa.RecordBatch:
     found = {name.lower(): index for index, name in enumerate(batch.schema.names)}
     constants = {name.lower(): value for name, value in values.items()}
     columns = []
@@ -95,6 +102,9 @@ def _conform(batch: pa.RecordBatch, schema: pa.Schema, values: Mapping[str, str 
         else:
             value = partitions.from_text(constants.get(name), field.type)
             columns.append(pa.repeat(value, batch.num_rows))
+    if number is not None:
+        columns.append(pa.array(np.arange(number[1], number[1] + batch.num_rows, dtype=np.int64)))
+        schema = schema.append(pa.field(number[0], pa.int64()))
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -102,6 +112,8 @@ def conform(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     """`column` as `wanted`: cast, nested fields by name, fields that are missing NULL."""
     if column.type.equals(wanted):
         return column
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), wanted)
     if pa.types.is_struct(wanted) and pa.types.is_struct(column.type):
         found = {field.name.lower(): index for index, field in enumerate(column.type)}
         children = [
@@ -174,9 +186,18 @@ def write_relations(
 
 
 def write_batches(
-    batches: Iterable[pa.RecordBatch], table: Path, partition_by: Sequence[str] = (), *, rows: int = WRITE_ROWS
+    batches: Iterable[pa.RecordBatch],
+    table: Path,
+    partition_by: Sequence[str] = (),
+    *,
+    rows: int = WRITE_ROWS,
+    below: str = "",
 ) -> list[NewFile]:
-    """Write Arrow batches as new data files of `table`, up to `rows` rows each and one partition per file."""
+    """Write Arrow batches as new data files of `table`, up to `rows` rows each and one partition per file.
+
+    `below`: the folder of the table in which they are to lie, such as `_change_data`. Raises what `batches` raises;
+    then nothing is left behind.
+    """
     staging = table / STAGING / new_uuid()
     staging.mkdir(parents=True)
     numbers = count()
@@ -188,9 +209,12 @@ def write_batches(
                 number = next(numbers)
                 file = staging / f"{number}.parquet"
                 pq.write_table(part, file, compression="snappy", use_dictionary=False)
-                new = _adopt(file, table, number, values)
+                new = _adopt(file, table, number, values, below)
                 if new is not None:
                     files.append(new)
+    except BaseException:
+        discard(table, files)
+        raise
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return files
@@ -224,13 +248,15 @@ def _chunks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
-def _adopt(file: Path, table: Path, number: int, values: Mapping[str, str | None] | None = None) -> NewFile | None:
+def _adopt(
+    file: Path, table: Path, number: int, values: Mapping[str, str | None] | None = None, below: str = ""
+) -> NewFile | None:
     """Give a staged file its name in the table, and say what its add action is. None for a file without rows."""
     stats = read_stats(file)
     if stats.rows == 0:
         file.unlink()
         return None
-    folder = table / partitions.folder(values or {})
+    folder = table / below / partitions.folder(values or {})
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"part-{number:05d}-{new_uuid()}-{_SUFFIX}"
     os.rename(file, target)  # noqa: PTH104 (once per file on the batch path)

@@ -61,34 +61,6 @@ def write_checked(
     return count
 
 
-def write_where(table: Path, batches: Iterator[pa.RecordBatch], schema: pa.Schema, predicate: str) -> None:
-    """Put rows in place of those for which `predicate` holds; it must hold for the new ones too.
-
-    Raises DELTA_REPLACE_WHERE_MISMATCH, DELTA_PATH_DOES_NOT_EXIST.
-    """
-    opened = open_table(table)
-    try:
-        with translated(table):
-            write_deltalake(
-                opened,
-                pa.RecordBatchReader.from_batches(schema, (_cast(batch, schema) for batch in batches)),
-                mode="overwrite",
-                predicate=predicate,
-            )
-    except SparkRuntimeError as failure:
-        raise AnalysisError.of(
-            "DELTA_REPLACE_WHERE_MISMATCH",
-            f"Written data does not conform to partial table overwrite condition or constraint '{predicate}'.\n"
-            f"{failure.message}",
-            sql_state="44000",
-            replaceWhere=predicate,
-        ) from failure
-
-
-def _cast(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    return batch if batch.schema.equals(schema) else batch.cast(schema)
-
-
 def _ours(table: Path, failure: DeltaError) -> SparkError:
     text = str(failure)
     invalid = _INVALID.search(text)

@@ -12,6 +12,7 @@ from riacho.catalog import failures
 from riacho.catalog.base import Table, TableName
 from riacho.catalog.delta.log import DeltaLog
 from riacho.catalog.delta.state import TableState, load_state
+from riacho.catalog.dml import Runner
 from riacho.catalog.sql.statements import Name
 from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.catalog.write import TableWrites
@@ -37,6 +38,10 @@ class SqlContext:
     def current_database(self) -> str:
         """The database that names without one mean."""
         return self.session.current_database
+
+    @property
+    def changes(self) -> Runner:
+        return Runner(self.session, self.clock)
 
     @property
     def writes(self) -> TableWrites:

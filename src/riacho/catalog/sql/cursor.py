@@ -172,12 +172,6 @@ class Cursor:
         """Whether the bracket that comes next begins with one of these keywords."""
         return self._at + 1 < len(self._tokens) and self._tokens[self._at + 1].word in words
 
-    def text_of_name(self) -> str:
-        """A dotted name as it stands in the text."""
-        start = self._at
-        self.name()
-        return self.text[self._tokens[start].start : self._tokens[self._at - 1].end]
-
     def error(self, what: str) -> ParseError:
         """PARSE_SYNTAX_ERROR at the token that comes next."""
         near = "end of input" if self.done else f"'{self._tokens[self._at].text}'"

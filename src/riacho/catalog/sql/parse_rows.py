@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from riacho.catalog.sql.cursor import Cursor
-from riacho.catalog.sql.statements import Delete, Insert, InsertDirectory, Merge, MergeClause, Name, Statement, Update
+from riacho.catalog.sql.statements import (
+    Delete,
+    Insert,
+    InsertDirectory,
+    Merge,
+    MergeClause,
+    Name,
+    Set,
+    Statement,
+    Update,
+)
 from riacho.errors import AnalysisError
 
 
@@ -67,11 +77,11 @@ def update(cursor: Cursor) -> Statement:
 
 def merge(cursor: Cursor) -> Statement:
     cursor.expect("MERGE")
-    cursor.accept("WITH", "SCHEMA", "EVOLUTION")
+    evolve = cursor.accept("WITH", "SCHEMA", "EVOLUTION")
     cursor.expect("INTO")
     table, alias = _aliased(cursor)
     cursor.expect("USING")
-    source = cursor.bracketed_text() if cursor.looking_at_symbol("(") else f"TABLE {cursor.text_of_name()}"
+    source = cursor.bracketed_text() if cursor.looking_at_symbol("(") else cursor.name()
     source_alias = _alias(cursor)
     cursor.expect("ON")
     condition = cursor.text_until("WHEN")
@@ -81,7 +91,7 @@ def merge(cursor: Cursor) -> Statement:
     cursor.expect_end()
     if not clauses:
         raise cursor.error("expected WHEN")
-    return Merge(table, alias, source, source_alias, condition, tuple(clauses))
+    return Merge(table, alias, source, source_alias, condition, tuple(clauses), evolve)
 
 
 def _merge_clause(cursor: Cursor) -> MergeClause:
@@ -94,30 +104,34 @@ def _merge_clause(cursor: Cursor) -> MergeClause:
     condition = cursor.text_until("THEN") if cursor.accept("AND") else None
     cursor.expect("THEN")
     action = cursor.accept_any("UPDATE", "INSERT", "DELETE").lower()
-    assignments: dict[str, str] | None = None
+    assignments: Set | None = None
     if action == "update":
         cursor.expect("SET")
         if not cursor.accept_symbol("*"):
             assignments = _assignments(cursor, "WHEN")
     elif action == "insert":
         if not cursor.accept_symbol("*"):
-            names = cursor.identifiers()
+            names = [part.name() for part in cursor.brackets()]
             cursor.expect("VALUES")
-            assignments = dict(zip(names, (part.rest() for part in cursor.brackets()), strict=True))
+            values = [part.rest() for part in cursor.brackets()]
+            if len(names) != len(values):
+                raise cursor.error(f"{len(names)} columns and {len(values)} values")
+            assignments = tuple(zip(names, values, strict=True))
     elif not action:
         raise cursor.error("expected UPDATE, INSERT or DELETE")
     return MergeClause(match, action, condition, assignments)
 
 
-def _assignments(cursor: Cursor, *ends: str) -> dict[str, str]:
-    """`a = x, t.b = y, …`; columns without the table's alias."""
-    found: dict[str, str] = {}
+def _assignments(cursor: Cursor, *ends: str) -> Set:
+    """`a = x, t.b = y, …`."""
+    found: list[tuple[Name, str]] = []
     while True:
-        column = cursor.name()[-1]
-        cursor.expect_symbol("=")
-        found[column] = cursor.text_until_symbol(",", *ends)
+        column = cursor.name()
+        if not cursor.accept_symbol("=="):
+            cursor.expect_symbol("=")
+        found.append((column, cursor.text_until_symbol(",", *ends)))
         if not cursor.accept_symbol(","):
-            return found
+            return tuple(found)
 
 
 def _aliased(cursor: Cursor) -> tuple[Name, str | None]:

@@ -1,14 +1,9 @@
-"""Rows inserted, deleted, updated and merged; files compacted and removed.
-
-Deletes, updates and merges of a table with a change feed or CHECK constraints are delta-rs's, because the engine cannot
-write such tables; conditions are then read by DataFusion, whose SQL is the same where it is plain. All others are the
-engine's.
-"""
+"""Rows inserted, deleted, updated and merged; files compacted and removed."""
 
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,30 +11,31 @@ from typing import Any
 
 import pyarrow as pa
 
-from riacho import types
+from riacho.catalog import dml
 from riacho.catalog.base import Table
-from riacho.catalog.delta.protocol import CHANGE_FEED, AppendRoute, append_route, enabled
 from riacho.catalog.delta.rust import open_table, translated
+from riacho.catalog.names import quoted
 from riacho.catalog.sql.context import SqlContext, nothing, query
 from riacho.catalog.sql.statements import (
     Delete,
     Insert,
     InsertDirectory,
     Merge,
-    MergeClause,
     Name,
     Optimize,
     Refresh,
     Restore,
+    Set,
     Update,
     Vacuum,
 )
-from riacho.catalog.write import TableWrite, arity_mismatch, by_name
+from riacho.catalog.write import AUTO_MERGE, TableWrite, arity_mismatch, by_name
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.paths import delta_path
 from riacho.protos import pb
 
 _MIN_RETENTION_HOURS = 168
+_WHERE = "SELECT 1 WHERE "
 _FILES = pa.struct(
     [
         ("min", pa.int64()),
@@ -129,72 +125,77 @@ def _with_columns(write: TableWrite, statement: Insert, context: SqlContext) -> 
     return replace(write, relation=by_name(write.relation, list(statement.columns)), by_position=False)
 
 
-def delete(statement: Delete, context: SqlContext) -> pa.Table | None:
-    folder = _changed_by_delta_rs(statement.table, "DELETE", context)
-    if folder is None:
-        return None
-    with translated(folder):
-        metrics = open_table(folder).delete(_plain(statement.where, statement.alias or statement.table[-1]))
-    return _counts(num_affected_rows=metrics.get("num_deleted_rows"))
+def delete(statement: Delete, context: SqlContext) -> pa.Table:
+    folder, scope = target(statement.table, statement.alias, "DELETE", context)
+    where = _condition(statement.where, context, scope)
+    return _counts(dml.delete(context.changes, folder, scope, where, statement.where))
 
 
-def update(statement: Update, context: SqlContext) -> pa.Table | None:
-    folder = _changed_by_delta_rs(statement.table, "UPDATE", context)
-    if folder is None:
-        return None
-    alias = statement.alias or statement.table[-1]
-    updates = {types.quote(column): _plain(value, alias) or "NULL" for column, value in statement.set.items()}
-    with translated(folder):
-        metrics = open_table(folder).update(updates=updates, predicate=_plain(statement.where, alias))
-    return _counts(num_affected_rows=metrics.get("num_updated_rows"))
+def update(statement: Update, context: SqlContext) -> pa.Table:
+    folder, scope = target(statement.table, statement.alias, "UPDATE", context)
+    where = _condition(statement.where, context, scope)
+    assignments = _assignments(statement.set, context, [scope])
+    return _counts(dml.update(context.changes, folder, scope, assignments, where, statement.where))
 
 
-def merge(statement: Merge, context: SqlContext) -> pa.Table | None:
-    folder = _changed_by_delta_rs(statement.table, "MERGE", context)
-    if folder is None:
-        return None
-    source = context.session.run(query(_source_query(statement.source)))
-    target_alias = statement.alias or statement.table[-1]
-    source_alias = statement.source_alias or _last_name(statement.source)
-    with translated(folder):
-        merger = open_table(folder).merge(
-            source, statement.on, source_alias, target_alias, error_on_type_mismatch=False
+def merge(statement: Merge, context: SqlContext) -> pa.Table:
+    folder, own = target(statement.table, statement.alias, "MERGE", context)
+    source, scope = _source(statement, context)
+    both = [own, scope]
+    clauses = tuple(
+        dml.Clause(
+            clause.match,
+            clause.action,
+            _condition(clause.condition, context, *both),
+            None if clause.assignments is None else _assignments(clause.assignments, context, both),
         )
-        for clause in statement.clauses:
-            _add_clause(merger, clause)
-        metrics = merger.execute()
-    updated, deleted, inserted = (
-        metrics.get(f"num_target_rows_{what}", 0) for what in ("updated", "deleted", "inserted")
+        for clause in statement.clauses
     )
-    return _counts(
-        num_affected_rows=updated + deleted + inserted,
-        num_updated_rows=updated,
-        num_deleted_rows=deleted,
-        num_inserted_rows=inserted,
+    evolve = statement.evolve or context.session.get_conf(AUTO_MERGE, "false") == "true"
+    merging = dml.Merging(own, source, scope, _expression(statement.on, context, both), clauses, evolve, statement.on)
+    return _counts(dml.merge(context.changes, folder, merging))
+
+
+def target(name: Name, alias: str | None, operation: str, context: SqlContext) -> tuple[Path, dml.Scope]:
+    """The folder of the table whose rows a statement changes, and how its expressions call it."""
+    folder = context.delta_folder(name, operation)
+    if alias is not None:
+        return folder, dml.Scope((alias,))
+    if delta_path(name) is not None:
+        return folder, dml.Scope(name)
+    full = context.qualify(name)
+    return folder, dml.Scope((full.catalog, full.database, full.table))
+
+
+def _source(statement: Merge, context: SqlContext) -> tuple[pb.Relation, dml.Scope]:
+    """The rows that a MERGE merges, and how its expressions call them."""
+    if isinstance(statement.source, str):
+        return query(statement.source), dml.Scope((statement.source_alias or "__auto_generated_subquery_name",))
+    relation = pb.Relation()
+    relation.read.named_table.unparsed_identifier = quoted(statement.source)
+    parts: Name = statement.source
+    if not context.is_temporary(parts) and delta_path(parts) is None:
+        full = context.qualify(parts)
+        parts = (full.catalog, full.database, full.table)
+    return relation, dml.Scope((statement.source_alias,) if statement.source_alias else parts)
+
+
+def _condition(text: str | None, context: SqlContext, *scopes: dml.Scope) -> pb.Expression | None:
+    return None if text is None else _expression(text, context, scopes)
+
+
+def _assignments(given: Set, context: SqlContext, scopes: Sequence[dml.Scope]) -> tuple[dml.Assignment, ...]:
+    return tuple(
+        dml.Assignment(column, None if text.upper() == "DEFAULT" else _expression(text, context, scopes))
+        for column, text in given
     )
 
 
-def _add_clause(merger: Any, clause: MergeClause) -> None:
-    assigned = None
-    if clause.assignments is not None:
-        assigned = {types.quote(column): value for column, value in clause.assignments.items()}
-    match clause.match, clause.action:
-        case "matched", "update" if assigned is None:
-            merger.when_matched_update_all(clause.condition)
-        case "matched", "update":
-            merger.when_matched_update(assigned, clause.condition)
-        case "matched", "delete":
-            merger.when_matched_delete(clause.condition)
-        case "not_matched", "insert" if assigned is None:
-            merger.when_not_matched_insert_all(clause.condition)
-        case "not_matched", "insert":
-            merger.when_not_matched_insert(assigned, clause.condition)
-        case "not_matched_by_source", "update":
-            merger.when_not_matched_by_source_update(assigned, clause.condition)
-        case "not_matched_by_source", "delete":
-            merger.when_not_matched_by_source_delete(clause.condition)
-        case match, action:
-            raise AnalysisError(f"WHEN {match.upper().replace('_', ' ')} THEN {action.upper()} is no clause of MERGE.")
+def _expression(text: str, context: SqlContext, scopes: Sequence[dml.Scope]) -> pb.Expression:
+    """An expression of a statement. Its subqueries go the way of a query's: they know tables by any case of a name."""
+    if "SELECT" in text.upper():
+        text = context.session.prepared(query(f"{_WHERE}{text}")).sql.query.removeprefix(_WHERE)
+    return dml.expression(text, scopes)
 
 
 def optimize(statement: Optimize, context: SqlContext) -> pa.Table:
@@ -252,8 +253,10 @@ def restore(statement: Restore, context: SqlContext) -> pa.Table:
     with translated(folder):
         metrics = open_table(folder).restore(target)
     return _counts(
-        num_restored_files=int(metrics.get("numRestoredFile", 0)),
-        num_removed_files=int(metrics.get("numRemovedFile", 0)),
+        {
+            "num_restored_files": int(metrics.get("numRestoredFile", 0)),
+            "num_removed_files": int(metrics.get("numRemovedFile", 0)),
+        }
     )
 
 
@@ -263,27 +266,5 @@ def refresh(statement: Refresh, context: SqlContext) -> pa.Table:
     return nothing()
 
 
-def _changed_by_delta_rs(name: Name, operation: str, context: SqlContext) -> Path | None:
-    """The folder of a table whose rows only delta-rs can change; None for those that the engine changes."""
-    folder = context.delta_folder(name, operation)
-    state = context.delta_state(folder)
-    feed = enabled(state.metadata.configuration, CHANGE_FEED)
-    constrained = append_route(folder, state.protocol, state.metadata) is AppendRoute.DELTA_RS
-    return folder if feed or constrained else None
-
-
-def _plain(text: str | None, alias: str) -> str | None:
-    """A condition without the table's alias before its columns: delta-rs knows the table by no name."""
-    return None if text is None else re.sub(rf"(?<![\w`.])`?{re.escape(alias)}`?\.", "", text, flags=re.IGNORECASE)
-
-
-def _source_query(source: str) -> str:
-    return source.replace("TABLE ", "SELECT * FROM ", 1) if source.startswith("TABLE ") else source
-
-
-def _last_name(source: str) -> str:
-    return source.removeprefix("TABLE ").split(".")[-1].strip("`") if source.startswith("TABLE ") else "source"
-
-
-def _counts(**counts: int | None) -> pa.Table:
+def _counts(counts: Mapping[str, int]) -> pa.Table:
     return pa.table({name: pa.array([count], pa.int64()) for name, count in counts.items()})

@@ -261,12 +261,16 @@ class Delete:
     alias: str | None = None
 
 
+Set = tuple[tuple[Name, str], ...]
+"""`column = expression, …`: columns as they are written, perhaps with their table, or a field of a struct."""
+
+
 @dataclass(frozen=True)
 class Update:
     """`UPDATE name [AS alias] SET column = expression, … [WHERE condition]`."""
 
     table: Name
-    set: Mapping[str, str]
+    set: Set
     where: str | None = None
     alias: str | None = None
 
@@ -282,19 +286,23 @@ class MergeClause:
     match: str
     action: str
     condition: str | None = None
-    assignments: Mapping[str, str] | None = None
+    assignments: Set | None = None
 
 
 @dataclass(frozen=True)
 class Merge:
-    """`MERGE INTO target [alias] USING source [alias] ON condition clause…`; `source` is a table's name or a query."""
+    """`MERGE [WITH SCHEMA EVOLUTION] INTO target [alias] USING source [alias] ON condition clause…`.
+
+    `source` is a table's name, or the text of a query.
+    """
 
     table: Name
     alias: str | None
-    source: str
+    source: Name | str
     source_alias: str | None
     on: str
     clauses: tuple[MergeClause, ...]
+    evolve: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, Handler] = {
     "create_dataframe_view": views.create,
     "write_operation": writes.write,
     "write_operation_v2": writes.write_v2,
+    "merge_into_table_command": writes.merge,
     "register_function": batch.remembered,
     "register_table_function": batch.remembered,
     "register_data_source": batch.remembered,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from riacho.catalog.merge_into import merge_into
+from riacho.catalog.sql import SqlContext
 from riacho.protos import pb
 from riacho.server.handlers import batch
 from riacho.server.operations import Responses
@@ -19,4 +21,11 @@ def write(services: Services, session: ServerSession, request: pb.ExecutePlanReq
 def write_v2(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """WriteOperationV2 (`df.writeTo`)."""
     services.writes.write_v2(session.engine, request.plan.command.write_operation_v2, session.current_database)
+    return iter(())
+
+
+def merge(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """MergeIntoTableCommand (`df.mergeInto`)."""
+    context = SqlContext(services.catalog, session.engine, tuple(session.views), services.clock)
+    merge_into(request.plan.command.merge_into_table_command, context)
     return iter(())
