@@ -61,6 +61,12 @@ class FolderSpool:
             if batch is None:
                 return _read(paths), rows
 
+    @property
+    def files(self) -> int:
+        """How many files it holds."""
+        with self._changing:
+            return len(self._files)
+
     def remove(self, relation: pb.Relation) -> None:
         for path in relation.read.data_source.paths:
             with self._changing:
