@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 
-from riacho.plan.event_time import EventTimes, last_part
+from riacho.plan.column_names import last_part
+from riacho.plan.event_time import EventTimes
 from riacho.plan.sql_expressions import conjuncts, structured
 from riacho.plan.tokens import parse_identifier
 from riacho.plan.walk import children, expressions, walk

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import or_
 
-from riacho.plan.event_time import last_part
+from riacho.plan.column_names import last_part, parts_of
 from riacho.plan.sql_expressions import structured
 from riacho.plan.tokens import Token, tokenize, words
 from riacho.plan.walk import expressions
@@ -125,7 +125,6 @@ def function_names(expression: pb.Expression) -> set[str]:
 
 # -- expression trees
 
-_PART = re.compile(r"`(?:[^`]|``)*`|[^.`]+")
 _WORD = re.compile(r"\w+")
 """What else a name may be taken for, such as `items[0]`."""
 
@@ -152,8 +151,7 @@ def _own_columns(expression: pb.Expression) -> Names:
 
 def _parts(identifier: str) -> frozenset[str]:
     """Each part of `a.b.c` may be the column: the others are then a table's name, or fields of a struct."""
-    parts = (part[1:-1].replace("``", "`") if part.startswith("`") else part for part in _PART.findall(identifier))
-    return frozenset([*parts, *_WORD.findall(identifier)])
+    return frozenset([*parts_of(identifier), *_WORD.findall(identifier)])
 
 
 def counts_rows(expression: pb.Expression) -> bool:

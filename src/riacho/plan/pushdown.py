@@ -24,7 +24,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from riacho.plan.build import call, col, where
-from riacho.plan.event_time import ColumnNames, last_part, output_name
+from riacho.plan.column_names import last_part, output_name
+from riacho.plan.event_time import ColumnNames
 from riacho.plan.facts import is_streaming
 from riacho.plan.join_condition import Side, Sides, read_condition
 from riacho.plan.rules.batch_time import time_function

@@ -14,6 +14,7 @@ from riacho.plan.context import Context
 from riacho.plan.facts import Leaf, leaf_identity, leaf_places
 from riacho.plan.rules.aggregate_types import aggregate_types
 from riacho.plan.rules.batch_time import BatchTime, find_times
+from riacho.plan.rules.column_texts import column_texts
 from riacho.plan.rules.event_windows import event_windows
 from riacho.plan.rules.global_aggregates import global_aggregates
 from riacho.plan.rules.inline_views import inline_views
@@ -32,6 +33,7 @@ RESOLVE: tuple[Rule, ...] = (
     sql_streams,  # streams and views that SQL text reads become relations beside the text
     sql_queries,  # text that needs state becomes relations
     inline_views,  # names of views become their plans: from here on all leaves can be seen
+    column_texts,  # columns and windows that are written as text become expressions
     global_aggregates,  # projections that aggregate become aggregations
 )
 """Rules after which a plan shows what it reads. Checks and facts want plans in this form."""

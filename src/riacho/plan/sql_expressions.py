@@ -76,6 +76,8 @@ class _Reader:
         self._at = 0
 
     def whole(self) -> pb.Expression:
+        if self._tokens and self._tokens[-1].is_symbol("*"):
+            return self._star()
         try:
             expression = self._or()
             alias = self._alias()
@@ -86,6 +88,17 @@ class _Reader:
         if alias is None:
             return expression
         return Expression(alias=Expression.Alias(expr=expression, name=[alias]))
+
+    def _star(self) -> pb.Expression:
+        """`*` or `name.*`."""
+        _, behind = identifier(self._tokens, 0)
+        last = len(self._tokens) - 1
+        if last and not (behind == last - 1 and self._tokens[behind].is_symbol(".")):
+            return text_expression(self._text)
+        star = Expression.UnresolvedStar()
+        if last:
+            star.unparsed_target = self._text[self._tokens[0].start : self._tokens[-1].end]
+        return Expression(unresolved_star=star)
 
     def _alias(self) -> str | None:
         """`AS name`, or a name at the end."""

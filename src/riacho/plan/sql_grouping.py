@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from riacho.plan import build
-from riacho.plan.event_time import last_part
+from riacho.plan.column_names import last_part
 from riacho.plan.text import column_name
 from riacho.plan.tokens import Token, parse_identifier, tokenize, words
 from riacho.plan.walk import expressions

@@ -13,14 +13,15 @@ How an aggregation is made, for `SELECT w, k, sum(x) / count(*) AS mean … GROU
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from riacho.plan import build
 from riacho.plan.select_items import has_alias
 from riacho.plan.sql_expressions import read_expression, text_expression
 from riacho.plan.sql_grouping import Column, Grouping, UngroupedColumnError, has_aggregate
-from riacho.plan.tokens import Token, closing, identifier, tokenize, words
+from riacho.plan.sql_pieces import Pieces, UnknownSqlError
+from riacho.plan.tokens import closing, identifier, tokenize, words
 from riacho.protos import pb
 
 _SET_OPS = {
@@ -49,8 +50,7 @@ _TAIL = words("ORDER LIMIT OFFSET")
 _NOT_KNOWN = words("LATERAL QUALIFY WINDOW CLUSTER DISTRIBUTE SORT PIVOT UNPIVOT TABLESAMPLE NATURAL")
 
 
-class UnknownSqlError(Exception):
-    """The text has something that this reader does not know; its message says what."""
+_BEHIND_RELATIONS = words("LATERAL QUALIFY WINDOW CLUSTER DISTRIBUTE SORT TABLESAMPLE")
 
 
 @dataclass(frozen=True)
@@ -71,24 +71,30 @@ def read_query(sql: str, relations: Mapping[str, pb.Relation]) -> pb.Relation:
 
     Raises UnknownSqlError.
     """
-    reader = _Reader(sql, {name.lower(): relation for name, relation in relations.items()})
+    return _read(sql, relations, columns_only=False)
+
+
+def columns_of_query(sql: str, relations: Mapping[str, pb.Relation]) -> pb.Relation:
+    """Relations that have the columns of a query, of which not all are right for its rows: they are not to be run.
+
+    So more is understood than `read_query` understands. Raises UnknownSqlError.
+    """
+    return _read(sql, relations, columns_only=True)
+
+
+def _read(sql: str, relations: Mapping[str, pb.Relation], *, columns_only: bool) -> pb.Relation:
+    known = {name.lower(): relation for name, relation in relations.items()}
+    reader = _Reader(sql, known, columns_only=columns_only)
     return reader.query(0, reader.length, {})
 
 
-@dataclass
-class _Reader:
-    sql: str
-    relations: Mapping[str, pb.Relation]
-    _tokens: list[Token] = field(init=False)
+class _Reader(Pieces):
+    """Reads one text; see `read_query` and `columns_of_query`."""
 
-    def __post_init__(self) -> None:
-        self._tokens = tokenize(self.sql)
-        while self._tokens and self._tokens[-1].is_symbol(";"):
-            self._tokens.pop()
-
-    @property
-    def length(self) -> int:
-        return len(self._tokens)
+    def __init__(self, sql: str, relations: Mapping[str, pb.Relation], *, columns_only: bool) -> None:
+        super().__init__(sql)
+        self.relations = relations
+        self.columns_only = columns_only
 
     # -- queries. Each method reads the tokens from `start` up to `end`.
 
@@ -144,6 +150,10 @@ class _Reader:
     def _term(self, start: int, end: int, scope: Scope) -> pb.Relation:
         if self._symbol(start, "(") and closing(self._tokens, start) == end - 1:
             return self.query(start + 1, end - 1, scope)
+        if self._word(start) == "TABLE":
+            relation, behind = self._primary(start + 1, end, scope)
+            if behind == end:
+                return relation
         if self._word(start) != "SELECT":
             raise UnknownSqlError(f"a query that starts with {self._word(start) or self._text(start, start + 1)}")
         return self._select(start + 1, end, scope)
@@ -166,7 +176,7 @@ class _Reader:
     # -- SELECT
 
     def _select(self, start: int, end: int, scope: Scope) -> pb.Relation:
-        for at in self._outside(start, end, _NOT_KNOWN):
+        for at in () if self.columns_only else self._outside(start, end, _NOT_KNOWN):
             if self._word(at) != "WINDOW" or self._word(at + 2) == "AS":  # a clause, not the function or its column
                 raise UnknownSqlError(self._word(at))
         clauses = [
@@ -180,7 +190,7 @@ class _Reader:
         distinct = self._word(start) == "DISTINCT"
         start += self._word(start) in ("DISTINCT", "ALL")
         columns = [self._column(*item, scope) for item in self._items(start, places["FROM"][0])]
-        relation = self._from(places["FROM"][0] + 1, places["FROM"][1], scope)
+        relation = self._from(places["FROM"][0] + 1, self._from_end(*places["FROM"]), scope)
         if "WHERE" in places:
             relation = build.where(relation, self._expression(places["WHERE"][0] + 1, places["WHERE"][1], scope))
         if "GROUP" in places or "HAVING" in places or any(column.aggregates for column in columns):
@@ -227,6 +237,15 @@ class _Reader:
 
     # -- FROM
 
+    def _from_end(self, start: int, end: int) -> int:
+        """Where the relations of a FROM clause end: before what only its rows depend on, if that does not matter."""
+        if not self.columns_only:
+            return end
+        return next((at for at in self._outside(start, end, _BEHIND_RELATIONS) if self._is_behind(at)), end)
+
+    def _is_behind(self, at: int) -> bool:
+        return self._word(at) != "LATERAL" or self._word(at + 1) == "VIEW"
+
     def _from(self, start: int, end: int, scope: Scope) -> pb.Relation:
         """Relations joined by commas and JOINs."""
         relation, at = self._primary(start, end, scope)
@@ -262,6 +281,7 @@ class _Reader:
     def _primary(self, at: int, end: int, scope: Scope) -> tuple[pb.Relation, int]:
         """One relation with its alias, and the position behind it."""
         name = None
+        at += self.columns_only and self._word(at) == "LATERAL"
         if self._symbol(at, "("):
             behind = closing(self._tokens, at)
             is_query = self._word(at + 1) in words("SELECT WITH") or self._symbol(at + 1, "(")
@@ -270,6 +290,8 @@ class _Reader:
             at = behind + 1
         else:
             parts, behind = identifier(self._tokens[:end], at)
+            if self.columns_only and (self._symbol(behind, "(") or self._word(at) == "VALUES"):
+                return self._rows(at, end)
             if not parts or self._symbol(behind, "(") or self._word(at) in words("VALUES TABLE LATERAL"):
                 raise UnknownSqlError(f"{self._text(at, max(behind, at + 1))!r} in FROM")
             relation, name = self._table(parts, self._text(at, behind), scope), parts[-1]
@@ -283,6 +305,12 @@ class _Reader:
         if name is not None:
             relation = pb.Relation(subquery_alias=pb.SubqueryAlias(input=relation, alias=name))
         return relation, at
+
+    def _rows(self, at: int, end: int) -> tuple[pb.Relation, int]:
+        """`VALUES …` or a table function with its alias, which reads no stream, and the position behind it."""
+        ends = _JOIN_WORDS | words("ON USING LATERAL")
+        behind = next((i for i in self._outside(at + 1, end, ends, calls=False)), end)
+        return pb.Relation(sql=pb.SQL(query=self._text(at, behind))), behind
 
     def _starts_alias(self, at: int, end: int) -> bool:
         token = self._tokens[at] if at < end else None
@@ -303,7 +331,7 @@ class _Reader:
     def _expression(self, start: int, end: int, scope: Scope) -> pb.Expression:
         text = self._text(start, end)
         if any(token.word == "SELECT" for token in self._tokens[start:end]):
-            if self._reads_known(start, end, scope):
+            if self._reads_known(start, end, scope) and not self.columns_only:
                 raise UnknownSqlError("a stream inside a subquery of an expression")
             return text_expression(text)
         if any(token.word == "OVER" for token in self._tokens[start:end]):
@@ -314,48 +342,6 @@ class _Reader:
         """Whether the tokens mention a stream, or a name of a WITH clause outside them."""
         names = {(token.name or "").lower() for token in self._tokens[start:end]}
         return bool(names & set(self.relations)) or bool(names & set(scope))
-
-    def _outside(self, start: int, end: int, wanted: frozenset[str] | None, *, calls: bool = True) -> Iterator[int]:
-        """The positions outside brackets of the wanted words, or of all tokens. `calls`: also before a bracket."""
-        at = start
-        while at < end:
-            token = self._tokens[at]
-            if token.is_symbol("("):
-                at = closing(self._tokens, at)
-            elif wanted is None or self._is_keyword(at, wanted, calls):
-                yield at
-            at += 1
-
-    def _is_keyword(self, at: int, wanted: frozenset[str], calls: bool) -> bool:
-        """Whether one of the wanted words stands at `at`, and not as part of a name or, without `calls`, as a call."""
-        is_part = at > 0 and self._symbol(at - 1, ".")
-        return self._word(at) in wanted and not is_part and (calls or not self._symbol(at + 1, "("))
-
-    def _items(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The items of a list, as (start, end)."""
-        commas = [at for at in self._outside(start, end, None) if self._symbol(at, ",")]
-        return list(zip([start, *(at + 1 for at in commas)], [*commas, end], strict=True))
-
-    def _names(self, at: int) -> tuple[list[str], int]:
-        """The names in the brackets at `at`, and the position behind them."""
-        behind = closing(self._tokens, at)
-        return [self._name(start) for start, _ in self._items(at + 1, behind)], behind + 1
-
-    def _name(self, at: int) -> str:
-        name = self._tokens[at].name if at < self.length else None
-        if name is None:
-            raise UnknownSqlError(f"a name was expected at {self._text(at, at + 1)!r}")
-        return name
-
-    def _text(self, start: int, end: int) -> str:
-        end = min(end, self.length)
-        return self.sql[self._tokens[start].start : self._tokens[end - 1].end] if start < end else ""
-
-    def _word(self, at: int) -> str:
-        return self._tokens[at].word if 0 <= at < self.length else ""
-
-    def _symbol(self, at: int, text: str) -> bool:
-        return 0 <= at < self.length and self._tokens[at].is_symbol(text)
 
 
 def _distinct(relation: pb.Relation) -> pb.Relation:

@@ -45,7 +45,7 @@ class TableReference:
     """A table name in a SQL text.
 
     `parts`: the name without quotes. `start`, `end`: where it stands, with STREAM and all clauses up to its alias,
-    which is not part of it. `aliased`: whether an alias follows. `streaming`: whether STREAM marks it.
+    which is not part of it. `aliased`: whether an alias follows, or may not. `streaming`: whether STREAM marks it.
     """
 
     parts: tuple[str, ...]
@@ -74,13 +74,13 @@ Spelling = Callable[[tuple[str, ...]], str | None]
 def respelled(sql: str, spelling: Spelling) -> str:
     """`sql`, a query or a statement, with its tables as `spelling` has them; the same object if nothing changes.
 
-    Beside what it reads that is what INSERT, UPDATE, MERGE, DESCRIBE and `TABLE name` name. A name of its own WITH
+    Beside what it reads that is what INSERT, UPDATE, MERGE and DESCRIBE name. A name of its own WITH
     clauses is spelled as it is there, for those who tell cases apart. Streams are left alone. Raises as
     `table_references`.
     """
     scan = _Scan(sql, tokenize(sql))
     scan.run()
-    found = [*scan.found, *scan.others, *_target(scan.tokens)]
+    found = [*scan.found, *_target(scan.tokens)]
     edits = {
         reference.start: Edit(reference.start, reference.end, name)
         for reference in found
@@ -122,14 +122,13 @@ class _Frame:
 
 
 class _Scan:
-    """`found`: what the text reads; `others`: `TABLE name`; `of_with`: edits for names of WITH in another case."""
+    """`found`: what the text reads; `of_with`: edits for names of WITH in another case."""
 
     def __init__(self, sql: str, tokens: Sequence[Token]) -> None:
         self._sql = sql
         self.tokens = self._tokens = tokens
         self._frames = [_Frame(is_query=True)]
         self.found: list[TableReference] = []
-        self.others: list[TableReference] = []
         self.of_with: list[Edit] = []
 
     def run(self) -> list[TableReference]:
@@ -188,13 +187,15 @@ class _Scan:
         return behind
 
     def _table_query(self, at: int) -> None:
-        """`TABLE name` as a query, or as what a table function is given."""
-        opens = at == 0 or self._symbol(at - 1, "(") or self._word(at - 1) in _BEFORE_TABLE
+        """`TABLE name` as a query, or as what a table function is given. There it cannot have an alias."""
+        opens = at == 0 or self._symbol(at - 1, "(") or self._symbol(at - 1, ")")
         parts, behind = identifier(self._tokens, at + 1)
-        if opens and parts:
-            reference = TableReference(parts, self._tokens[at + 1].start, self._tokens[behind - 1].end)
+        names_one = bool(parts) and self._word(at + 1) not in _NO_ALIAS
+        if names_one and (opens or self._word(at - 1) in _BEFORE_TABLE):
+            start, end = self._tokens[at + 1].start, self._tokens[behind - 1].end
+            reference = TableReference(parts, start, end, aliased=True)
             if not self._is_cte(reference):
-                self.others.append(reference)
+                self.found.append(reference)
 
     def _reference(self, at: int) -> tuple[TableReference | None, int]:
         """The table reference at `at` and the position behind its clauses."""

@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from riacho.plan import build
-from riacho.plan.event_time import last_part
+from riacho.plan.column_names import last_part
 from riacho.plan.sql_expressions import structured
 from riacho.plan.sql_grouping import AGGREGATES
 from riacho.plan.tokens import tokenize

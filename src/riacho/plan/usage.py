@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from riacho.plan.event_time import ColumnNames, output_name
+from riacho.plan.column_names import output_name
+from riacho.plan.event_time import ColumnNames
 from riacho.plan.facts import kind_of
 from riacho.plan.mentions import EVERY, Names, Usage, makes_rows, mentioned, named, named_in_text
 from riacho.plan.tokens import parse_identifier

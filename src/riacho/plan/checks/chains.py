@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from riacho.plan.checks.query import Query, is_aggregate
 from riacho.plan.checks.refusal import refuse
-from riacho.plan.event_time import last_part
+from riacho.plan.column_names import last_part
 from riacho.plan.facts import is_streaming
 from riacho.plan.walk import children, walk
 from riacho.protos import pb

@@ -11,8 +11,8 @@ The struct has the type of a session, so that such a plan can be analysed; sessi
 from __future__ import annotations
 
 from riacho.plan import build
+from riacho.plan.column_names import last_part, output_name
 from riacho.plan.context import Context
-from riacho.plan.event_time import last_part, output_name
 from riacho.plan.session_window import without_session_windows
 from riacho.plan.walk import expressions, top_expressions, transform, walk
 from riacho.protos import pb

@@ -17,7 +17,8 @@ from riacho.plan.context import Context
 from riacho.plan.facts import is_streaming, names
 from riacho.plan.rules.inline_views import find_view
 from riacho.plan.sql_grouping import has_aggregate
-from riacho.plan.sql_query import UnknownSqlError, read_query
+from riacho.plan.sql_pieces import UnknownSqlError
+from riacho.plan.sql_query import read_query
 from riacho.plan.tokens import parse_identifier, tokenize, words
 from riacho.plan.walk import transform
 from riacho.protos import pb

@@ -31,7 +31,8 @@ import pyarrow as pa
 from riacho import types
 from riacho.plan import build
 from riacho.plan.build import Expression
-from riacho.plan.event_time import Delays, last_part
+from riacho.plan.column_names import last_part
+from riacho.plan.event_time import Delays
 from riacho.plan.mentions import counts_rows, mentioned
 from riacho.plan.rules.batch_time import BatchTime
 from riacho.plan.walk import expression_paths

@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.engine.spool import empty
-from riacho.errors import UnsupportedOperationError
+from riacho.errors import IllegalStateError, UnsupportedOperationError
 from riacho.plan import build
-from riacho.plan.dress import plan_ids_used, without_watermark
-from riacho.plan.event_time import Delays, EventTimes, last_part
+from riacho.plan.column_names import last_part, output_name
+from riacho.plan.dress import plan_ids_used, same, without_watermark
+from riacho.plan.event_time import Delays, EventTimes
 from riacho.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_identity, leaf_places
 from riacho.plan.pushdown import push_filters
 from riacho.plan.rules.aggregate_types import with_known_types
@@ -152,6 +153,10 @@ class Compiler:
         marks = self._event_times.of(node)
         if self._mode is not OutputMode.COMPLETE:
             check_keys(node.aggregate.grouping_expressions, marks)
+        if self._mode is OutputMode.APPEND and not any(
+            map(marks.__contains__, map(output_name, node.aggregate.grouping_expressions))
+        ):
+            raise IllegalStateError("Watermark needs to be defined for streaming aggregation query in append mode")
         aggregate = pb.Aggregate()
         aggregate.CopyFrom(node.aggregate)
         aggregate.input.CopyFrom(self.analysable(node.aggregate.input))
@@ -245,10 +250,11 @@ class Compiler:
 
 
 def put(plan: pb.Relation, path: PlanPath, content: pb.Relation) -> None:
-    """Put `content` at a place of a plan; the plan id that stands there stays."""
+    """Put `content` at a place of a plan; the plan id that stands there stays, beside those of `content`."""
     place = at(plan, path)
     plan_id = place.common.plan_id if place.common.HasField("plan_id") else None
-    place.CopyFrom(content)
+    own = content.common.plan_id if content.common.HasField("plan_id") else None
+    place.CopyFrom(content if own is None or plan_id in (None, own) else same(content, None))
     if plan_id is not None:
         place.common.plan_id = plan_id
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from riacho.errors import AnalysisError
-from riacho.plan.event_time import Delays, output_name
+from riacho.plan.column_names import output_name
+from riacho.plan.event_time import Delays
 from riacho.protos import pb
 from riacho.streaming.watermark import delay_ms
 

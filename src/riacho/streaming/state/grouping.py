@@ -17,7 +17,8 @@ from riacho import types
 from riacho.errors import UnsupportedOperationError
 from riacho.plan import build
 from riacho.plan.build import Expression
-from riacho.plan.event_time import Delays, output_name
+from riacho.plan.column_names import output_name
+from riacho.plan.event_time import Delays
 from riacho.plan.rules.batch_time import BatchTime
 from riacho.plan.walk import expressions
 from riacho.protos import pb

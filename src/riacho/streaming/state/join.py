@@ -35,8 +35,9 @@ from riacho import types
 from riacho.engine.spool import empty
 from riacho.errors import AnalysisError
 from riacho.plan import build
+from riacho.plan.column_names import last_part
 from riacho.plan.dress import dress
-from riacho.plan.event_time import Delays, EventTimes, last_part
+from riacho.plan.event_time import Delays, EventTimes
 from riacho.plan.join_condition import JoinCondition, Key, Side, Sides, read_condition
 from riacho.protos import pb
 from riacho.streaming.state.join_sides import Leaving, Meeting, SideState, SideStore

@@ -9,6 +9,7 @@ import pytest
 from riacho.errors import UnsupportedOperationError
 from riacho.plan.context import Context
 from riacho.plan.rewrite import Rule
+from riacho.plan.rules.column_texts import column_texts
 from riacho.plan.rules.inline_views import inline_views
 from riacho.plan.rules.metadata_columns import metadata_columns
 from riacho.plan.rules.sql_queries import sql_queries
@@ -19,6 +20,7 @@ from riacho.plan.text import outline
 from tests.plans.notation import Case, cases, parse
 
 RULES: tuple[Rule, ...] = (
+    column_texts,
     inline_views,
     metadata_columns,
     sql_queries,
