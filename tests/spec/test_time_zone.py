@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,165 @@ def test_windows_metadata_state_and_foreach_batch_are_in_the_zone(
 
     finish(stream.writeStream.foreachBatch(note).trigger(availableNow=True).start())
     assert seen.read_text() == "[(23, '2024-03-09 23:30:15')]"
+
+
+def _asked(prefix: str = "") -> str:
+    """Columns that tell the zone, of the relation that `prefix` names."""
+    return ", ".join(
+        f"{what}"
+        for what in (
+            f"hour({prefix}ts)",
+            f"string({prefix}ts)",
+            f"hour({prefix}s.t)",
+            f"hour({prefix}a[0])",
+            f"hour({prefix}m['k'])",
+        )
+    )
+
+
+ANSWER = (23, "2024-03-09 23:30:15", 23, 23, 23)
+
+
+def _different(frame: DataFrame) -> set[tuple[Any, ...]]:
+    return set(rows(frame))
+
+
+def test_tables_are_read_in_the_zone_of_the_session_as_it_is_now(
+    spark: SparkSession, database: str, tmp_path: Path
+) -> None:
+    _stream(spark, database, tmp_path, "table")
+    name, folder = f"{database}.t", str(tmp_path / "delta")
+    table = spark.table(name)
+    table.write.format("delta").save(folder)
+    spark.sql(f"INSERT INTO {name} SELECT * FROM {name}")
+    texts = [
+        f"SELECT {_asked()} FROM {name}",
+        f"SELECT {_asked('t.')} FROM {name}",
+        f"SELECT {_asked(name + '.')} FROM {name}",
+        f"SELECT {_asked('x.')} FROM {name} AS x JOIN {name} y ON x.ts = y.ts",
+        f"WITH q AS (SELECT * FROM {name}), r AS (SELECT * FROM q) SELECT {_asked()} FROM r",
+        f"SELECT {_asked()} FROM (TABLE {name})",
+        f"SELECT {_asked()} FROM {name} WHERE ts IN (SELECT ts FROM {name} WHERE hour(ts) = 23)",
+        f"SELECT {_asked()} FROM {name} VERSION AS OF 1 WHERE to_date(ts) = DATE'2024-03-09'",
+        f"SELECT {_asked('old.')} FROM {name} VERSION AS OF 1 AS old, delta.`{folder}` new WHERE hour(new.ts) = 23",
+        f"SELECT {_asked()} FROM delta.`{folder}`",
+        f"SELECT {_asked('t.')} FROM {name} TABLESAMPLE (100 PERCENT)",
+    ]
+    spark.conf.set(ZONE, NEW_YORK)
+    whole = " UNION ALL ".join(f"SELECT {number}, * FROM ({text})" for number, text in enumerate(texts))
+    assert _different(spark.sql(whole)) == {(number, *ANSWER) for number in range(len(texts))}
+    frames = [
+        table,
+        spark.read.format("delta").load(folder),
+        spark.read.option("versionAsOf", 1).table(name),
+        spark.sql("SELECT * FROM {t}", t=table),
+        table.where("to_date(ts) = DATE'2024-03-09'"),
+    ]
+    shown = [frame.selectExpr(*_asked().split(", ")) for frame in frames]
+    assert _different(reduce(DataFrame.unionAll, shown)) == {ANSWER}
+    assert "2024-03-09 23:30:15" in spark.sql(f"SELECT ts FROM {name}")._show_string(1, False)  # type: ignore[operator]
+    joined = table.join(spark.read.format("delta").load(folder).alias("q"), table.ts == F.col("q.ts"))
+    assert _different(joined.select(F.hour(table.ts), F.hour("q.ts"))) == {(23, 23)}
+    spark.sql(f"USE {database}")
+    assert _different(spark.sql("SELECT hour(ts), hour(t.ts) FROM t")) == {(23, 23)}
+    assert _different(spark.table("t").select(F.hour("t.ts"))) == {(23,)}
+    spark.conf.set(ZONE, TOKYO)
+    assert _different(table.selectExpr("hour(ts)", "string(s.t)")) == {(13, "2024-03-10 13:30:15")}
+    spark.conf.set(ZONE, "UTC")
+    assert _different(table.selectExpr("hour(ts)")) == {(4,)}
+
+
+def test_views_show_their_columns_in_the_zone_of_the_reader(spark: SparkSession, database: str, tmp_path: Path) -> None:
+    _stream(spark, database, tmp_path, "table")
+    name = f"{database}.t"
+    spark.conf.set(ZONE, NEW_YORK)
+    spark.table(name).createOrReplaceTempView("plain")
+    spark.table(name).selectExpr("ts", "hour(ts) AS h").createOrReplaceTempView("of_frame")
+    spark.sql(f"CREATE OR REPLACE TEMP VIEW of_text AS SELECT ts, hour(ts) AS h FROM {name}")
+    spark.sql(f"CREATE VIEW {database}.kept AS SELECT ts, hour(ts) AS h FROM {name}")
+    stream = spark.readStream.table(name)
+    query = stream.writeStream.format("memory").queryName("in_memory").trigger(availableNow=True)
+    finish(query.start())
+    assert rows(spark.sql(f"SELECT h, hour(ts) FROM {database}.kept")) == [(23, 23)]
+    assert rows(spark.table(f"{database}.kept").select("h", F.hour("ts"))) == [(23, 23)]
+    for zone, hour in (NEW_YORK, 23), (TOKYO, 13), ("UTC", 4):
+        spark.conf.set(ZONE, zone)
+        for view in "plain", "in_memory":
+            assert rows(spark.sql(f"SELECT hour(ts), hour({view}.s.t) FROM {view}")) == [(hour, hour)]
+            assert rows(spark.table(view).select(F.hour("ts"))) == [(hour,)]
+        for view in "of_frame", "of_text":
+            assert rows(spark.sql(f"SELECT h, hour(ts) FROM {view}")) == [(23, hour)], (zone, view)
+
+
+def test_what_is_written_is_what_the_zone_says(spark: SparkSession, database: str, tmp_path: Path) -> None:
+    _stream(spark, database, tmp_path, "table")
+    name = f"{database}.t"
+    spark.conf.set(ZONE, NEW_YORK)
+    spark.sql(f"CREATE TABLE {database}.made USING delta AS SELECT ts, hour(ts) AS h, string(ts) AS s FROM {name}")
+    spark.sql(f"INSERT INTO {database}.made SELECT ts, hour(ts) + 100, date_format(ts, 'dd') FROM {name}")
+    made = spark.table(f"{database}.made").selectExpr("h", "s", "hour(ts)", "unix_seconds(ts)")
+    assert rows(made) == [(123, "09", 23, 1710045015), (23, "2024-03-09 23:30:15", 23, 1710045015)]
+    spark.sql(
+        f"MERGE INTO {database}.made AS m USING {name} AS n ON m.h = hour(n.ts) "
+        "WHEN MATCHED THEN UPDATE SET s = string(n.ts), h = -hour(n.ts)"
+    )
+    assert rows(spark.table(f"{database}.made").select("h", "s")) == [(-23, "2024-03-09 23:30:15"), (123, "09")]
+    days = spark.table(name).selectExpr("to_date(ts) AS day", "ts", "ts AS moment")
+    days.write.format("delta").partitionBy("day", "moment").saveAsTable(f"{database}.days")
+    found = spark.sql(f"SELECT string(day), hour(moment) FROM {database}.days WHERE moment = '2024-03-09 23:30:15'")
+    assert rows(found) == [("2024-03-09", 23)]
+    assert rows(spark.sql(f"SELECT 1 FROM {database}.days WHERE to_date(moment) = DATE'2024-03-10'")) == []
+
+
+def test_files_and_tables_of_files_are_read_in_the_zone(spark: SparkSession, database: str, tmp_path: Path) -> None:
+    _stream(spark, database, tmp_path, "csv")
+    spark.conf.set(ZONE, NEW_YORK)
+    for form in "json", "csv", "parquet":
+        folder = str(tmp_path / f"{form}_out")
+        frame = spark.read.schema(COLUMNS).json(str(tmp_path / "json")).select("ts", "bare")
+        frame.write.format(form).save(folder)
+        read = spark.read.schema("ts TIMESTAMP, bare TIMESTAMP").format(form).load(folder)
+        assert rows(read.selectExpr("hour(ts)", "string(bare)")) == [(23, "2024-03-10 04:30:15")], form
+        spark.sql(f"CREATE TABLE {database}.of_{form} (ts TIMESTAMP, bare TIMESTAMP) USING {form} LOCATION '{folder}'")
+        shown = f"SELECT hour(ts), string(bare) FROM {database}.of_{form}"
+        assert rows(spark.sql(shown)) == [(23, "2024-03-10 04:30:15")], form
+    spark.sql(f"CREATE TABLE {database}.bare (bare TIMESTAMP) USING csv LOCATION '{tmp_path}/bare'")
+    write_text(tmp_path / "bare" / "a.csv", "2024-03-10 04:30:15\n")
+    assert rows(spark.sql(f"SELECT string(bare), hour(bare) FROM {database}.bare")) == [("2024-03-10 04:30:15", 4)]
+    spark.conf.set(ZONE, TOKYO)
+    assert rows(spark.table(f"{database}.bare").selectExpr("hour(bare)", "unix_seconds(bare)")) == [(4, 1710012615)]
+
+
+def test_functions_of_python_and_change_feeds_are_in_the_zone(spark: SparkSession, database: str) -> None:
+    name = f"{database}.feed"
+    spark.sql(f"CREATE TABLE {name} (ts TIMESTAMP) USING delta TBLPROPERTIES (delta.enableChangeDataFeed = true)")
+    spark.sql(f"INSERT INTO {name} VALUES (TIMESTAMP'{MOMENT}')")
+    spark.conf.set(ZONE, NEW_YORK)
+    table = spark.table(name)
+    feed = spark.read.option("readChangeFeed", "true").option("startingVersion", 1).table(name)
+    assert rows(feed.selectExpr("hour(ts)", "string(ts)")) == [(23, "2024-03-09 23:30:15")]
+    same = F.udf(lambda moment: moment, "timestamp")
+    assert rows(table.select(F.hour(same("ts")), F.col("ts").cast("string"))) == [(23, "2024-03-09 23:30:15")]
+    mapped = table.mapInArrow(lambda batches: batches, "ts timestamp")
+    assert rows(mapped.select(F.hour("ts"))) == [(23,)]
+    grouped = table.groupBy(F.lit("all")).applyInPandas(lambda frame: frame, "ts timestamp")
+    assert rows(grouped.select(F.hour("ts"))) == [(23,)]
+    local: Any = table.toPandas()
+    assert [str(moment) for moment in local["ts"]] == ["2024-03-09 23:30:15"]
+    assert str(table.toArrow().column("ts")[0].as_py().astimezone(UTC)) == "2024-03-10 04:30:15+00:00"
+
+
+def test_a_batch_that_a_query_hands_over_is_in_the_zone_of_the_session(
+    spark: SparkSession, database: str, tmp_path: Path
+) -> None:
+    stream = _stream(spark, database, tmp_path, "table")
+    seen = tmp_path / "seen"
+
+    def note(batch: DataFrame, number: int) -> None:
+        if number == 0:
+            batch.sparkSession.conf.set(ZONE, TOKYO)
+        seen.write_text(repr([tuple(row) for row in batch.selectExpr("h", "hour(ts)").collect()]))
+
+    spark.conf.set(ZONE, NEW_YORK)
+    finish(stream.selectExpr("ts", "hour(ts) AS h").writeStream.foreachBatch(note).trigger(availableNow=True).start())
+    assert seen.read_text() == "[(23, 13)]"

@@ -31,6 +31,10 @@ _NO_ALIAS = _ENDS_FROM | words(
 )
 
 
+_VERSIONS = {"VERSION": True, "SYSTEM_VERSION": True, "TIMESTAMP": False, "SYSTEM_TIME": False}
+"""The words before AS OF, and whether what follows is a single literal."""
+
+
 @dataclass(frozen=True)
 class Watermark:
     """`WATERMARK expression [AS name] DELAY OF INTERVAL delay`. `name` is None if the expression is a bare column."""
@@ -45,12 +49,16 @@ class TableReference:
     """A table name in a SQL text.
 
     `parts`: the name without quotes. `start`, `end`: where it stands, with STREAM and all clauses up to its alias,
-    which is not part of it. `aliased`: whether an alias follows, or may not. `streaming`: whether STREAM marks it.
+    which is not part of it. `version_end`: where the clause ends that names a version, such as `VERSION AS OF 3`; `end`
+    if there is none. `behind`: where an alias stands or would stand, behind that and a TABLESAMPLE. `aliased`: whether
+    one follows, or may not. `streaming`: whether STREAM marks it.
     """
 
     parts: tuple[str, ...]
     start: int
     end: int
+    version_end: int
+    behind: int
     streaming: bool = False
     options: dict[str, str] = field(default_factory=dict)
     source_name: str = ""
@@ -107,7 +115,13 @@ def _target(tokens: Sequence[Token]) -> list[TableReference]:
     while at < len(tokens) and tokens[at].word in ("TABLE", "EXTENDED", "FORMATTED"):
         at += 1
     parts, behind = identifier(tokens, at)
-    return [TableReference(parts, tokens[at].start, tokens[behind - 1].end)] if parts else []
+    return [_bare(parts, tokens[at:behind])] if parts else []
+
+
+def _bare(parts: tuple[str, ...], tokens: Sequence[Token]) -> TableReference:
+    """A name with nothing behind it; `tokens` are its own."""
+    end = tokens[-1].end
+    return TableReference(parts, tokens[0].start, end, end, end, aliased=True)
 
 
 @dataclass
@@ -192,8 +206,7 @@ class _Scan:
         parts, behind = identifier(self._tokens, at + 1)
         names_one = bool(parts) and self._word(at + 1) not in _NO_ALIAS
         if names_one and (opens or self._word(at - 1) in _BEFORE_TABLE):
-            start, end = self._tokens[at + 1].start, self._tokens[behind - 1].end
-            reference = TableReference(parts, start, end, aliased=True)
+            reference = _bare(parts, self._tokens[at + 1 : behind])
             if not self._is_cte(reference):
                 self.found.append(reference)
 
@@ -222,17 +235,47 @@ class _Scan:
         watermark = None
         if self._word(at) == "WATERMARK":
             watermark, at = self._watermark(at)
+        version = self._version(at)
+        behind = self._sample(version)
         reference = TableReference(
             parts,
             start=self._tokens[first].start,
             end=self._tokens[at - 1].end,
+            version_end=self._tokens[version - 1].end,
+            behind=self._tokens[behind - 1].end,
             streaming=streaming,
             options=options,
             source_name=source_name,
             watermark=watermark,
-            aliased=self._has_alias(at),
+            aliased=self._has_alias(behind),
         )
         return reference, at
+
+    def _version(self, at: int) -> int:
+        """The position behind `[FOR] VERSION AS OF version` or `[FOR] TIMESTAMP AS OF expression`, if it is at `at`."""
+        first = at
+        at += self._word(at) == "FOR"
+        kind = self._word(at)
+        if kind not in _VERSIONS or (self._word(at + 1), self._word(at + 2)) != ("AS", "OF"):
+            return first
+        at += 3
+        if _VERSIONS[kind]:
+            return min(at + 1, len(self._tokens))
+        while at < len(self._tokens):
+            token = self._tokens[at]
+            if token.word in _NO_ALIAS - {"TIMESTAMP"} or token.word == "AS" or token.is_symbol(","):
+                break
+            if token.is_symbol(")") or token.is_symbol(";"):
+                break
+            at = closing(self._tokens, at) + 1 if token.is_symbol("(") else at + 1
+        return min(at, len(self._tokens))
+
+    def _sample(self, at: int) -> int:
+        """The position behind `TABLESAMPLE (…) [REPEATABLE (…)]`, if it is at `at`."""
+        for word in ("TABLESAMPLE", "REPEATABLE"):
+            if self._word(at) == word and self._symbol(at + 1, "("):
+                at = min(closing(self._tokens, at + 1) + 1, len(self._tokens))
+        return at
 
     def _is_stream_mark(self, at: int) -> bool:
         """Whether the word STREAM stands at `at` as a mark, and not as the name of a table."""

@@ -10,6 +10,7 @@ from riacho.catalog.reads import CatalogReads
 from riacho.catalog.registry import SessionRegistry
 from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.catalog.write import TableWrites
+from riacho.catalog.zoned_reads import ZonedReads
 from riacho.clock import SystemClock
 from riacho.engine.child import EngineChild
 from riacho.engine.sail import SailEngine
@@ -49,7 +50,7 @@ class Backend:
         self._engine = SailEngine(
             first=engine,
             before_call=SessionRegistry(catalog).sync,
-            steps=(CatalogReads(catalog).step, FileReads(catalog).step),
+            steps=(CatalogReads(catalog).step, FileReads(catalog).step, ZonedReads(catalog).step),
         )
         self._services = Services(
             engine=self._engine,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from google.protobuf.message import Message
 
+from riacho.catalog.zoned_reads import in_zone_of
 from riacho.errors import AnalysisError
 from riacho.plan.context import Context
 from riacho.plan.facts import cached_ids, is_streaming
@@ -64,6 +65,9 @@ def _known(session: ServerSession, node: pb.Relation) -> pb.Relation:
         )
     known = pb.Relation()
     known.CopyFrom(session.relations[relation_id])
+    if session.engine.zone_changed:
+        # Its query may have started in another zone.
+        known = in_zone_of(session.engine, known) or known
     # Columns that were taken from the client's DataFrame are found by its plan_id.
     known.common.CopyFrom(node.common)
     return known
