@@ -20,6 +20,7 @@ from riacho.catalog.delta.actions import AddFile
 from riacho.catalog.delta.changes import require_files
 from riacho.catalog.delta.files import STAGING
 from riacho.catalog.delta.log import DeltaLog
+from riacho.catalog.delta.optimize import optimize
 from riacho.catalog.delta.rust import open_table, translated
 from riacho.catalog.delta.state import load_state
 from riacho.clock import Clock, SystemClock
@@ -73,12 +74,13 @@ def maintain(table: Path, policy: MaintenancePolicy, clock: Clock) -> list[Step]
     note = table / STAGING / _VACUUMED
     since = clock.now_ms() - int(note.stat().st_mtime * 1000) if note.exists() else None
     steps = due(policy, files, since)
-    opened = open_table(table)
-    with translated(table):
-        for step in steps:
+    for step in steps:
+        if step is Step.COMPACT:
+            optimize(table, clock, target_bytes=policy.target_file_bytes)
+            continue
+        opened = open_table(table)
+        with translated(table):
             match step:
-                case Step.COMPACT:
-                    opened.optimize.compact(target_size=policy.target_file_bytes)
                 case Step.CHECKPOINT:
                     opened.create_checkpoint()
                     opened.cleanup_metadata()

@@ -64,12 +64,12 @@ class AddFile:
             body["deletionVector"] = dict(self.deletion_vector)
         return {"add": body}
 
-    def removed(self, at_ms: int) -> Json:
+    def removed(self, at_ms: int, *, data_change: bool = True) -> Json:
         """The action that takes this file out of the table again; the file itself stays until a VACUUM."""
         body: Json = {
             "path": self.path,
             "deletionTimestamp": at_ms,
-            "dataChange": True,
+            "dataChange": data_change,
             "extendedFileMetadata": True,
             "partitionValues": dict(self.partition_values),
             "size": self.size,

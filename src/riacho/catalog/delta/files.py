@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -218,6 +218,31 @@ def write_batches(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return files
+
+
+def write_file(
+    batches: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    table: Path,
+    values: Mapping[str, str | None],
+    *,
+    data_change: bool = True,
+) -> NewFile | None:
+    """Write all rows, which have the columns of `schema` and are of one partition, as one data file; None for no rows.
+
+    Raises what `batches` raises; then nothing is left behind.
+    """
+    staging = table / STAGING / new_uuid()
+    staging.mkdir(parents=True)
+    try:
+        file = staging / "0.parquet"
+        with pq.ParquetWriter(file, schema, compression="snappy", use_dictionary=False) as writer:
+            for chunk in _chunks(batches, WRITE_ROWS):
+                writer.write_table(chunk)
+        new = _adopt(file, table, 0, values)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return new if new is None or data_change else replace(new, add=replace(new.add, data_change=False))
 
 
 def remove_stale_staging(table: Path, older_than_s: float, now_s: float) -> None:

@@ -6,6 +6,7 @@ Each function is one commit. `folder` is the table's; the clock gives the commit
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,12 +14,14 @@ import pyarrow as pa
 from riacho import types
 from riacho.catalog.delta import changes
 from riacho.catalog.delta import schema as schemas
-from riacho.catalog.delta.actions import Json
+from riacho.catalog.delta.actions import AddFile, Json, local_path
 from riacho.catalog.delta.changes import Definition
-from riacho.catalog.delta.state import TableState, not_a_table
+from riacho.catalog.delta.log import DeltaLog
+from riacho.catalog.delta.protocol import upgraded
+from riacho.catalog.delta.state import TableState, load_state, not_a_table
 from riacho.catalog.delta.writer import DeltaWriter
 from riacho.clock import Clock
-from riacho.errors import AnalysisError
+from riacho.errors import AnalysisError, IllegalArgumentError
 
 
 def create(folder: Path, definition: Definition, clock: Clock, *, adopt: bool = True) -> bool:
@@ -103,6 +106,66 @@ def truncate(folder: Path, clock: Clock) -> None:
         ]
 
     DeltaWriter(folder, with_files=True).commit(decide)
+
+
+def restore(folder: Path, version: int, clock: Clock) -> Mapping[str, int]:
+    """Make a table what it was at an older version, as a new version; what RESTORE answers.
+
+    Raises DELTA_PATH_DOES_NOT_EXIST, DELTA_VERSION_NOT_FOUND, DELTA_CANNOT_RESTORE_TABLE_VERSION for files that are
+    gone.
+    """
+    told: dict[str, int] = {}
+
+    def decide(state: TableState | None) -> list[Json]:
+        state = _present(folder, state)
+        wanted = load_state(DeltaLog(folder), version, with_files=True)
+        then, now = changes.require_files(wanted), changes.require_files(state)
+        back = [file for key, file in then.items() if key not in now]
+        gone = [file for key, file in now.items() if key not in then]
+        _require_present(folder, version, back)
+        told.update(
+            table_size_after_restore=sum(file.size for file in then.values()),
+            num_of_files_after_restore=len(then),
+            num_removed_files=len(gone),
+            num_restored_files=len(back),
+            removed_files_size=sum(file.size for file in gone),
+            restored_files_size=sum(file.size for file in back),
+        )
+        now_ms = clock.now_ms()
+        metrics = {
+            "tableSizeAfterRestore": told["table_size_after_restore"],
+            "numOfFilesAfterRestore": len(then),
+            "numRemovedFiles": len(gone),
+            "numRestoredFiles": len(back),
+            "removedFilesSize": told["removed_files_size"],
+            "restoredFilesSize": told["restored_files_size"],
+        }
+        info = changes.commit_info(
+            "RESTORE", {"version": version, "timestamp": None}, now_ms, read_version=state.version, metrics=metrics
+        )
+        protocol = upgraded(state.protocol, wanted.protocol)
+        return [
+            info,
+            *([] if protocol == state.protocol else [protocol.to_json()]),
+            *([] if wanted.metadata == state.metadata else [wanted.metadata.to_json()]),
+            *(replace(file, data_change=True).to_json() for file in back),
+            *(file.removed(now_ms) for file in gone),
+        ]
+
+    DeltaWriter(folder, with_files=True).commit(decide)
+    return told
+
+
+def _require_present(folder: Path, version: int, files: Sequence[AddFile]) -> None:
+    missing = [file.path for file in files if not local_path(folder, file.path).exists()]
+    if missing:
+        raise IllegalArgumentError.of(
+            "DELTA_CANNOT_RESTORE_TABLE_VERSION",
+            f"Cannot restore the table at {folder} to version {version}: {len(missing)} of its files are gone, the "
+            f"first of them {missing[0]}. They were removed by VACUUM, or by hand.",
+            sql_state="22003",
+            requestedVersion=str(version),
+        )
 
 
 def _parameters(definition: Definition) -> dict[str, object]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from riacho.catalog.delta import changes, files
+from riacho.catalog.delta import changes, files, partitions
 from riacho.catalog.delta import schema as schemas
 from riacho.catalog.delta.actions import Json, Metadata, Protocol, transaction
 from riacho.catalog.delta.fit import Fit, fit, fresh
@@ -246,9 +246,10 @@ def _removed(state: TableState | None, new: Sequence[files.NewFile], mode: Write
         return []
     if not mode.dynamic or not state.metadata.partition_columns:
         return changes.removal(state, now_ms)
-    touched = {frozenset(file.add.partition_values.items()) for file in new}
+    schema = schemas.to_arrow(state.metadata.schema_json)
+    touched = {partitions.canonical(file.add.partition_values, schema) for file in new}
     held = changes.require_files(state).values()
-    return [file.removed(now_ms) for file in held if frozenset(file.partition_values.items()) in touched]
+    return [file.removed(now_ms) for file in held if partitions.canonical(file.partition_values, schema) in touched]
 
 
 def _repeated(state: TableState | None, numbered: Numbered | None) -> bool:

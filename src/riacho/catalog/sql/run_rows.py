@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +12,11 @@ import pyarrow as pa
 
 from riacho.catalog import dml
 from riacho.catalog.base import Table
+from riacho.catalog.delta import tables
+from riacho.catalog.delta.actions import AddFile
+from riacho.catalog.delta.history import last_version_until
+from riacho.catalog.delta.log import DeltaLog
+from riacho.catalog.delta.optimize import optimize as run_optimize
 from riacho.catalog.delta.rust import open_table, translated
 from riacho.catalog.names import quoted
 from riacho.catalog.sql.context import SqlContext, nothing, query
@@ -200,29 +204,32 @@ def _expression(text: str, context: SqlContext, scopes: Sequence[dml.Scope]) -> 
 
 def optimize(statement: Optimize, context: SqlContext) -> pa.Table:
     folder = context.delta_folder(statement.table, "OPTIMIZE")
-    table = open_table(folder)
-    with translated(folder):
-        metrics = table.optimize.z_order([*statement.zorder_by]) if statement.zorder_by else table.optimize.compact()
+    done = run_optimize(folder, context.clock, statement.zorder_by)
     row = {
         "path": f"file:{folder}",
         "metrics": {
-            "numFilesAdded": metrics["numFilesAdded"],
-            "numFilesRemoved": metrics["numFilesRemoved"],
-            "filesAdded": _file_metrics(metrics["filesAdded"]),
-            "filesRemoved": _file_metrics(metrics["filesRemoved"]),
-            "partitionsOptimized": metrics["partitionsOptimized"],
-            "numBatches": metrics["numBatches"],
-            "totalConsideredFiles": metrics["totalConsideredFiles"],
-            "totalFilesSkipped": metrics["totalFilesSkipped"],
+            "numFilesAdded": len(done.added),
+            "numFilesRemoved": len(done.removed),
+            "filesAdded": _file_metrics(done.added),
+            "filesRemoved": _file_metrics(done.removed),
+            "partitionsOptimized": done.partitions,
+            "numBatches": done.bins,
+            "totalConsideredFiles": done.considered,
+            "totalFilesSkipped": done.considered - len(done.removed),
         },
     }
     return pa.Table.from_pylist([row], _OPTIMIZED)
 
 
-def _file_metrics(found: Any) -> dict[str, Any]:
-    if isinstance(found, str):
-        found = json.loads(found)
-    return {field.name: found.get(field.name) for field in _FILES}
+def _file_metrics(given: Sequence[AddFile]) -> dict[str, Any]:
+    sizes = [file.size for file in given]
+    return {
+        "min": min(sizes, default=None),
+        "max": max(sizes, default=None),
+        "avg": sum(sizes) / len(sizes) if sizes else 0.0,
+        "totalFiles": len(sizes),
+        "totalSize": sum(sizes),
+    }
 
 
 def vacuum(statement: Vacuum, context: SqlContext) -> pa.Table:
@@ -246,18 +253,14 @@ def vacuum(statement: Vacuum, context: SqlContext) -> pa.Table:
 
 def restore(statement: Restore, context: SqlContext) -> pa.Table:
     folder = context.delta_folder(statement.table, "RESTORE")
-    target: int | datetime = statement.version or 0
     if statement.timestamp is not None:
         moment = datetime.fromisoformat(statement.timestamp)
-        target = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    with translated(folder):
-        metrics = open_table(folder).restore(target)
-    return _counts(
-        {
-            "num_restored_files": int(metrics.get("numRestoredFile", 0)),
-            "num_removed_files": int(metrics.get("numRemovedFile", 0)),
-        }
-    )
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        version = last_version_until(DeltaLog(folder), int(moment.timestamp() * 1000))
+    else:
+        version = statement.version or 0
+    done = tables.restore(folder, version, context.clock)
+    return pa.table({name: pa.array([count], pa.int64()) for name, count in done.items()})
 
 
 def refresh(statement: Refresh, context: SqlContext) -> pa.Table:
