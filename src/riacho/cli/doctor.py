@@ -1,8 +1,9 @@
-"""`riacho doctor`: look at all that riacho needs, and say what to do about what is missing."""
+"""`riacho doctor`: look at all that riacho needs, and say what to do about what is missing; or look at one table."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -13,9 +14,14 @@ from riacho.cli import options
 from riacho.cli.failures import FAILED
 from riacho.cli.terminal import output
 
+if TYPE_CHECKING:
+    from riacho.cli.checks import Finding
+
 EXAMPLES = """[bold]Examples[/]
   riacho doctor
   riacho doctor --port 15010 --warehouse /data/lake   [dim]before riacho up there[/]
+  riacho doctor bronze.events                         [dim]is this table's log sound?[/]
+  riacho doctor /data/lake/events --repair            [dim]mend it[/]
 
 [bold]Good to know[/]
 pyspark-client is Spark without the JVM part: scripts and notebooks work as
@@ -27,6 +33,10 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 
 def doctor(
+    table: Annotated[
+        str | None, typer.Argument(help="Look at this Delta table instead: a name in the warehouse, or a path.")
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend what was found in the table.")] = False,
     port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="The port that the server is to have.")
     ] = options.DEFAULT_PORT,
@@ -35,24 +45,42 @@ def doctor(
 ) -> None:
     """Check Python, packages, memory, port and folder, start a server and use it once.
 
-    Each line says ok, warn or fail, and the way out. Ends with 1 if something failed.
+    With TABLE, look for files in its log that are not there, are there twice, or were removed under another name, so
+    that readers disagree on its rows. Each line says ok, warn or fail, and the way out. Ends with 1 if something
+    failed.
     """
-    from riacho.cli.checks import CHECKS, Finding, Health, Place
-
-    console = output()
-
-    def tell(finding: Finding) -> None:
-        words = Text.assemble((f"{finding.health:<5}", _STYLES[finding.health]), f"{finding.subject:<14} ")
-        console.print(words.append(finding.detail), soft_wrap=True)
-        if finding.way_out:
-            _below(console, finding.way_out)
+    if table is not None:
+        _look_at(table, warehouse, repair=repair)
+        return
+    if repair:
+        raise typer.BadParameter("--repair needs a TABLE")
+    from riacho.cli.checks import CHECKS, Health, Place
 
     findings = []
     for check in CHECKS:
         findings.append(check(Place(port, warehouse)))
-        tell(findings[-1])
+        _tell(findings[-1])
     if any(finding.health is Health.FAIL for finding in findings):
         raise typer.Exit(FAILED)
+
+
+def _look_at(table: str, warehouse: Path, *, repair: bool) -> None:
+    from riacho.cli.checks import Health
+    from riacho.cli.table_checks import check_table
+
+    findings = check_table(table, warehouse, repair=repair)
+    for finding in findings:
+        _tell(finding)
+    if any(finding.health is Health.FAIL for finding in findings):
+        raise typer.Exit(FAILED)
+
+
+def _tell(finding: Finding) -> None:
+    console = output()
+    words = Text.assemble((f"{finding.health:<5}", _STYLES[finding.health]), f"{finding.subject:<14} ")
+    console.print(words.append(finding.detail), soft_wrap=True)
+    if finding.way_out:
+        _below(console, finding.way_out)
 
 
 def _below(console: Console, way_out: str) -> None:

@@ -263,6 +263,13 @@ def local_path(table: Path, logged: str) -> Path:
     return table / unquote(logged)
 
 
+def decoded(logged: str) -> str:
+    """A log's path without any encoding, however often it was encoded: what is left still tells files apart."""
+    while (plain := unquote(logged)) != logged:
+        logged = plain
+    return logged
+
+
 def logged_path(table: Path, file: Path) -> str:
     """How the log of `table` names a file below it."""
     return quote(file.relative_to(table).as_posix(), safe=_SAFE_IN_PATHS)

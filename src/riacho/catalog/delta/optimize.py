@@ -19,7 +19,7 @@ from riacho.catalog.delta import changes, files
 from riacho.catalog.delta import schema as schemas
 from riacho.catalog.delta.actions import AddFile, Json
 from riacho.catalog.delta.protocol import append_route, require_readable
-from riacho.catalog.delta.state import TableState, not_a_table
+from riacho.catalog.delta.state import TableState, not_a_table, require_whole
 from riacho.catalog.delta.writer import Decision, DeltaWriter
 from riacho.clock import Clock
 from riacho.errors import AnalysisError, SparkGeneralError
@@ -80,6 +80,7 @@ def optimize(table: Path, clock: Clock, zorder_by: Sequence[str] = (), target_by
             raise not_a_table(table)
         require_readable(table, state.protocol, state.metadata)
         append_route(table, state.protocol, state.metadata)
+        require_whole(table, state)
         schema = types.nullable(schemas.to_arrow(state.metadata.schema_json))
         order = _order(zorder_by, schema, state)
         held = list(changes.require_files(state).values())

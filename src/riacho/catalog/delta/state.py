@@ -6,10 +6,11 @@ built only for those who ask for it. Once loaded, a state follows the table comm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from riacho.catalog.delta.actions import AddFile, Commit, Metadata, Protocol
+from riacho.catalog.delta.actions import AddFile, Commit, Metadata, Protocol, RemoveFile, decoded
 from riacho.catalog.delta.checkpoint import read_checkpoint
 from riacho.catalog.delta.log import Checkpoint, DeltaLog
 from riacho.errors import AnalysisError, SparkGeneralError
@@ -20,7 +21,8 @@ class TableState:
     """A table at `version`. `files` is None for a state that was loaded without them.
 
     `metadata_version`: the version that last set metadata or protocol, as far as this state has seen (else that of the
-    checkpoint it began with); a writer that sees it unchanged knows that its plan still fits.
+    checkpoint it began with); a writer that sees it unchanged knows that its plan still fits. `strays`: files that a
+    version seen by this state removed under another name than theirs, so that they are still there.
     """
 
     version: int
@@ -29,6 +31,7 @@ class TableState:
     metadata_version: int
     transactions: dict[str, int]
     files: dict[tuple[str, str | None], AddFile] | None
+    strays: set[tuple[str, str | None]] = field(default_factory=set)
 
     def apply(self, commit: Commit) -> None:
         """Step to the next version."""
@@ -42,7 +45,9 @@ class TableState:
         self.transactions.update(commit.transactions)
         if self.files is not None:
             for remove in commit.removes:
-                self.files.pop(remove.key, None)
+                if self.files.pop(remove.key, None) is None:
+                    self.strays.update(_meant(remove, self.files))
+                self.strays.discard(remove.key)
             for add in commit.adds:
                 self.files[add.key] = add
 
@@ -52,6 +57,12 @@ class TableState:
         while log.has(self.version + 1):
             self.apply(log.read(self.version + 1))
         return self.version - start
+
+
+def _meant(remove: RemoveFile, files: Iterable[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
+    """The files whose path is that of a remove but for the way it is encoded."""
+    path = decoded(remove.path)
+    return [key for key in files if key[1] == remove.key[1] and decoded(key[0]) == path]
 
 
 def load_state(log: DeltaLog, version: int | None = None, *, with_files: bool = False) -> TableState:
@@ -89,6 +100,16 @@ def not_a_table(table: Path) -> AnalysisError:
         sql_state="42K03",
         path=str(table),
     )
+
+
+def require_whole(table: Path, state: TableState) -> None:
+    """Refuse a table whose log removes files under names that are not theirs: readers disagree on its rows."""
+    if state.strays:
+        raise SparkGeneralError(
+            f"The log of the Delta table at {table} removes {len(state.strays)} of its files under names that are not "
+            "theirs, so that readers disagree on its rows, and a change would make that last. Mend it first: "
+            f"`riacho doctor {table} --repair`, or FSCK REPAIR TABLE delta.`{table}`."
+        )
 
 
 def version_not_found(wanted: int, versions: list[int], latest: int) -> AnalysisError:

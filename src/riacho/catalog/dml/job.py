@@ -16,7 +16,7 @@ from riacho.catalog.delta import schema as schemas
 from riacho.catalog.delta.actions import AddFile, ChangeFile, Json, Metadata
 from riacho.catalog.delta.log import DeltaLog
 from riacho.catalog.delta.protocol import APPEND_ONLY, CHANGE_FEED, append_route, enabled, require_readable
-from riacho.catalog.delta.state import TableState, not_a_table
+from riacho.catalog.delta.state import TableState, not_a_table, require_whole
 from riacho.catalog.delta.writer import DeltaWriter
 from riacho.clock import Clock, SystemClock
 from riacho.engine.base import EngineSession, Spool
@@ -165,6 +165,7 @@ def _snapshot(folder: Path, state: TableState | None) -> Snapshot:
         raise not_a_table(folder)
     require_readable(folder, state.protocol, state.metadata)
     append_route(folder, state.protocol, state.metadata)
+    require_whole(folder, state)
     if enabled(state.metadata.configuration, APPEND_ONLY):
         raise changes.append_only(state.metadata.name)
     schema = schemas.to_arrow(state.metadata.schema_json)

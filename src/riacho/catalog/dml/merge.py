@@ -183,7 +183,8 @@ class _Merge:
         if not clauses or (len(clauses) == 1 and clauses[0].action == "delete" and clauses[0].condition is None):
             return
         only_matched = all(clause.match == "matched" for clause in self._merging.clauses)
-        counted = numbers[chosen != _NO_CLAUSE] if only_matched else numbers
+        # Delta counts a pair that no clause takes, as long as the row is one that a clause may take.
+        counted = numbers[np.isin(numbers, numbers[chosen != _NO_CLAUSE])] if only_matched else numbers
         if len(np.unique(counted)) != len(counted):
             raise UnsupportedOperationError.of(
                 "DELTA_MULTIPLE_SOURCE_ROW_MATCHING_TARGET_ROW_IN_MERGE",

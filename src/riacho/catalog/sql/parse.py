@@ -18,6 +18,7 @@ from riacho.catalog.sql.statements import (
     DropDatabase,
     Optimize,
     Refresh,
+    Repair,
     Restore,
     ShowColumns,
     ShowCreateTable,
@@ -177,6 +178,14 @@ def _vacuum(cursor: Cursor) -> Statement:
     return Vacuum(name, hours, dry_run)
 
 
+def _fsck(cursor: Cursor) -> Statement:
+    cursor.expect("FSCK", "REPAIR", "TABLE")
+    name = cursor.name()
+    dry_run = cursor.accept("DRY", "RUN")
+    cursor.expect_end()
+    return Repair(name, dry_run)
+
+
 def _restore(cursor: Cursor) -> Statement:
     cursor.expect("RESTORE")
     cursor.accept("TABLE")
@@ -220,4 +229,5 @@ _RULES: dict[str, Callable[[Cursor], Statement | None]] = {
     "VACUUM": _vacuum,
     "RESTORE": _restore,
     "REFRESH": _refresh,
+    "FSCK": _fsck,
 }

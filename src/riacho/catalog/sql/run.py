@@ -41,6 +41,7 @@ _RUN: dict[type, Callable[[Any, SqlContext], pa.Table | None]] = {
     statements.Optimize: run_rows.optimize,
     statements.Vacuum: run_rows.vacuum,
     statements.Restore: run_rows.restore,
+    statements.Repair: run_rows.fsck,
     statements.Refresh: run_rows.refresh,
 }
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from riacho.catalog import dml
 from riacho.catalog.base import Table
-from riacho.catalog.delta import tables
+from riacho.catalog.delta import repair, tables
 from riacho.catalog.delta.actions import AddFile
 from riacho.catalog.delta.history import last_version_until
 from riacho.catalog.delta.log import DeltaLog
@@ -28,6 +28,7 @@ from riacho.catalog.sql.statements import (
     Name,
     Optimize,
     Refresh,
+    Repair,
     Restore,
     Set,
     Update,
@@ -261,6 +262,19 @@ def restore(statement: Restore, context: SqlContext) -> pa.Table:
         version = statement.version or 0
     done = tables.restore(folder, version, context.clock)
     return pa.table({name: pa.array([count], pa.int64()) for name, count in done.items()})
+
+
+def fsck(statement: Repair, context: SqlContext) -> pa.Table:
+    folder = context.delta_folder(statement.table, "FSCK REPAIR TABLE")
+    found = repair.examine(folder) if statement.dry_run else repair.repair(folder, context.clock)
+    return pa.table(
+        {
+            "dataFilePath": pa.array([finding.file.path for finding in found], pa.string()),
+            "dataFileMissing": pa.array([finding.damage is repair.Damage.MISSING for finding in found], pa.bool_()),
+            "damage": pa.array([finding.damage.value for finding in found], pa.string()),
+            "repaired": pa.array([finding.mendable and not statement.dry_run for finding in found], pa.bool_()),
+        }
+    )
 
 
 def refresh(statement: Refresh, context: SqlContext) -> pa.Table:

@@ -332,6 +332,14 @@ class Restore:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """`FSCK REPAIR TABLE name [DRY RUN]`."""
+
+    table: Name
+    dry_run: bool = False
+
+
+@dataclass(frozen=True)
 class Refresh:
     """`REFRESH TABLE name`: nothing to do, every read looks at the table as it is."""
 
@@ -370,5 +378,6 @@ Statement = (
     | Optimize
     | Vacuum
     | Restore
+    | Repair
     | Refresh
 )

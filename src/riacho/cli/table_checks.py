@@ -1,0 +1,67 @@
+"""What `riacho doctor TABLE` says of a Delta table, and mends in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+from riacho.catalog.delta import repair as repairs
+from riacho.catalog.delta.log import DeltaLog
+from riacho.catalog.delta.repair import Damage
+from riacho.catalog.warehouse import WarehouseCatalog
+from riacho.cli.checks import Finding, Health
+from riacho.cli.failures import CommandError
+from riacho.clock import SystemClock
+from riacho.paths import local_path
+
+_MEANINGS = {
+    Damage.NOT_REMOVED: "were removed under another name: other readers still see their rows",
+    Damage.NOT_ENCODED: "are named without encoding: readers look for them elsewhere",
+    Damage.TWICE: "are in the table twice",
+    Damage.MISSING: "are not there: their rows are lost",
+    Damage.CARRIED_ON: "were removed under another name, and a later version wrote their rows into other files",
+}
+
+
+def check_table(table: str, warehouse: Path, *, repair: bool) -> list[Finding]:
+    """What is wrong with a table; with `repair` it is mended, and the findings say so.
+
+    Raises CommandError for a name that there is not, and what `examine` raises.
+    """
+    folder = _folder(table, warehouse)
+    found = repairs.repair(folder, SystemClock()) if repair else repairs.examine(folder)
+    version = DeltaLog(folder).latest_version()
+    if not found:
+        return [Finding("table", Health.OK, f"{folder}: version {version}, every file is there, once")]
+    findings = []
+    for damage, count in Counter(finding.damage for finding in found).items():
+        first = next(finding for finding in found if finding.damage is damage)
+        since = "" if first.version is None else f", since version {first.version}"
+        what = f"{count} files {_MEANINGS[damage]}{since}, the first is {first.file.path}"
+        if not first.mendable:
+            findings.append(Finding("table", Health.FAIL, what, _undo(folder, first)))
+        elif repair:
+            findings.append(Finding("table", Health.OK, f"mended in version {version}: {what}"))
+        else:
+            findings.append(Finding("table", Health.FAIL, what, f"riacho doctor {table} --repair"))
+    return findings
+
+
+def _undo(folder: Path, finding: repairs.Finding) -> str:
+    before = (finding.later or 1) - 1
+    return (
+        f"go back before version {finding.later}, mend, and do again what came later: RESTORE TABLE delta.`{folder}` "
+        f"TO VERSION AS OF {before}, then FSCK REPAIR TABLE delta.`{folder}`"
+    )
+
+
+def _folder(table: str, warehouse: Path) -> Path:
+    if "/" in table or DeltaLog(Path(table)).exists():
+        return local_path(table)
+    if not warehouse.is_dir():
+        raise CommandError(f"there is no warehouse at {warehouse.absolute()}", "--warehouse names another")
+    catalog = WarehouseCatalog(warehouse)
+    known = catalog.table(catalog.qualify(table))
+    if known is None:
+        raise CommandError(f"there is no table {table} in {warehouse.absolute()}", "`riacho tables` lists them")
+    return known.location
