@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 EXAMPLES = """[bold]Examples[/]
   riacho doctor
   riacho doctor --port 15010 --warehouse /data/lake   [dim]before riacho up there[/]
-  riacho doctor bronze.events                         [dim]is this table's log sound?[/]
-  riacho doctor /data/lake/events --repair            [dim]mend it[/]
+  riacho doctor bronze.events             [dim]is this log sound?[/]
+  riacho doctor /data/lake/events --repair
 
 [bold]Good to know[/]
 pyspark-client is Spark without the JVM part: scripts and notebooks work as
