@@ -26,7 +26,7 @@ from riacho.engine.base import EngineSession, Spool
 from riacho.engine.spool import MEMORY_LIMIT_BYTES, FolderSpool
 from riacho.errors import SparkGeneralError, UnsupportedOperationError
 from riacho.ids import SessionId, new_uuid
-from riacho.plan.event_time import output_name
+from riacho.plan.column_names import output_name
 from riacho.protos import pb
 from riacho.types import from_json
 from riacho.zones import TIME_ZONE, UTC, Zone, session_zone
