@@ -73,14 +73,15 @@ def schema_not_empty(database: str) -> AnalysisError:
     )
 
 
-def expect_table(operation: str, name: TableName) -> AnalysisError:
-    """The operation needs a table and the name is a view's."""
+def expect_table(operation: str, name: TableName, *, temporary: bool = False) -> AnalysisError:
+    """The operation needs a table and the name is a view's, perhaps a temporary one's."""
+    shown = quoted((name.table,)) if temporary else full(name)
     return AnalysisError.of(
         "EXPECT_TABLE_NOT_VIEW.NO_ALTERNATIVE",
-        f"'{operation}' expects a table but {full(name)} is a view.",
+        f"'{operation}' expects a table but {shown} is a view.",
         sql_state="42809",
         operation=operation,
-        viewName=full(name),
+        viewName=shown,
     )
 
 

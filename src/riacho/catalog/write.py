@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.catalog import failures
+from riacho.catalog.assignment import naming_overflow, policy, to_delta, to_files
 from riacho.catalog.base import Table, TableName
 from riacho.catalog.conditions import column_name, condition_text
 from riacho.catalog.delta.log import DeltaLog
@@ -62,7 +63,8 @@ class TableWrite:
     `mode`: append, overwrite, errorifexists or ignore. `by_position`: columns go in by their place and not by name.
     `create`: whether a table that is missing is made. `redefine`: overwriting gives the table the columns, partitions
     and properties of the data. `dynamic`: overwriting only replaces the partitions that have new rows. `where`:
-    overwriting only replaces the rows for which this SQL condition holds.
+    overwriting only replaces the rows for which this SQL condition holds. `assigns`: values are cast to the types of
+    the table's columns, as an INSERT casts them (see `assignment`).
     """
 
     relation: pb.Relation
@@ -77,6 +79,7 @@ class TableWrite:
     redefine: bool = False
     dynamic: bool = False
     where: str | None = None
+    assigns: bool = False
     properties: Mapping[str, str] = field(default_factory=dict)
     comment: str | None = None
 
@@ -127,9 +130,9 @@ class TableWrites:
         if request.by_position and len(table.schema):
             request, schema = _by_position(request, schema, table)
         if table.format != "delta":
-            self._write_files(session, request, table)
+            self._write_files(session, request, schema, table)
             return
-        self._write_delta(session, request, schema, table.location)
+        self._assign_and_write(session, request, schema, table)
 
     # -- What was asked
 
@@ -146,9 +149,11 @@ class TableWrites:
         if kind == "table":
             insert = operation.table.save_method == pb.WriteOperation.SaveTable.TABLE_SAVE_METHOD_INSERT_INTO
             if insert:
-                request = replace(request, by_position=True, create=False, format=None)
+                request = replace(request, by_position=True, create=False, format=None, assigns=True)
                 if operation.mode != pb.WriteOperation.SAVE_MODE_OVERWRITE:
                     request = replace(request, mode="append")
+            if request.mode == "append":
+                request = replace(request, assigns=True)
             return self._aimed(request, operation.table.table_name, current_database)
         if (source or "").lower() != "delta":
             return None
@@ -171,15 +176,16 @@ class TableWrites:
             case modes.MODE_CREATE:
                 request = replace(request, mode="errorifexists")
             case modes.MODE_APPEND:
-                request = replace(request, mode="append", create=False)
+                request = replace(request, mode="append", create=False, assigns=True)
             case modes.MODE_REPLACE:
                 request = replace(request, redefine=True, create=False)
             case modes.MODE_CREATE_OR_REPLACE:
                 request = replace(request, redefine=True)
             case modes.MODE_OVERWRITE_PARTITIONS:
-                request = replace(request, dynamic=True, create=False)
+                request = replace(request, dynamic=True, create=False, assigns=True)
             case modes.MODE_OVERWRITE:
-                request = replace(request, create=False, where=condition_text(operation.overwrite_condition))
+                where = condition_text(operation.overwrite_condition)
+                request = replace(request, create=False, where=where, assigns=True)
             case _:
                 raise InvalidPlanInputError(f"WriteOperationV2.mode is {operation.mode}, which is none")
         return self._aimed(request, operation.table_name, current_database)
@@ -205,9 +211,13 @@ class TableWrites:
         if exists and request.mode == "ignore":
             return
         schema = session.schema(request.relation)
+        request = replace(request, properties=_table_properties(request))
         if request.by_position:
-            request, schema = _by_position(request, schema, self._catalog.table_at(path))
-        self._write_delta(session, replace(request, properties=_table_properties(request)), schema, path)
+            table = self._catalog.table_at(path)
+            request, schema = _by_position(request, schema, table)
+            self._assign_and_write(session, request, schema, table)
+            return
+        self._write_delta(session, request, schema, path)
 
     def _write_new(self, session: EngineSession, request: TableWrite, name: TableName) -> None:
         """CREATE TABLE AS SELECT: for Delta the table is there from its first version on, which has the rows."""
@@ -225,7 +235,7 @@ class TableWrites:
                 properties=request.properties,
                 location=location,
             )
-            self._write_files(session, request, made)
+            self._write_files(session, request, schema, made)
             return
         folder = location or self._catalog.location_for(name)
         if folder.is_dir() and any(folder.iterdir()) and not DeltaLog(folder).exists():
@@ -265,17 +275,28 @@ class TableWrites:
         writer = RowWriter(DeltaWriter(folder, with_files=overwrite), session, mode, self._clock)
         writer.write([request.relation], schema, operation or Operation("WRITE", _history(request)), numbered)
 
-    def _write_files(self, session: EngineSession, request: TableWrite, table: Table) -> None:
-        """Rows of a table that is files: the engine writes them."""
+    def _assign_and_write(self, session: EngineSession, request: TableWrite, schema: pa.Schema, table: Table) -> None:
+        """Rows of a Delta table that is there."""
+        if not request.assigns:
+            self._write_delta(session, request, schema, table.location)
+            return
+        assigned = to_delta(request.relation, schema, table.schema, lambda: policy(session.get_conf))
+        with naming_overflow(assigned):
+            self._write_delta(session, replace(request, relation=assigned.relation), assigned.schema, table.location)
+
+    def _write_files(self, session: EngineSession, request: TableWrite, schema: pa.Schema, table: Table) -> None:
+        """Rows of a table that is files: the engine writes them, with the table's columns and types."""
+        assigned = to_files(request.relation, schema, table, lambda: policy(session.get_conf))
         command = pb.Command()
         write = command.write_operation
-        write.input.CopyFrom(request.relation)
+        write.input.CopyFrom(assigned.relation)
         write.source, write.path = table.format, str(table.location)
         overwrite = request.mode == "overwrite"
         write.mode = pb.WriteOperation.SAVE_MODE_OVERWRITE if overwrite else pb.WriteOperation.SAVE_MODE_APPEND
         write.partitioning_columns.extend(table.partition_by)
         write.options.update(request.options)
-        session.execute(command)
+        with naming_overflow(assigned):
+            session.execute(command)
 
     @staticmethod
     def _dynamic(session: EngineSession, options: Mapping[str, str]) -> bool:
@@ -317,6 +338,8 @@ def by_name(relation: pb.Relation, names: list[str]) -> pb.Relation:
 def _by_position(request: TableWrite, schema: pa.Schema, table: Table) -> tuple[TableWrite, pa.Schema]:
     """The write with the data's columns called as the table's are. Raises DELTA_INSERT_COLUMN_ARITY_MISMATCH."""
     if len(schema) != len(table.schema):
+        if table.format != "delta":
+            raise _file_arity_mismatch(table, schema)
         raise arity_mismatch(str(table.name), len(table.schema), len(schema))
     names = table.schema.names
     renamed = pa.schema([pa.field(name, f.type, f.nullable) for name, f in zip(names, schema, strict=True)])
@@ -335,6 +358,26 @@ def arity_mismatch(table: str, wanted: int, given: int) -> AnalysisError:
         columnName=reason,
         numColumns=str(wanted),
         insertColumns=str(given),
+    )
+
+
+def _file_arity_mismatch(table: Table, given: pa.Schema) -> AnalysisError:
+    """As `arity_mismatch`, for a table that is files."""
+    is_short = len(given) < len(table.schema)
+    kind, reason = (
+        ("NOT_ENOUGH_DATA_COLUMNS", "not enough data columns")
+        if is_short
+        else ("TOO_MANY_DATA_COLUMNS", "too many data columns")
+    )
+    wanted, found = (", ".join(f"`{name}`" for name in columns.names) for columns in (table.schema, given))
+    return AnalysisError.of(
+        f"INSERT_COLUMN_ARITY_MISMATCH.{kind}",
+        f"Cannot write to {full(table.name)}, the reason is {reason}:\nTable columns: {wanted}.\n"
+        f"Data columns: {found}.",
+        sql_state="21S01",
+        tableName=full(table.name),
+        tableColumns=wanted,
+        dataColumns=found,
     )
 
 

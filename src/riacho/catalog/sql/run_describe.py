@@ -178,7 +178,7 @@ def _protocol_properties(protocol: Protocol) -> dict[str, str]:
 
 
 def show_columns(statement: ShowColumns, context: SqlContext) -> pa.Table:
-    table, _ = _table_or_view(statement.table, context)
+    table = None if context.is_temporary(statement.table) else _table_or_view(statement.table, context)[0]
     schema = context.schema_of(statement.table) if table is None else table.schema
     return rows(("col_name",), [(name,) for name in schema.names])
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from riacho.catalog import dml
+from riacho.catalog import dml, failures
 from riacho.catalog.base import Table
 from riacho.catalog.delta import repair, tables
 from riacho.catalog.delta.actions import AddFile
@@ -74,7 +74,7 @@ _OPTIMIZED = pa.schema(
 
 def insert(statement: Insert, context: SqlContext) -> pa.Table | None:
     if context.is_temporary(statement.table):
-        return None
+        raise failures.expect_table("INSERT", context.qualify(statement.table), temporary=True)
     relation = query(statement.query)
     path = delta_path(statement.table)
     write = TableWrite(
@@ -84,6 +84,7 @@ def insert(statement: Insert, context: SqlContext) -> pa.Table | None:
         table=None if path is not None else context.qualify(statement.table),
         by_position=not statement.by_name,
         create=False,
+        assigns=True,
         where=statement.where,
     )
     if statement.columns:
