@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from pyspark.errors import AnalysisException, ParseException
+from pyspark.errors import AnalysisException, ParseException, PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
@@ -121,11 +121,11 @@ def test_every_statement_takes_names_in_any_case(spark: SparkSession, database: 
     assert not spark.catalog.tableExists("copia")
 
 
-@pytest.mark.parametrize("properties", ["delta.enableChangeDataFeed = true", "delta.constraints.positive = 'Id > 0'"])
+@pytest.mark.parametrize("properties", ["delta.enableChangeDataFeed = true", "delta.constraints.positive = 'iD > 0'"])
 def test_columns_of_changed_tables_are_found_whatever_the_case(spark: SparkSession, properties: str) -> None:
     spark.sql("CREATE TABLE t (Id INT, Nome STRING) USING delta")
     if "constraints" in properties:
-        spark.sql("ALTER TABLE t ADD CONSTRAINT positive CHECK (Id > 0)")
+        spark.sql("ALTER TABLE t ADD CONSTRAINT positive CHECK (iD > 0)")
     else:
         spark.sql(f"ALTER TABLE t SET TBLPROPERTIES ({properties})")
     spark.sql("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c')")
@@ -138,3 +138,15 @@ def test_columns_of_changed_tables_are_found_whatever_the_case(spark: SparkSessi
         "WHEN NOT MATCHED THEN INSERT (id, nome) VALUES (s.Id, s.nome)"
     )
     assert rows(spark.table("t")) == [(1, "A"), (2, "z"), (4, "n")]
+    if "constraints" in properties:
+        with pytest.raises(PySparkException, match="DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"):
+            spark.sql("INSERT INTO t VALUES (5, 'e'), (-1, 'f')")
+        with pytest.raises(PySparkException, match="DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"):
+            spark.sql("INSERT INTO t (nome) VALUES ('f')")
+        with pytest.raises(AnalysisException, match="DELTA_CONSTRAINT_ALREADY_EXISTS"):
+            spark.sql("ALTER TABLE t ADD CONSTRAINT POSITIVE CHECK (id > 1)")
+        with pytest.raises(AnalysisException, match="1 rows in .* violate the new CHECK constraint"):
+            spark.sql("ALTER TABLE t ADD CONSTRAINT small CHECK (ID < 4)")
+        spark.sql("ALTER TABLE t DROP CONSTRAINT Positive")
+        spark.sql("INSERT INTO t (id) VALUES (-1)")
+        assert spark.table("t").count() == 4

@@ -61,9 +61,9 @@ class AppendRoute(Enum):
     """How rows get into a table."""
 
     DIRECT = auto()
-    """The files are written by the engine and committed by us: nothing in the table constrains their content."""
+    """The files are written by the engine, which checks the rows (see `rules`), and committed by us."""
     DELTA_RS = auto()
-    """delta-rs writes: it checks CHECK constraints and fills generated columns."""
+    """delta-rs writes: it fills generated columns."""
 
 
 def enabled(configuration: Mapping[str, str], key: str) -> bool:
@@ -89,8 +89,7 @@ def append_route(table: Path, protocol: Protocol, metadata: Metadata) -> AppendR
         unknown |= {"identityColumns"}
     if unknown:
         raise _unsupported("WRITE", "writer", table, unknown)
-    constrained = any(key.startswith(_CONSTRAINT) for key in metadata.configuration)
-    if constrained or has_column_metadata(metadata.schema_json, "delta.invariants", "delta.generationExpression"):
+    if has_column_metadata(metadata.schema_json, "delta.generationExpression"):
         return AppendRoute.DELTA_RS
     return AppendRoute.DIRECT
 

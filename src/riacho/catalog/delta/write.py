@@ -19,6 +19,7 @@ from riacho.catalog.delta import schema as schemas
 from riacho.catalog.delta.actions import Json, Metadata, Protocol, transaction
 from riacho.catalog.delta.fit import Fit, fit, fresh
 from riacho.catalog.delta.protocol import APPEND_ONLY, CHANGE_FEED, AppendRoute, append_route, enabled
+from riacho.catalog.delta.rules import checks, guarded, told
 from riacho.catalog.delta.rust import write_checked
 from riacho.catalog.delta.state import TableState
 from riacho.catalog.delta.writer import DeltaWriter
@@ -87,6 +88,13 @@ class _Plan:
     partition_by: tuple[str, ...]
     required: tuple[str, ...]
     """Columns that must not be NULL."""
+    rules: Mapping[str, str] = field(default_factory=dict)
+    """CHECK constraints and invariants, by name."""
+
+    def project(self, relation: pb.Relation) -> pb.Relation:
+        """The rows as they are written, checked on the way."""
+        given = [column.target for column in self.fit.columns]
+        return guarded(self.fit.project(relation), given, self.fit.table, self.rules)
 
 
 class _TableChangedError(Exception):
@@ -126,10 +134,10 @@ class RowWriter:
             if _repeated(state, numbered):
                 return Written(None)
             plan = self._planned(state, schema)
-            projected = map(plan.fit.project, relations)
             if plan.route is AppendRoute.DELTA_RS:
-                return self._write_checked(projected, plan, numbered)
-            new = files.write_relations(self._session, projected, self.table, plan.partition_by)
+                return self._write_checked(map(plan.fit.project, relations), plan, numbered)
+            with told():
+                new = files.write_relations(self._session, map(plan.project, relations), self.table, plan.partition_by)
             try:
                 _check_not_null(plan, new)
                 return self._commit(plan, new, schema, operation, numbered)
@@ -194,7 +202,7 @@ class RowWriter:
         return Written(committed.version, rows)
 
     def _write_checked(self, relations: Iterable[pb.Relation], plan: _Plan, numbered: Numbered | None) -> Written:
-        """Let delta-rs write where the table constrains its rows."""
+        """Let delta-rs write where the table computes columns."""
         batches = (batch for relation in relations for batch in self._session.stream(relation))
         first = next(batches)
         reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
@@ -214,7 +222,8 @@ def plan_write(table: Path, state: TableState | None, schema: pa.Schema, mode: W
         schemas.check_writable(schema, mode.partition_by or ())
         route = AppendRoute.DIRECT if state is None else append_route(table, state.protocol, state.metadata)
         partition_by = changes.partition_columns(schema, mode.partition_by or ())
-        return _Plan(schema, basis, fresh(schema), route, partition_by, ())
+        rules = {} if state is None else checks(state.metadata)
+        return _Plan(schema, basis, fresh(schema), route, partition_by, (), rules)
     metadata = state.metadata
     _check_change_columns(schema, metadata.configuration)
     if mode.partition_by is not None:
@@ -226,9 +235,8 @@ def plan_write(table: Path, state: TableState | None, schema: pa.Schema, mode: W
     if fitted.grown:
         schemas.check_writable(fitted.table, metadata.partition_columns)
     required = tuple(f.name for f in existing if not f.nullable)
-    return _Plan(
-        schema, basis, fitted, append_route(table, state.protocol, metadata), metadata.partition_columns, required
-    )
+    route = append_route(table, state.protocol, metadata)
+    return _Plan(schema, basis, fitted, route, metadata.partition_columns, required, checks(metadata))
 
 
 def _metadata(state: TableState | None, plan: _Plan, mode: WriteMode, now_ms: int) -> list[Json]:

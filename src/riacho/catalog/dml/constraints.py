@@ -8,15 +8,14 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from riacho.catalog.delta.actions import Metadata
+from riacho.catalog.delta.rules import checks, violated
 from riacho.catalog.dml.assign import computed
 from riacho.catalog.dml.job import Job
 from riacho.errors import SparkRuntimeError
 from riacho.plan import build
 from riacho.protos import pb
 
-_CONSTRAINT = "delta.constraints."
 _GENERATION = "delta.generationExpression"
-_INVARIANTS = "delta.invariants"
 _BROKEN = "__riacho_broken"
 
 
@@ -65,20 +64,6 @@ def checked(
         yield rows
 
 
-def checks(metadata: Metadata) -> dict[str, str]:
-    """The conditions of a table's CHECK constraints and invariants, by name."""
-    named = {
-        key.removeprefix(_CONSTRAINT): condition
-        for key, condition in metadata.configuration.items()
-        if key.startswith(_CONSTRAINT)
-    }
-    for field in json.loads(metadata.schema_json)["fields"]:
-        rule = field.get("metadata", {}).get(_INVARIANTS)
-        if rule is not None:
-            named[f"EXPRESSION({field['name']})"] = json.loads(rule)["expression"]["expression"]
-    return named
-
-
 def _generated(metadata: Metadata) -> dict[str, str]:
     fields = json.loads(metadata.schema_json)["fields"]
     return {f["name"]: f["metadata"][_GENERATION] for f in fields if _GENERATION in f.get("metadata", {})}
@@ -105,11 +90,4 @@ def _require_unbroken(batch: pa.RecordBatch, rules: dict[str, str]) -> None:
         for key, value in batch.slice(row, 1).to_pylist()[0].items()
         if key != _BROKEN
     )
-    raise SparkRuntimeError.of(
-        "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES",
-        f"CHECK constraint {name} ({rules[name]}) violated by row with values:\n{values}",
-        sql_state="23001",
-        constraintName=name,
-        expression=rules[name],
-        values=values,
-    )
+    raise violated(name, rules[name], values)

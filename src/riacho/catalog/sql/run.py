@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from riacho.catalog.sql import run_describe, run_names, run_rows, statements
+from riacho.catalog.sql import run_constraints, run_describe, run_names, run_rows, statements
 from riacho.catalog.sql.context import SqlContext
 
 _RUN: dict[type, Callable[[Any, SqlContext], pa.Table | None]] = {
@@ -24,7 +24,7 @@ _RUN: dict[type, Callable[[Any, SqlContext], pa.Table | None]] = {
     statements.AddColumns: run_names.add_columns,
     statements.AlterColumn: run_names.alter_column,
     statements.RenameTable: run_names.rename,
-    statements.Constrain: run_names.constrain,
+    statements.Constrain: run_constraints.constrain,
     statements.Comment: run_names.comment,
     statements.DescribeDatabase: run_describe.describe_database,
     statements.DescribeTable: run_describe.describe_table,

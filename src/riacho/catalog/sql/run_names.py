@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +9,6 @@ import pyarrow as pa
 from riacho import types
 from riacho.catalog import failures
 from riacho.catalog.base import Table, TableName, View
-from riacho.catalog.delta.rust import open_table, translated
 from riacho.catalog.names import database_name, full
 from riacho.catalog.options import option
 from riacho.catalog.sql.context import SqlContext, nothing, query, rows
@@ -20,7 +18,6 @@ from riacho.catalog.sql.statements import (
     AlterColumn,
     ColumnDefinition,
     Comment,
-    Constrain,
     CreateDatabase,
     CreateTable,
     CreateView,
@@ -263,23 +260,6 @@ def alter_column(statement: AlterColumn, context: SqlContext) -> pa.Table:
         field = field.with_nullable(True)
     context.catalog.evolve(table.name, table.schema.set(index, field), operation="CHANGE COLUMN")
     return nothing()
-
-
-def constrain(statement: Constrain, context: SqlContext) -> pa.Table:
-    """CHECK constraints: delta-rs checks the rows that are there before it keeps one."""
-    folder = context.delta_folder(statement.table, "ALTER TABLE ... ADD CONSTRAINT")
-    change = partial(_constrain_with, statement)
-    with translated(folder):
-        change(open_table(folder))
-    return nothing()
-
-
-def _constrain_with(statement: Constrain, table: object) -> None:
-    alter = table.alter  # type: ignore[attr-defined]
-    if statement.condition is None:
-        alter.drop_constraint(statement.constraint, raise_if_not_exists=not statement.if_exists)
-    else:
-        alter.add_constraint({statement.constraint: statement.condition})
 
 
 def rename(statement: RenameTable, context: SqlContext) -> pa.Table:
