@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from riacho.engine.base import EngineSession
-from riacho.plan.dialect import in_engine_words
+from riacho.plan.dialect import in_engine_words, keys_of_groups
 from riacho.plan.walk import children
 from riacho.protos import pb
 
@@ -66,4 +66,4 @@ class Preparation:
 
 
 def _engine_words(relation: pb.Relation, _: Surroundings) -> pb.Relation:
-    return in_engine_words(relation)
+    return in_engine_words(keys_of_groups(relation))

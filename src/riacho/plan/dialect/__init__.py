@@ -8,13 +8,15 @@ is put so here, what cannot is refused, and what takes the types of columns to k
 docs/compatibility.md. To change a plan twice does it no harm.
 
     functions   the table: a function's name → what to ask for instead
+    groups      keys of a grouping, by the DataFrame that has them
     branches    CASE and its like, whose type is that of all branches
     java_regex  patterns and replacements
     statistics  the order of rows of `describe`
     tree, text  put the table to use in plans and in SQL text
 """
 
+from riacho.plan.dialect.groups import keys_of_groups
 from riacho.plan.dialect.text import in_engine_words as text_in_engine_words
 from riacho.plan.dialect.tree import in_engine_words
 
-__all__ = ["in_engine_words", "text_in_engine_words"]
+__all__ = ["in_engine_words", "keys_of_groups", "text_in_engine_words"]

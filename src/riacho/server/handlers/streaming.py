@@ -34,6 +34,7 @@ def start(services: Services, session: ServerSession, request: pb.ExecutePlanReq
     if isinstance(definition.sink, MemorySink):
         # Only now: a start that is refused must not empty the table of the query that has the name.
         definition.sink.show_empty(definition.schema)
+        session.drop_view(query.name or "")  # a stream that had the name: its place is taken
     response = pb.ExecutePlanResponse()
     result = response.write_stream_operation_start_result
     result.query_id.id, result.query_id.run_id = query.query_id, query.run_id

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.engine.spool import empty
-from riacho.errors import IllegalStateError, UnsupportedOperationError
+from riacho.errors import AnalysisError, IllegalStateError, UnsupportedOperationError
 from riacho.plan import build
 from riacho.plan.column_names import last_part, output_name
 from riacho.plan.dress import plan_ids_used, same, without_watermark
@@ -24,7 +24,7 @@ from riacho.plan.rules.within_watermark import without_within_watermark
 from riacho.plan.session_window import has_session_window, without_session_windows
 from riacho.plan.usage import columns_used
 from riacho.plan.walk import Path as PlanPath
-from riacho.plan.walk import at, transform, walk_paths
+from riacho.plan.walk import at, transform, walk, walk_paths
 from riacho.protos import pb
 from riacho.streaming.sinks.base import OutputMode
 from riacho.streaming.state.aggregate import aggregation
@@ -142,6 +142,13 @@ class Compiler:
 
     def _watch(self, node: pb.Relation, place: PlanPath) -> WatchCut:
         mark = node.with_watermark
+        if any(below.HasField("with_watermark") and is_streaming(below) for below in walk(mark.input)):
+            raise AnalysisError(
+                "Redefining watermark is disallowed. You can set the config "
+                "'spark.sql.streaming.statefulOperator.allowMultiple' to 'false' to restore the previous behavior. "
+                "Note that multiple stateful operators will be disallowed.",
+                condition="_LEGACY_ERROR_TEMP_3076",
+            )
         index = len(self.delays_ms)
         self.delays_ms.append(delay_ms(mark.delay_threshold))
         input_ = self._fragment(mark.input, (*place, "with_watermark", "input"))
