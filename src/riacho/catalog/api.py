@@ -94,7 +94,9 @@ def _drop_database(call: pb.DropDatabase, context: SqlContext) -> pa.Table:
 
 def _table_exists(call: pb.TableExists, context: SqlContext) -> pa.Table:
     name = _name(call.table_name, call.db_name if call.HasField("db_name") else None)
-    return _truth(context.is_temporary(name) or context.catalog.listing().has(context.qualify(name)))
+    full = context.qualify(name)
+    known = context.catalog.table(full) if full.path is not None else context.catalog.listing().has(full)
+    return _truth(context.is_temporary(name) or bool(known))
 
 
 def _list_columns(call: pb.ListColumns, context: SqlContext) -> pa.Table:

@@ -15,7 +15,10 @@ DEFAULT_DATABASE = "default"
 
 @dataclass(frozen=True, order=True)
 class TableName:
-    """A full name. `str()` gives `spark_catalog.bronze.events`, unquoted, as pipeline events print it."""
+    """A full name. `str()` gives `spark_catalog.bronze.events`, unquoted, as pipeline events print it.
+
+    A Delta table that is named by its path, ``delta.`/lake/Events` ``, has that path for a name, and its case.
+    """
 
     catalog: str
     database: str
@@ -23,6 +26,11 @@ class TableName:
 
     def __str__(self) -> str:
         return f"{self.catalog}.{self.database}.{self.table}"
+
+    @property
+    def path(self) -> Path | None:
+        """The folder of a Delta table that is named by it."""
+        return Path(self.table) if self.table.startswith("/") else None
 
 
 @dataclass(frozen=True)

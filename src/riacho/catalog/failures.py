@@ -132,6 +132,21 @@ def not_delta(name: TableName, operation: str) -> AnalysisError:
     )
 
 
+def path_not_found(shown: str) -> AnalysisError:
+    """Nothing is there. `shown`: the path as Spark prints it."""
+    return AnalysisError.of("PATH_NOT_FOUND", f"Path does not exist: {shown}.", sql_state="42K03", path=shown)
+
+
+def missing_delta_table(path: Path) -> AnalysisError:
+    """A statement is about a path where no Delta table is."""
+    return AnalysisError.of(
+        "DELTA_MISSING_DELTA_TABLE",
+        f"{quoted((str(path),))} is not a Delta table.",
+        sql_state="42P01",
+        tableName=quoted((str(path),)),
+    )
+
+
 def delta_table_not_found(shown: str) -> AnalysisError:
     """There is a folder, and no Delta table in it. `shown`: the path as it was given."""
     return AnalysisError.of(

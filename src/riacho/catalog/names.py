@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from riacho.catalog.base import CATALOG_NAME, DEFAULT_DATABASE, TableName
 from riacho.errors import AnalysisError, ParseError
+from riacho.paths import delta_path
 from riacho.plan.tokens import parse_identifier
 
 DATABASE_SUFFIX = ".db"
@@ -32,8 +33,13 @@ def name_parts(text: str) -> tuple[str, ...]:
 
 
 def qualify(parts: Sequence[str] | str, current_database: str = DEFAULT_DATABASE) -> TableName:
-    """A full name from one to three parts, in lower case. Raises REQUIRES_SINGLE_PART_NAMESPACE, ParseError."""
+    """A full name from one to three parts, in lower case, but ``delta.`/Path` ``, whose case is kept.
+
+    Raises REQUIRES_SINGLE_PART_NAMESPACE, ParseError, and as `local_path`.
+    """
     given = name_parts(parts) if isinstance(parts, str) else tuple(parts)
+    if (path := delta_path(given)) is not None:
+        return TableName(CATALOG_NAME, "delta", str(path))
     lowered = tuple(part.lower() for part in given)
     match lowered:
         case (table,):

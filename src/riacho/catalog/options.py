@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 
 from riacho.errors import AnalysisError, IllegalArgumentError
 
@@ -59,8 +59,8 @@ def byte_size(options: Mapping[str, str], name: str) -> int | None:
     return int(found["number"]) << _SHIFTS[found["unit"] or ""]
 
 
-def timestamp_ms(text: str) -> int:
-    """A date or a timestamp as options have it, in UTC unless it says otherwise. Raises DELTA_TIMESTAMP_INVALID."""
+def timestamp_ms(text: str, zone: tzinfo = UTC) -> int:
+    """A date or a timestamp as options have it, in `zone` unless it says otherwise. Raises DELTA_TIMESTAMP_INVALID."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
@@ -71,7 +71,7 @@ def timestamp_ms(text: str) -> int:
             expr=f"'{text}'",
         ) from None
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
+        moment = moment.replace(tzinfo=zone)
     return int(moment.timestamp() * 1000)
 
 

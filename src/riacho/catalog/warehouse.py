@@ -79,7 +79,7 @@ class WarehouseCatalog:
         return sorted(name for name in {*listing.tables, *listing.views} if name.database == database)
 
     def table(self, name: TableName) -> Table | None:
-        entry = self._look().tables.get(name)
+        entry = self._find(name)
         if entry is None:
             return None
         if entry.format != "delta":
@@ -88,7 +88,7 @@ class WarehouseCatalog:
         if state is None:
             # Its folder has gone since we looked.
             return None
-        external = entry.record is not None and entry.record.external
+        external = name.path is not None or (entry.record is not None and entry.record.external)
         return _delta(name, entry.location, state, external=external)
 
     def table_at(self, folder: Path) -> Table:
@@ -171,9 +171,10 @@ class WarehouseCatalog:
     ) -> Table:
         """As the contract says; besides, `options` are the reader's, for tables that are files."""
         with self._changing():
-            self.database_location(name.database)
-            names.require_valid(name.table)
-            if self._look().has(name):
+            if name.path is None:
+                self.database_location(name.database)
+                names.require_valid(name.table)
+            if self._find(name) is not None or self._look().has(name):
                 existing = self.table(name)
                 if if_not_exists and existing is not None:
                     return existing
@@ -219,10 +220,12 @@ class WarehouseCatalog:
         self.create_table(name, pa.schema([]), location=location)
 
     def location_for(self, name: TableName) -> Path:
-        """Where a managed table of that name lies or would lie.
+        """Where a managed table of that name lies or would lie, or the path that is the name.
 
         Raises SCHEMA_NOT_FOUND, INVALID_SCHEMA_OR_RELATION_NAME.
         """
+        if name.path is not None:
+            return name.path
         names.require_valid(name.table)
         return self.database_location(name.database) / name.table
 
@@ -253,11 +256,13 @@ class WarehouseCatalog:
                 # As Spark does where Delta tables are in its catalog.
                 self._records.drop_view(name)
                 return
-            entry = listing.tables.get(name)
+            entry = self._find(name)
             if entry is None:
                 if if_exists:
                     return
                 raise failures.table_not_found(name)
+            if name.path is not None:
+                return  # there is no name to drop, and the files stay, as with Delta on Spark
             self._records.drop_table(name)
             self._logs.pop(entry.location, None)
             if entry.record is None or not entry.record.external:
@@ -266,8 +271,13 @@ class WarehouseCatalog:
     def rename_table(self, name: TableName, to: TableName) -> None:
         """Give a table another name; a managed one moves to the folder of that name.
 
-        Raises TABLE_OR_VIEW_NOT_FOUND, TABLE_OR_VIEW_ALREADY_EXISTS.
+        Raises TABLE_OR_VIEW_NOT_FOUND, TABLE_OR_VIEW_ALREADY_EXISTS, AnalysisError for a path.
         """
+        if name.database != to.database and None in (name.path, to.path) and (name.path or to.path):
+            raise AnalysisError(
+                f"RENAME TABLE source and destination databases do not match: '{name.database}' != '{to.database}'.",
+                condition="_LEGACY_ERROR_TEMP_1073",
+            )
         with self._changing():
             entry = self._entry(name, "RENAME TABLE")
             folder = self.location_for(to)
@@ -376,13 +386,18 @@ class WarehouseCatalog:
                 self._watch = Watch()
 
     def _entry(self, name: TableName, operation: str) -> Entry:
-        listing = self._look()
-        if name in listing.views:
+        if name in self._look().views:
             raise failures.expect_table(operation, name)
-        entry = listing.tables.get(name)
+        entry = self._find(name)
         if entry is None:
-            raise failures.table_not_found(name)
+            raise failures.table_not_found(name) if name.path is None else failures.missing_delta_table(name.path)
         return entry
+
+    def _find(self, name: TableName) -> Entry | None:
+        """The table of that name, if there is one."""
+        if name.path is None:
+            return self._look().tables.get(name)
+        return Entry(name.path, "delta") if DeltaLog(name.path).exists() else None
 
     def _reread(self, name: TableName) -> Table:
         found = self.table(name)

@@ -210,6 +210,8 @@ class TableWrites:
             )
         if exists and request.mode == "ignore":
             return
+        if not exists and not request.create:
+            raise failures.delta_table_not_found(str(path)) if path.exists() else failures.path_not_found(str(path))
         schema = session.schema(request.relation)
         request = replace(request, properties=_table_properties(request))
         if request.by_position:

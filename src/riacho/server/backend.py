@@ -26,6 +26,7 @@ from riacho.server.services import Services
 from riacho.server.session import Sessions
 from riacho.server.start import StartRequest, define
 from riacho.server.status import ErrorLog
+from riacho.server.time_travel import TimeTravel
 from riacho.streaming.batch import QueryObserver
 from riacho.streaming.manager import QueryManager
 from riacho.streaming.query import StreamingQuery
@@ -50,7 +51,12 @@ class Backend:
         self._engine = SailEngine(
             first=engine,
             before_call=SessionRegistry(catalog).sync,
-            steps=(CatalogReads(catalog).step, FileReads(catalog).step, ZonedReads(catalog).step),
+            steps=(
+                CatalogReads(catalog).step,
+                TimeTravel(catalog).step,
+                FileReads(catalog).step,
+                ZonedReads(catalog).step,
+            ),
         )
         self._services = Services(
             engine=self._engine,

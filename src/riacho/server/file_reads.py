@@ -21,7 +21,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.catalog.base import Table, TableName
 from riacho.catalog.delta.log import DeltaLog
-from riacho.catalog.failures import delta_table_not_found
+from riacho.catalog.failures import delta_table_not_found, path_not_found
 from riacho.catalog.names import quoted
 from riacho.catalog.registry import qualified
 from riacho.catalog.warehouse import WarehouseCatalog
@@ -35,7 +35,7 @@ from riacho.plan.tokens import Edit, parse_identifier, splice, tokenize
 from riacho.plan.walk import transform, walk
 from riacho.protos import pb
 from riacho.server.file_plans import LISTED, read, read_of
-from riacho.streaming.sources.file_index import Rules, index, path_not_found
+from riacho.streaming.sources.file_index import Rules, index
 from riacho.streaming.sources.formats.times import to_micros
 from riacho.streaming.sources.listing import glob_expression
 

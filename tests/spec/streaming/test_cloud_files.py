@@ -98,6 +98,19 @@ def test_hints_overrule_what_is_inferred(notebook: Notebook) -> None:
     assert (types["id"], types["price"], types["soon"]) == ("bigint", "decimal(10,2)", "date")
 
 
+def test_hints_name_fields_inside(notebook: Notebook) -> None:
+    lines = [{"who": {"id": 1, "dob": "2024-01-02"}, "at": [1, 2], "users": [{"id": 7}]}]
+    write_json(notebook.landing / "1.json", lines)
+    stream = notebook.read("json", schemaHints="who.dob DATE, at.element STRING, users.element.id INT")
+    assert stream.schema.simpleString() == (
+        "struct<at:array<string>,users:array<struct<id:int>>,who:struct<dob:date,id:string>,_rescued_data:string>"
+    )
+    notebook.run(stream)
+    assert rows(notebook.result.selectExpr("year(who.dob)", "who.id", "at", "users[0].id + 1")) == [
+        (2024, "1", ["1", "2"], 8)
+    ]
+
+
 def test_a_schema_can_be_given(notebook: Notebook) -> None:
     notebook.parquet("1", id=pa.array([1], pa.int64()), name=["Ana"])
     reader = notebook.spark.readStream.format("cloudFiles").option("cloudFiles.format", "parquet")

@@ -33,6 +33,33 @@ def test_json(spark: SparkSession, tmp_path: Path) -> None:
     assert read(spark, files(spark, tmp_path, schema)) == [(1, "Ana", ["a", "b"], ("Recife",), None)]
 
 
+def test_headers_in_quotes_and_byte_order_marks(spark: SparkSession, tmp_path: Path) -> None:
+    mark, header = b"\xef\xbb\xbf", b'"id","name"\n'
+    texts: dict[str, bytes] = {
+        "1": mark + header + b'"1","A"\n',
+        "2": mark + header.replace(b"\n", b"\r\n") + b'2,"B, b"\r\n"3",C\r\n',
+        "3": header + b'4,"D"\n',
+        "4": mark + b'id,name\n"5","E"\n',
+        "5": mark,
+        "6": mark + header,
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_bytes(text)
+    expected = [("1", "A"), ("2", "B, b"), ("3", "C"), ("4", "D"), ("5", "E")]
+    for options in ({}, {"multiLine": True}, {"enforceSchema": False}, {"inferSchema": True}):
+        stream = files(spark, tmp_path, "id STRING, name STRING", "csv", header=True, **options)
+        assert read(spark, stream) == expected
+
+
+def test_byte_order_marks_in_json_and_text(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "1").write_bytes(b'\xef\xbb\xbf{"id": 1}\n{"id": 2}\n')
+    (tmp_path / "2").write_bytes(b"\xef\xbb\xbf")
+    assert read(spark, files(spark, tmp_path, "id INT")) == [(1,), (2,)]
+    assert read(spark, files(spark, tmp_path, "value STRING", "text")) == [('{"id": 1}',), ('{"id": 2}',)]
+    whole = files(spark, tmp_path, "value STRING", "text", wholetext=True)
+    assert read(spark, whole) == [("\ufeff",), ('\ufeff{"id": 1}\n{"id": 2}\n',)]
+
+
 def test_csv_with_a_header(spark: SparkSession, tmp_path: Path) -> None:
     write_text(tmp_path / "1.csv", "id,name\n1,Ana\n2,\n")
     stream = files(spark, tmp_path, "id INT, name STRING", "csv", header=True)

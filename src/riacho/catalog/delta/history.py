@@ -30,8 +30,12 @@ def first_version_from(log: DeltaLog, timestamp_ms: int) -> int:
     found = next((version for version, time_ms in times if time_ms >= timestamp_ms), None)
     if found is not None:
         return found
-    asked, last = iso_utc(timestamp_ms), iso_utc(times[-1][1])
-    raise AnalysisError.of(
+    raise _after_last(timestamp_ms, times[-1][1])
+
+
+def _after_last(timestamp_ms: int, last_ms: int) -> AnalysisError:
+    asked, last = iso_utc(timestamp_ms), iso_utc(last_ms)
+    return AnalysisError.of(
         "DELTA_TIMESTAMP_GREATER_THAN_COMMIT",
         f"Timestamp {asked} is after the table's latest version ({last}). Use a timestamp at or before {last}.",
         sql_state="42816",
@@ -42,8 +46,14 @@ def first_version_from(log: DeltaLog, timestamp_ms: int) -> int:
 
 
 def last_version_until(log: DeltaLog, timestamp_ms: int) -> int:
-    """The last version made at `timestamp_ms` or earlier. Raises DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION."""
+    """The last version made at `timestamp_ms` or earlier.
+
+    Raises DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION, DELTA_TIMESTAMP_GREATER_THAN_COMMIT: what the table will be
+    then is not known yet.
+    """
     times = commit_times(log)
+    if timestamp_ms > times[-1][1]:
+        raise _after_last(timestamp_ms, times[-1][1])
     found = [version for version, time_ms in times if time_ms <= timestamp_ms]
     if found:
         return found[-1]

@@ -18,8 +18,10 @@ from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.catalog.write import TableWrites
 from riacho.clock import Clock, SystemClock
 from riacho.engine.base import EngineSession
-from riacho.paths import delta_path
+from riacho.errors import AnalysisError
 from riacho.protos import pb
+
+_OF_ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 
 
 @dataclass
@@ -55,28 +57,35 @@ class SqlContext:
         return len(name) == 1 and name[0].lower() in self.temporary_views
 
     def table(self, name: Name, operation: str) -> Table:
-        """The table of that name. Raises TABLE_OR_VIEW_NOT_FOUND, EXPECT_TABLE_NOT_VIEW."""
+        """The table of that name.
+
+        Raises TABLE_OR_VIEW_NOT_FOUND, EXPECT_TABLE_NOT_VIEW; for a path DELTA_MISSING_DELTA_TABLE, and for rows of it
+        PATH_NOT_FOUND, DELTA_TABLE_NOT_FOUND.
+        """
         full = self.qualify(name)
         table = self.catalog.table(full)
         if table is None:
             if self.catalog.view(full) is not None:
                 raise failures.expect_table(operation, full)
-            raise failures.table_not_found(full)
+            raise failures.table_not_found(full) if full.path is None else self._missing(full.path, operation)
         return table
 
     def delta_folder(self, name: Name, operation: str) -> Path:
         """The folder of a Delta table that is named, or given as ``delta.`/path` ``.
 
-        Raises as `table`, DELTA_TABLE_ONLY_OPERATION, DELTA_PATH_DOES_NOT_EXIST.
+        Raises as `table`, DELTA_TABLE_ONLY_OPERATION.
         """
-        path = delta_path(name)
-        if path is not None:
-            load_state(DeltaLog(path))
-            return path
         table = self.table(name, operation)
         if table.format != "delta":
             raise failures.not_delta(table.name, operation)
         return table.location
+
+    @staticmethod
+    def _missing(path: Path, operation: str) -> AnalysisError:
+        """The error for a path without a Delta table, which depends on what was to be done."""
+        if operation not in _OF_ROWS:
+            return failures.missing_delta_table(path)
+        return failures.delta_table_not_found(str(path)) if path.exists() else failures.path_not_found(str(path))
 
     def delta_state(self, folder: Path) -> TableState:
         return load_state(DeltaLog(folder))

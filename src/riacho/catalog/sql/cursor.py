@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from riacho.catalog.sql.statements import Name
 from riacho.errors import ParseError
+from riacho.paths import local_path
 from riacho.plan.tokens import Token, closing, identifier, string_value, tokenize
 
 
@@ -67,6 +68,12 @@ class Cursor:
             raise self.error("expected a name")
         self._at = end
         return parts
+
+    def name_or_path(self) -> Name:
+        """A dotted name, or the path of a Delta table as a string."""
+        if self.done or self._tokens[self._at].kind != "string":
+            return self.name()
+        return ("delta", str(local_path(self.string())))
 
     def identifier(self) -> str:
         """A name of one part."""

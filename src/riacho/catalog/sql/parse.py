@@ -122,11 +122,11 @@ def _describe(cursor: Cursor) -> Statement | None:
         cursor.expect_end()
         return DescribeDatabase(name, extended)
     if cursor.accept("DETAIL"):
-        name = cursor.name()
+        name = cursor.name_or_path()
         cursor.expect_end()
         return DescribeDetail(name)
     if cursor.accept("HISTORY"):
-        name = cursor.name()
+        name = cursor.name_or_path()
         limit = cursor.number() if cursor.accept("LIMIT") else None
         cursor.expect_end()
         return DescribeHistory(name, limit)
@@ -160,7 +160,7 @@ def _comment(cursor: Cursor) -> Statement | None:
 
 def _optimize(cursor: Cursor) -> Statement:
     cursor.expect("OPTIMIZE")
-    name = cursor.name()
+    name = cursor.name_or_path()
     columns = cursor.identifiers() if cursor.accept("ZORDER", "BY") else ()
     cursor.expect_end()
     return Optimize(name, columns)
@@ -168,7 +168,7 @@ def _optimize(cursor: Cursor) -> Statement:
 
 def _vacuum(cursor: Cursor) -> Statement:
     cursor.expect("VACUUM")
-    name = cursor.name()
+    name = cursor.name_or_path()
     hours = None
     if cursor.accept("RETAIN"):
         hours = cursor.number()

@@ -9,7 +9,6 @@ from typing import Any
 import pyarrow as pa
 
 from riacho import types
-from riacho.catalog import failures
 from riacho.catalog.base import CATALOG_NAME, Table, View
 from riacho.catalog.delta.actions import Commit, Protocol
 from riacho.catalog.delta.history import commit_times
@@ -101,15 +100,8 @@ def describe_table(statement: DescribeTable, context: SqlContext) -> pa.Table:
 
 
 def _table_or_view(name: Name, context: SqlContext) -> tuple[Table | None, View | None]:
-    path = delta_path(name)
-    if path is not None:
-        return context.catalog.table_at(path), None
-    full_name = context.qualify(name)
-    table = context.catalog.table(full_name)
-    view = None if table is not None else context.catalog.view(full_name)
-    if table is None and view is None:
-        raise failures.table_not_found(full_name)
-    return table, view
+    view = context.catalog.view(context.qualify(name))
+    return (None, view) if view is not None else (context.table(name, "DESCRIBE"), None)
 
 
 def _columns(schema: pa.Schema) -> list[tuple[str | None, ...]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,12 @@ from riacho.catalog import dml, failures
 from riacho.catalog.base import Table
 from riacho.catalog.delta import repair, tables
 from riacho.catalog.delta.actions import AddFile
-from riacho.catalog.delta.history import last_version_until
+from riacho.catalog.delta.history import commit_times, last_version_until
 from riacho.catalog.delta.log import DeltaLog
 from riacho.catalog.delta.optimize import optimize as run_optimize
 from riacho.catalog.delta.rust import open_table, translated
 from riacho.catalog.names import quoted
+from riacho.catalog.options import timestamp_ms
 from riacho.catalog.sql.context import SqlContext, nothing, query
 from riacho.catalog.sql.statements import (
     Delete,
@@ -35,6 +35,7 @@ from riacho.catalog.sql.statements import (
     Vacuum,
 )
 from riacho.catalog.write import AUTO_MERGE, TableWrite, arity_mismatch, by_name
+from riacho.clock import iso_utc
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.paths import delta_path
 from riacho.protos import pb
@@ -255,12 +256,7 @@ def vacuum(statement: Vacuum, context: SqlContext) -> pa.Table:
 
 def restore(statement: Restore, context: SqlContext) -> pa.Table:
     folder = context.delta_folder(statement.table, "RESTORE")
-    if statement.timestamp is not None:
-        moment = datetime.fromisoformat(statement.timestamp)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        version = last_version_until(DeltaLog(folder), int(moment.timestamp() * 1000))
-    else:
-        version = statement.version or 0
+    version = _restored_version(DeltaLog(folder), statement, context)
     done = tables.restore(folder, version, context.clock)
     return pa.table({name: pa.array([count], pa.int64()) for name, count in done.items()})
 
@@ -275,6 +271,45 @@ def fsck(statement: Repair, context: SqlContext) -> pa.Table:
             "damage": pa.array([finding.damage.value for finding in found], pa.string()),
             "repaired": pa.array([finding.mendable and not statement.dry_run for finding in found], pa.bool_()),
         }
+    )
+
+
+def _restored_version(log: DeltaLog, statement: Restore, context: SqlContext) -> int:
+    """The version that RESTORE asks for.
+
+    Raises DELTA_CANNOT_RESTORE_TABLE_VERSION, DELTA_CANNOT_RESTORE_TIMESTAMP_EARLIER,
+    DELTA_CANNOT_RESTORE_TIMESTAMP_GREATER, DELTA_TIMESTAMP_INVALID.
+    """
+    times = commit_times(log)
+    (first, first_ms), (last, last_ms) = times[0], times[-1]
+    if statement.timestamp is None:
+        version = statement.version or 0
+        if not first <= version <= last:
+            raise AnalysisError.of(
+                "DELTA_CANNOT_RESTORE_TABLE_VERSION",
+                f"Cannot restore table to version {version}. Available versions: [{first}, {last}].",
+                sql_state="22003",
+                version=str(version),
+                startVersion=str(first),
+                endVersion=str(last),
+            )
+        return version
+    asked_ms = timestamp_ms(statement.timestamp, context.session.zone.tzinfo)
+    if asked_ms < first_ms:
+        raise _not_at(asked_ms, "EARLIER", "before the earliest version available", "after", first_ms)
+    if asked_ms > last_ms:
+        raise _not_at(asked_ms, "GREATER", "after the latest version available", "before", last_ms)
+    return last_version_until(log, asked_ms)
+
+
+def _not_at(asked_ms: int, kind: str, why: str, use: str, limit_ms: int) -> AnalysisError:
+    asked, limit = iso_utc(asked_ms), iso_utc(limit_ms)
+    return AnalysisError.of(
+        f"DELTA_CANNOT_RESTORE_TIMESTAMP_{kind}",
+        f"Cannot restore table to timestamp ({asked}) as it is {why}. Please use a timestamp {use} ({limit}).",
+        sql_state="22003",
+        requestedTimestamp=asked,
+        latestTimestamp=limit,
     )
 
 

@@ -23,6 +23,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from riacho.catalog.failures import path_not_found
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.ids import Offset
 from riacho.paths import qualified
@@ -34,10 +35,8 @@ from riacho.streaming.sources.evolution import (
     infer_data_schema,
     merged_schema,
     unknown_fields,
-    with_hints,
 )
 from riacho.streaming.sources.file_formats import FORMATS, source_path
-from riacho.streaming.sources.file_index import path_not_found
 from riacho.streaming.sources.file_intake import Intake, IntakeRules
 from riacho.streaming.sources.file_log import FileEntry
 from riacho.streaming.sources.file_scan import Layout, scan, threads_per_file
@@ -45,6 +44,7 @@ from riacho.streaming.sources.files import DAY_MS, missing_file
 from riacho.streaming.sources.formats.base import DamagedFileError, DecoderContext, FileFormat, file_url
 from riacho.streaming.sources.listing import FileStatus, FolderCache, Listing, glob_expression, is_glob
 from riacho.streaming.sources.partitions import infer_partitions
+from riacho.streaming.sources.schema_hints import parse_hints, with_hints
 from riacho.streaming.sources.schema_store import SchemaStore, StoredSchema
 from riacho.types import nullable
 
@@ -102,7 +102,7 @@ def _with_rescued(schema: pa.Schema, options: CloudOptions) -> pa.Schema:
 
 def _stored_schema(format: FileFormat, path: str, options: CloudOptions, parse_ddl: ParseDdl) -> StoredSchema:
     """The remembered schema, hints applied; inferred and remembered if there is none."""
-    hints = pa.schema([]) if options.schema_hints is None else parse_ddl(options.schema_hints)
+    hints = () if options.schema_hints is None else parse_hints(options.schema_hints, parse_ddl)
     if options.schema_location is None:
         raise IllegalArgumentError(
             "Please provide a location for the schema of the files with the option cloudFiles.schemaLocation, or give "
@@ -112,7 +112,8 @@ def _stored_schema(format: FileFormat, path: str, options: CloudOptions, parse_d
     known = store.latest()
     if known is None:
         paths = sorted(listing(path, options).paths())
-        data = infer_data_schema(format, paths, options)
+        nested = {hint.column.lower() for hint in hints if len(hint.path) > 1}
+        data = infer_data_schema(format, paths, options, nested)
         if not len(data):
             raise AnalysisError.of(
                 "CF_EMPTY_DIR_FOR_SCHEMA_INFERENCE",
@@ -123,7 +124,7 @@ def _stored_schema(format: FileFormat, path: str, options: CloudOptions, parse_d
             )
         known = store.add(0, nullable(with_hints(data, hints)), _partitions(paths, path, options))
     partitions = {name.lower() for name in known.partitions.names}
-    data = with_hints(known.data, pa.schema([field for field in hints if field.name.lower() not in partitions]))
+    data = with_hints(known.data, [hint for hint in hints if hint.column.lower() not in partitions])
     return replace(known, data=nullable(pa.schema([f for f in data if f.name.lower() not in partitions])))
 
 

@@ -26,7 +26,7 @@ def _refused(name: str, default: str | None, help: str) -> Option:
 CLOUD: Final = (
     Option("cloudFiles.format", None, "the format of the files: `parquet`, `json` or `csv`; required"),
     Option("cloudFiles.schemaLocation", None, "where the inferred schema and its changes are kept; required to infer"),
-    Option("cloudFiles.schemaHints", None, "types (DDL) for some columns, over what is inferred"),
+    Option("cloudFiles.schemaHints", None, "types (DDL) for some columns, and fields in them, over what is inferred"),
     Option("cloudFiles.inferColumnTypes", "false", "infer types from JSON and CSV; else their columns are STRING"),
     Option(
         "cloudFiles.schemaEvolutionMode",

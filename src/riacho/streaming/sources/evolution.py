@@ -5,7 +5,7 @@ A schema only ever grows at its end; a column never changes its type: values of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +21,29 @@ MAX_SAMPLE_BYTES: Final = 1 << 30
 """How much is read to infer a schema: the first so many files, or bytes."""
 
 
-def infer_data_schema(format: FileFormat, paths: Sequence[str], options: CloudOptions) -> pa.Schema:
-    """The columns of the first files; a damaged file says nothing. Types as the options want them."""
+def infer_data_schema(
+    format: FileFormat, paths: Sequence[str], options: CloudOptions, nested: Collection[str] = ()
+) -> pa.Schema:
+    """The columns of the first files; a damaged file says nothing. Types as the options want them.
+
+    `nested`: the columns, in lower case, of which hints name fields; not they but their fields are made STRING.
+    """
     schemas = [_schema_of(format, path, options) for path in sample(paths)]
     merged = merged_schema([schema for schema in schemas if schema is not None])
     if options.infer_types or format.name == "parquet":
         return merged
-    return pa.schema([pa.field(name, pa.string()) for name in merged.names])
+    return pa.schema(
+        [field.with_type(_texts(field.type) if field.name.lower() in nested else pa.string()) for field in merged]
+    )
+
+
+def _texts(arrow: pa.DataType) -> pa.DataType:
+    """A type of the same form, with STRING for all that has none."""
+    if pa.types.is_struct(arrow):
+        return pa.struct([field.with_type(_texts(field.type)) for field in arrow])
+    if pa.types.is_list(arrow):
+        return pa.list_(arrow.value_field.with_type(_texts(arrow.value_type)))
+    return pa.string()
 
 
 def sample(paths: Sequence[str]) -> list[str]:
@@ -64,13 +80,6 @@ def merged_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:
         for field in schema:
             columns.setdefault(field.name.lower(), field)
     return pa.schema(list(columns.values()))
-
-
-def with_hints(schema: pa.Schema, hints: pa.Schema) -> pa.Schema:
-    """`schema` with the types (and names) of `hints`; hinted columns that it lacks come last."""
-    hinted = {field.name.lower(): pa.field(field.name, field.type) for field in hints}
-    fields = [hinted.pop(field.name.lower(), field) for field in schema]
-    return pa.schema([*fields, *hinted.values()])
 
 
 def added_columns(known: pa.Schema, found: pa.Schema) -> list[pa.Field]:

@@ -8,9 +8,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from riacho.catalog.failures import path_not_found
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.paths import local_path, qualified
-from riacho.streaming.sources.file_index import path_not_found
 from riacho.streaming.sources.files import FileSource, base_path
 from riacho.streaming.sources.formats.base import FileFormat
 from riacho.streaming.sources.formats.csv_format import CsvFormat

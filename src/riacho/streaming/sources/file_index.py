@@ -15,7 +15,8 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
-from riacho.errors import AnalysisError, IllegalArgumentError, SparkRuntimeError
+from riacho.catalog.failures import path_not_found
+from riacho.errors import IllegalArgumentError, SparkRuntimeError
 from riacho.paths import local_path, qualified
 from riacho.streaming.sources.listing import FolderCache, Listing, is_glob, is_hidden
 from riacho.streaming.sources.partitions import common_type, partition_folder
@@ -92,10 +93,6 @@ def roots_of(path: str) -> list[str]:
     if not found:
         raise path_not_found(qualified(local))
     return found
-
-
-def path_not_found(shown: str) -> AnalysisError:
-    return AnalysisError.of("PATH_NOT_FOUND", f"Path does not exist: {shown}.", sql_state="42K03", path=shown)
 
 
 @dataclass(frozen=True)

@@ -199,7 +199,8 @@ class TestHistory:
         assert [first_version_from(log, times[version]) for version in times] == list(times)
         assert [last_version_until(log, times[version]) for version in times] == list(times)
         assert first_version_from(log, 0) == 0
-        assert last_version_until(log, times[6] + 1000) == 6
+        with pytest.raises(AnalysisError, match="DELTA_TIMESTAMP_GREATER_THAN_COMMIT"):
+            last_version_until(log, times[6] + 1000)
         with pytest.raises(AnalysisError, match="DELTA_TIMESTAMP_GREATER_THAN_COMMIT"):
             first_version_from(log, times[6] + 1000)
         with pytest.raises(AnalysisError, match="DELTA_TIMESTAMP_EARLIER_THAN_COMMIT_RETENTION"):

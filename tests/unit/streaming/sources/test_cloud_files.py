@@ -17,7 +17,18 @@ from riacho.streaming.sources.cloud_files import CloudFilesSource
 from riacho.streaming.sources.schema_store import SchemaStore
 from tests.unit.streaming.sources.reading import Run, land
 
-HINTS = {"id INT": pa.schema([("id", pa.int32())]), "soon DATE": pa.schema([("soon", pa.date32())])}
+TYPES = {
+    "INT": pa.int32(),
+    "BIGINT": pa.int64(),
+    "DATE": pa.date32(),
+    "STRING": pa.string(),
+    "MAP<STRING; DECIMAL(10; 2)>": pa.map_(pa.string(), pa.decimal128(10, 2)),
+}
+
+
+def parse_ddl(text: str) -> pa.Schema:
+    """What the engine does, for the few types that are used here; `;` stands for a comma inside of one."""
+    return pa.schema([(name, TYPES[type_]) for name, type_ in (part.split(" ", 1) for part in text.split(", "))])
 
 
 @pytest.fixture
@@ -29,7 +40,7 @@ def landing(tmp_path: Path) -> Path:
 def source(landing: Path, form: str = "json", schema: pa.Schema | None = None, **options: str) -> CloudFilesSource:
     given = {"cloudFiles.format": form, "cloudFiles.schemaLocation": str(landing.parent / "schemas")}
     given |= {name if "." in name else f"cloudFiles.{name}": value for name, value in options.items()}
-    return cloud_files.from_read(schema, given, str(landing), HINTS.__getitem__)
+    return cloud_files.from_read(schema, given, str(landing), parse_ddl)
 
 
 def start(landing: Path, form: str = "json", schema: pa.Schema | None = None, **options: str) -> Run:
@@ -67,6 +78,34 @@ def test_hints_overrule_and_add(landing: Path) -> None:
     land(landing, "1.json", '{"id": 1}')
     assert source(landing, schemaHints="id INT").schema.field("id").type == pa.int32()
     assert source(landing, schemaHints="soon DATE").schema.field("soon").type == pa.date32()
+
+
+@pytest.mark.parametrize("typed", ["true", "false"])
+def test_hints_name_fields_inside(landing: Path, typed: str) -> None:
+    land(landing, "1.json", '{"who": {"id": 7, "dob": "2024-01-02"}, "at": [1], "users": [{"id": "1", "n": 2}]}')
+    hints = "who.DOB DATE, who.soon.x INT, at.element STRING, users.element.id: INT, tags MAP<STRING; DECIMAL(10; 2)>"
+    found = source(landing, schemaHints=hints, inferColumnTypes=typed).schema
+    number = pa.int64() if typed == "true" else pa.string()
+    soon = pa.struct([("x", pa.int32())])
+    assert found.field("who").type == pa.struct([("DOB", pa.date32()), ("id", number), ("soon", soon)])
+    assert found.field("at").type == pa.list_(pa.field("element", pa.string()))
+    users = pa.struct([("id", pa.int32()), ("n", number)])
+    assert found.field("users").type == pa.list_(pa.field("element", users))
+    assert found.field("tags").type == pa.map_(pa.string(), pa.decimal128(10, 2))
+
+
+def test_hints_for_maps(landing: Path) -> None:
+    parquet(landing, "1.parquet", tags=pa.array([{"1": 2}], pa.map_(pa.string(), pa.int32())))
+    found = source(landing, "parquet", schemaHints="tags.value BIGINT, new.element INT").schema
+    assert found.field("tags").type == pa.map_(pa.string(), pa.int64())
+    assert found.field("new").type == pa.list_(pa.field("element", pa.int32()))
+
+
+@pytest.mark.parametrize("hints", ["id.x INT", "at.item INT", "INT", "id", "id INT,, x INT"])
+def test_hints_that_fit_nowhere(landing: Path, hints: str) -> None:
+    land(landing, "1.json", '{"id": 1, "at": [1]}')
+    with pytest.raises(IllegalArgumentError, match="schemaHints"):
+        source(landing, schemaHints=hints)
 
 
 def test_damaged_files_say_nothing_of_the_schema(landing: Path) -> None:
@@ -215,7 +254,7 @@ def test_csv_columns_are_found_by_their_header(landing: Path) -> None:
     land(landing, "1.csv", "id,name\n1,Ana\n", 1)
     options = {"header": "true", "cloudFiles.schemaEvolutionMode": "rescue", "cloudFiles.inferColumnTypes": "true"}
     given = options | {"cloudFiles.format": "csv", "cloudFiles.schemaLocation": str(landing.parent / "schemas")}
-    run = Run(cloud_files.from_read(None, given, str(landing), HINTS.__getitem__), landing.parent / "log")
+    run = Run(cloud_files.from_read(None, given, str(landing), parse_ddl), landing.parent / "log")
     land(landing, "2.csv", "name,age,ID\nBia,30,2\nCaio,,x\n", 2)
     ana, bia, caio = run.batch() or []
     assert ana == {"id": 1, "name": "Ana", "_rescued_data": None}

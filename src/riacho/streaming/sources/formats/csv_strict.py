@@ -172,7 +172,7 @@ def _odd_lines(lines: Lines, dialect: Dialect) -> npt.NDArray[np.bool_]:
 
 def _odd_quotes(lines: Lines, buffer: npt.NDArray[np.uint8], dialect: Dialect) -> npt.NDArray[np.bool_]:
     """Lines with a quote that is not simply the first or the last character of a value."""
-    quotes = np.flatnonzero(buffer == ord(dialect.quote))
+    quotes = _places(lines, buffer, dialect.quote)
     line = np.searchsorted(lines.starts, quotes, side="right") - 1
     count = np.bincount(line, minlength=len(lines))
     if dialect.trim_left or dialect.trim_right:
@@ -190,7 +190,13 @@ def _odd_quotes(lines: Lines, buffer: npt.NDArray[np.uint8], dialect: Dialect) -
         empty = (order % 2 == 1) & (before == ord(dialect.quote))
         odd |= np.bincount(line[empty], minlength=len(lines)) > 0
     if dialect.escape != NONE and dialect.escape.encode() in lines.data:
-        escapes = np.flatnonzero(buffer == ord(dialect.escape))
+        escapes = _places(lines, buffer, dialect.escape)
         with_escape = np.bincount(np.searchsorted(lines.starts, escapes, side="right") - 1, minlength=len(lines)) > 0
         odd |= with_escape & (count > 0) if dialect.escape != dialect.quote else False
     return odd
+
+
+def _places(lines: Lines, buffer: npt.NDArray[np.uint8], char: str) -> npt.NDArray[np.int64]:
+    """Where `char` stands in the lines. Not before them: a header that was taken off is still in the block."""
+    found = np.flatnonzero(buffer == ord(char))
+    return found[np.searchsorted(found, lines.starts[0]) :]
