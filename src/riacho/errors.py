@@ -4,7 +4,10 @@
     ├── AnalysisError              org.apache.spark.sql.AnalysisException: the plan or the name is wrong
     │   └── ParseError             org.apache.spark.sql.catalyst.parser.ParseException
     ├── IllegalArgumentError       java.lang.IllegalArgumentException: an option or an argument is wrong
-    │   └── NumberFormatError      java.lang.NumberFormatException
+    │   └── NumberFormatError      java.lang.NumberFormatException: text that is no number
+    ├── DateTimeError              java.time.DateTimeException: text that is no date or time
+    ├── ArithmeticFailure          java.lang.ArithmeticException: an overflow, a division by zero
+    ├── ArrayIndexError            java.lang.ArrayIndexOutOfBoundsException
     ├── IllegalStateError          java.lang.IllegalStateException: a log or a checkpoint contradicts itself
     ├── UnsupportedOperationError  java.lang.UnsupportedOperationException: not done by riacho, and said so
     ├── SparkRuntimeError          org.apache.spark.SparkRuntimeException: a value made a running query fail
@@ -78,6 +81,22 @@ class IllegalArgumentError(SparkError):
 
 class NumberFormatError(IllegalArgumentError):
     java_classes = ("java.lang.NumberFormatException", "java.lang.IllegalArgumentException", *_RUNTIME)
+
+
+class DateTimeError(SparkError):
+    java_classes = ("org.apache.spark.SparkDateTimeException", "java.time.DateTimeException", *_RUNTIME)
+
+
+class ArithmeticFailure(SparkError):
+    java_classes = ("org.apache.spark.SparkArithmeticException", "java.lang.ArithmeticException", *_RUNTIME)
+
+
+class ArrayIndexError(SparkError):
+    java_classes = (
+        "org.apache.spark.SparkArrayIndexOutOfBoundsException",
+        "java.lang.ArrayIndexOutOfBoundsException",
+        *_RUNTIME,
+    )
 
 
 class IllegalStateError(SparkError):

@@ -52,6 +52,9 @@ class EngineSession(Protocol):
     def schema(self, relation: pb.Relation) -> pa.Schema:
         """The columns that `relation` would give; nothing is executed."""
 
+    def columns(self, prepared: pb.Relation) -> pa.Schema:
+        """As `schema`, of a relation that is prepared already."""
+
     def explain(self, relation: pb.Relation) -> str:
         """The plan as text for people."""
 

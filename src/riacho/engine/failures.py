@@ -9,6 +9,7 @@ import grpc
 from google.rpc import error_details_pb2, status_pb2
 
 from riacho import errors
+from riacho.engine.conditions import condition_of
 from riacho.engine.process import outcome
 from riacho.errors import SparkError
 
@@ -54,6 +55,9 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
         return _syntax_error(syntax.group(1))
     if code is grpc.StatusCode.CANCELLED or _CANCELLED.search(message):
         return errors.SparkGeneralError.of("OPERATION_CANCELED", "Operation has been canceled.", sql_state="HY008")
+    known = condition_of(message)
+    if known is not None:
+        return known
     condition = _CONDITION.search(message)
     if condition is None:
         return cls(message or str(code))

@@ -11,12 +11,14 @@ all else a plan may be prepared more than once, so a step must do no harm when i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from google.protobuf.message import Message
 
 from riacho.engine.base import EngineSession
 from riacho.plan.dialect import in_engine_words, keys_of_groups
+from riacho.plan.facts import is_streaming
+from riacho.plan.typed import typed_plan
 from riacho.plan.walk import children
 from riacho.protos import pb
 
@@ -46,13 +48,24 @@ Step = Callable[[pb.Relation, Surroundings], pb.Relation]
 
 
 class Preparation:
-    """The steps: the engine's words, and `further` ones that know what the engine does not, such as a catalog."""
+    """The steps: what types decide, the engine's words, and `further` ones that know what the engine does not.
+
+    Types come first, for their rules are in Spark's words; to find the columns of a part of a plan, that part goes
+    through the other steps. A stream's types are found where its sources are known (`streaming.planning`).
+    """
 
     def __init__(self, further: Sequence[Step] = ()) -> None:
         self._steps: tuple[Step, ...] = (_engine_words, *further)
 
     def relation(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
         """`relation`, prepared; the same object if it was so already. Raises what steps raise."""
+        if not is_streaming(relation):
+            parts = replace(surroundings, rows=False)
+            relation = typed_plan(relation, lambda part: surroundings.session.columns(self._worded(part, parts)))
+        return self._worded(relation, surroundings)
+
+    def _worded(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
+        """`relation` after the steps that need no types."""
         for step in self._steps:
             relation = step(relation, surroundings)
         return relation

@@ -100,13 +100,17 @@ class SailSession:
     # -- the two verbs, and what is close to them
 
     def schema(self, relation: pb.Relation) -> pa.Schema:
+        return self.columns(self.prepared(relation, rows=False))
+
+    def columns(self, prepared: pb.Relation) -> pa.Schema:
         request = self._analyze()
-        request.schema.plan.root.CopyFrom(relation)
-        reply = pb.AnalyzePlanResponse.FromString(self.analyze(request))
+        request.schema.plan.root.CopyFrom(prepared)
+        reply = pb.AnalyzePlanResponse.FromString(self.call("AnalyzePlan", request.SerializeToString()))
         schema = types.schema_from_proto(reply.schema.schema)
-        if not may_mix_types(relation):
+        if not may_mix_types(prepared):
             return schema
-        return corrected(schema, self.run(without_rows(relation)).schema)
+        planned = list(_batches(self._run(self._request(pb.Plan(root=without_rows(prepared))))))
+        return corrected(schema, planned[0].schema)
 
     def explain(self, relation: pb.Relation) -> str:
         request = self._analyze()
@@ -119,7 +123,7 @@ class SailSession:
         return pa.Table.from_batches(list(self.stream(relation)))
 
     def stream(self, relation: pb.Relation) -> Iterator[pa.RecordBatch]:
-        return self._batches(pb.Plan(root=relation))
+        return _batches(self.execute_plan(self._request(pb.Plan(root=relation))))
 
     def execute(self, command: pb.Command) -> pa.Table | None:
         batches: list[pa.RecordBatch] = []
@@ -203,6 +207,10 @@ class SailSession:
 
     def execute_plan(self, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
         self._prepare(request, rows=True)
+        yield from self._run(request)
+
+    def _run(self, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
+        """ExecutePlan of a request that is prepared."""
         encoded = request.SerializeToString()
         with self._serving() as process:
             call = process.execute(encoded)
@@ -349,15 +357,18 @@ class SailSession:
         request.user_context.user_id = self.user_id
         return request
 
-    def _batches(self, plan: pb.Plan) -> Iterator[pa.RecordBatch]:
-        for reply in self._replies(plan):
-            if reply.HasField("arrow_batch"):
-                yield from _decode(reply)
-
     def _analyze(self) -> pb.AnalyzePlanRequest:
         request = pb.AnalyzePlanRequest(session_id=self.session_id)
         request.user_context.user_id = self.user_id
         return request
+
+
+def _batches(replies: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
+    """The rows among the replies to a plan."""
+    for data in replies:
+        reply = pb.ExecutePlanResponse.FromString(data)
+        if reply.HasField("arrow_batch"):
+            yield from _decode(reply)
 
 
 def _decode(reply: pb.ExecutePlanResponse) -> Iterator[pa.RecordBatch]:

@@ -10,7 +10,14 @@ from riacho.plan.tokens import words
 from riacho.plan.walk import children, top_expressions
 from riacho.protos import pb
 
-_INFIX = words("+ - * / % = == <=> != < <= > >= and or & | ^ ||")
+_INFIX = words("+ - * / % div = == <=> < <= > >= and or & | ^")
+_UNEQUAL = words("!= <>")
+_CAPITALS = words(
+    "acos acosh asin asinh atan atan2 atanh cbrt ceil cos cosh cot csc degrees exp expm1 floor hypot log10 log1p log2 "
+    "power radians rlike sec signum sin sinh sqrt tan tanh"
+)
+"""Functions whose names Spark writes in capitals."""
+
 _NODE_NAMES = {
     "set_op": "SetOperation",
     "to_df": "Project",
@@ -22,10 +29,18 @@ _NODE_NAMES = {
 }
 _DEFAULTS = {
     "approx_percentile": (2, "10000"),
+    "bround": (1, "0"),
+    "from_unixtime": (1, "yyyy-MM-dd HH:mm:ss"),
+    "lpad": (2, " "),
+    "months_between": (2, "true"),
     "percentile_approx": (2, "10000"),
     "regexp_instr": (2, "0"),
     "regexp_replace": (3, "1"),
+    "round": (1, "0"),
+    "rpad": (2, " "),
     "split": (2, "-1"),
+    "substr": (2, "2147483647"),
+    "substring": (2, "2147483647"),
 }
 """Functions whose name shows an argument that was not given: how many were, and the one that is shown."""
 
@@ -47,10 +62,10 @@ def column_name(expression: pb.Expression) -> str:
             return _literal(expression.literal)
         case "unresolved_function":
             function = expression.unresolved_function
-            return _call(function.function_name, [column_name(a) for a in function.arguments], function.is_distinct)
+            return call_name(function.function_name, [column_name(a) for a in function.arguments], function.is_distinct)
         case "call_function":
             call = expression.call_function
-            return _call(call.function_name, [column_name(a) for a in call.arguments], distinct=False)
+            return call_name(call.function_name, [column_name(a) for a in call.arguments], distinct=False)
         case "alias":
             return f"{column_name(expression.alias.expr)} AS {', '.join(expression.alias.name)}"
         case "cast":
@@ -75,10 +90,30 @@ def column_name(expression: pb.Expression) -> str:
             return _call_of_rows(expression)
 
 
-def _call(name: str, arguments: list[str], distinct: bool) -> str:
+def call_name(name: str, arguments: list[str], distinct: bool = False) -> str:  # noqa: C901, PLR0911, PLR0912
+    """The text of a call of a function or an operator, from that of its arguments."""
     if name.lower() in _INFIX and len(arguments) == 2:
-        return f"({arguments[0]} {name.upper().replace('==', '=')} {arguments[1]})"
+        shown = name.lower() if name.lower() == "div" else name.upper().replace("==", "=")
+        return f"({arguments[0]} {shown} {arguments[1]})"
     match name.lower():
+        case unequal if unequal in _UNEQUAL and len(arguments) == 2:
+            return f"(NOT ({arguments[0]} = {arguments[1]}))"
+        case "||":
+            return call_name("concat", arguments, distinct)
+        case "not" if len(arguments) == 1:
+            return f"(NOT {arguments[0]})"
+        case "in" if arguments:
+            return f"({arguments[0]} IN ({', '.join(arguments[1:])}))"
+        case "positive" if len(arguments) == 1:
+            return f"(+ {arguments[0]})"
+        case "isnull" | "isnotnull" if len(arguments) == 1:
+            return f"({arguments[0]} IS {'NOT ' if name.lower() == 'isnotnull' else ''}NULL)"
+        case "like" if len(arguments) == 2:
+            return f"{arguments[0]} LIKE {arguments[1]}"
+        case "log" if len(arguments) == 1:
+            return f"LOG(E(), {arguments[0]})"
+        case capital if capital in _CAPITALS:
+            return f"{capital.upper()}({', '.join(arguments)})"
         case "when":
             return _case(arguments)
         case "negative" if len(arguments) == 1:
@@ -106,7 +141,7 @@ def _call_of_rows(expression: pb.Expression) -> str:
             return f"{column_name(expression.window.window_function)} OVER ({_rows_of(expression.window)})"
         case "common_inline_user_defined_function":
             udf = expression.common_inline_user_defined_function
-            return _call(udf.function_name, [column_name(a) for a in udf.arguments], distinct=False)
+            return call_name(udf.function_name, [column_name(a) for a in udf.arguments], distinct=False)
         case other:
             return other or ""
 

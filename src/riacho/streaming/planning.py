@@ -10,16 +10,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import pyarrow as pa
+
 from riacho.engine.spool import empty
 from riacho.plan.context import Context
-from riacho.plan.facts import leaf_identity, leaf_places, leaves
+from riacho.plan.facts import is_streaming, leaf_identity, leaf_places, leaves
 from riacho.plan.mentions import Names
 from riacho.plan.rewrite import PREPARE, RESOLVE, Template, rewrite
+from riacho.plan.typed import typed_plan
 from riacho.plan.usage import columns_used
 from riacho.protos import pb
 from riacho.streaming.definition import SourceUse
 from riacho.streaming.sources.base import Source, batch_schema
 
+SchemaOf = Callable[[pb.Relation], pa.Schema]
 MakeSource = Callable[[pb.Relation], Source]
 """Makes the source of a streaming leaf. Raises SparkError for a format, table or option that there is not."""
 
@@ -54,15 +58,34 @@ class PlannedStream:
         ]
 
 
-def plan_stream(relation: pb.Relation, views: Mapping[str, pb.Relation], make_source: MakeSource) -> PlannedStream:
+def plan_stream(
+    relation: pb.Relation,
+    views: Mapping[str, pb.Relation],
+    make_source: MakeSource,
+    columns: SchemaOf | None = None,
+) -> PlannedStream:
     """Apply the rules, then make the sources. `views`: the session's temporary views by lower-case name.
 
-    Raises SparkError (see `MakeSource`).
+    `columns` tells those of a batch plan, with which the expressions get their types; without it they keep those that
+    they have. Raises SparkError (see `MakeSource`).
     """
     context = Context(views=views)
     resolved = rewrite(relation, context, RESOLVE)
     sources = {leaf_identity(leaf.relation): make_source(leaf.relation) for leaf in leaves(resolved)}
+    if columns is not None:
+        resolved = typed_plan(resolved, _columns_of_parts(columns, sources))
     context.has_metadata = lambda leaf: sources[leaf_identity(leaf)].has_metadata
     template = Template(rewrite(resolved, context, PREPARE), context.metadata_leaves)
     uses = [SourceUse(sources[leaf_identity(leaf.relation)], leaf.with_metadata) for leaf in template.leaves]
     return PlannedStream(resolved, template, uses, context)
+
+
+def _columns_of_parts(columns: SchemaOf, sources: Mapping[bytes, Source]) -> SchemaOf:
+    """What tells the columns of the parts of a plan with these sources, by the identity of their leaves."""
+
+    def of_part(relation: pb.Relation) -> pa.Schema:
+        if is_streaming(relation):
+            relation = plan_stream(relation, {}, lambda leaf: sources[leaf_identity(leaf)]).empty()
+        return columns(relation)
+
+    return of_part

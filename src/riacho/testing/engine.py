@@ -180,6 +180,9 @@ class FakeSession:
     def schema(self, relation: pb.Relation) -> pa.Schema:
         return self._engine.rows(self, relation).schema
 
+    def columns(self, prepared: pb.Relation) -> pa.Schema:
+        return self.schema(prepared)
+
     def explain(self, relation: pb.Relation) -> str:
         return f"== Physical Plan ==\n{relation.WhichOneof('rel_type')}\n"
 

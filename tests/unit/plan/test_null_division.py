@@ -12,9 +12,9 @@ from riacho.plan.text import column_name
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("sum(v) / count(v)", "(sum(v) / (IF(isnotnull(sum(v)), count(v), NULL)))"),
-        ("1 + a % b", "(1 + (a % (IF(isnotnull(a), b, NULL))))"),
-        ("max(mod(a, b))", "max(mod(a, (IF(isnotnull(a), b, NULL))))"),
+        ("sum(v) / count(v)", "(sum(v) / (IF((sum(v) IS NOT NULL), count(v), NULL)))"),
+        ("1 + a % b", "(1 + (a % (IF((a IS NOT NULL), b, NULL))))"),
+        ("max(mod(a, b))", "max(mod(a, (IF((a IS NOT NULL), b, NULL))))"),
         ("a / 2", "(a / 2)"),
         ("a * b", "(a * b)"),
     ],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from riacho import types
+from riacho.plan.tokens import words
 from riacho.protos import pb
 
 Expression = pb.Expression
 
-_INFIX = {"+": "+", "-": "-", "*": "*", "%": "%", "div": "div", "==": "=", ">": ">"}
+_INFIX = {"==": "="} | {name: name for name in words("+ - * / % div = != <> < <= > >= <=> & | ^ and or")}
 
 
 def sql(expression: Expression) -> str:
@@ -29,8 +30,15 @@ def sql(expression: Expression) -> str:
             function = expression.unresolved_function
             arguments = [sql(argument) for argument in function.arguments]
             infix = _INFIX.get(function.function_name)
-            if infix is not None:
+            if infix is not None and len(arguments) > 1:
                 return "(" + f" {infix} ".join(arguments) + ")"
+            match function.function_name:
+                case "in":
+                    return f"({arguments[0]} IN ({', '.join(arguments[1:])}))"
+                case "between":
+                    return f"({arguments[0]} BETWEEN {arguments[1]} AND {arguments[2]})"
+                case "not":
+                    return f"(NOT {arguments[0]})"
             return f"{function.function_name}({', '.join(arguments)})"
         case other:
             raise AssertionError(f"the table of functions makes no {other}")

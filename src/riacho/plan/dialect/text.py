@@ -69,7 +69,7 @@ class _Pieces:
         """The edits, and those of them that would change the name of a column."""
         edits = self._edits(0, len(self._tokens))
         calls = [
-            Call(edit.start, edit.end, _shown(self._text[edit.start : edit.end]))
+            Call(edit.start, edit.end, shown(self._text[edit.start : edit.end]))
             for edit in edits
             if self._text[edit.start] not in "'\"" and edit.text != _WITH_NULLS
         ]
@@ -262,7 +262,7 @@ def _integer(tokens: Sequence[Token]) -> pb.Expression | None:
     return int_literal(value) if abs(value) < 1 << 31 else None
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
     """A piece of text as the name of a column shows it."""
     tokens = tokenize(text)
     if tokens[0].word != "CASE":

@@ -28,7 +28,9 @@ def analyze(services: Services, session: ServerSession, request: pb.AnalyzePlanR
         relation = resolve(session, detail.plan.root, rows=False)
         streams = is_streaming(relation)
         if streams:
-            relation = plan_stream(relation, session.views, services.make_source(session)).empty()
+            relation = plan_stream(
+                relation, session.views, services.make_source(session), session.engine.columns
+            ).empty()
         if kind == "is_streaming":
             response.is_streaming.is_streaming = streams
             return response.SerializeToString()
