@@ -142,6 +142,8 @@ class TestConditions:
             "(3, 'e.events.id', named_struct('id', 30, 'url', NULL))",
             more=more,
         )
+        if not more:
+            spark.sql(f"ALTER TABLE {table} ADD CONSTRAINT Positive CHECK (id > 0 AND url <> 'events.url')")
         update = f"UPDATE {table} SET url = concat('events.', events.url) WHERE url = 'events.example.com'"
         assert counts(spark, update) == {"num_affected_rows": 1}
         assert rows(spark.table(table).select("id", "url"))[0] == (1, "events.events.example.com")
@@ -215,8 +217,15 @@ class TestConditions:
 
     def test_constraints_hold(self, spark: SparkSession, database: str) -> None:
         table = f"{database}.t"
-        make(spark, table, "id INT, v INT NOT NULL", "(1, 1)", more=FEED)
-        spark.sql(f"ALTER TABLE {table} ADD CONSTRAINT pos CHECK (id > 0)")
+        make(spark, table, "Id INT, v INT NOT NULL", "(1, 1)", more=FEED)
+        with pytest.raises(PySparkException, match="DELTA_NEW_CHECK_CONSTRAINT_VIOLATION"):
+            spark.sql(f"ALTER TABLE {table} ADD CONSTRAINT pos CHECK (Id > 1)")
+        spark.sql(f"ALTER TABLE {table} ADD CONSTRAINT Pos CHECK (ID > 0)")
+        with pytest.raises(PySparkException, match="DELTA_CONSTRAINT_ALREADY_EXISTS"):
+            spark.sql(f"ALTER TABLE {table} ADD CONSTRAINT pos CHECK (id > 0)")
+        for row in ("(-1, 1)", "(NULL, 1)"):
+            with pytest.raises(PySparkException, match="DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"):
+                spark.sql(f"INSERT INTO {table} VALUES {row}")
         for change in ("id = -1", "id = NULL"):
             with pytest.raises(PySparkException, match="DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"):
                 spark.sql(f"UPDATE {table} SET {change}")

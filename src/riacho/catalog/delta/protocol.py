@@ -62,8 +62,8 @@ class AppendRoute(Enum):
 
     DIRECT = auto()
     """The files are written by the engine, which checks the rows (see `rules`), and committed by us."""
-    DELTA_RS = auto()
-    """delta-rs writes: it fills generated columns."""
+    COMPUTED = auto()
+    """The engine computes generated columns, and we write the files."""
 
 
 def enabled(configuration: Mapping[str, str], key: str) -> bool:
@@ -81,7 +81,7 @@ def require_readable(table: Path, protocol: Protocol, metadata: Metadata) -> Non
 
 
 def append_route(table: Path, protocol: Protocol, metadata: Metadata) -> AppendRoute:
-    """How to append to a table. Raises DELTA_UNSUPPORTED_FEATURES_FOR_WRITE if neither we nor delta-rs may."""
+    """How to append to a table. Raises DELTA_UNSUPPORTED_FEATURES_FOR_WRITE if we may not."""
     unknown = protocol.writer_features - _APPENDABLE if protocol.min_writer >= 7 else frozenset()
     if metadata.configuration.get(_COLUMN_MAPPING, "none") != "none":
         unknown |= {"columnMapping"}
@@ -90,7 +90,7 @@ def append_route(table: Path, protocol: Protocol, metadata: Metadata) -> AppendR
     if unknown:
         raise _unsupported("WRITE", "writer", table, unknown)
     if has_column_metadata(metadata.schema_json, "delta.generationExpression"):
-        return AppendRoute.DELTA_RS
+        return AppendRoute.COMPUTED
     return AppendRoute.DIRECT
 
 

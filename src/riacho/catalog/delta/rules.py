@@ -15,11 +15,12 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
+from riacho import types
 from riacho.catalog.delta.actions import Metadata
 from riacho.errors import SparkError, SparkRuntimeError
 from riacho.plan import build
 from riacho.plan.dialect import text_in_engine_words
-from riacho.plan.tokens import tokenize
+from riacho.plan.tokens import Edit, splice, tokenize
 from riacho.protos import pb
 
 CONSTRAINT = "delta.constraints."
@@ -29,8 +30,9 @@ _VIOLATED = "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"
 
 def checks(metadata: Metadata) -> dict[str, str]:
     """The conditions of a table's CHECK constraints and invariants, by name."""
+    columns = frozenset(field["name"] for field in json.loads(metadata.schema_json)["fields"])
     named = {
-        key.removeprefix(CONSTRAINT): condition
+        key.removeprefix(CONSTRAINT): _in_spark_words(condition, columns)
         for key, condition in metadata.configuration.items()
         if key.startswith(CONSTRAINT)
     }
@@ -39,6 +41,16 @@ def checks(metadata: Metadata) -> dict[str, str]:
         if rule is not None:
             named[f"EXPRESSION({field['name']})"] = json.loads(rule)["expression"]["expression"]
     return named
+
+
+def _in_spark_words(condition: str, columns: frozenset[str]) -> str:
+    """A condition as Spark writes it: delta-rs puts names of columns with capitals between double quotes."""
+    edits = [
+        Edit(token.start, token.end, types.quote(token.text[1:-1]))
+        for token in tokenize(condition)
+        if token.kind == "string" and token.text.startswith('"') and token.text[1:-1] in columns
+    ]
+    return splice(condition, edits)
 
 
 def parsed(text: str) -> pb.Expression:

@@ -1,22 +1,16 @@
-"""The border to delta-rs, which does the rare and intricate: its errors become ours here, in one table."""
+"""The border to delta-rs, which writes checkpoints and removes what nobody needs: its errors become ours here."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import DeltaTable
 from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchError, TableNotFoundError
 
 from riacho.catalog.delta.state import not_a_table
-from riacho.errors import AnalysisError, SparkError, SparkGeneralError, SparkRuntimeError
-
-_INVALID = re.compile(r"Invalid data found: (?P<rows>.*)", re.DOTALL)
-
-_CONSTRAINT = "delta.constraints."
+from riacho.errors import AnalysisError, SparkError, SparkGeneralError
 
 
 @contextmanager
@@ -34,38 +28,8 @@ def open_table(table: Path, version: int | None = None) -> DeltaTable:
         return DeltaTable(table, version=version)
 
 
-def write_checked(
-    table: Path, rows: pa.RecordBatchReader, overwrite: bool, grown: bool, transaction: tuple[str, int] | None
-) -> int:
-    """Write rows where CHECK constraints are checked and generated columns filled; how many there were.
-
-    Raises DELTA_VIOLATE_CONSTRAINT_WITH_VALUES.
-    """
-    count = 0
-
-    def counted() -> Iterator[pa.RecordBatch]:
-        nonlocal count
-        for batch in rows:
-            count += batch.num_rows
-            yield batch
-
-    properties = None if transaction is None else CommitProperties(app_transactions=[Transaction(*transaction)])
-    with translated(table):
-        write_deltalake(
-            table,
-            pa.RecordBatchReader.from_batches(rows.schema, counted()),
-            mode="overwrite" if overwrite else "append",
-            schema_mode="merge" if grown or not overwrite else None,
-            commit_properties=properties,
-        )
-    return count
-
-
 def _ours(table: Path, failure: DeltaError) -> SparkError:
     text = str(failure)
-    invalid = _INVALID.search(text)
-    if invalid is not None:
-        return _violated(table, invalid["rows"])
     match failure:
         case TableNotFoundError():
             return not_a_table(table)
@@ -83,22 +47,3 @@ def _ours(table: Path, failure: DeltaError) -> SparkError:
                 sql_state="2D521",
             )
     return SparkGeneralError(f"delta-rs failed on the table at {table}: {text}")
-
-
-def _violated(table: Path, rows: str) -> SparkRuntimeError:
-    """Rows that a constraint forbids. delta-rs shows the rows and not the constraint, so all are named."""
-    configuration = DeltaTable(table).metadata().configuration
-    checks = {
-        key.removeprefix(_CONSTRAINT): condition
-        for key, condition in configuration.items()
-        if key.startswith(_CONSTRAINT)
-    }
-    named = ", ".join(f"{name} ({condition})" for name, condition in checks.items()) or "of a column"
-    return SparkRuntimeError.of(
-        "DELTA_VIOLATE_CONSTRAINT_WITH_VALUES",
-        f"CHECK constraint {named} violated by row with values:\n{rows}",
-        sql_state="23001",
-        constraintName=", ".join(checks),
-        expression=", ".join(checks.values()),
-        values=rows,
-    )

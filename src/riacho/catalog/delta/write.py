@@ -6,26 +6,27 @@ the table's schema in between, the files are thrown away and all begins again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from riacho import types
 from riacho.catalog.delta import changes, files, partitions
 from riacho.catalog.delta import schema as schemas
 from riacho.catalog.delta.actions import Json, Metadata, Protocol, transaction
+from riacho.catalog.delta.constraints import Demands, checked
 from riacho.catalog.delta.fit import Fit, fit, fresh
 from riacho.catalog.delta.protocol import APPEND_ONLY, CHANGE_FEED, AppendRoute, append_route, enabled
 from riacho.catalog.delta.rules import checks, guarded, told
-from riacho.catalog.delta.rust import write_checked
 from riacho.catalog.delta.state import TableState
 from riacho.catalog.delta.writer import DeltaWriter
 from riacho.clock import Clock
 from riacho.engine.base import EngineSession
 from riacho.errors import AnalysisError, SparkGeneralError, SparkRuntimeError
+from riacho.plan import build
 from riacho.protos import pb
 
 MAX_REPLANS = 5
@@ -134,10 +135,12 @@ class RowWriter:
             if _repeated(state, numbered):
                 return Written(None)
             plan = self._planned(state, schema)
-            if plan.route is AppendRoute.DELTA_RS:
-                return self._write_checked(map(plan.fit.project, relations), plan, numbered)
-            with told():
-                new = files.write_relations(self._session, map(plan.project, relations), self.table, plan.partition_by)
+            if plan.route is AppendRoute.COMPUTED:
+                new = files.write_batches(self._computed(relations, plan), self.table, plan.partition_by)
+            else:
+                with told():
+                    projected = map(plan.project, relations)
+                    new = files.write_relations(self._session, projected, self.table, plan.partition_by)
             try:
                 _check_not_null(plan, new)
                 return self._commit(plan, new, schema, operation, numbered)
@@ -201,14 +204,21 @@ class RowWriter:
             return Written(None)
         return Written(committed.version, rows)
 
-    def _write_checked(self, relations: Iterable[pb.Relation], plan: _Plan, numbered: Numbered | None) -> Written:
-        """Let delta-rs write where the table computes columns."""
-        batches = (batch for relation in relations for batch in self._session.stream(relation))
-        first = next(batches)
-        reader = pa.RecordBatchReader.from_batches(first.schema, chain([first], batches))
-        noted = None if numbered is None else (numbered.application, numbered.number)
-        rows = write_checked(self.table, reader, self._mode.overwrite, plan.fit.grown, noted)
-        return Written(self._writer.log.latest_version(), rows)
+    def _computed(self, relations: Iterable[pb.Relation], plan: _Plan) -> Iterator[pa.RecordBatch]:
+        """The rows with all of the table's columns, generated ones computed."""
+        assert plan.basis is not None, "only a table that there is has generated columns"
+        demands = Demands.of(plan.basis[0])
+        given = frozenset(column.target for column in plan.fit.columns)
+        schema = types.nullable(plan.fit.table)
+        columns = [
+            build.col(field.name)
+            if field.name in given
+            else build.alias(build.cast(build.null(), field.type), field.name)
+            for field in schema
+        ]
+        for relation in relations:
+            whole = build.project(plan.fit.project(relation), columns)
+            yield from checked(self._session, whole, schema, demands, given)
 
 
 def plan_write(table: Path, state: TableState | None, schema: pa.Schema, mode: WriteMode) -> _Plan:

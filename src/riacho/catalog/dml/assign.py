@@ -6,16 +6,14 @@ A value becomes the column's type as a CAST makes it one (Spark: `castIfNeeded`)
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
 from riacho import types
-from riacho.catalog.delta import files
 from riacho.catalog.delta import schema as schemas
-from riacho.catalog.dml.job import Job
 from riacho.catalog.dml.scope import Assignment, Scope
-from riacho.errors import AnalysisError, SparkRuntimeError
+from riacho.errors import AnalysisError
 from riacho.plan import build
 from riacho.plan.failures import unresolved_column
 from riacho.protos import pb
@@ -99,49 +97,3 @@ def defaults_of(schema_json: str) -> dict[str, pb.Expression]:
         for name, text in found.items()
         if text is not None
     }
-
-
-def computed(job: Job, relation: pb.Relation, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rows of a relation that has the columns of `schema` in order, with exactly its types.
-
-    Raises DATATYPE_MISMATCH for a nested value that does not fit its column, CAST_INVALID_INPUT.
-    """
-    if any(pa.types.is_nested(field.type) for field in schema):
-        for given, field in zip(job.session.schema(relation), schema, strict=False):
-            if not _fits(types.normalise(given.type), field.type):
-                raise _mismatch(field, given.type)
-    for batch in job.session.stream(relation):
-        try:
-            arrays = [files.conform(batch.column(at), field.type) for at, field in enumerate(schema)]
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as failure:
-            raise SparkRuntimeError.of("CAST_INVALID_INPUT", str(failure), sql_state="22018") from failure
-        yield pa.RecordBatch.from_arrays(
-            [*arrays, *batch.columns[len(schema) :]],
-            schema=pa.schema([*schema, *list(batch.schema)[len(schema) :]]),
-        )
-
-
-def _fits(given: pa.DataType, wanted: pa.DataType) -> bool:
-    """Whether a value can be stored in a column: by name, no field too many, leaves that can be cast."""
-    if pa.types.is_struct(given) and pa.types.is_struct(wanted):
-        known = {field.name.lower(): field.type for field in wanted}
-        return all(field.name.lower() in known and _fits(field.type, known[field.name.lower()]) for field in given)
-    if pa.types.is_list(given) and pa.types.is_list(wanted):
-        return _fits(given.value_type, wanted.value_type)
-    if pa.types.is_map(given) and pa.types.is_map(wanted):
-        return _fits(given.key_type, wanted.key_type) and _fits(given.item_type, wanted.item_type)
-    if pa.types.is_null(given):
-        return True
-    return not pa.types.is_nested(given) and not pa.types.is_nested(wanted)
-
-
-def _mismatch(field: pa.Field, given: pa.DataType) -> AnalysisError:
-    source, target = types.type_to_ddl(given), types.type_to_ddl(field.type)
-    return AnalysisError.of(
-        "DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION",
-        f"Cannot resolve the value of column {types.quote(field.name)} due to data type mismatch: cannot cast "
-        f'"{source}" to "{target}".',
-        sql_state="42K09",
-        srcType=f'"{source}"',
-        targetType=f'"{target}"',
-    )

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.catalog.delta import schema as schemas
+from riacho.catalog.delta.constraints import checked
 from riacho.catalog.delta.fit import fit
 from riacho.catalog.dml import assign, rewrite
-from riacho.catalog.dml.constraints import checked
 from riacho.catalog.dml.job import Change, Counts, Job, Operation, Runner
 from riacho.catalog.dml.scan import find, numbered_rows, spooled
 from riacho.catalog.dml.scope import Assignment, Scope
@@ -58,7 +58,8 @@ def update(
         defaults = assign.defaults_of(snapshot.metadata.schema_json)
         columns = assign.values(schema, assigned, lambda field: scope.column(field.name), defaults)
         named = frozenset(path[0] for path in assigned)
-        new = Kept(checked(job, build.project(relation, columns), schema, named), keep=snapshot.feed)
+        computed = build.project(relation, columns)
+        new = Kept(checked(job.session, computed, schema, snapshot.demands, named), keep=snapshot.feed)
         if not hits.places:
             new.drain()  # whatever is wrong with the statement is wrong without rows too
         rewrite.rewrite(snapshot, hits, new, schema, change)
@@ -95,7 +96,7 @@ def replace_where(
         whole = spooled(job, (schema, _as(job.session.stream(relation), schema)))
         rows = build.project(fitted.project(whole), columns)
         _require_all(job, rows, condition, text)
-        new = Kept(checked(job, rows, snapshot.schema, frozenset(given)), keep=snapshot.feed)
+        new = Kept(checked(job.session, rows, snapshot.schema, snapshot.demands, frozenset(given)), keep=snapshot.feed)
         rewrite.rewrite(snapshot, hits, new, snapshot.schema, change)
         if any(places is not None for places in hits.places.values()):
             old = rewrite.changed(rewrite.rows_of(snapshot, hits, snapshot.schema), rewrite.DELETE)

@@ -14,6 +14,7 @@ from riacho import types
 from riacho.catalog.delta import changes, files
 from riacho.catalog.delta import schema as schemas
 from riacho.catalog.delta.actions import AddFile, ChangeFile, Json, Metadata
+from riacho.catalog.delta.constraints import Demands
 from riacho.catalog.delta.log import DeltaLog
 from riacho.catalog.delta.protocol import APPEND_ONLY, CHANGE_FEED, append_route, enabled, require_readable
 from riacho.catalog.delta.state import TableState, not_a_table, require_whole
@@ -38,8 +39,7 @@ class Snapshot:
     metadata: Metadata
     declared: pa.Schema
     schema: pa.Schema
-    required: tuple[str, ...]
-    """Columns that must not be NULL."""
+    demands: Demands
     files: tuple[AddFile, ...]
 
     @property
@@ -56,8 +56,8 @@ class Snapshot:
 class Change:
     """What a statement does to a table, already in files but in no version yet.
 
-    `recorded`: files of change rows. `schema`: the table's new one, if it gains columns. `counts`: what the statement
-    answers. `metrics`: what DESCRIBE HISTORY tells.
+    `recorded`: files of change rows. `schema`: the table's new one, if it gains columns. `counts`: what the
+    statement answers. `metrics`: what DESCRIBE HISTORY tells.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -108,9 +108,9 @@ class Runner:
         """Have `make` fill in a change of the table in `folder`, and commit it; what the statement answers.
 
         Another write in between that does not touch what the change rests on is let pass; after any other the change is
-        computed anew. A change of nothing makes no version. Raises what `make` raises, DELTA_PATH_DOES_NOT_EXIST,
-        DELTA_CANNOT_MODIFY_APPEND_ONLY, DELTA_UNSUPPORTED_FEATURES_FOR_READ and …_WRITE, DELTA_CONCURRENT_WRITE; then
-        the table is as it was.
+        computed anew. A change of nothing makes no version. Raises what `make`
+        raises, DELTA_PATH_DOES_NOT_EXIST, DELTA_CANNOT_MODIFY_APPEND_ONLY, DELTA_CONCURRENT_WRITE,
+        DELTA_UNSUPPORTED_FEATURES_FOR_READ and …_WRITE; then the table is as it was.
         """
         writer = DeltaWriter(folder, with_files=True)
         for _ in range(MAX_RUNS):
@@ -145,13 +145,13 @@ class Runner:
             info = changes.commit_info(
                 operation.name, operation.parameters, now_ms, read_version=snapshot.version, metrics=change.metrics
             )
-            grown = [] if change.schema is None else changes.alteration(state, schema=change.schema)
+            altered = [] if change.schema is None else changes.alteration(state, schema=change.schema)
             recorded = (
                 ChangeFile(new.add.path, new.add.size, new.add.partition_values).to_json() for new in change.recorded
             )
             return [
                 info,
-                *grown,
+                *altered,
                 *(file.removed(now_ms) for file in change.removed),
                 *(new.add.to_json() for new in change.added),
                 *recorded,
@@ -169,9 +169,9 @@ def _snapshot(folder: Path, state: TableState | None) -> Snapshot:
     if enabled(state.metadata.configuration, APPEND_ONLY):
         raise changes.append_only(state.metadata.name)
     schema = schemas.to_arrow(state.metadata.schema_json)
-    required = tuple(column.name for column in schema if not column.nullable)
     held = tuple(changes.require_files(state).values())
-    return Snapshot(folder, state.version, state.metadata, schema, types.nullable(schema), required, held)
+    demands = Demands.of(state.metadata)
+    return Snapshot(folder, state.version, state.metadata, schema, types.nullable(schema), demands, held)
 
 
 def _still_holds(log: DeltaLog, snapshot: Snapshot, version: int, change: Change) -> bool:

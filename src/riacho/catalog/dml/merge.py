@@ -17,10 +17,10 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.catalog.delta import schema as schemas
+from riacho.catalog.delta.constraints import checked
 from riacho.catalog.delta.deletion_vectors import Rows
 from riacho.catalog.dml import assign, rewrite
 from riacho.catalog.dml.change import Kept
-from riacho.catalog.dml.constraints import checked
 from riacho.catalog.dml.job import Change, Counts, Job, Operation, Runner
 from riacho.catalog.dml.scan import ROW, by_file, collect_numbers, numbered_rows, spooled
 from riacho.catalog.dml.scope import Assignment, Scope, attribute
@@ -244,7 +244,7 @@ class _Merge:
     ) -> Kept:
         columns = assign.values(self._schema, assigned, current, self._defaults)
         named = frozenset(path[0] for path in assigned)
-        rows = checked(self._job, build.project(relation, columns), self._schema, named)
+        rows = checked(self._job.session, build.project(relation, columns), self._schema, self._snapshot.demands, named)
         return Kept(rows, keep=self._snapshot.feed)
 
     def _assigned(self, clause: Clause) -> dict[tuple[str, ...], Assignment]:

@@ -84,9 +84,9 @@ class TestAppending:
         listed = Protocol(1, 7, frozenset(), frozenset({"appendOnly", "checkConstraints", "generatedColumns"}))
         assert append_route(TABLE, listed, metadata()) is AppendRoute.DIRECT
 
-    def test_generated_columns_are_delta_rss_work(self) -> None:
+    def test_generated_columns_are_computed(self) -> None:
         described = metadata(PLAIN.replace('"metadata":{}', '"metadata":{"delta.generationExpression":"b + 1"}'))
-        assert append_route(TABLE, Protocol(1, 4), described) is AppendRoute.DELTA_RS
+        assert append_route(TABLE, Protocol(1, 4), described) is AppendRoute.COMPUTED
 
     @pytest.mark.parametrize(
         ("protocol", "described"),
