@@ -49,10 +49,10 @@ spec: $(VENV)/.dev oracle ## the tests that run on riacho and on Apache Spark al
 	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec
 
 spec-all: $(VENV)/.dev oracle ## the same, and all of it on Apache Spark too
-	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec --spark-all
+	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec tests/differential --spark-all
 
-record: $(VENV)/.dev oracle ## ask Apache Spark what it has not answered yet, and keep that in tests/spec/answers.txt
-	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec --record
+record: $(VENV)/.dev oracle ## ask Apache Spark what it has not answered yet, and keep what it says
+	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec tests/differential --record
 
 CASES ?= 2000
 differential: $(VENV)/.dev oracle ## all random tests drawn anew; of stateful queries CASES (2000), also on Apache Spark

@@ -1,7 +1,8 @@
 """riacho and Apache Spark give the same rows, watermarks and numbers of state, batch by batch, for any query drawn.
 
-The cases are the same in each run; with `RIACHO_DIFFERENTIAL_CASES` so many are drawn anew. A failure prints a small
-case that shows it, `case=Case(…)`. To run that again, put it above the test: `@example(case=Case(…))`.
+The cases are the same in each run, so Spark is asked what is not on record yet (`recorded`); with
+`RIACHO_DIFFERENTIAL_CASES` so many are drawn anew. A failure prints a small case that shows it, `case=Case(…)`. To run
+that again, put it above the test: `@example(case=Case(…))`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from riacho.testing.servers import outer_environment
 from tests.differential.answers import differences
 from tests.differential.cases import Case, cases
+from tests.differential.recorded import Recorded
 from tests.differential.riacho_side import RiachoSide
 
 FRESH = "RIACHO_DIFFERENTIAL_CASES" in os.environ
@@ -29,31 +31,22 @@ ORACLE = Path(__file__).parents[2] / ".oracle"
 
 
 class SparkSide:
-    """Apache Spark in a process of its own. What it prints goes to `log`."""
+    """Apache Spark in a process of its own, started when it is first asked. What it prints goes to `log`."""
 
     def __init__(self, log: Path) -> None:
-        script = Path(__file__).with_name("spark_side.py")
-        java_home = (ORACLE / "java-home").read_text().strip()
-        python = str(ORACLE / "bin" / "python")
         self._log = log
-        with log.open("w") as output:
-            self._process = subprocess.Popen(
-                [python, str(script)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=output,
-                text=True,
-                env={**outer_environment(), "JAVA_HOME": java_home, "PYSPARK_PYTHON": python},
-            )
-        assert self._answer() == "ready"
+        self._process: subprocess.Popen[str] | None = None
 
     def run(self, line: str) -> Any:
-        assert self._process.stdin is not None
-        self._process.stdin.write(line + "\n")
-        self._process.stdin.flush()
-        return self._answer()
+        process = self._process or self._start()
+        assert process.stdin is not None
+        process.stdin.write(line + "\n")
+        process.stdin.flush()
+        return self._answer(process)
 
     def close(self) -> None:
+        if self._process is None:
+            return
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -64,9 +57,28 @@ class SparkSide:
         assert self._process.stdout is not None
         self._process.stdout.close()
 
-    def _answer(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+    def _start(self) -> subprocess.Popen[str]:
+        if not (ORACLE / "laid").exists():
+            pytest.skip("Apache Spark is not there to compare with: run `make oracle`")
+        script = Path(__file__).with_name("spark_side.py")
+        java_home = (ORACLE / "java-home").read_text().strip()
+        python = str(ORACLE / "bin" / "python")
+        with self._log.open("w") as output:
+            process = subprocess.Popen(
+                [python, str(script)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=output,
+                text=True,
+                env={**outer_environment(), "JAVA_HOME": java_home, "PYSPARK_PYTHON": python},
+            )
+        assert self._answer(process) == "ready"
+        self._process = process
+        return process
+
+    def _answer(self, process: subprocess.Popen[str]) -> Any:
+        assert process.stdout is not None
+        line = process.stdout.readline()
         if not line:
             raise RuntimeError(f"Spark's process ended:\n{self._log.read_text()[-4000:]}")
         return json.loads(line)
@@ -74,8 +86,6 @@ class SparkSide:
 
 @pytest.fixture(scope="module")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSide]:
-    if not (ORACLE / "laid").exists():
-        pytest.skip("Apache Spark is not there to compare with: run `make oracle`")
     side = SparkSide(tmp_path_factory.mktemp("spark") / "spark.log")
     yield side
     side.close()
@@ -86,6 +96,13 @@ def riacho() -> Iterator[RiachoSide]:
     side = RiachoSide()
     yield side
     side.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(pytestconfig: pytest.Config) -> Iterator[Recorded]:
+    known = Recorded(writing=pytestconfig.getoption("--record") and not FRESH)
+    yield known
+    known.write()
 
 
 @pytest.mark.timeout(600 + 10 * CASES)
@@ -99,9 +116,15 @@ def riacho() -> Iterator[RiachoSide]:
     suppress_health_check=list(HealthCheck),
     database=None,
 )
-def test_any_stateful_query_is_as_on_spark(case: Case, riacho: RiachoSide, spark: SparkSide) -> None:
+def test_any_stateful_query_is_as_on_spark(
+    pytestconfig: pytest.Config, case: Case, riacho: RiachoSide, spark: SparkSide, recorded: Recorded
+) -> None:
     with tempfile.TemporaryDirectory() as name:
-        expected = spark.run(case.write(Path(name)))
+        line = case.write(Path(name))
         found = riacho.run(case, Path(name))
+        if recorded.agrees(case, found) and not pytestconfig.getoption("--spark-all"):
+            return
+        expected = spark.run(line)
+    recorded.note(case, expected)
     if found != expected:
         pytest.fail(differences(found, expected))
