@@ -41,8 +41,8 @@ class Identifier:
 
     @property
     def table_name(self) -> TableName:
-        """The name in the catalog; only for full names."""
-        catalog, database, table = self.parts
+        """The name in the catalog, which has all names in lower case; only for full names."""
+        catalog, database, table = (part.lower() for part in self.parts)
         return TableName(catalog, database, table)
 
     def __str__(self) -> str:

@@ -125,10 +125,10 @@ class PipelineService:
                 sql_state="42P08",
                 catalogName=f"`{catalog}`",
             )
-        if database not in self._catalog.databases():
+        if database.lower() not in self._catalog.databases():
             raise schema_not_found(database)
         graph = DataflowGraph(new_uuid(), Scope(catalog, database), dict(command.sql_conf))
-        session.current_database = database  # as Spark: the session's unqualified names now mean the pipeline's
+        session.current_database = database.lower()  # as Spark: the session's unqualified names now mean the pipeline's
         self._of(session).graphs[graph.graph_id] = graph
         result = pb.PipelineCommandResult()
         result.create_dataflow_graph_result.dataflow_graph_id = graph.graph_id

@@ -125,3 +125,48 @@ def test_a_missing_default_database(spark: SparkSession, project: Project) -> No
 
     assert outcome.error is not None
     assert outcome.error.getCondition() == "SCHEMA_NOT_FOUND"
+
+
+def test_names_may_have_capitals(project: Project, spark: SparkSession) -> None:
+    """In the pipeline they are what is written, case and all; in the catalog case makes no difference."""
+
+    def python() -> None:
+        @dp.materialized_view(name="Um_Nome")
+        def _() -> DataFrame:
+            return spark.range(2).toDF("Id")
+
+        @dp.materialized_view
+        def UmaFuncao() -> DataFrame:
+            return spark.read.table("Um_Nome")
+
+        @dp.temporary_view
+        def UmaVista() -> DataFrame:
+            return spark.read.table("UmaFuncao").filter("id = 1")
+
+        @dp.table
+        def Fluxo() -> DataFrame:
+            return spark.readStream.table("Origem")
+
+    text = (
+        "CREATE MATERIALIZED VIEW Sql_Mv AS SELECT Id + 1 AS Mais FROM UmaVista;"
+        "CREATE VIEW Guardada AS SELECT max(mais) AS m FROM Sql_Mv;"
+        "CREATE STREAMING TABLE Outro; CREATE FLOW Um_Fluxo AS INSERT INTO Outro BY NAME SELECT * FROM STREAM Fluxo"
+    )
+    spark.range(2).write.format("delta").saveAsTable(f"{project.database}.Origem")
+    for _ in range(2):  # a table of another run is the same one
+        outcome = project.run(python, text)
+        assert outcome.completed, outcome
+        assert outcome.order("Um_Nome", "UmaFuncao", "Sql_Mv")
+        assert sorted(project.table("UMAFUNCAO")) == [(0,), (1,)]
+        assert project.table("sql_mv") == [(2,)]
+        assert project.table("Guardada") == [(2,)]
+        assert sorted(project.table("outro")) == sorted(project.table("FLUXO")) == [(0,), (1,)]
+    names = {row.tableName for row in spark.sql(f"SHOW TABLES IN {project.database}").collect()}
+    assert {"um_nome", "umafuncao", "fluxo", "outro", "sql_mv", "guardada"} <= names
+
+
+def test_names_that_differ_in_case_are_two_in_a_pipeline(project: Project) -> None:
+    outcome = project.dry_run(
+        "CREATE MATERIALIZED VIEW Sql_Mv AS SELECT 1 AS a; CREATE MATERIALIZED VIEW m AS SELECT a FROM SQL_MV"
+    )
+    assert "TABLE_OR_VIEW_NOT_FOUND" in outcome.events[0]
