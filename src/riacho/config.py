@@ -23,6 +23,7 @@ CONFS = (
     Conf("spark.sql.sources.default", "delta", "Format of tables and of reads that name none (Spark: parquet)."),
     Conf("spark.sql.caseSensitive", "false", "Whether column names differ by case alone."),
     Conf("spark.sql.ansi.enabled", "true", "Whether bad casts and overflows raise (see compatibility)."),
+    Conf("spark.sql.storeAssignmentPolicy", "ANSI", "What an INSERT casts: ANSI, STRICT or LEGACY (see catalog)."),
     Conf("spark.sql.streaming.schemaInference", "false", "Let file streams without a schema infer one."),
     Conf(
         "spark.sql.csv.parser.columnPruning.enabled",

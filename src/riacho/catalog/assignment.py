@@ -7,7 +7,6 @@ whatever `spark.sql.ansi.enabled` says. (A write to a Delta table by its path ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ from riacho import types
 from riacho.catalog.base import Table
 from riacho.catalog.delta import schema as schemas
 from riacho.catalog.names import full
-from riacho.errors import AnalysisError, SparkError, SparkRuntimeError
+from riacho.errors import AnalysisError, ArithmeticFailure, SparkError
 from riacho.plan import build
 from riacho.protos import pb
 
 POLICY = "spark.sql.storeAssignmentPolicy"
 ANSI = "spark.sql.ansi.enabled"
-_OVERFLOW = re.compile(r"Can't cast value \S+ to type|too large to store in a Decimal128|\[CAST_OVERFLOW\]")
+_OVERFLOW = ("CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,7 @@ def naming_overflow(assigned: Assigned) -> Iterator[None]:
         yield
     except SparkError as failure:
         numbers = [cast for cast in assigned.casts if _is_number(cast[1]) and _is_number(cast[2])]
-        if not numbers or not _OVERFLOW.search(failure.message):
+        if not numbers or not (failure.condition or "").startswith(_OVERFLOW):
             raise
         if len(numbers) > 1:
             raise
@@ -270,7 +269,7 @@ def _incompatible(table: Table, kind: str, text: str, **parameters: str) -> Anal
 
 
 def _overflow(name: str, source: pa.DataType, target: pa.DataType) -> SparkError:
-    return SparkRuntimeError.of(
+    return ArithmeticFailure.of(
         "CAST_OVERFLOW_IN_TABLE_INSERT",
         f'Fail to assign a value of "{_word(source)}" type to the "{_word(target)}" type column or variable `{name}` '
         "due to an overflow. Use `try_cast` on the input value to tolerate overflow and return NULL instead.",
