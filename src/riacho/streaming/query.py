@@ -231,7 +231,7 @@ class StreamingQuery:
         message = message_of(failure)
         debug = (
             "\n=== Streaming Query ===\n"
-            f"Identifier: {self.name or ''}[id = {self.query_id}, runId = {self.run_id}]\n"
+            f"Identifier: {self.name + ' ' if self.name else ''}[id = {self.query_id}, runId = {self.run_id}]\n"
             f"Current Committed Offsets: {self._offsets(self._board.committed)}\n"
             f"Current Available Offsets: {self._offsets(self._board.available)}\n\n"
             f"Current State: {self._state.name}\n"

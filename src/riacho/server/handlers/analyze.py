@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from riacho import types
 from riacho.engine.mixed_types import may_mix_types
+from riacho.errors import AnalysisError
 from riacho.pipelines.context import check_analysis
 from riacho.plan.facts import is_streaming
+from riacho.plan.failures import told_of_dataframe
 from riacho.protos import pb
 from riacho.server.relations import resolve
 from riacho.server.services import Services
@@ -18,6 +20,13 @@ SPARK_VERSION = "4.2.0"
 def analyze(services: Services, session: ServerSession, request: pb.AnalyzePlanRequest) -> bytes:
     """The reply in bytes, without ids. Raises SparkError, EngineLost."""
     check_analysis(request.user_context.extensions)
+    try:
+        return _reply(services, session, request)
+    except AnalysisError as error:
+        raise told_of_dataframe(error, request) from error
+
+
+def _reply(services: Services, session: ServerSession, request: pb.AnalyzePlanRequest) -> bytes:
     kind = request.WhichOneof("analyze") or ""
     response = pb.AnalyzePlanResponse()
     if kind == "spark_version":

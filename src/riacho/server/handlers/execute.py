@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from riacho.errors import InvalidPlanInputError
+from riacho.errors import AnalysisError, InvalidPlanInputError
 from riacho.pipelines.context import check_execution
+from riacho.plan.failures import told_of_dataframe
 from riacho.protos import pb
 from riacho.server.handlers import batch, listeners, pipelines, sql, streaming, views, writes
 from riacho.server.operations import Responses
@@ -43,6 +44,13 @@ def execute(services: Services, session: ServerSession, request: pb.ExecutePlanR
     Raises SparkError, EngineLost while they are read.
     """
     check_execution(request.user_context.extensions, request.plan)
+    try:
+        yield from _responses(services, session, request)
+    except AnalysisError as error:
+        raise told_of_dataframe(error, request.plan) from error
+
+
+def _responses(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     match request.plan.WhichOneof("op_type"):
         case "root":
             yield from batch.query(services, session, request)
