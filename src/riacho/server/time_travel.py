@@ -1,7 +1,7 @@
 """Delta tables as they were: which version a read means, told to the engine by its number.
 
 The engine takes a timestamp after the last version for the last version and has words of its own for what is not there.
-So `versionAsOf` and `timestampAsOf`, `VERSION AS OF` and `TIMESTAMP AS OF` are looked up in the log before it is asked.
+So `versionAsOf`, `timestampAsOf`, `path@v3`, `VERSION AS OF` and `TIMESTAMP AS OF` are looked up in the log first.
 Source: `DeltaTimeTravelSpec`, `DeltaHistoryManager`.
 """
 
@@ -64,9 +64,13 @@ class TimeTravel:
             return node
         source = node.read.data_source
         path = source.paths[0] if source.paths else _lowered(source.options).get("path", "")
+        given = dict(source.options)
+        if source.paths and (version := _version_in(path)) is not None and not local_path(path).exists():
+            path, given = path.rpartition("@")[0], {**given, "versionAsOf": version}
+            source.paths[0] = path
         log = DeltaLog(local_path(path))
-        if log.exists():  # if not, that is what is wrong
-            options = _resolved(log, source.options, zone)
+        if log.exists() and _asks(given):  # if there is no table, that is what is wrong
+            options = _resolved(log, given, zone)
             source.options.clear()
             source.options.update(options)
         return node
@@ -106,8 +110,19 @@ def _may_travel(node: pb.Relation) -> bool:
     named = node.read.HasField("named_table")
     if not named and node.read.data_source.format.lower() != "delta":
         return False
-    options = node.read.named_table.options if named else node.read.data_source.options
+    if not named and any(_version_in(path) is not None for path in node.read.data_source.paths):
+        return True
+    return _asks(node.read.named_table.options if named else node.read.data_source.options)
+
+
+def _asks(options: Mapping[str, str]) -> bool:
     return any(key.lower() in {_VERSION, _TIMESTAMP} for key in options)
+
+
+def _version_in(path: str) -> str | None:
+    """The version in a path such as `/lake/events@v3`."""
+    _, mark, version = path.rpartition("@")
+    return version[1:] if mark and version[:1] in "vV" and version[1:].isdigit() else None
 
 
 def _clause(tokens: Sequence[Token], at: int) -> tuple[str, str, int, int] | None:
