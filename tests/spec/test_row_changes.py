@@ -364,3 +364,28 @@ class TestMerge:
             .merge()
         )
         assert rows(spark.table(table)) == [(1, "ax", None), (2, "b", None), (4, "n", 6)]
+
+
+def test_arguments_and_dataframes_in_the_text(spark: SparkSession, database: str) -> None:
+    table = f"{database}.t"
+    make(spark, table, "id INT, s STRING, d DATE, m DECIMAL(5, 2), p DOUBLE")
+    row = {"i": 1, "s": "it's :i ?", "d": date(2024, 1, 2), "m": Decimal("-1.50"), "p": 1e20}
+    spark.sql(f"INSERT INTO {table} VALUES (:i, :s, :d, :m, :p)", args=row)
+    spark.sql(f"INSERT INTO {table} VALUES (?, ':s', NULL, ?, ?)", args=[2, Decimal("0.05"), -0.5])
+    found = counts(spark, f'SELECT count(*) AS n FROM {table} WHERE s = "it\'s :i ?"')
+    assert found == {"n": 1}
+    spark.sql(f"UPDATE {table} SET s = :s WHERE id = :i AND d = :d", args={"i": 1, "s": "x'\\y", "d": date(2024, 1, 2)})
+    spark.sql(f"DELETE FROM {table} WHERE id = ?", args=[2])
+    source = spark.createDataFrame([(1, "one"), (7, "seven")], "id INT, s STRING")
+    merging = (
+        f"MERGE INTO {table} t USING {{df}} s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id, s) VALUES (s.id, :s)"
+    )
+    spark.sql(merging, args={"s": "new"}, df=source)
+    spark.sql(f"INSERT INTO {table} SELECT id + 1, s, NULL, NULL, NULL FROM {{df}} WHERE id > 1", df=source)
+    assert rows(spark.table(table).select("id", "s", "m", "p")) == [
+        (1, "x'\\y", Decimal("-1.50"), 1e20),
+        (7, "new", None, None),
+        (8, "seven", None, None),
+    ]
+    with pytest.raises(AnalysisException, match="UNBOUND_SQL_PARAMETER"):
+        spark.sql(f"DELETE FROM {table} WHERE id = :nothing", args={"i": 1})

@@ -28,7 +28,7 @@ from riacho.testing.servers import Server
 pytestmark = pytest.mark.timeout(300)
 
 Row = tuple[Any, int, int | None]
-EXAMPLES = 12
+EXAMPLES = 10
 moment = datetime
 
 KINDS: dict[str, dict[str, Any]] = {
@@ -238,3 +238,28 @@ def require_sound(folder: Path) -> None:
         removed = {action["remove"]["path"] for action in actions if "remove" in action}
         assert removed <= held, f"{commit.name} removes what is not there"
         held = (held - removed) | {action["add"]["path"] for action in actions if "add" in action}
+
+
+def test_deletion_vectors_that_spark_made(sessions: dict[str, SparkSession], tmp_path: Path) -> None:
+    """Rows that are masked out stay out, whoever rewrites their files."""
+    riacho, apache = sessions["riacho"], sessions["spark"]
+    folder = tmp_path / "t"
+    riacho.sql(
+        "CREATE TABLE masked (g STRING, id INT, v INT) USING delta PARTITIONED BY (g) "
+        f"LOCATION '{folder}' TBLPROPERTIES (delta.enableDeletionVectors = true)"
+    )
+    riacho.range(40).selectExpr("IF(id % 2 = 0, 'a b', '50%')", "CAST(id AS INT)", "0").write.insertInto("masked")
+    apache.sql(f"DELETE FROM delta.`{folder}` WHERE id % 4 = 1")
+    assert riacho.sql("UPDATE masked SET v = 1 WHERE id < 8").collect() == [(6,)]
+    apache.sql(f"DELETE FROM delta.`{folder}` WHERE id % 8 = 0")
+    assert riacho.sql("DELETE FROM masked WHERE id = 2 OR id > 30").collect() == [(7,)]
+    riacho.sql(
+        "MERGE INTO masked t USING (SELECT 3 AS id UNION ALL SELECT 1) s ON t.id = s.id "
+        "WHEN MATCHED THEN UPDATE SET v = 3 WHEN NOT MATCHED THEN INSERT (g, id, v) VALUES ('new', s.id, 9)"
+    )
+    left = [i for i in range(31) if i % 4 != 1 and i % 8 and i != 2]
+    expected = sorted([(i, 3 if i == 3 else int(i < 8)) for i in left] + [(1, 9)])
+    for session in (riacho, apache):
+        found = session.read.format("delta").load(str(folder)).select("id", "v").collect()
+        assert sorted(map(tuple, found)) == expected
+    riacho.sql("DROP TABLE masked")

@@ -166,6 +166,12 @@ PAIRS: list[tuple[str, s.Statement | None]] = [
     ("RESTORE TABLE t TO VERSION AS OF 3", s.Restore(("t",), 3)),
     ("RESTORE t TO TIMESTAMP AS OF '2024-01-01'", s.Restore(("t",), timestamp="2024-01-01")),
     ("REFRESH TABLE t", s.Refresh(("t",))),
+    ("FSCK REPAIR TABLE b.t DRY RUN", s.Repair(("b", "t"), dry_run=True)),
+    ("UPDATE t SET t.n.x = 1, `a b` == DEFAULT", s.Update(("t",), ((("t", "n", "x"), "1"), (("a b",), "DEFAULT")))),
+    (
+        "MERGE WITH SCHEMA EVOLUTION INTO t USING b.s ON t.id = s.id WHEN NOT MATCHED THEN INSERT *",
+        s.Merge(("t",), None, ("b", "s"), None, "t.id = s.id", (s.MergeClause("not_matched", "insert"),), evolve=True),
+    ),
     # not about names
     ("SELECT 1", None),
     ("/* drop table t */ SELECT 1", None),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,18 +28,31 @@ _OF_ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 class SqlContext:
     """The catalog, the session, and what the server knows of it.
 
-    `temporary_views`: lower-case names of the session's temporary views, which hide tables of the same name.
+    `temporary_views`: lower-case names of the session's temporary views, which hide tables of the same name. `inputs`:
+    DataFrames that the statement's text names, each as a relation under that name.
     """
 
     catalog: WarehouseCatalog
     session: EngineSession
     temporary_views: Collection[str] = ()
     clock: Clock = field(default_factory=SystemClock)
+    inputs: Mapping[str, pb.Relation] = field(default_factory=dict)
 
     @property
     def current_database(self) -> str:
         """The database that names without one mean."""
         return self.session.current_database
+
+    def query(self, text: str) -> pb.Relation:
+        """A query's text as a relation, which knows the DataFrames that were given with the statement."""
+        relation = query(text)
+        used = [given for name, given in self.inputs.items() if name in text]
+        if not used:
+            return relation
+        whole = pb.Relation()
+        whole.with_relations.root.CopyFrom(relation)
+        whole.with_relations.references.extend(used)
+        return whole
 
     @property
     def changes(self) -> Runner:

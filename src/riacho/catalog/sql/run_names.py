@@ -138,7 +138,7 @@ def _create_as(statement: CreateTable, name: TableName, existing: Table | None, 
     if statement.location is not None:
         options["path"] = statement.location
     write = TableWrite(
-        query(statement.query),
+        context.query(statement.query),
         "overwrite" if existing is not None else "errorifexists",
         table=name,
         format=statement.format,

@@ -76,7 +76,7 @@ _OPTIMIZED = pa.schema(
 def insert(statement: Insert, context: SqlContext) -> pa.Table | None:
     if context.is_temporary(statement.table):
         raise failures.expect_table("INSERT", context.qualify(statement.table), temporary=True)
-    relation = query(statement.query)
+    relation = context.query(statement.query)
     path = delta_path(statement.table)
     write = TableWrite(
         relation,
@@ -100,7 +100,7 @@ def insert_directory(statement: InsertDirectory, context: SqlContext) -> pa.Tabl
     """The same as `df.write.mode("overwrite").format(…).save(path)`."""
     command = pb.Command()
     write = command.write_operation
-    write.input.CopyFrom(query(statement.query))
+    write.input.CopyFrom(context.query(statement.query))
     write.source, write.path = statement.format, statement.path
     write.mode = pb.WriteOperation.SAVE_MODE_OVERWRITE
     write.options.update(statement.options)
@@ -177,7 +177,10 @@ def target(name: Name, alias: str | None, operation: str, context: SqlContext) -
 def _source(statement: Merge, context: SqlContext) -> tuple[pb.Relation, dml.Scope]:
     """The rows that a MERGE merges, and how its expressions call them."""
     if isinstance(statement.source, str):
-        return query(statement.source), dml.Scope((statement.source_alias or "__auto_generated_subquery_name",))
+        return context.query(statement.source), dml.Scope((statement.source_alias or "__auto_generated_subquery_name",))
+    given = context.inputs.get(statement.source[0]) if len(statement.source) == 1 else None
+    if given is not None:
+        return given.subquery_alias.input, dml.Scope((statement.source_alias or statement.source[0],))
     relation = pb.Relation()
     relation.read.named_table.unparsed_identifier = quoted(statement.source)
     parts: Name = statement.source

@@ -10,6 +10,7 @@ from riacho.catalog.sql import SqlContext, parse, run
 from riacho.catalog.sql.statements import CreateFileView, Drop
 from riacho.errors import ParseError
 from riacho.pipelines.context import is_query_function
+from riacho.plan.arguments import with_arguments
 from riacho.plan.sql import ViewDefinition, may_stream, read_sql
 from riacho.protos import pb
 from riacho.server.handlers import batch, views
@@ -34,7 +35,7 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
     if facts.view is not None:
         yield from _create_view(session, facts.view, relation)
         return
-    statement = parse(text)
+    statement = parse(with_arguments(text, _text_of(relation)))
     if statement is not None:
         if isinstance(statement, Drop) and views.drop(session, ".".join(statement.name)):
             yield _rows(pa.table({}))
@@ -45,7 +46,7 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
             )
             yield _rows(pa.table({}))
             return
-        context = SqlContext(services.catalog, session.engine, tuple(session.views), services.clock)
+        context = SqlContext(services.catalog, session.engine, tuple(session.views), services.clock, _inputs(relation))
         rows = run(statement, context)
         if rows is not None:
             yield _rows(rows)
@@ -112,8 +113,19 @@ def _input(sql: pb.SqlCommand) -> tuple[str, pb.Relation]:
     else:
         relation.sql.query = sql.sql
         relation.sql.pos_arguments.extend(sql.pos_arguments)
+    return _text_of(relation).query, relation
+
+
+def _text_of(relation: pb.Relation) -> pb.SQL:
+    """The text of a command's relation, with its arguments."""
     inner = relation.with_relations.root if relation.HasField("with_relations") else relation
-    return inner.sql.query, relation
+    return inner.sql
+
+
+def _inputs(relation: pb.Relation) -> dict[str, pb.Relation]:
+    """The DataFrames that a command's text names."""
+    given = relation.with_relations.references
+    return {reference.subquery_alias.alias: reference for reference in given if reference.HasField("subquery_alias")}
 
 
 def _lazily(relation: pb.Relation) -> bytes:

@@ -76,3 +76,15 @@ def test_splitting_loses_and_mixes_nothing(rows: list[tuple[str | None, int | No
     assert sorted(found, key=str) == sorted(expected, key=str)
     keys = [tuple(values.items()) for values, _ in split(data, ["k", "n"])]
     assert len(keys) == len(set(keys))
+
+
+def test_doubles_are_written_as_java_prints_them() -> None:
+    values = [1e20, 1.5, 0.001, 1e-4, 12345678.9, 1e7, float("nan"), float("-inf"), -0.0, 0.0]
+    rows = pa.table({"p": pa.array(values), "id": range(len(values))})
+    found = {part["id"][0].as_py(): texts["p"] for texts, part in split(rows, ["p"])}
+    assert [found[place] for place in range(len(values))] == [
+        "1.0E20", "1.5", "0.001", "1.0E-4", "1.23456789E7", "1.0E7", "NaN", "-Infinity", "-0.0", "0.0",
+    ]  # fmt: skip
+    single = pa.table({"p": pa.array([0.1, 1e20], pa.float32()), "id": [0, 1]})
+    assert sorted(texts["p"] or "" for texts, _ in split(single, ["p"])) == ["0.1", "1.0E20"]
+    assert to_text("__HIVE_DEFAULT_PARTITION__") is None
