@@ -110,6 +110,8 @@ def call_name(name: str, arguments: list[str], distinct: bool = False) -> str:  
             return f"({arguments[0]} IS {'NOT ' if name.lower() == 'isnotnull' else ''}NULL)"
         case "like" if len(arguments) == 2:
             return f"{arguments[0]} LIKE {arguments[1]}"
+        case "from_json" | "from_csv":
+            arguments = arguments[:1]
         case "log" if len(arguments) == 1:
             return f"LOG(E(), {arguments[0]})"
         case capital if capital in _CAPITALS:

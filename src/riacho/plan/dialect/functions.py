@@ -16,6 +16,7 @@ from riacho.errors import UnsupportedOperationError
 from riacho.plan import build
 from riacho.plan.dialect import java_regex
 from riacho.plan.dialect.branches import typed_branches
+from riacho.plan.dialect.from_json import from_csv, from_json
 from riacho.plan.dialect.literals import int_literal, integer_of, string_of
 from riacho.protos import pb
 
@@ -273,6 +274,8 @@ FUNCTIONS: Mapping[str, Entry] = {
     "date_trunc": _date_trunc,
     "datediff": _difference("datediff"),
     "datepart": _date_part,
+    "from_csv": from_csv,
+    "from_json": from_json,
     "get_json_object": _get_json_object,
     "if": _if,
     "initcap": _initcap,

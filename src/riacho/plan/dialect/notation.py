@@ -19,8 +19,10 @@ def sql(expression: Expression) -> str:
         case "literal":
             return _literal(expression.literal)
         case "cast":
-            kind = types.type_to_ddl(types.from_proto(expression.cast.type))
-            return f"CAST({sql(expression.cast.expr)} AS {kind})"
+            cast = expression.cast
+            kind = cast.type_str or types.type_to_ddl(types.from_proto(cast.type))
+            is_try = cast.eval_mode == Expression.Cast.EVAL_MODE_TRY
+            return f"{'TRY_CAST' if is_try else 'CAST'}({sql(cast.expr)} AS {kind})"
         case "unresolved_named_lambda_variable":
             return ".".join(expression.unresolved_named_lambda_variable.name_parts)
         case "lambda_function":
