@@ -15,7 +15,7 @@ from pyspark.errors import ArithmeticException, NumberFormatException, PySparkEx
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from tests.spec.support import finish
+from tests.spec.support import finish, write_json
 
 ROW = """
     SELECT 1 AS id, '3' AS s, 'abc' AS bad, 2 AS i, 5L AS l, 0.25D AS d, CAST(1.5 AS FLOAT) AS f, 2.50BD AS dec,
@@ -240,6 +240,17 @@ def test_aggregates_of_a_stream(spark: SparkSession, row: DataFrame, tmp_path: P
     )
     expected = [(kind, value) for sql, kind, value in AGGREGATES if "DISTINCT" not in sql]
     assert _answers(spark.table("typed")) == [("bigint", 1), *expected]
+
+
+def test_a_sum_of_batches_that_overflows(spark: SparkSession, tmp_path: Path) -> None:
+    folder = str(tmp_path / "in")
+    stream = spark.readStream.schema("n BIGINT").option("maxFilesPerTrigger", 1).json(folder)
+    write_json(tmp_path / "in" / "a.json", [{"n": 9223372036854775806}, {"n": 1}])
+    write_json(tmp_path / "in" / "b.json", [{"n": 1}])
+    query = stream.groupBy().sum("n").writeStream.queryName("sums").outputMode("complete").format("memory")
+    with pytest.raises(StreamingQueryException, match=r"\[ARITHMETIC_OVERFLOW\]"):
+        finish(query.trigger(availableNow=True).start())
+    assert spark.table("sums").collect() == [(9223372036854775807,)]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from riacho import errors
 from riacho.errors import SparkError
+from riacho.plan.typed.arithmetic import overflow
 
 _ANSI = '"spark.sql.ansi.enabled"'
 _TYPES = {
@@ -134,16 +135,7 @@ def _by_zero(condition: str, name: str, instead: str) -> Callable[[re.Match[str]
 
 
 def _overflow(found: re.Match[str]) -> SparkError:
-    hint = found.groupdict().get("instead")
-    alternative = f" Use '{hint}' to tolerate overflow and return NULL instead." if hint else ""
-    return errors.ArithmeticFailure.of(
-        "ARITHMETIC_OVERFLOW",
-        f'overflow.{alternative} If necessary set {_ANSI} to "false" to bypass this error.',
-        sql_state="22003",
-        message="overflow",
-        alternative=alternative,
-        config=_ANSI,
-    )
+    return overflow(found.groupdict().get("instead") or "")
 
 
 def _array_index(found: re.Match[str]) -> SparkError:

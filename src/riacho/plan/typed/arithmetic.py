@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from riacho.errors import AnalysisError
+from riacho.errors import AnalysisError, ArithmeticFailure
 from riacho.plan import build
 from riacho.plan.dialect.literals import string_of
 from riacho.plan.text import column_name
@@ -37,18 +37,22 @@ _DATE, _INT, _BIGINT = pa.date32(), pa.int32(), pa.int64()
 _LIMITS = {_INT: 1 << 31, _BIGINT: 1 << 63}
 
 
-def overflow(alternative: str) -> str:
-    """The text of the error for an overflow. `alternative`: the function that gives null instead, if there is one."""
+def overflow(alternative: str) -> ArithmeticFailure:
+    """The error for an overflow. `alternative`: the function that gives null instead, if there is one."""
     hint = f" Use '{alternative}' to tolerate overflow and return NULL instead." if alternative else ""
-    return (
-        f'{_OVERFLOW} overflow.{hint} If necessary set "spark.sql.ansi.enabled" to "false" to bypass this error. '
-        "SQLSTATE: 22003"
+    return ArithmeticFailure.of(
+        "ARITHMETIC_OVERFLOW",
+        f'overflow.{hint} If necessary set "spark.sql.ansi.enabled" to "false" to bypass this error.',
+        sql_state="22003",
+        message="overflow",
+        alternative=hint,
+        config='"spark.sql.ansi.enabled"',
     )
 
 
 def unless_null(checked: pb.Expression, is_null: pb.Expression, alternative: str) -> pb.Expression:
     """What gives null on overflow, made to raise, unless it `is_null` for another reason."""
-    error = build.call("raise_error", build.text(overflow(alternative)))
+    error = build.call("raise_error", build.text(overflow(alternative).message))
     return build.call("coalesce", checked, build.call("if", is_null, build.null(), error))
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from riacho.plan.build import Expression, call, cast, integer
+from riacho.plan.typed.arithmetic import overflow, unless_null
 from riacho.streaming.state.partials.lists import fold
 from riacho.streaming.state.partials.model import Decomposition, Maker, Merge, Partial, single
 from riacho.streaming.state.partials.moments import as_double
@@ -21,6 +22,14 @@ def _add(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: AR
     both = pc.add(state, batch)
     if pa.types.is_decimal(batch.type):
         both = both.cast(batch.type, safe=False)
+    return pc.coalesce(both, state, batch)
+
+
+def _add_checked(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: ARG001
+    try:
+        both = pc.add_checked(state, batch)
+    except pa.ArrowInvalid:
+        raise overflow("try_add") from None
     return pc.coalesce(both, state, batch)
 
 
@@ -77,8 +86,15 @@ def _extreme(merge: Merge) -> Maker:
 
 
 def _sum(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
+    if pa.types.is_integer(result) and not function.is_distinct:
+        return single(Partial(_checked(function.arguments[0]), _add_checked), result)
     numeric = pa.types.is_integer(result) or pa.types.is_floating(result) or pa.types.is_decimal(result)
     return single(Partial(Expression(unresolved_function=function), _add), result) if numeric else None
+
+
+def _checked(value: Expression) -> Expression:
+    """The sum of whole numbers of one batch, that raises on overflow."""
+    return unless_null(call("try_sum", value), call("==", call("count", value), integer(0)), "try_add")
 
 
 def _try_sum(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
