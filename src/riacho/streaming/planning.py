@@ -19,9 +19,11 @@ from riacho.plan.mentions import Names
 from riacho.plan.rewrite import PREPARE, RESOLVE, Template, rewrite
 from riacho.plan.typed import typed_plan
 from riacho.plan.usage import columns_used
+from riacho.plan.walk import walk
 from riacho.protos import pb
 from riacho.streaming.definition import SourceUse
 from riacho.streaming.sources.base import Source, batch_schema
+from riacho.streaming.watermark import delay_ms
 
 SchemaOf = Callable[[pb.Relation], pa.Schema]
 MakeSource = Callable[[pb.Relation], Source]
@@ -67,10 +69,13 @@ def plan_stream(
     """Apply the rules, then make the sources. `views`: the session's temporary views by lower-case name.
 
     `columns` tells those of a batch plan, with which the expressions get their types; without it they keep those that
-    they have. Raises SparkError (see `MakeSource`).
+    they have. Raises SparkError (see `MakeSource`), also for a watermark's delay that is none.
     """
     context = Context(views=views)
     resolved = rewrite(relation, context, RESOLVE)
+    for node in walk(resolved):
+        if node.WhichOneof("rel_type") == "with_watermark":
+            delay_ms(node.with_watermark.delay_threshold)
     sources = {leaf_identity(leaf.relation): make_source(leaf.relation) for leaf in leaves(resolved)}
     if columns is not None:
         resolved = typed_plan(resolved, _columns_of_parts(columns, sources))
