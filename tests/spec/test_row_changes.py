@@ -215,6 +215,23 @@ class TestConditions:
             spark.sql(f"UPDATE {table} SET id = 'abc' WHERE id = 7")
         assert spark.table(table).count() == 2
 
+    def test_the_session_s_time_zone(self, spark: SparkSession, database: str) -> None:
+        table = f"{database}.t"
+        make(
+            spark,
+            table,
+            "ts TIMESTAMP, id INT, d DATE",
+            "(TIMESTAMP'2024-03-10 04:30:15Z', 1, NULL)",
+            partition_by="ts",
+        )
+        spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+        assert counts(spark, f"UPDATE {table} SET d = to_date(ts) WHERE hour(ts) = 23") == {"num_affected_rows": 1}
+        spark.sql(
+            f"MERGE INTO {table} t USING (SELECT TIMESTAMP'2024-03-09 23:30:15' AS ts) s ON t.ts = s.ts "
+            "WHEN MATCHED THEN UPDATE SET id = day(t.ts) * 100 + hour(s.ts)"
+        )
+        assert rows(spark.table(table).select("id", "d")) == [(923, date(2024, 3, 9))]
+
     def test_constraints_hold(self, spark: SparkSession, database: str) -> None:
         table = f"{database}.t"
         make(spark, table, "Id INT, v INT NOT NULL", "(1, 1)", more=FEED)
@@ -366,26 +383,28 @@ class TestMerge:
         assert rows(spark.table(table)) == [(1, "ax", None), (2, "b", None), (4, "n", 6)]
 
 
-def test_arguments_and_dataframes_in_the_text(spark: SparkSession, database: str) -> None:
+@pytest.mark.spark_bug("Delta's parser loses the arguments of every text, queries too")
+def test_arguments(spark: SparkSession, database: str) -> None:
     table = f"{database}.t"
     make(spark, table, "id INT, s STRING, d DATE, m DECIMAL(5, 2), p DOUBLE")
     row = {"i": 1, "s": "it's :i ?", "d": date(2024, 1, 2), "m": Decimal("-1.50"), "p": 1e20}
     spark.sql(f"INSERT INTO {table} VALUES (:i, :s, :d, :m, :p)", args=row)
-    spark.sql(f"INSERT INTO {table} VALUES (?, ':s', NULL, ?, ?)", args=[2, Decimal("0.05"), -0.5])
-    found = counts(spark, f'SELECT count(*) AS n FROM {table} WHERE s = "it\'s :i ?"')
-    assert found == {"n": 1}
+    spark.sql(f"INSERT INTO {table} SELECT ?, ':s', NULL, ?, ?", args=[2, Decimal("0.05"), -0.5])
+    assert spark.table(table).where('s = "it\'s :i ?"').count() == 1
     spark.sql(f"UPDATE {table} SET s = :s WHERE id = :i AND d = :d", args={"i": 1, "s": "x'\\y", "d": date(2024, 1, 2)})
     spark.sql(f"DELETE FROM {table} WHERE id = ?", args=[2])
-    source = spark.createDataFrame([(1, "one"), (7, "seven")], "id INT, s STRING")
-    merging = (
-        f"MERGE INTO {table} t USING {{df}} s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id, s) VALUES (s.id, :s)"
-    )
-    spark.sql(merging, args={"s": "new"}, df=source)
-    spark.sql(f"INSERT INTO {table} SELECT id + 1, s, NULL, NULL, NULL FROM {{df}} WHERE id > 1", df=source)
-    assert rows(spark.table(table).select("id", "s", "m", "p")) == [
-        (1, "x'\\y", Decimal("-1.50"), 1e20),
-        (7, "new", None, None),
-        (8, "seven", None, None),
-    ]
+    merged = "USING (SELECT :i AS id) s ON t.id = s.id WHEN NOT MATCHED THEN INSERT (id, s) VALUES (s.id, :s)"
+    spark.sql(f"MERGE INTO {table} t {merged}", args={"i": 7, "s": "new"})
+    assert rows(spark.table(table).drop("d")) == [(1, "x'\\y", Decimal("-1.50"), 1e20), (7, "new", None, None)]
     with pytest.raises(AnalysisException, match="UNBOUND_SQL_PARAMETER"):
         spark.sql(f"DELETE FROM {table} WHERE id = :nothing", args={"i": 1})
+
+
+def test_dataframes_in_the_text(spark: SparkSession, database: str) -> None:
+    table = f"{database}.t"
+    make(spark, table, "id INT, s STRING", "(1, 'a')")
+    source = spark.createDataFrame([(1, "one"), (7, "seven")], "id INT, s STRING")
+    merged = "ON t.id = s.id WHEN MATCHED THEN UPDATE SET s = s.s WHEN NOT MATCHED THEN INSERT *"
+    spark.sql(f"MERGE INTO {table} t USING {{df}} s {merged}", df=source)
+    spark.sql(f"INSERT INTO {table} SELECT id + 1, s FROM {{df}} WHERE id > 1", df=source)
+    assert rows(spark.table(table)) == [(1, "one"), (7, "seven"), (8, "seven")]
