@@ -71,9 +71,14 @@ class Preparation:
         return relation
 
     def message(self, message: Message, surroundings: Surroundings) -> None:
-        """Prepare, in place, each relation of a request or command."""
+        """Prepare, in place, each relation of a request or command.
+
+        A query that comes as a command is only read then, and runs as a plan of its own: its types can wait.
+        """
+        is_text = isinstance(message, pb.ExecutePlanRequest) and message.plan.command.HasField("sql_command")
+        prepare = self._worded if is_text else self.relation
         for relation in list(children(message)):
-            prepared = self.relation(relation, surroundings)
+            prepared = prepare(relation, surroundings)
             if prepared is not relation:
                 relation.CopyFrom(prepared)
 

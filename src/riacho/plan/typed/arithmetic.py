@@ -51,8 +51,11 @@ def overflow(alternative: str) -> ArithmeticFailure:
 
 
 def unless_null(checked: pb.Expression, is_null: pb.Expression, alternative: str) -> pb.Expression:
-    """What gives null on overflow, made to raise, unless it `is_null` for another reason."""
-    error = build.call("raise_error", build.text(overflow(alternative).message))
+    """What gives null on overflow, made to raise, unless it `is_null` for another reason.
+
+    The error's text is completed where the engine's errors are translated (`engine.conditions`).
+    """
+    error = build.call("raise_error", build.text(f"{_OVERFLOW} overflow. Use '{alternative}'"))
     return build.call("coalesce", checked, build.call("if", is_null, build.null(), error))
 
 
@@ -86,6 +89,8 @@ def arithmetic(name: str, values: Values) -> Result | None:
     if is_fraction(left.type) or is_fraction(right.type):
         if left.type == right.type:
             return Result(None, left.type)
+        if pa.float64() in (left.type, right.type) and (is_integral(left.type) or is_integral(right.type)):
+            return Result(None, pa.float64())  # so does the engine
         return _result(name, to(left, pa.float64()), to(right, pa.float64()), pa.float64())
     return _of_decimals(name, left, right)
 

@@ -182,8 +182,9 @@ def _in_common(name: str, values: Values, alike: Sequence[int], kind: pa.DataTyp
 
 
 def _engine_compares(kinds: Sequence[pa.DataType]) -> bool:
-    """Whether the engine compares values of these types as Spark does: whole numbers and decimals among themselves."""
-    return all(coercion.is_integral(kind) or coercion.is_decimal(kind) for kind in kinds)
+    """Whether the engine compares values of these types as Spark does: whole numbers beside decimals, or DOUBLE."""
+    rest = {kind for kind in kinds if not coercion.is_integral(kind)}
+    return rest == {pa.float64()} or all(map(coercion.is_decimal, rest))
 
 
 def _if(name: str, values: Values) -> Result | None:

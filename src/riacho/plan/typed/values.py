@@ -61,6 +61,8 @@ def to(value: Typed, kind: pa.DataType) -> Typed:
     """The value as one of that type; itself if it is."""
     if value.type == kind or value.type == pa.null():
         return value
+    if value.number is not None and kind == pa.int64():
+        return Typed(build.integer(value.number), kind)
     plain = None if value.plain is None else build.cast(value.plain, kind)
     return Typed(build.cast(value.expression, kind), kind, plain)
 
