@@ -131,7 +131,7 @@ def test_a_failure_is_raised_to_all_who_wait(
     assert query.failure.message.startswith(
         f"[STREAM_FAILED] Query [id = {query.query_id}, runId = {query.run_id}] terminated with exception: "
         "[DIVIDE_BY_ZERO] no SQLSTATE: XXKST\n=== Streaming Query ===\n"
-        f"Identifier: broken[id = {query.query_id}, runId = {query.run_id}]\n"
+        f"Identifier: broken [id = {query.query_id}, runId = {query.run_id}]\n"
         "Current Committed Offsets: {}\nCurrent Available Offsets: {scripted: 1}\n\nCurrent State: ACTIVE\n"
     )
     assert query.cause is not None
