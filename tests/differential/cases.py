@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from riacho.streaming.watermark import POLICY_CONF
+from riacho.server.streaming.watermark import POLICY_CONF
 
 Event = tuple[int | None, str | None, int | None]
 """Half minutes after midnight, key, value."""

@@ -13,18 +13,18 @@ from pyspark.sql.connect.session import SparkSession
 
 from riacho import types
 from riacho.clock import iso_utc
-from riacho.engine.sail import SailEngine
 from riacho.ids import BatchId, SessionId, new_uuid
-from riacho.plan.context import Context
-from riacho.plan.facts import leaves
-from riacho.plan.rewrite import RESOLVE, rewrite
 from riacho.protos import pb
-from riacho.streaming.execution import BatchInput
-from riacho.streaming.sinks.base import OutputMode
-from riacho.streaming.state.compiler import Compiler
-from riacho.streaming.state.execution import StatefulExecution
-from riacho.streaming.state.operator import Tools
-from riacho.streaming.watermark import POLICY_CONF, Policy, WatermarkTracker
+from riacho.server.engine.sail.engine import SailEngine
+from riacho.server.plan.context import Context
+from riacho.server.plan.facts import leaves
+from riacho.server.plan.rewrite import RESOLVE, rewrite
+from riacho.server.streaming.execution import BatchInput
+from riacho.server.streaming.operators.compiler import Compiler
+from riacho.server.streaming.operators.execution import StatefulExecution
+from riacho.server.streaming.operators.operator import Tools
+from riacho.server.streaming.sinks.base import OutputMode
+from riacho.server.streaming.watermark import POLICY_CONF, Policy, WatermarkTracker
 from tests.differential.answers import build, operator_numbers, table_rows
 from tests.differential.cases import Case
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from riacho.catalog import write
-from riacho.catalog.maintenance import MaintenancePolicy
-from riacho.catalog.options import OptionHelp
-from riacho.streaming.sinks import delta as sink
-from riacho.streaming.sources.delta import options as source
+from riacho.server.catalog import write
+from riacho.server.catalog.options import OptionHelp
+from riacho.server.delta.maintenance import MaintenancePolicy
+from riacho.server.streaming.sinks import delta as sink
+from riacho.server.streaming.sources.delta import options as source
 
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "delta.md").read_text(encoding="utf-8")
 

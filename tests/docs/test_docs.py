@@ -9,7 +9,7 @@ import pytest
 import typer.main
 
 from riacho.cli.app import app
-from riacho.config import CONFS
+from riacho.conf import CONFS
 from tests.spec.test_differences import DIFFERENCES
 
 ROOT = Path(__file__).parent.parent.parent

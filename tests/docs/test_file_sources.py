@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from riacho.streaming.sources.cloud_options import CLOUD
-from riacho.streaming.sources.formats import options
-from riacho.streaming.sources.formats.options import Option
+from riacho.server.formats import options
+from riacho.server.formats.options import Option
+from riacho.server.streaming.sources.cloud_options import CLOUD
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "file-sources.md"
 TABLES = {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from riacho.engine.sail import SailEngine
+from riacho.server.engine.sail.engine import SailEngine
 
 
 @pytest.fixture(scope="session")

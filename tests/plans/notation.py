@@ -22,10 +22,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from riacho.plan import build
-from riacho.plan.sql_expressions import read_expression, text_expression
-from riacho.plan.walk import expressions
 from riacho.protos import pb
+from riacho.server.plan import build
+from riacho.server.plan.from_sql.expressions import read_expression, text_expression
+from riacho.server.plan.walk import expressions
 
 HERE = Path(__file__).parent
 JOINS = {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from riacho.streaming.batch import Step
+from riacho.server.streaming.batch import Step
 
 VICTIM = Path(__file__).with_name("victim.py")
 FILES = 4

@@ -15,9 +15,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from riacho.ids import BatchId, QueryId
-from riacho.server.server import RiachoServer
-from riacho.streaming.batch import Step
-from riacho.streaming.state.late import LateTable
+from riacho.server.connect.server import RiachoServer
+from riacho.server.streaming.batch import Step
+from riacho.server.streaming.operators.late import LateTable
 
 MINUTES = [[5, 30], [6, 7, 31], [8, 60], [9, 35, 61]]
 """The event times of each batch; each batch is told in a file."""

@@ -17,15 +17,15 @@ from itertools import count
 from pathlib import Path
 from unittest import mock
 
-from riacho.engine.spool import FolderSpool
 from riacho.ids import BatchId, QueryId, new_uuid
 from riacho.protos import pb
-from riacho.server.backend import Backend
-from riacho.server.server import RiachoServer
-from riacho.server.start import StartRequest
-from riacho.streaming import parts
-from riacho.streaming.batch import Step
-from riacho.streaming.trigger import AvailableNow
+from riacho.server.connect.backend import Backend
+from riacho.server.connect.server import RiachoServer
+from riacho.server.connect.start import StartRequest
+from riacho.server.engine.spool import FolderSpool
+from riacho.server.streaming import parts
+from riacho.server.streaming.batch import Step
+from riacho.server.streaming.trigger import AvailableNow
 
 LIMIT_S = 60.0
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from riacho.cli.failures import CommandError
-from riacho.plan.tokens import split_statements
+from riacho.server.sql.tokens import split_statements
 
 if TYPE_CHECKING:
     from pyspark.pipelines.cli import PipelineSpec

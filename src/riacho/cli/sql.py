@@ -11,7 +11,7 @@ import typer
 from riacho.cli import options
 from riacho.cli.session import session
 from riacho.cli.terminal import aside, counted, notes, output
-from riacho.plan.tokens import split_statements
+from riacho.server.sql.tokens import split_statements
 
 EXAMPLES = """[bold]Examples[/]
   riacho sql 'SELECT * FROM gold.devices_total'

@@ -17,7 +17,7 @@ from riacho.cli.terminal import aside, notes, output, size
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from riacho.streaming.state.inspection import StoreFacts
+    from riacho.server.state.inspection import StoreFacts
 
 EXAMPLES = """[bold]Examples[/]
   riacho state show CHECKPOINT                       [dim]operators, versions, rows, size[/]
@@ -39,7 +39,7 @@ def show(
     import pyarrow as pa
 
     from riacho.cli import rows as printed
-    from riacho.streaming.state.inspection import stores
+    from riacho.server.state.inspection import stores
 
     found = stores(checkpoint)
     if not found:
@@ -60,7 +60,7 @@ def show(
 def _first(store: StoreFacts, count: int) -> pa.Table:
     import pyarrow as pa
 
-    from riacho.streaming.state.inspection import live_rows
+    from riacho.server.state.inspection import live_rows
 
     parts, left = [], count
     for part in live_rows(store):

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from riacho.catalog.delta import repair as repairs
-from riacho.catalog.delta.log import DeltaLog
-from riacho.catalog.delta.repair import Damage
-from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.cli.checks import Finding, Health
 from riacho.cli.failures import CommandError
 from riacho.clock import SystemClock
 from riacho.paths import local_path
+from riacho.server.catalog.warehouse import WarehouseCatalog
+from riacho.server.delta import repair as repairs
+from riacho.server.delta.log import DeltaLog
+from riacho.server.delta.repair import Damage
 
 _MEANINGS = {
     Damage.NOT_REMOVED: "were removed under another name: other readers still see their rows",

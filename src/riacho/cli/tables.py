@@ -20,8 +20,8 @@ from riacho.cli.session import session
 from riacho.cli.terminal import ago, aside, notes, output, size
 
 if TYPE_CHECKING:
-    from riacho.catalog.base import TableName
-    from riacho.catalog.warehouse import WarehouseCatalog
+    from riacho.server.catalog.base import TableName
+    from riacho.server.catalog.warehouse import WarehouseCatalog
 
 EXAMPLES = """[bold]Examples[/]
   riacho tables
@@ -86,7 +86,7 @@ def tables(
 
 def look(warehouse: Path, database: str | None = None) -> list[TableFacts]:
     """The tables and views of a warehouse, by name. Raises CommandError, and SCHEMA_NOT_FOUND for the database."""
-    from riacho.catalog.warehouse import WarehouseCatalog
+    from riacho.server.catalog.warehouse import WarehouseCatalog
 
     if not warehouse.is_dir():
         raise CommandError(
@@ -134,8 +134,8 @@ def _look(catalog: WarehouseCatalog, database: str) -> Iterator[TableFacts]:
 
 
 def _facts(catalog: WarehouseCatalog, name: TableName, label: str) -> TableFacts:
-    from riacho.catalog.delta.log import DeltaLog
-    from riacho.catalog.delta.state import load_state
+    from riacho.server.delta.log import DeltaLog
+    from riacho.server.delta.state import load_state
 
     table = catalog.table(name)
     if table is None or table.format != "delta":

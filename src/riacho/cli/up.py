@@ -15,10 +15,10 @@ import typer
 from riacho.cli import options
 from riacho.cli.failures import INTERRUPTED
 from riacho.cli.terminal import aside, notes, output, warn
-from riacho.engine.child import EngineChild
+from riacho.server.engine.sail.child import EngineChild
 
 if TYPE_CHECKING:
-    from riacho.server.server import RiachoServer
+    from riacho.server.connect.server import RiachoServer
 
 EXAMPLES = """[bold]Examples[/]
   riacho up                               [dim]tables in ./warehouse[/]
@@ -56,7 +56,7 @@ def up(
     """
     # Before anything else: it loads while we do.
     engine = EngineChild()
-    from riacho.server.server import RiachoServer
+    from riacho.server.connect.server import RiachoServer
 
     if not is_loopback(host):
         warn(

@@ -22,12 +22,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from riacho.engine.base import EngineSession, Spool
-from riacho.engine.spool import MEMORY_LIMIT_BYTES, FolderSpool
 from riacho.errors import SparkGeneralError, UnsupportedOperationError
 from riacho.ids import SessionId, new_uuid
-from riacho.plan.column_names import output_name
 from riacho.protos import pb
+from riacho.server.engine.base import EngineSession, Spool
+from riacho.server.engine.spool import MEMORY_LIMIT_BYTES, FolderSpool
+from riacho.server.plan.column_names import output_name
 from riacho.types import from_json
 from riacho.zones import TIME_ZONE, UTC, Zone, session_zone
 
@@ -37,7 +37,7 @@ Answer = Callable[[pb.Relation, RowsOf], "pa.Table | None"]
 
 
 class FakeEngine:
-    """See the module and `riacho.engine.base.Engine`.
+    """See the module and `riacho.server.engine.base.Engine`.
 
     `runs` counts the relations that were executed; `before_run` is called before each, on the thread that asked: a test
     may wait there, look, or raise.
@@ -62,7 +62,7 @@ class FakeEngine:
         """How many files lie in the spools of this engine's queries."""
         return sum(spool.files for spool in self._spools)
 
-    # -- riacho.engine.base.Engine
+    # -- riacho.server.engine.base.Engine
 
     def session(self, session_id: SessionId, user_id: str) -> FakeSession:
         with self._changing:
@@ -136,7 +136,7 @@ class FakeEngine:
 
 
 class FakeSession:
-    """One session of a `FakeEngine`. See `riacho.engine.base.ConnectSession`.
+    """One session of a `FakeEngine`. See `riacho.server.engine.base.ConnectSession`.
 
     `interrupted` is set once it is told to cancel what it runs.
     """
@@ -169,7 +169,7 @@ class FakeSession:
         for callback in self._at_end:
             callback()
 
-    # -- riacho.engine.base.EngineSession
+    # -- riacho.server.engine.base.EngineSession
 
     def use(self, database: str) -> None:
         self.current_database = database
@@ -232,7 +232,7 @@ class FakeSession:
     def sql(self, text: str) -> pa.Table:
         raise _unknown(f"the SQL text {text!r}")
 
-    # -- riacho.engine.base.ConnectSession
+    # -- riacho.server.engine.base.ConnectSession
 
     def call(self, method: str, request: bytes) -> bytes:
         """Only `Interrupt`, which finds nothing to interrupt."""

@@ -15,21 +15,21 @@ from functools import partial, reduce
 from pathlib import Path
 
 from riacho.clock import Clock, SystemClock
-from riacho.engine.base import Engine, EngineSession
 from riacho.ids import BatchId, QueryId, SessionId
-from riacho.plan.facts import leaf_identity
 from riacho.protos import pb
-from riacho.streaming.batch import Step
-from riacho.streaming.board import Listener
-from riacho.streaming.definition import QueryDefinition
-from riacho.streaming.execution import Execution
-from riacho.streaming.manager import QueryManager
-from riacho.streaming.planning import PlannedStream, plan_stream
-from riacho.streaming.query import StreamingQuery
-from riacho.streaming.sinks.base import OutputMode, Sink
-from riacho.streaming.sources.base import Source
-from riacho.streaming.stateless import StatelessExecution
-from riacho.streaming.trigger import AvailableNow, Trigger
+from riacho.server.engine.base import Engine, EngineSession
+from riacho.server.plan.facts import leaf_identity
+from riacho.server.streaming.batch import Step
+from riacho.server.streaming.board import Listener
+from riacho.server.streaming.definition import QueryDefinition
+from riacho.server.streaming.execution import Execution
+from riacho.server.streaming.manager import QueryManager
+from riacho.server.streaming.planning import PlannedStream, plan_stream
+from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.sinks.base import OutputMode, Sink
+from riacho.server.streaming.sources.base import Source
+from riacho.server.streaming.stateless import StatelessExecution
+from riacho.server.streaming.trigger import AvailableNow, Trigger
 
 LIMIT_S = 30.0
 OWNER = SessionId("the-tests-session")

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from riacho.ids import BatchId, Offset
-from riacho.streaming.sinks.base import OutputMode, SinkBatch, SinkContext
-from riacho.streaming.sources.base import ReadLimit, SourceContext, SourceData
+from riacho.server.streaming.sinks.base import OutputMode, SinkBatch, SinkContext
+from riacho.server.streaming.sources.base import ReadLimit, SourceContext, SourceData
 
 Row = Mapping[str, Any]
 """A row as a dict of its columns."""
@@ -25,7 +25,7 @@ class ScriptedSource:
     """A source that gives the batches it was told to: each is a batch of the query, unless the trigger takes all.
 
     An offset is how many batches lie before it, as text. `calls` are the calls of all its readers, `commits` what it
-    was told that the sink has. See `riacho.streaming.sources.base.Source`.
+    was told that the sink has. See `riacho.server.streaming.sources.base.Source`.
     """
 
     has_metadata = False
@@ -76,7 +76,7 @@ class ScriptedSource:
 
 
 class ScriptedReader:
-    """A running `ScriptedSource`. See `riacho.streaming.sources.base.SourceReader`."""
+    """A running `ScriptedSource`. See `riacho.server.streaming.sources.base.SourceReader`."""
 
     def __init__(self, source: ScriptedSource) -> None:
         self.description = f"ScriptedSource[{source.name}]"
@@ -114,7 +114,7 @@ def _number(offset: Offset | None) -> int:
 
 
 class ListSink:
-    """A sink that keeps rows in a list. See `riacho.streaming.sinks.base.Sink`.
+    """A sink that keeps rows in a list. See `riacho.server.streaming.sinks.base.Sink`.
 
     `batches` are the rows of each batch that it took, by its number; `repetitions` the numbers of those it had already
     and did not take again. `runs` are the contexts of the runs that wrote to it. `in_parts`: whether it takes a large
@@ -165,7 +165,7 @@ class ListSink:
 
 
 class ListWriter:
-    """A running `ListSink`. See `riacho.streaming.sinks.base.SinkWriter`."""
+    """A running `ListSink`. See `riacho.server.streaming.sinks.base.SinkWriter`."""
 
     description = "ListSink"
 

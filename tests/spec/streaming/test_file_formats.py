@@ -14,8 +14,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from tests.spec.support import finish
-from tests.unit.streaming.sources.formats.oracle import csv_cases, json_cases, parquet_cases, text_cases
-from tests.unit.streaming.sources.formats.oracle.case import EXPECTED, Case, plain_rows
+from tests.unit.server.formats.oracle import csv_cases, json_cases, parquet_cases, text_cases
+from tests.unit.server.formats.oracle.case import EXPECTED, Case, plain_rows
 
 CASES = {"json": json_cases, "csv": csv_cases, "parquet": parquet_cases, "text": text_cases}
 

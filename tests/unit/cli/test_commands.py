@@ -16,7 +16,7 @@ from riacho.cli.up import is_loopback
 RUNNER = CliRunner()
 COMMANDS = ("demo", "up", "run", "sql", "tables", "generate", "doctor")
 # What takes long to load; NumPy stands for all that computes.
-SLOW = ("pyspark", "pandas", "pyarrow", "numpy", "grpc", "riacho.server", "riacho.catalog")
+SLOW = ("pyspark", "pandas", "pyarrow", "numpy", "grpc", "riacho.server.connect", "riacho.server.catalog")
 
 
 def test_help_lists_the_commands_with_or_without_being_asked() -> None:

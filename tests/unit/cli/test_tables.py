@@ -13,10 +13,10 @@ from deltalake import DeltaTable, write_deltalake
 from rich.console import Console
 from typer.testing import CliRunner
 
-from riacho.catalog.base import View
-from riacho.catalog.warehouse import WarehouseCatalog
 from riacho.cli.app import app
 from riacho.cli.tables import TableFacts, grid, look
+from riacho.server.catalog.base import View
+from riacho.server.catalog.warehouse import WarehouseCatalog
 
 
 @pytest.fixture

@@ -1,0 +1,318 @@
+"""Batch reads of files and of paths, as the engine can do them right.
+
+The engine reads a folder with all that lies below it, finds nothing behind `file:/x` or a path that is not there, and
+takes partition values for text. So the files are found here, as Spark finds them (`file_index`), and the plan gets
+them: the folder where the engine would find just these, else the files themselves. That goes for reads of a path, for
+``json.`/path` `` in SQL, and for tables that are files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from riacho import types
+from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.paths import delta_path, local_path, path_in_name
+from riacho.protos import pb
+from riacho.server.batch.file_plans import LISTED, read, read_of
+from riacho.server.catalog.base import Table, TableName
+from riacho.server.catalog.failures import delta_table_not_found, path_not_found
+from riacho.server.catalog.names import quoted
+from riacho.server.catalog.registry import qualified
+from riacho.server.catalog.warehouse import WarehouseCatalog
+from riacho.server.delta.log import DeltaLog
+from riacho.server.engine.base import EngineSession
+from riacho.server.engine.sail.links import plain_path, plain_text
+from riacho.server.engine.sail.preparation import Surroundings
+from riacho.server.formats.times import to_micros
+from riacho.server.plan.walk import transform, walk
+from riacho.server.sql.references import TableReference, respelled, table_references
+from riacho.server.sql.tokens import Edit, parse_identifier, splice, tokenize
+from riacho.server.streaming.sources.file_index import Rules, index
+from riacho.server.streaming.sources.listing import glob_expression
+
+FILE_FORMATS: Final = frozenset({"json", "csv", "parquet", "text", "avro", "binaryfile"})
+_OWN_OPTIONS: Final = frozenset(
+    {"path", "paths", "basepath", "recursivefilelookup", "pathglobfilter", "modifiedbefore", "modifiedafter"}
+)
+_TIME_ZONE: Final = "spark.sql.session.timeZone"
+_TYPED: Final = "spark.sql.sources.partitionColumnTypeInference.enabled"
+_DAY_S: Final = 86_400
+_PLAN_IDS: Final = count(1 << 40)
+"""Ids of relations that no client has made; clients count from 0."""
+
+
+class FileReads:
+    """Puts the reads of files in batch plans right, for one catalog."""
+
+    def __init__(self, catalog: WarehouseCatalog) -> None:
+        self._catalog = catalog
+
+    def step(self, relation: pb.Relation, around: Surroundings) -> pb.Relation:
+        """`relation` with its files found; the same object if it reads none. Its own result is left as it is.
+
+        Raises PATH_NOT_FOUND, DELTA_TABLE_NOT_FOUND, UNABLE_TO_INFER_SCHEMA, what `file_index.index` raises, and
+        UnsupportedOperationError for a path that is not on this machine.
+        """
+        if not any(self._concerns(node, around) for node in walk(relation)):
+            return relation
+        return transform(relation, lambda node: self._right(node, around))
+
+    def _concerns(self, node: pb.Relation, around: Surroundings) -> bool:
+        kind = node.WhichOneof("rel_type")
+        if kind == "sql":
+            text = node.sql.query
+            return _with_plain_paths(text) != text or bool(self._references(text, around))
+        if kind != "read" or node.read.is_streaming:
+            return False
+        if node.read.HasField("named_table"):
+            parts = parse_identifier(node.read.named_table.unparsed_identifier)
+            return self._is_of_files(parts, around)
+        source = node.read.data_source
+        return source.format.lower() in {*FILE_FORMATS, "delta"} and LISTED not in source.options
+
+    def _is_of_files(self, parts: Sequence[str], around: Surroundings) -> bool:
+        """Whether a name is that of a path, of a table that is files, or of a view that reads one of these."""
+        if path_in_name(parts) is not None or self._table(parts, around) is not None:
+            return True
+        return self._view_text(parts, around) is not None
+
+    def _qualified(self, parts: Sequence[str], around: Surroundings) -> TableName | None:
+        """The full name of a table or view, unless a temporary view hides it."""
+        if not parts or (len(parts) == 1 and parts[0].lower() in around.views):
+            return None
+        try:
+            return self._catalog.qualify(parts, around.current_database)
+        except AnalysisError:
+            return None
+
+    def _table(self, parts: Sequence[str], around: Surroundings) -> Table | None:
+        """The table of that name, if it is files."""
+        name = self._qualified(parts, around)
+        entry = None if name is None else self._catalog.listing().tables.get(name)
+        if name is None or entry is None or entry.format not in FILE_FORMATS:
+            return None
+        return self._catalog.table(name)
+
+    def _view_text(self, parts: Sequence[str], around: Surroundings) -> str | None:
+        """The text of a persisted view of that name, if it reads files: each reading finds them anew."""
+        name = self._qualified(parts, around)
+        view = None if name is None else self._catalog.view(name)
+        if view is None:
+            return None
+        text = qualified(view.text, view.name.database)
+        return text if self._references(text, around) else None
+
+    def _references(self, text: str, around: Surroundings) -> list[TableReference]:
+        """Where a text reads files. Not in CREATE VIEW, which only tells the engine of a view's name."""
+        listing = self._catalog.listing()
+        if "`" not in text and not listing.has_files and not listing.views:
+            return []
+        tokens = tokenize(text)
+        if tokens and tokens[0].word == "CREATE":
+            return []
+        return [
+            found
+            for found in table_references(text, tokens)
+            if not found.streaming and delta_path(found.parts) is None and self._is_of_files(found.parts, around)
+        ]
+
+    # -- putting right
+
+    def _right(self, node: pb.Relation, around: Surroundings) -> pb.Relation:
+        """A node of a copy of the plan, put right; what is below it is already."""
+        if not self._concerns(node, around):
+            return _flat(node)
+        if node.WhichOneof("rel_type") == "sql":
+            return self._right_text(node, around)
+        if node.read.HasField("named_table"):
+            named = node.read.named_table
+            changed = self._named(parse_identifier(named.unparsed_identifier), dict(named.options), around)
+        else:
+            changed = self._source(node.read.data_source, around.session)
+        result = pb.Relation()
+        result.CopyFrom(changed)
+        result.common.CopyFrom(node.common)
+        return result
+
+    def _right_text(self, node: pb.Relation, around: Surroundings) -> pb.Relation:
+        """SQL text whose tables of files are names of relations beside it."""
+        edits: list[Edit] = []
+        beside: dict[str, pb.Relation] = {}
+        names: dict[tuple[str, ...], str] = {}
+        node.sql.query = _with_plain_paths(node.sql.query)
+        for found in self._references(node.sql.query, around):
+            key = found.parts
+            if key not in names:
+                read = self._named(key, {}, around)
+                plain = _plain_name(read)
+                names[key] = plain or f"riacho_files_{next(_PLAN_IDS)}"
+                if plain is None:
+                    beside[names[key]] = read
+            # The columns of a table may be named after it; nobody names those of a path after the path.
+            alias = "" if found.aliased or path_in_name(key) is not None else " AS " + quoted(key[-1:])
+            edits.append(Edit(found.start, found.end, names[key] + alias))
+        node.sql.query = splice(node.sql.query, edits)
+        if not beside:
+            return node
+        result = pb.Relation()
+        result.common.CopyFrom(node.common)
+        result.with_relations.root.CopyFrom(node)
+        for name, read in beside.items():
+            reference = result.with_relations.references.add(subquery_alias=pb.SubqueryAlias(input=read, alias=name))
+            reference.common.plan_id = next(_PLAN_IDS)
+        return result
+
+    def _named(self, parts: Sequence[str], options: Mapping[str, str], around: Surroundings) -> pb.Relation:
+        """What a name of a path, of a table of files or of a view of them stands for."""
+        source = pb.Read.DataSource(options=options)
+        table = self._table(parts, around)
+        if (text := self._view_text(parts, around)) is not None:
+            return self.step(pb.Relation(sql=pb.SQL(query=text)), around)
+        if table is None:
+            named = path_in_name(parts)
+            assert named is not None, "asked before"
+            source.format, path = named
+            source.paths.append(path)
+            return self._source(source, around.session)
+        record = self._catalog.listing().tables[table.name].record
+        source.format = table.format
+        source.options.update(record.options if record is not None else {})
+        if len(table.schema):
+            source.schema = types.to_json(table.schema)
+        return self._files(source, [str(table.location)], around.session, declared=table.partition_by or None)
+
+    def _source(self, source: pb.Read.DataSource, session: EngineSession) -> pb.Relation:
+        paths = _given_paths(source)
+        if source.format.lower() == "delta":
+            return read(_delta(source, paths))
+        return self._files(source, paths, session)
+
+    def _files(
+        self,
+        source: pb.Read.DataSource,
+        paths: Sequence[str],
+        session: EngineSession,
+        declared: Sequence[str] | None = None,
+    ) -> pb.Relation:
+        """The rows of the files at `paths`."""
+        found = index(paths, _rules(source, session, declared))
+        if found.partitions.names and session.get_conf(_TYPED, "true") == "false":
+            found = replace(found, partitions=pa.schema([(name, pa.string()) for name in found.partitions.names]))
+        schema: pa.Schema | str | None = source.schema or None
+        if schema and (found.partitions.names or not found.files):
+            schema = _schema(source.schema, session)
+        options = {key: value for key, value in source.options.items() if key.lower() not in _OWN_OPTIONS}
+        return read_of(source.format, options, found, schema, session.schema)
+
+
+def _given_paths(source: pb.Read.DataSource) -> list[str]:
+    """The paths of a read, by argument or option. Raises AnalysisError if there are both."""
+    options = {key.lower(): value for key, value in source.options.items()}
+    if source.paths and ("path" in options or "paths" in options):
+        raise AnalysisError(
+            "There is a 'path' or 'paths' option set and load() is called with path parameters. Either remove the path "
+            "option if it's the same as the path parameter, or add it to the load() parameter if you do want to read "
+            "multiple paths.",
+            condition="_LEGACY_ERROR_TEMP_1306",
+        )
+    return list(source.paths) or ([options["path"]] if "path" in options else [])
+
+
+def _with_plain_paths(text: str) -> str:
+    """SQL text with the paths of Delta tables as the engine can read them. Raises as `_delta`."""
+
+    def plain(parts: tuple[str, ...]) -> str | None:
+        named = path_in_name(parts)
+        if named is None or named[0] != "delta":
+            return None
+        return quoted(("delta", _delta(pb.Read.DataSource(), [named[1]]).paths[0]))
+
+    return respelled(text, plain) if "`" in text else text
+
+
+def _delta(source: pb.Read.DataSource, paths: Sequence[str]) -> pb.Read.DataSource:
+    """A read of a Delta table by a path that the engine can read.
+
+    Raises IllegalArgumentError, PATH_NOT_FOUND, DELTA_TABLE_NOT_FOUND.
+    """
+    if len(paths) != 1:
+        raise IllegalArgumentError("'path' is not specified: give load() one path, or read the table by its name")
+    folder = local_path(paths[0])
+    if not folder.exists():
+        raise path_not_found(paths[0])
+    if not DeltaLog(folder).exists():
+        raise delta_table_not_found(paths[0])
+    found = pb.Read.DataSource(format="delta", schema=source.schema, paths=[str(plain_path(folder))])
+    found.options.update({key: value for key, value in source.options.items() if key.lower() not in {"path", "paths"}})
+    found.options[LISTED] = "true"
+    return found
+
+
+def _rules(source: pb.Read.DataSource, session: EngineSession, declared: Sequence[str] | None) -> Rules:
+    """Which files the options of a read ask for."""
+    options = {key.lower(): value for key, value in source.options.items()}
+    tests: list[Callable[[str], bool]] = []
+    if "pathglobfilter" in options:
+        pattern = glob_expression(options["pathglobfilter"])
+        tests.append(lambda path: pattern.fullmatch(Path(path).name) is not None)
+    for name, after in (("modifiedbefore", False), ("modifiedafter", True)):
+        if name in options:
+            limit = _moment_us(name, options[name], options.get("timezone") or session.get_conf(_TIME_ZONE) or "UTC")
+            tests.append(partial(_modified, limit_us=limit, after=after))
+    return Rules(
+        base=options.get("basepath"),
+        recursive=options.get("recursivefilelookup", "false").lower() == "true",
+        wanted=(lambda path: all(test(path) for test in tests)) if tests else None,
+        declared=declared,
+    )
+
+
+def _moment_us(name: str, text: str, zone: str) -> int:
+    """What `modifiedBefore` or `modifiedAfter` says. Raises AnalysisError."""
+    micros = to_micros(text, zone, int(time.time()) // _DAY_S)
+    if micros is None:
+        raise AnalysisError(
+            f"The timestamp provided for the '{name}' option is invalid. The expected format is 'YYYY-MM-DDTHH:mm:ss', "
+            f"but the provided timestamp: {text}.",
+            condition="_LEGACY_ERROR_TEMP_1294",
+        )
+    return micros
+
+
+def _modified(path: str, *, limit_us: int, after: bool) -> bool:
+    """Whether a file was last modified after, or before, the limit."""
+    modified_us = Path(path).stat().st_mtime_ns // 1_000_000 * 1_000
+    return modified_us > limit_us if after else modified_us < limit_us
+
+
+def _schema(text: str, session: EngineSession) -> pa.Schema:
+    """The schema that a reader was given, as JSON or DDL."""
+    return types.from_json(text) if text.lstrip().startswith("{") else session.parse_ddl(text)
+
+
+def _plain_name(relation: pb.Relation) -> str | None:
+    """A name under which the engine reads just this, if there is one."""
+    source = relation.read.data_source
+    if relation.WhichOneof("rel_type") != "read" or len(source.paths) != 1 or len(source.options) > 1 or source.schema:
+        return None
+    return quoted((source.format.lower(), source.paths[0])) if plain_text(source.paths[0]) else None
+
+
+def _flat(node: pb.Relation) -> pb.Relation:
+    """`node` without relations inside relations that the root of a text has beside it."""
+    inner = node.with_relations.root
+    if node.WhichOneof("rel_type") == "with_relations" and inner.WhichOneof("rel_type") == "with_relations":
+        node.with_relations.references.extend(inner.with_relations.references)
+        root = pb.Relation()
+        root.CopyFrom(inner.with_relations.root)
+        node.with_relations.root.CopyFrom(root)
+    return node

@@ -1,0 +1,59 @@
+"""Rows taken out of files and rows put in, as new files; and the change rows that tell of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+import pyarrow as pa
+
+from riacho.server.catalog.dml.job import CHANGES, Change, Snapshot
+from riacho.server.catalog.dml.scan import Hits, chosen_rows, live_rows, other_rows
+from riacho.server.delta import files
+from riacho.server.delta.feed import CHANGE_TYPE
+
+DELETE = "delete"
+INSERT = "insert"
+UPDATE_BEFORE = "update_preimage"
+UPDATE_AFTER = "update_postimage"
+
+
+def rewrite(snapshot: Snapshot, gone: Hits, new: Iterable[pa.RecordBatch], schema: pa.Schema, change: Change) -> None:
+    """Take the rows `gone` out of the table and put `new` in, which have the columns of `schema`.
+
+    Writes the files, and puts into `change` what that makes of the table. Raises what `new` raises.
+    """
+    copied = 0
+    kept: list[files.DataFile] = []
+    for place, rows in sorted(gone.places.items()):
+        add = snapshot.files[place]
+        change.removed.append(add)
+        left = 0 if rows is None else live_rows(snapshot, add) - len(rows)
+        if left and rows is not None:
+            kept.append(other_rows(snapshot, place, rows))
+            copied += left
+    old = chain.from_iterable(files.read_batches(file, schema) for file in kept)
+    change.added += files.write_batches(chain(old, new), snapshot.folder, snapshot.partition_by)
+    change.metrics["numCopiedRows"] = copied
+
+
+def record(snapshot: Snapshot, rows: Iterable[pa.RecordBatch], change: Change) -> None:
+    """Write change rows, if the table keeps a change feed."""
+    if snapshot.feed:
+        change.recorded += files.write_batches(rows, snapshot.folder, snapshot.partition_by, below=CHANGES)
+
+
+def rows_of(snapshot: Snapshot, hits: Hits, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Rows of the table as they are."""
+    for place, rows in sorted(hits.places.items()):
+        yield from files.read_batches(chosen_rows(snapshot, place, rows), schema)
+
+
+def changed(batches: Iterable[pa.RecordBatch], kind: str) -> Iterator[pa.RecordBatch]:
+    """Rows with what became of them."""
+    for batch in batches:
+        yield batch.append_column(CHANGE_TYPE, pa.repeat(pa.scalar(kind), batch.num_rows))
+
+
+def sizes(new: Sequence[files.NewFile]) -> int:
+    return sum(file.add.size for file in new)

@@ -1,0 +1,82 @@
+"""`df.mergeInto(…).merge()`: the message as a MERGE."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from riacho.errors import InvalidPlanInputError
+from riacho.protos import pb
+from riacho.server.catalog import dml
+from riacho.server.catalog.names import name_parts
+from riacho.server.catalog.write import AUTO_MERGE
+from riacho.server.commands.context import SqlContext
+from riacho.server.commands.rows import target
+
+_ACTIONS = {
+    pb.MergeAction.ACTION_TYPE_DELETE: "delete",
+    pb.MergeAction.ACTION_TYPE_INSERT: "insert",
+    pb.MergeAction.ACTION_TYPE_INSERT_STAR: "insert",
+    pb.MergeAction.ACTION_TYPE_UPDATE: "update",
+    pb.MergeAction.ACTION_TYPE_UPDATE_STAR: "update",
+}
+_STARS = {pb.MergeAction.ACTION_TYPE_INSERT_STAR, pb.MergeAction.ACTION_TYPE_UPDATE_STAR}
+
+
+def merge_into(command: pb.MergeIntoTableCommand, context: SqlContext) -> None:
+    """Run it; its relations have been prepared. Raises what MERGE raises."""
+    folder, scope = target(tuple(name_parts(command.target_table_name)), None, "MERGE", context)
+    clauses = [
+        *_clauses("matched", command.match_actions),
+        *_clauses("not_matched", command.not_matched_actions),
+        *_clauses("not_matched_by_source", command.not_matched_by_source_actions),
+    ]
+    evolve = command.with_schema_evolution or context.session.get_conf(AUTO_MERGE, "false") == "true"
+    source = command.source_table_plan
+    merging = dml.Merging(
+        scope, source, _source_scope(source, context), command.merge_condition, tuple(clauses), evolve
+    )
+    dml.merge(context.changes, folder, merging)
+
+
+def _clauses(match: str, actions: Sequence[pb.Expression]) -> list[dml.Clause]:
+    found = []
+    for expression in actions:
+        action = expression.merge_action
+        assignments = tuple(
+            dml.Assignment(_column(assignment.key), assignment.value) for assignment in action.assignments
+        )
+        found.append(
+            dml.Clause(
+                match,
+                _ACTIONS[action.action_type],
+                action.condition if action.HasField("condition") else None,
+                None if action.action_type in _STARS else assignments,
+            )
+        )
+    return found
+
+
+def _column(key: pb.Expression) -> tuple[str, ...]:
+    """The column that an assignment sets. Raises InvalidPlanInputError."""
+    match key.WhichOneof("expr_type"):
+        case "expression_string":
+            parts = name_parts(key.expression_string.expression)
+        case "unresolved_attribute":
+            parts = name_parts(key.unresolved_attribute.unparsed_identifier)
+        case kind:
+            raise InvalidPlanInputError(f"A column of a merge must be given by its name, not as {kind}.")
+    return tuple(parts)
+
+
+def _source_scope(source: pb.Relation, context: SqlContext) -> dml.Scope:
+    """How the expressions may call the source: by its alias, or as the table that it is."""
+    match source.WhichOneof("rel_type"):
+        case "subquery_alias":
+            return dml.Scope((source.subquery_alias.alias,))
+        case "read" if source.read.HasField("named_table"):
+            parts = tuple(name_parts(source.read.named_table.unparsed_identifier))
+            if context.is_temporary(parts):
+                return dml.Scope(parts)
+            full = context.qualify(parts)
+            return dml.Scope((full.catalog, full.database, full.table))
+    return dml.Scope(("__auto_generated_subquery_name",))

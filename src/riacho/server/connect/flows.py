@@ -1,0 +1,113 @@
+"""How pipelines use the server's other parts: analysis of flows that stream, and starting them as queries.
+
+See `pipelines.ports` for what each class promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import pyarrow as pa
+
+from riacho.errors import SparkError
+from riacho.protos import pb
+from riacho.server.catalog.base import TableName
+from riacho.server.connect.relations import resolve
+from riacho.server.connect.services import Services
+from riacho.server.connect.session import ServerSession
+from riacho.server.connect.start import StartRequest, define
+from riacho.server.engine.base import ConnectSession, EngineSession
+from riacho.server.graph.flow_sessions import ClonedSessions
+from riacho.server.graph.ports import PipelineSession
+from riacho.server.plan.facts import is_streaming
+from riacho.server.streaming.planning import plan_stream
+from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.trigger import AvailableNow
+from riacho.types import quote
+
+
+class FlowAnalyzer:
+    """See `ports.Analyzer`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def schema(self, relation: pb.Relation, session: PipelineSession, engine: EngineSession) -> pa.Schema:
+        own = _with_engine(session, engine)
+        resolved = resolve(own, relation)
+        if is_streaming(resolved):
+            resolved = plan_stream(resolved, own.views, self._services.make_source(own), engine.columns).empty()
+        return engine.schema(resolved)
+
+
+class FlowStarter:
+    """See `ports.StreamStarter`."""
+
+    def __init__(self, services: Services, sessions: ClonedSessions) -> None:
+        self._services = services
+        self._sessions = sessions
+
+    def start_flow(
+        self,
+        *,
+        relation: pb.Relation,
+        session: PipelineSession,
+        table: TableName | None,
+        sink_format: str,
+        sink_options: Mapping[str, str],
+        query_name: str,
+        checkpoint: Path,
+        conf: Mapping[str, str],
+        output_mode: str = "append",
+    ) -> FlowQuery:
+        engine = self._sessions.open(session.engine, conf)
+        try:
+            own = _with_engine(session, engine)
+            request = StartRequest(
+                relation=resolve(own, relation),
+                trigger=AvailableNow(),
+                output_mode=output_mode,
+                name=query_name,
+                format=sink_format,
+                table=".".join(quote(part) for part in (table.catalog, table.database, table.table)) if table else "",
+                options={
+                    **{key.lower(): value for key, value in sink_options.items()},
+                    "checkpointlocation": str(checkpoint),
+                    # A source that learns a new column while it runs (`cloudFiles`) fails its flow once; the flow's
+                    # next attempt has the column, and the table, made before the first, must take it.
+                    **({"mergeschema": "true"} if table else {}),
+                },
+            )
+            return FlowQuery(self._services.queries.start(define(self._services, own, request)))
+        finally:
+            # The query has a clone of its own.
+            self._sessions.close(session.engine, engine)
+
+
+class FlowQuery:
+    """See `ports.RunningFlow`."""
+
+    def __init__(self, query: StreamingQuery) -> None:
+        self._query = query
+
+    def await_termination(self, timeout_s: float) -> bool:
+        # The failure is asked for by `exception`; here it only means that the query has ended.
+        with suppress(SparkError):
+            return self._query.await_termination(timeout_s)
+        return True
+
+    def exception(self) -> SparkError | None:
+        return self._query.failure
+
+    def stop(self) -> None:
+        self._query.stop()
+
+
+def _with_engine(session: PipelineSession, engine: EngineSession) -> ServerSession:
+    """The client's session as a flow sees it: the same views and names, another engine session where confs differ."""
+    own = cast("ServerSession", session)
+    return own if engine is own.engine else replace(own, engine=cast("ConnectSession", engine))

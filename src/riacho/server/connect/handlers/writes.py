@@ -1,0 +1,31 @@
+"""DataFrame writes: Delta tables are written by riacho, other formats by the engine."""
+
+from __future__ import annotations
+
+from riacho.protos import pb
+from riacho.server.commands import SqlContext
+from riacho.server.commands.merge_into import merge_into
+from riacho.server.connect.handlers import batch
+from riacho.server.connect.operations import Responses
+from riacho.server.connect.services import Services
+from riacho.server.connect.session import ServerSession
+
+
+def write(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """WriteOperation (`df.write`)."""
+    operation = request.plan.command.write_operation
+    if not services.writes.write(session.engine, operation, session.current_database):
+        yield from batch.forward(session, request)
+
+
+def write_v2(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """WriteOperationV2 (`df.writeTo`)."""
+    services.writes.write_v2(session.engine, request.plan.command.write_operation_v2, session.current_database)
+    return iter(())
+
+
+def merge(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """MergeIntoTableCommand (`df.mergeInto`)."""
+    context = SqlContext(services.catalog, session.engine, tuple(session.views), services.clock)
+    merge_into(request.plan.command.merge_into_table_command, context)
+    return iter(())

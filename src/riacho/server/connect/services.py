@@ -1,0 +1,49 @@
+"""What the handlers of a server work with, put together once by `server.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from riacho.clock import Clock
+from riacho.server.catalog.warehouse import WarehouseCatalog
+from riacho.server.catalog.write import TableWrites
+from riacho.server.connect.operations import Operations
+from riacho.server.connect.session import ServerSession, Sessions
+from riacho.server.connect.status import ErrorLog
+from riacho.server.delta.maintenance import Housekeeper
+from riacho.server.engine.sail.engine import SailEngine
+from riacho.server.graph.service import PipelineService
+from riacho.server.streaming.manager import QueryManager
+from riacho.server.streaming.planning import MakeSource
+from riacho.server.streaming.sources.registry import make_source
+
+
+@dataclass
+class Services:
+    """`connect_url` is where the server can be reached from this machine, for workers that connect back."""
+
+    engine: SailEngine
+    catalog: WarehouseCatalog
+    writes: TableWrites
+    housekeeper: Housekeeper
+    queries: QueryManager
+    sessions: Sessions
+    operations: Operations
+    errors: ErrorLog
+    clock: Clock
+    connect_url: str = ""
+    _pipelines: PipelineService | None = None
+
+    @property
+    def pipelines(self) -> PipelineService:
+        """Set once, by the server: pipelines use the other services, so they come last."""
+        assert self._pipelines is not None
+        return self._pipelines
+
+    @pipelines.setter
+    def pipelines(self, service: PipelineService) -> None:
+        self._pipelines = service
+
+    def make_source(self, session: ServerSession) -> MakeSource:
+        """What makes the sources of this session's streaming plans."""
+        return lambda leaf: make_source(leaf, session.engine, self.catalog, session.current_database)

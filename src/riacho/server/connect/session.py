@@ -1,0 +1,151 @@
+"""A client's session on the server: what riacho itself must know of it, beside what the engine knows."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+
+from riacho.clock import Clock
+from riacho.errors import SparkGeneralError
+from riacho.ids import SessionId, new_uuid
+from riacho.protos import pb
+from riacho.server.engine.base import ConnectSession
+from riacho.server.engine.sail.engine import SailEngine
+from riacho.server.plan.facts import is_streaming
+
+RELEASED_TO_KEEP = 1000
+
+
+@dataclass
+class ListenerBus:
+    """The open stream of a session's listener bus: events wait here until it sends them; None closes it."""
+
+    events: SimpleQueue[tuple[str, int] | None] = field(default_factory=SimpleQueue)
+
+
+@dataclass
+class ServerSession:
+    """One client session. `server_side_id` is what clients compare to see that it is still the same one.
+
+    `views` are all temporary views by lower-case name, as the relations they were made from. `relations` are those that
+    only this server knows, by the id a client has for them (foreachBatch). `listener_bus` is there while it is open.
+    `seen_ms` is when its client last asked for something.
+    """
+
+    session_id: SessionId
+    user_id: str
+    engine: ConnectSession
+    server_side_id: str = field(default_factory=new_uuid)
+    views: dict[str, pb.Relation] = field(default_factory=dict)
+    relations: dict[str, pb.Relation] = field(default_factory=dict)
+    listener_bus: ListenerBus | None = None
+    seen_ms: int = 0
+    _streaming_views: set[str] = field(default_factory=set)
+
+    @property
+    def current_database(self) -> str:
+        """The database that names without one mean."""
+        return self.engine.current_database
+
+    @current_database.setter
+    def current_database(self, name: str) -> None:
+        self.engine.use(name)
+
+    def add_view(self, name: str, relation: pb.Relation) -> None:
+        """Keep a temporary view; whether it streams decides who answers for it."""
+        self.views[name.lower()] = relation
+        if is_streaming(relation) or self.reads_streaming_view(relation):
+            self._streaming_views.add(name.lower())
+        else:
+            self._streaming_views.discard(name.lower())
+
+    def drop_view(self, name: str) -> bool:
+        """Forget a temporary view; whether it was there."""
+        self._streaming_views.discard(name.lower())
+        return self.views.pop(name.lower(), None) is not None
+
+    @property
+    def streaming_views(self) -> frozenset[str]:
+        """The names, in lower case, of the views that the engine cannot know, because they stream."""
+        return frozenset(self._streaming_views)
+
+    def reads_streaming_view(self, relation: pb.Relation) -> bool:
+        """Whether a plan names one of the streaming views (in its bytes: certain if False)."""
+        if not self._streaming_views:
+            return False
+        text = relation.SerializeToString().lower()
+        return any(name.encode() in text for name in self._streaming_views)
+
+
+class Sessions:
+    """All sessions of a server, by user and id."""
+
+    def __init__(self, engine: SailEngine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._sessions: dict[tuple[str, SessionId], ServerSession] = {}
+        self._released: OrderedDict[tuple[str, SessionId], None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[ServerSession]:
+        with self._lock:
+            return iter(list(self._sessions.values()))
+
+    def get(self, user_id: str, session_id: str, observed: str = "") -> ServerSession:
+        """The session of that identity, made on first use.
+
+        `observed` is the server-side id that the client saw before. Raises INVALID_HANDLE.SESSION_CLOSED if the session
+        was released, INVALID_HANDLE.SESSION_CHANGED if it is another one now (the server was restarted).
+        """
+        key = (user_id, SessionId(session_id))
+        with self._lock:
+            if key in self._released:
+                raise _invalid(session_id, "SESSION_CLOSED", "Session was closed.")
+            session = self._sessions.get(key)
+            if session is None:
+                if observed:
+                    raise _changed(session_id)
+                session = ServerSession(key[1], user_id, self._engine.session(key[1], user_id))
+                self._sessions[key] = session
+        if observed and observed != session.server_side_id:
+            raise _changed(session_id)
+        session.seen_ms = self._clock.now_ms()
+        return session
+
+    def idle(self, limit_ms: int) -> list[ServerSession]:
+        """The sessions whose client has asked for nothing for so long."""
+        since_ms = self._clock.now_ms() - limit_ms
+        return [session for session in self if session.seen_ms < since_ms]
+
+    def find(self, user_id: str, session_id: str) -> ServerSession | None:
+        with self._lock:
+            return self._sessions.get((user_id, SessionId(session_id)))
+
+    def release(self, user_id: str, session_id: str) -> ServerSession | None:
+        """Forget a session; its id is not taken again. The session, if there was one."""
+        key = (user_id, SessionId(session_id))
+        with self._lock:
+            session = self._sessions.pop(key, None)
+            self._released[key] = None
+            while len(self._released) > RELEASED_TO_KEEP:
+                self._released.popitem(last=False)
+        if session is not None:
+            self._engine.release(key[1], user_id)
+        return session
+
+
+def _invalid(session_id: str, kind: str, text: str) -> SparkGeneralError:
+    return SparkGeneralError.of(
+        f"INVALID_HANDLE.{kind}", f"The handle {session_id} is invalid. {text}", sql_state="HY000", handle=session_id
+    )
+
+
+def _changed(session_id: str) -> SparkGeneralError:
+    return _invalid(
+        session_id,
+        "SESSION_CHANGED",
+        "The existing Spark server driver instance has restarted. Please reconnect.",
+    )

@@ -1,0 +1,302 @@
+"""SQL text in the engine's words: a few pieces are replaced, all else stays as it was written."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from riacho.errors import UnsupportedOperationError
+from riacho.protos import pb
+from riacho.server.engine.sail.dialect import java_regex
+from riacho.server.engine.sail.dialect.branches import typed_branches
+from riacho.server.engine.sail.dialect.functions import (
+    AGGREGATES,
+    CASTS,
+    FUNCTIONS,
+    LISTS,
+    is_cast,
+    named_apart,
+    not_over_rows,
+    without_nulls,
+)
+from riacho.server.plan import build
+from riacho.server.plan.from_sql.expressions import read_expression, text_expression
+from riacho.server.plan.from_sql.select_items import Call, Role, name_columns
+from riacho.server.plan.literals import int_literal
+from riacho.server.plan.notation import sql, string_literal
+from riacho.server.plan.text import column_name
+from riacho.server.sql.tokens import Edit, Token, closing, splice, string_value, tokenize
+
+_MATCHES = ("RLIKE", "REGEXP")
+_WITH_NULLS = "UNPIVOT /* INCLUDE NULLS */"
+SUSPECTS = "|".join(
+    (
+        rf"\b(?:{'|'.join(sorted({*FUNCTIONS, *LISTS, 'extract'}))})\s*\(",
+        rf"\b(?:{'|'.join(sorted(CASTS))})\s*\(\s*[a-z]+\s*\(",
+        r"\b(?:case|rlike|regexp|unpivot)\b",
+        "''",
+        '""',
+    )
+)
+"""What text, in lower case, has in it if it may have to change."""
+
+_SUSPECTS = re.compile(SUSPECTS)
+
+
+def in_engine_words(text: str, role: Role = "query", *, aggregates: bool = True) -> str:
+    """`text` as the engine is to have it; the same object if it will do as it is.
+
+    `aggregates`: whether aggregate functions are looked at, too. Raises UnsupportedOperationError.
+    """
+    if _SUSPECTS.search(text.lower()) is None:
+        return text
+    edits, calls = _Pieces(text, aggregates=aggregates).changes()
+    if not edits:
+        return text
+    return splice(text, [*edits, *name_columns(text, calls, role)])
+
+
+class _Pieces:
+    """The pieces of one text that change: never one inside another, for a piece is made anew with all that is in it."""
+
+    def __init__(self, text: str, *, aggregates: bool) -> None:
+        self._text = text
+        self._tokens = tokenize(text)
+        self._aggregates = aggregates
+
+    def changes(self) -> tuple[list[Edit], list[Call]]:
+        """The edits, and those of them that would change the name of a column."""
+        edits = self._edits(0, len(self._tokens))
+        calls = [
+            Call(edit.start, edit.end, shown(self._text[edit.start : edit.end]))
+            for edit in edits
+            if self._text[edit.start] not in "'\"" and edit.text != _WITH_NULLS
+        ]
+        return edits, calls
+
+    def _edits(self, start: int, end: int) -> list[Edit]:
+        """What changes among the tokens from `start` up to `end`."""
+        edits: list[Edit] = []
+        at = start
+        while at < end:
+            behind, new = self._piece(at, end)
+            if new is not None:
+                edits.append(Edit(self._tokens[at].start, self._tokens[behind - 1].end, new))
+            at = behind
+        return edits
+
+    def _piece(self, at: int, end: int) -> tuple[int, str | None]:
+        """The token behind the piece that begins at token `at`, and what takes its place, if anything does."""
+        token = self._tokens[at]
+        if token.kind == "string":
+            return at + 1, self._string(at)
+        follows_dot = at > 0 and self._tokens[at - 1].is_symbol(".")
+        if token.kind == "word" and not follows_dot:
+            if token.word == "UNPIVOT":
+                return self._unpivot(at, end)
+            if token.word == "CASE" and (piece := self._case(at, end)) is not None:
+                return piece
+            if at + 1 < end and self._tokens[at + 1].is_symbol("("):
+                behind = closing(self._tokens, at + 1) + 1
+                if behind <= end:
+                    return self._call(at, behind)
+        return at + 1, None
+
+    def _unpivot(self, at: int, end: int) -> tuple[int, str | None]:
+        """`UNPIVOT INCLUDE NULLS (…)` is the engine's UNPIVOT, which has no other."""
+        words = [token.word for token in self._tokens[at + 1 : min(at + 3, end)]]
+        if words == ["INCLUDE", "NULLS"]:
+            return at + 3, _WITH_NULLS
+        if self._text.startswith(_WITH_NULLS, self._tokens[at].start):
+            return at + 1, None
+        if words[:1] == ["EXCLUDE"] or (at + 1 < end and self._tokens[at + 1].is_symbol("(")):
+            raise UnsupportedOperationError(
+                "UNPIVOT without nulls is not supported: the engine would keep them. Write UNPIVOT INCLUDE NULLS, and "
+                "WHERE … IS NOT NULL around it."
+            )
+        return at + 1, None
+
+    def _string(self, at: int) -> str | None:
+        """A string: a pattern behind RLIKE, or one with a quote in it that is written twice."""
+        token = self._tokens[at]
+        if at and self._tokens[at - 1].word in _MATCHES:
+            pattern = java_regex.pattern(string_value(token))
+            return None if pattern == string_value(token) else string_literal(pattern)
+        quote = token.text[0]
+        if quote in "rR" or quote * 2 not in token.text[1:-1]:
+            return None
+        # Quotes come in pairs here, but for one behind a backslash, which is not the first of a pair.
+        pairs = re.compile(rf"(\\.)|{quote}{quote}", re.DOTALL)
+        inner = pairs.sub(lambda found: found[1] or "\\" + quote, token.text[1:-1])
+        return None if inner == token.text[1:-1] else quote + inner + quote
+
+    def _call(self, at: int, behind: int) -> tuple[int, str | None]:
+        """A call, up to the token `behind` its closing bracket, or that of the window of rows it is over."""
+        name = self._tokens[at].text.lower()
+        following = self._tokens[behind].word if behind < len(self._tokens) else ""
+        if following == "OVER" and name in LISTS:
+            return self._list_over_rows(at, behind)
+        if name == "extract":
+            new = self._extract(at, behind)
+            return (at + 1, None) if new is None else (behind, sql(new))
+        if name in CASTS and self._aggregates:
+            return self._of_cast(at, behind)
+        entry = FUNCTIONS.get(name)
+        if entry is None or (name in AGGREGATES and not self._aggregates):
+            return at + 1, None
+        if name in AGGREGATES and following == "OVER":
+            raise not_over_rows(name)
+        places = self._arguments(at + 2, behind - 1)
+        arguments = [self._argument(first, last) for first, last in places]
+        filtered = behind
+        if name in AGGREGATES and following == "FILTER":
+            filtered = self._filter(behind, arguments)
+        new = entry(arguments)
+        if new is not None:
+            return filtered, sql(new)
+        edits = self._changed(places, arguments)
+        return behind, self._spliced(at, behind, edits) if edits else None
+
+    def _of_cast(self, at: int, behind: int) -> tuple[int, str | None]:
+        """An aggregate function, perhaps of a cast."""
+        places = self._arguments(at + 2, behind - 1)
+        arguments = [self._argument(first, last) for first, last in places]
+        if len(arguments) != 1 or not is_cast(arguments[0]) or closing(self._tokens, places[0][0] + 1) != behind - 2:
+            return at + 1, None
+        return behind, self._spliced(at, behind, self._changed(places, [named_apart(arguments[0])]))
+
+    def _filter(self, at: int, arguments: list[pb.Expression]) -> int:
+        """`FILTER (WHERE c)` at token `at`, which becomes part of the first argument; the token behind it."""
+        behind = closing(self._tokens, at + 1) + 1
+        if behind <= len(self._tokens) and at + 3 < behind - 1:
+            condition = self._argument(at + 3, behind - 1)
+            arguments[0] = build.call("if", condition, arguments[0], build.null())
+        return behind
+
+    def _list_over_rows(self, at: int, behind: int) -> tuple[int, str | None]:
+        """`collect_list(x) OVER (…)`, or over a named window."""
+        has_name = behind + 1 < len(self._tokens) and not self._tokens[behind + 1].is_symbol("(")
+        end = behind + 2 if has_name else closing(self._tokens, behind + 1) + 1
+        if end > len(self._tokens) or (at > 1 and self._tokens[at - 2].text == "filter"):
+            return at + 1, None
+        return end, sql(without_nulls(text_expression(self._spliced(at, end, self._edits(at + 1, end)))))
+
+    def _extract(self, at: int, behind: int) -> pb.Expression | None:
+        """`extract(field FROM x)`."""
+        tokens = self._tokens[at:behind]
+        if len(tokens) < 6 or tokens[3].word != "FROM" or tokens[2].kind not in ("word", "string"):
+            return None
+        field = string_literal(tokens[2].text.strip("'\""))
+        return FUNCTIONS["date_part"]([text_expression(field), self._argument(at + 4, behind - 1)])
+
+    def _case(self, at: int, end: int) -> tuple[int, str | None] | None:
+        """`CASE … END`; None if it has no end."""
+        marks = _marks(self._tokens, at, end)
+        if marks is None:
+            return None
+        last = marks[-1]
+        values = [(mark + 1, behind) for mark, behind in pairwise(marks) if self._tokens[mark].word != "WHEN"]
+        between = pairwise([(at, at + 1), *values, (last, last + 1)])
+        edits = [edit for (_, first), (behind, _) in between for edit in self._edits(first, behind)]
+        arguments = [self._argument(first, behind) for first, behind in values]
+        edits += self._changed(values, typed_branches(arguments) or arguments)
+        return last + 1, self._spliced(at, last + 1, edits) if edits else None
+
+    def _changed(self, places: Sequence[tuple[int, int]], new: Sequence[pb.Expression]) -> list[Edit]:
+        """The edits that put new arguments in the places of others."""
+        spans = [
+            (self._tokens[first].start, self._tokens[behind - 1].end) for first, behind in places if first < behind
+        ]
+        texts = [sql(argument) for argument, (first, behind) in zip(new, places, strict=True) if first < behind]
+        return [Edit(*span, text) for span, text in zip(spans, texts, strict=True) if text != self._text[slice(*span)]]
+
+    def _arguments(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Where the arguments of a call begin and end, whose brackets stand around the tokens `start` up to `end`."""
+        if start == end:
+            return []
+        places, first, position = [], start, start
+        while position < end:
+            token = self._tokens[position]
+            if token.text in ("(", "[") and token.kind == "symbol":
+                position = self._closing(position)
+            elif token.is_symbol(","):
+                places.append((first, position))
+                first = position + 1
+            position += 1
+        return [*places, (first, end)]
+
+    def _closing(self, at: int) -> int:
+        """The bracket that closes the one at token `at`, square or round."""
+        if self._tokens[at].is_symbol("("):
+            return closing(self._tokens, at)
+        depth = 0
+        for position in range(at, len(self._tokens)):
+            depth += self._tokens[position].is_symbol("[") - self._tokens[position].is_symbol("]")
+            if depth == 0:
+                return position
+        return len(self._tokens)
+
+    def _argument(self, first: int, behind: int) -> pb.Expression:
+        """One argument in the engine's words; a literal as a literal, `array(…)` as a call, all else as text."""
+        if first >= behind:
+            return text_expression("")
+        opens = self._tokens[first].word == "ARRAY" and first + 1 < behind and self._tokens[first + 1].is_symbol("(")
+        if opens and closing(self._tokens, first + 1) == behind - 1:
+            elements = self._arguments(first + 2, behind - 1)
+            return build.call("array", *(self._argument(*element) for element in elements))
+        number = _integer(self._tokens[first:behind])
+        return number or text_expression(self._spliced(first, behind, self._edits(first, behind)))
+
+    def _spliced(self, first: int, behind: int, edits: Sequence[Edit]) -> str:
+        start, end = self._tokens[first].start, self._tokens[behind - 1].end
+        return splice(self._text[start:end], [Edit(e.start - start, e.end - start, e.text) for e in edits])
+
+
+def _integer(tokens: Sequence[Token]) -> pb.Expression | None:
+    """The literal of a whole number, with a minus or without."""
+    negative = len(tokens) == 2 and tokens[0].is_symbol("-")
+    if not tokens[-1].text.isdigit() or len(tokens) > 1 + negative:
+        return None
+    value = -int(tokens[-1].text) if negative else int(tokens[-1].text)
+    return int_literal(value) if abs(value) < 1 << 31 else None
+
+
+def shown(text: str) -> str:
+    """A piece of text as the name of a column shows it."""
+    tokens = tokenize(text)
+    if tokens[0].word != "CASE":
+        return column_name(read_expression(text))
+    marks = _marks(tokens, 0, len(tokens))
+    if marks is None:
+        return text
+
+    def name(first: int, behind: int) -> str:
+        return column_name(read_expression(text[tokens[first].start : tokens[behind - 1].end]))
+
+    operand = name(1, marks[0]) if marks[0] > 1 else None
+    shown = ["CASE"]
+    for mark, following in pairwise(marks):
+        part = name(mark + 1, following)
+        is_compared = operand is not None and tokens[mark].word == "WHEN"
+        shown += [tokens[mark].word, f"({operand} = {part})" if is_compared else part]
+    return " ".join([*shown, "END"])
+
+
+def _marks(tokens: Sequence[Token], at: int, end: int) -> list[int] | None:
+    """The places of WHEN, THEN, ELSE and END of the CASE at token `at`; None if it has no end."""
+    marks, depth, position = [], 0, at + 1
+    while position < end:
+        token = tokens[position]
+        if token.is_symbol("("):
+            position = closing(tokens, position)
+        elif token.word == "CASE":
+            depth += 1
+        elif token.word == "END" and depth:
+            depth -= 1
+        elif not depth and token.word in ("WHEN", "THEN", "ELSE", "END"):
+            marks.append(position)
+            if token.word == "END":
+                return marks
+        position += 1
+    return None

@@ -1,0 +1,143 @@
+"""Plans in the engine's words."""
+
+from __future__ import annotations
+
+import re
+
+from riacho.protos import pb
+from riacho.server.engine.sail.dialect.functions import (
+    AGGREGATES,
+    CASTS,
+    FUNCTIONS,
+    LISTS,
+    is_cast,
+    named_apart,
+    not_over_rows,
+    without_nulls,
+)
+from riacho.server.engine.sail.dialect.statistics import KINDS, TAGS, in_order
+from riacho.server.engine.sail.dialect.text import SUSPECTS
+from riacho.server.engine.sail.dialect.text import in_engine_words as text_in_engine_words
+from riacho.server.plan import build
+from riacho.server.plan.facts import is_streaming
+from riacho.server.plan.from_sql.select_items import Role
+from riacho.server.plan.text import column_name
+from riacho.server.plan.walk import (
+    expressions,
+    top_expressions,
+    transform,
+    transform_expression,
+    transform_expressions,
+    walk,
+)
+
+_NAMES = "|".join(sorted({*FUNCTIONS, *LISTS, *CASTS}))
+_TAGS = b"|".join(re.escape(bytes([tag & 0x7F | 0x80, tag >> 7])) for tag in TAGS)
+# The name of a function has its field's tag, and its length, before it.
+_SUSPECTS = re.compile(rf"\n.(?:{_NAMES})\b|{SUSPECTS}|".encode() + _TAGS, re.DOTALL)
+_LONGEST = 1 << 20
+"""Bytes of a plan that are searched as they are: in a longer one are rows."""
+
+_NAMED_BY_EXPRESSION = ("project", "aggregate")
+
+
+def in_engine_words(relation: pb.Relation) -> pb.Relation:
+    """`relation` as the engine is to have it; the same object if it will do as it is.
+
+    Columns keep their names. Raises UnsupportedOperationError for a function that gives wrong answers there.
+    """
+    if relation.ByteSize() <= _LONGEST and _SUSPECTS.search(relation.SerializeToString().lower()) is None:
+        return relation
+    if not any(_may_change(node) for node in walk(relation)):
+        return relation
+    return transform(relation, _changed)
+
+
+def _may_change(node: pb.Relation) -> bool:
+    return node.WhichOneof("rel_type") in ("sql", *KINDS) or any(map(_is_suspect, expressions(node)))
+
+
+def _is_suspect(expression: pb.Expression) -> bool:
+    if expression.HasField("window"):
+        return _name(expression.window.window_function) in LISTS
+    name = _name(expression)
+    return expression.HasField("expression_string") or name in FUNCTIONS or (name in CASTS and _is_of_cast(expression))
+
+
+def _is_of_cast(expression: pb.Expression) -> bool:
+    arguments = _arguments(expression)
+    return len(arguments) == 1 and is_cast(arguments[0]) and not expression.unresolved_function.is_distinct
+
+
+def _changed(node: pb.Relation) -> pb.Relation:
+    """The node, changed in place."""
+    if node.HasField("sql"):
+        node.sql.query = text_in_engine_words(node.sql.query)
+        return node
+    if node.WhichOneof("rel_type") in KINDS:
+        return in_order(node)
+    change = _Change(aggregates=not (node.HasField("aggregate") and is_streaming(node)))
+    if node.WhichOneof("rel_type") in _NAMED_BY_EXPRESSION:
+        for column in top_expressions(node):
+            change.column(column)
+    else:
+        transform_expressions(node, change)
+    return node
+
+
+class _Change:
+    """What is done to each expression of a node. `aggregates`: whether to aggregate functions, too."""
+
+    def __init__(self, *, aggregates: bool) -> None:
+        self._aggregates = aggregates
+
+    def column(self, column: pb.Expression) -> None:
+        """Change a column, in place. It gets the name that it has, if it is named after an expression that changes."""
+        if column.HasField("expression_string"):
+            self._text(column.expression_string, "column")
+            return
+        changed = transform_expression(column, self)
+        if changed != column:
+            column.CopyFrom(changed if column.HasField("alias") else build.alias(changed, column_name(column)))
+
+    def __call__(self, expression: pb.Expression) -> pb.Expression:
+        """Change an expression whose parts have been."""
+        if expression.HasField("expression_string"):
+            self._text(expression.expression_string, "part")
+            return expression
+        if expression.HasField("window"):
+            return self._over_rows(expression)
+        name = _name(expression)
+        if name in CASTS and self._aggregates and _is_of_cast(expression):
+            (argument,) = expression.unresolved_function.arguments
+            argument.CopyFrom(named_apart(argument))
+            return expression
+        entry = FUNCTIONS.get(name)
+        if entry is None or (name in AGGREGATES and not self._aggregates):
+            return expression
+        return entry(_arguments(expression)) or expression
+
+    def _text(self, text: pb.Expression.ExpressionString, role: Role) -> None:
+        text.expression = text_in_engine_words(text.expression, role, aggregates=self._aggregates)
+
+    def _over_rows(self, expression: pb.Expression) -> pb.Expression:
+        """A function over a window of rows. Its parts have been changed: an aggregate is a `get` now."""
+        function = expression.window.window_function
+        if _name(function) == "get" and self._aggregates:
+            raise not_over_rows("percentile_approx")
+        return without_nulls(expression) if _name(function) in LISTS else expression
+
+
+def _name(expression: pb.Expression) -> str:
+    """The function that an expression calls, in lower case."""
+    kind = expression.WhichOneof("expr_type")
+    if kind not in ("unresolved_function", "call_function"):
+        return ""
+    name: str = getattr(expression, kind).function_name
+    return name.lower()
+
+
+def _arguments(expression: pb.Expression) -> list[pb.Expression]:
+    if expression.HasField("unresolved_function"):
+        return list(expression.unresolved_function.arguments)
+    return list(expression.call_function.arguments)

@@ -1,0 +1,92 @@
+"""The engine's errors, in Spark's words. The one place where they are translated."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from riacho import errors
+from riacho.errors import SparkError
+from riacho.server.engine.sail.conditions import condition_of
+from riacho.server.engine.sail.process import outcome
+
+STATUS_DETAILS = "grpc-status-details-bin"
+
+# Most specific first; the first class named in the engine's `classes` that stands here wins.
+_BY_JAVA_CLASS: dict[str, type[SparkError]] = {
+    cls.java_classes[0]: cls
+    for cls in (
+        errors.ParseError,
+        errors.AnalysisError,
+        errors.NumberFormatError,
+        errors.IllegalArgumentError,
+        errors.IllegalStateError,
+        errors.UnsupportedOperationError,
+        errors.SparkRuntimeError,
+        errors.PythonWorkerError,
+        errors.InvalidPlanInputError,
+        errors.SparkGeneralError,
+    )
+}
+_CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
+_MISSING_COLUMN = re.compile(r"attribute ObjectName\((\[.*?\])\) is missing from the schema")
+_IDENTIFIER = re.compile(r'Identifier\("((?:[^"\\]|\\.)*)"\)')
+_SYNTAX = re.compile(r"(?:invalid argument|error in SQL parser): found (.+?)(?: at \d+:\d+)? expected")
+_CANCELLED = re.compile(r"operation not found|operation .*cancel", re.IGNORECASE)
+
+
+def from_rpc(error: grpc.RpcError) -> SparkError:
+    """The SparkError for a failed call: its class and condition as the engine says, SparkException if it does not."""
+    code, message, trailers = outcome(error)
+    cls: type[SparkError] = errors.SparkGeneralError
+    details = trailers.get(STATUS_DETAILS)
+    if isinstance(details, bytes):
+        status = status_pb2.Status.FromString(details)
+        message = status.message or message
+        cls = _class_of(status) or cls
+    missing = _MISSING_COLUMN.search(message)
+    if missing is not None:
+        return _unresolved_column(missing.group(1))
+    syntax = _SYNTAX.search(message)
+    if syntax is not None:
+        return _syntax_error(syntax.group(1))
+    if code is grpc.StatusCode.CANCELLED or _CANCELLED.search(message):
+        return errors.SparkGeneralError.of("OPERATION_CANCELED", "Operation has been canceled.", sql_state="HY008")
+    known = condition_of(message)
+    if known is not None:
+        return known
+    condition = _CONDITION.search(message)
+    if condition is None:
+        return cls(message or str(code))
+    return cls(message[condition.start() :], condition=condition.group(1))
+
+
+def _unresolved_column(identifiers: str) -> SparkError:
+    name = ".".join(f"`{part}`" for part in _IDENTIFIER.findall(identifiers))
+    return errors.AnalysisError.of(
+        "UNRESOLVED_COLUMN.WITHOUT_SUGGESTION",
+        f"A column, variable, or function parameter with name {name} cannot be resolved.",
+        sql_state="42703",
+        objectName=name,
+    )
+
+
+def _syntax_error(found: str) -> SparkError:
+    word = "end of input" if "end of input" in found else f"'{found}'"
+    return errors.ParseError.of(
+        "PARSE_SYNTAX_ERROR", f"Syntax error at or near {word}.", sql_state="42601", error=word, hint=""
+    )
+
+
+def _class_of(status: status_pb2.Status) -> type[SparkError] | None:
+    for detail in status.details:
+        if detail.Is(error_details_pb2.ErrorInfo.DESCRIPTOR):
+            info = error_details_pb2.ErrorInfo()
+            detail.Unpack(info)
+            for name in json.loads(info.metadata.get("classes", "[]")):
+                if name in _BY_JAVA_CLASS:
+                    return _BY_JAVA_CLASS[name]
+    return None

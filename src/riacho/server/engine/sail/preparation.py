@@ -1,0 +1,87 @@
+"""What every plan and every statement goes through on its way to the engine: one list of steps, in one place.
+
+A step takes a relation and gives one that means to the engine what the first means to Spark. A statement is text in a
+`SQL` relation, as a query is, so steps see both in one form. Two steps of a session's life are not a plan's, and so not
+here: telling the engine of tables (`before_call`), and what riacho itself does instead of the engine.
+
+A streaming query's plan is prepared once, when it starts; its batches are not prepared again (`SailEngine.clone`). For
+all else a plan may be prepared more than once, so a step must do no harm when it is applied to its own result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from google.protobuf.message import Message
+
+from riacho.protos import pb
+from riacho.server.engine.base import EngineSession
+from riacho.server.engine.sail.dialect import in_engine_words, keys_of_groups
+from riacho.server.engine.sail.typed import typed_plan
+from riacho.server.plan.facts import is_streaming
+from riacho.server.plan.walk import children
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a step is told besides the relation.
+
+    `session` is asked for confs. `rows`: False for a plan that is only analysed. See `EngineSession` for
+    `current_database` and `views`.
+    """
+
+    session: EngineSession
+    rows: bool = True
+
+    @property
+    def current_database(self) -> str:
+        return self.session.current_database
+
+    @property
+    def views(self) -> frozenset[str]:
+        return self.session.views
+
+
+Step = Callable[[pb.Relation, Surroundings], pb.Relation]
+"""The relation as the engine is to have it; the same object if it will do as it is. Raises SparkError."""
+
+
+class Preparation:
+    """The steps: what types decide, the engine's words, and `further` ones that know what the engine does not.
+
+    Types come first, for their rules are in Spark's words; to find the columns of a part of a plan, that part goes
+    through the other steps. A stream's types are found where its sources are known (`streaming.planning`).
+    """
+
+    def __init__(self, further: Sequence[Step] = ()) -> None:
+        self._steps: tuple[Step, ...] = (_engine_words, *further)
+
+    def relation(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
+        """`relation`, prepared; the same object if it was so already. Raises what steps raise."""
+        if not is_streaming(relation):
+            parts = replace(surroundings, rows=False)
+            relation = typed_plan(relation, lambda part: surroundings.session.columns(self._worded(part, parts)))
+        return self._worded(relation, surroundings)
+
+    def _worded(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
+        """`relation` after the steps that need no types."""
+        for step in self._steps:
+            relation = step(relation, surroundings)
+        return relation
+
+    def message(self, message: Message, surroundings: Surroundings) -> None:
+        """Prepare, in place, each relation of a request or command.
+
+        A query that comes as a command is only read then, and runs as a plan of its own: its types can wait.
+        """
+        is_text = isinstance(message, pb.ExecutePlanRequest) and message.plan.command.HasField("sql_command")
+        prepare = self._worded if is_text else self.relation
+        for relation in list(children(message)):
+            prepared = prepare(relation, surroundings)
+            if prepared is not relation:
+                relation.CopyFrom(prepared)
+
+
+def _engine_words(relation: pb.Relation, _: Surroundings) -> pb.Relation:
+    return in_engine_words(keys_of_groups(relation))

@@ -1,0 +1,388 @@
+"""One client session inside the engine, that outlives the engine's process.
+
+What a client sets up in a session (confs, views, functions) is kept here as the very requests that did it, and sent
+again when a new process serves the session. Each call goes to the process that serves now; when that process dies
+during the call, the caller gets `EngineLost`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import grpc
+import pyarrow as pa
+
+from riacho import types
+from riacho.errors import EngineLost, SparkError, SparkGeneralError
+from riacho.ids import SessionId, new_uuid
+from riacho.protos import pb
+from riacho.server.engine.sail import ddl, failures
+from riacho.server.engine.sail.mixed_types import corrected, may_mix_types, without_rows
+from riacho.server.engine.sail.preparation import Preparation, Surroundings
+from riacho.server.engine.sail.process import EngineProcess, lost
+from riacho.zones import TIME_ZONE, UTC, session_zone
+
+log = logging.getLogger("riacho")
+
+GLOBAL = "global_temp."
+"""Before the names of global temporary views."""
+
+
+class Processes(Protocol):
+    """Where a session gets the process that serves it."""
+
+    def current(self) -> EngineProcess:
+        """The process that serves new calls; started if there is none. Raises SparkError if it does not start."""
+
+    def discard(self, process: EngineProcess) -> None:
+        """`process` failed under a call; it must not get another."""
+
+
+class SailSession:
+    """See `engine.base.EngineSession`. `before_call` runs ahead of each call, for instance to register tables.
+
+    `preparation` is applied to all plans and statements; None for a session whose plans come prepared.
+    """
+
+    def __init__(
+        self,
+        processes: Processes,
+        session_id: SessionId,
+        user_id: str,
+        before_call: Callable[[SailSession], None] | None = None,
+        preparation: Preparation | None = None,
+    ) -> None:
+        self.session_id = session_id
+        self.user_id = user_id
+        self.zone = UTC
+        self.zone_changed = False
+        self.epoch = 0
+        """The process that knows what this session has set up; 0 while none does."""
+        self._processes = processes
+        self._before_call = before_call
+        self._preparation = preparation
+        self._current_database = "default"
+        self._journal: dict[Hashable, tuple[str, bytes]] = {}
+        self._on_release: list[Callable[[], None]] = []
+        # A protobuf field given twice has its last value, so these bytes behind a request make it one of this session.
+        self._own_id = pb.ConfigRequest(session_id=session_id).SerializeToString()
+        self._setting_up = threading.RLock()
+        self._setting_up_thread: int | None = None
+
+    # -- what names mean, and what is done to plans
+
+    @property
+    def current_database(self) -> str:
+        return self._current_database
+
+    def use(self, database: str) -> None:
+        relation = pb.Relation()
+        relation.catalog.set_current_database.db_name = f"`{database}`"
+        for _ in self.set_up(("current database",), self._request(pb.Plan(root=relation))):
+            pass
+        self._current_database = database
+
+    @property
+    def views(self) -> frozenset[str]:
+        with self._setting_up:
+            return frozenset(str(key[1]) for key in self._journal if isinstance(key, tuple) and key[0] == "view")
+
+    def prepared(self, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:
+        if self._preparation is None:
+            return relation
+        return self._preparation.relation(relation, Surroundings(self, rows))
+
+    # -- the two verbs, and what is close to them
+
+    def schema(self, relation: pb.Relation) -> pa.Schema:
+        return self.columns(self.prepared(relation, rows=False))
+
+    def columns(self, prepared: pb.Relation) -> pa.Schema:
+        request = self._analyze()
+        request.schema.plan.root.CopyFrom(prepared)
+        reply = pb.AnalyzePlanResponse.FromString(self.call("AnalyzePlan", request.SerializeToString()))
+        schema = types.schema_from_proto(reply.schema.schema)
+        if not may_mix_types(prepared):
+            return schema
+        planned = list(_batches(self._run(self._request(pb.Plan(root=without_rows(prepared))))))
+        return corrected(schema, planned[0].schema)
+
+    def explain(self, relation: pb.Relation) -> str:
+        request = self._analyze()
+        request.explain.plan.root.CopyFrom(relation)
+        request.explain.explain_mode = pb.AnalyzePlanRequest.Explain.EXPLAIN_MODE_SIMPLE
+        reply = pb.AnalyzePlanResponse.FromString(self.analyze(request))
+        return reply.explain.explain_string
+
+    def run(self, relation: pb.Relation) -> pa.Table:
+        return pa.Table.from_batches(list(self.stream(relation)))
+
+    def stream(self, relation: pb.Relation) -> Iterator[pa.RecordBatch]:
+        return _batches(self.execute_plan(self._request(pb.Plan(root=relation))))
+
+    def execute(self, command: pb.Command) -> pa.Table | None:
+        batches: list[pa.RecordBatch] = []
+        for reply in self._replies(pb.Plan(command=command)):
+            if reply.HasField("arrow_batch"):
+                batches.extend(_decode(reply))
+            elif reply.HasField("sql_command_result"):
+                batches.extend(_local_rows(reply.sql_command_result.relation))
+        return pa.Table.from_batches(batches) if batches else None
+
+    def sql(self, text: str) -> pa.Table:
+        command = pb.Command()
+        command.sql_command.input.sql.query = text
+        for reply in self._replies(pb.Plan(command=command)):
+            if reply.HasField("sql_command_result"):
+                return self.run(reply.sql_command_result.relation)
+        raise SparkGeneralError(f"The engine gave no result for: {text}")
+
+    def write_parquet(self, relation: pb.Relation, directory: Path, *, partition_by: Sequence[str] = ()) -> None:
+        command = pb.Command()
+        write = command.write_operation
+        write.input.CopyFrom(relation)
+        write.source = "parquet"
+        write.path = str(directory)
+        write.mode = pb.WriteOperation.SAVE_MODE_APPEND
+        write.partitioning_columns.extend(partition_by)
+        # Half the time of the engine's defaults (zstd(3), dictionaries tried on every column). Snappy is Spark's.
+        write.options.update({"compression": "snappy", "dictionary_enabled": "false"})
+        self.execute(command)
+
+    def parse_ddl(self, text: str) -> pa.Schema:
+        request = self._analyze()
+        request.ddl_parse.ddl_string = text
+        reply = pb.AnalyzePlanResponse.FromString(self.analyze(request))
+        schema = types.schema_from_proto(reply.ddl_parse.parsed)
+        comments = ddl.column_comments(text)
+        if len(comments) != len(schema):  # one type and not a list of columns
+            return schema
+        return pa.schema([types.with_comment(field, comment) for field, comment in zip(schema, comments, strict=True)])
+
+    # -- confs
+
+    def get_conf(self, key: str, default: str | None = None) -> str | None:
+        request = pb.ConfigRequest(session_id=self.session_id)
+        request.user_context.user_id = self.user_id
+        request.operation.get_option.keys.append(key)
+        reply = pb.ConfigResponse.FromString(self.call("Config", request.SerializeToString()))
+        for pair in reply.pairs:
+            if pair.HasField("value"):
+                return pair.value
+        return default
+
+    def get_confs(self, defaults: Mapping[str, str]) -> dict[str, str]:
+        request = pb.ConfigRequest(session_id=self.session_id)
+        request.user_context.user_id = self.user_id
+        for key, value in defaults.items():
+            request.operation.get_with_default.pairs.add(key=key, value=value)
+        reply = pb.ConfigResponse.FromString(self.call("Config", request.SerializeToString()))
+        return {pair.key: pair.value for pair in reply.pairs}
+
+    def set_conf(self, key: str, value: str) -> None:
+        zone = session_zone(value) if key == TIME_ZONE else None
+        request = self._set_conf_request(key, value if zone is None else zone.engine)
+        self.call("Config", request)
+        self.remember(("conf", key), "Config", request)
+        if zone is not None:
+            self.zone = zone
+            self.zone_changed = self.zone_changed or not zone.is_utc
+
+    def _set_conf_request(self, key: str, value: str) -> bytes:
+        request = pb.ConfigRequest(session_id=self.session_id)
+        request.user_context.user_id = self.user_id
+        request.operation.set.pairs.add(key=key, value=value)
+        return request.SerializeToString()
+
+    # -- calls whose replies are bytes, for whoever passes them on
+
+    def analyze(self, request: pb.AnalyzePlanRequest) -> bytes:
+        self._prepare(request, rows=False)
+        return self.call("AnalyzePlan", request.SerializeToString())
+
+    def execute_plan(self, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
+        self._prepare(request, rows=True)
+        yield from self._run(request)
+
+    def _run(self, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
+        """ExecutePlan of a request that is prepared."""
+        encoded = request.SerializeToString()
+        with self._serving() as process:
+            call = process.execute(encoded)
+            try:
+                yield from call
+            except grpc.RpcError as error:
+                raise self._failure(process, error) from None
+            finally:
+                call.cancel()
+
+    def set_up(self, key: Hashable, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
+        yield from self.execute_plan(request)
+        self.remember(key, "ExecutePlan", request.SerializeToString())
+
+    def call(self, method: str, request: bytes) -> bytes:
+        """One unary RPC of the Connect service. Raises SparkError, EngineLost."""
+        with self._serving() as process:
+            try:
+                return process.call(method, request)
+            except grpc.RpcError as error:
+                raise self._failure(process, error) from None
+
+    def remember(self, key: Hashable, method: str, request: bytes) -> None:
+        """Keep a request that set something up, for a new process. A later one of that key replaces it."""
+        with self._setting_up:
+            self._journal.pop(key, None)
+            self._journal[key] = (method, request)
+
+    def forget(self, key: Hashable) -> None:
+        """What `remember` kept under `key` is gone, for instance a dropped view."""
+        with self._setting_up:
+            self._journal.pop(key, None)
+
+    def create_view(self, name: str, relation: pb.Relation) -> None:
+        command = pb.Command()
+        view = command.create_dataframe_view
+        name = name.lower()
+        view.name, view.replace, view.is_global = name.removeprefix(GLOBAL), True, name.startswith(GLOBAL)
+        view.input.CopyFrom(relation)
+        for _ in self.set_up(("view", name), self._request(pb.Plan(command=command))):
+            pass
+
+    def drop_view(self, name: str) -> bool:
+        name = name.lower()
+        if name not in self.views:
+            return False
+        relation = pb.Relation()
+        if name.startswith(GLOBAL):
+            relation.catalog.drop_global_temp_view.view_name = name.removeprefix(GLOBAL)
+        else:
+            relation.catalog.drop_temp_view.view_name = name
+        self.forget(("view", name))
+        self.run(relation)
+        return True
+
+    def on_release(self, callback: Callable[[], None]) -> None:
+        self._on_release.append(callback)
+
+    def released(self) -> None:
+        """The session has ended; called once, by the engine."""
+        for callback in self._on_release:
+            callback()
+        self._on_release.clear()
+
+    def interrupt(self) -> None:
+        if self.epoch != self._processes.current().epoch:
+            return
+        request = pb.InterruptRequest(session_id=self.session_id, interrupt_type=pb.InterruptRequest.INTERRUPT_TYPE_ALL)
+        request.user_context.user_id = self.user_id
+        self.call("Interrupt", request.SerializeToString())
+
+    def copy_journal(self, other: SailSession) -> None:
+        """Set up here what is set up in `other` now."""
+        with other._setting_up:
+            self._journal = dict(other._journal)
+            self._current_database = other.current_database
+            self.zone, self.zone_changed = other.zone, other.zone_changed
+
+    # -- inside
+
+    @contextmanager
+    def _serving(self) -> Iterator[EngineProcess]:
+        process = self._processes.current()
+        with process.in_use():
+            self._set_up(process)
+            yield process
+
+    def _set_up(self, process: EngineProcess) -> None:
+        """Bring a process that is new to this session to the state the session is in; let `before_call` look each time.
+
+        `before_call` comes first, for what the session had set up may name the tables that it registers.
+        """
+        if self._setting_up_thread == threading.get_ident():
+            return
+        with self._setting_up:
+            self._setting_up_thread = threading.get_ident()
+            try:
+                is_new = self.epoch != process.epoch
+                if is_new:
+                    self._send(process, "Config", self._set_conf_request(TIME_ZONE, "UTC"))
+                    self.epoch = process.epoch
+                if self._before_call is not None:
+                    self._before_call(self)
+                if is_new:
+                    self._replay(process)
+            finally:
+                self._setting_up_thread = None
+
+    def _replay(self, process: EngineProcess) -> None:
+        """What no longer works, such as a view of a foreachBatch DataFrame whose batch is over, is left out."""
+        for key, (method, request) in self._journal.items():
+            try:
+                self._send(process, method, request + self._own_id)
+            except SparkError as error:
+                log.warning("session %s: %s could not be set up again: %s", self.session_id, key, error)
+
+    def _send(self, process: EngineProcess, method: str, request: bytes) -> None:
+        try:
+            if method == "ExecutePlan":
+                for _ in process.execute(request):
+                    pass
+            else:
+                process.call(method, request)
+        except grpc.RpcError as error:
+            raise self._failure(process, error) from None
+
+    def _failure(self, process: EngineProcess, error: grpc.RpcError) -> EngineLost | SparkError:
+        gone = lost(error)
+        if gone is not None:
+            self._processes.discard(process)
+            return gone
+        return failures.from_rpc(error)
+
+    def _replies(self, plan: pb.Plan) -> Iterator[pb.ExecutePlanResponse]:
+        for reply in self.execute_plan(self._request(plan)):
+            yield pb.ExecutePlanResponse.FromString(reply)
+
+    def _prepare(self, request: pb.ExecutePlanRequest | pb.AnalyzePlanRequest, *, rows: bool) -> None:
+        if self._preparation is not None:
+            self._preparation.message(request, Surroundings(self, rows))
+
+    def _request(self, plan: pb.Plan) -> pb.ExecutePlanRequest:
+        request = pb.ExecutePlanRequest(session_id=self.session_id, operation_id=new_uuid(), plan=plan)
+        request.user_context.user_id = self.user_id
+        return request
+
+    def _analyze(self) -> pb.AnalyzePlanRequest:
+        request = pb.AnalyzePlanRequest(session_id=self.session_id)
+        request.user_context.user_id = self.user_id
+        return request
+
+
+def _batches(replies: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
+    """The rows among the replies to a plan."""
+    for data in replies:
+        reply = pb.ExecutePlanResponse.FromString(data)
+        if reply.HasField("arrow_batch"):
+            yield from _decode(reply)
+
+
+def _decode(reply: pb.ExecutePlanResponse) -> Iterator[pa.RecordBatch]:
+    with pa.ipc.open_stream(reply.arrow_batch.data) as reader:
+        empty = True
+        for batch in reader:
+            empty = False
+            yield batch
+        if empty:
+            yield pa.RecordBatch.from_pylist([], schema=reader.schema)
+
+
+def _local_rows(relation: pb.Relation) -> list[pa.RecordBatch]:
+    if relation.WhichOneof("rel_type") != "local_relation" or not relation.local_relation.data:
+        return []
+    with pa.ipc.open_stream(relation.local_relation.data) as reader:
+        return list(reader)

@@ -1,0 +1,261 @@
+"""SQL queries: each SELECT's expressions, with the types of the columns of its FROM.
+
+Inner queries come first, so that what an outer one reads can be analysed. All else stays as it is written: names,
+clauses, and every expression that is not understood.
+
+    SELECT s * 2 FROM t WHERE n > '1'       SELECT (CAST(s AS BIGINT) * 2) AS `(s * 2)` FROM t WHERE (n > CAST('1' AS …
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from riacho.protos import pb
+from riacho.server.engine.sail.typed.naming import shown
+from riacho.server.engine.sail.typed.rules import NAMES
+from riacho.server.engine.sail.typed.scope import Scope
+from riacho.server.engine.sail.typed.text import TextTyper
+from riacho.server.plan.from_sql.select_items import has_alias
+from riacho.server.plan.notation import sql
+from riacho.server.sql.tokens import Edit, Token, closing, splice, tokenize, words
+
+SchemaOf = Callable[[str], "pa.Schema | None"]
+"""The columns of a query, None if it cannot be analysed."""
+
+_QUERY = words("SELECT WITH")
+_SET_OPERATIONS = words("UNION EXCEPT MINUS INTERSECT")
+_CLAUSES = words("FROM WHERE GROUP HAVING QUALIFY WINDOW ORDER SORT CLUSTER DISTRIBUTE LIMIT OFFSET")
+_JOIN_WORDS = words(
+    "JOIN INNER CROSS LEFT RIGHT FULL OUTER SEMI ANTI NATURAL LATERAL PIVOT UNPIVOT TABLESAMPLE USING ON"
+)
+_SUSPECTS = re.compile(
+    r"[-+*/%<>=&|^]|\b(?:case|between|in|div|"
+    + "|".join(sorted(name for name in NAMES if name.isidentifier()))
+    + r")\b",
+    re.IGNORECASE,
+)
+_ORDER_WORDS = words("ASC DESC NULLS FIRST LAST")
+
+
+def is_suspect(text: str) -> bool:
+    """Whether something may have to change in it, whatever the types."""
+    return _SUSPECTS.search(text) is not None
+
+
+def typed_query(text: str, schema_of: SchemaOf, *, streams: bool = False) -> str:
+    """`text`, a query, as the engine is to have it; the same object if it will do as it is."""
+    if not is_suspect(text):
+        return text
+    tokens = tokenize(text)
+    if not tokens or not (tokens[0].word in _QUERY or tokens[0].is_symbol("(")):
+        return text
+    return _Query(text, "", schema_of, streams).changed()
+
+
+@dataclass
+class _Query:
+    """One query with what is inside it. `prefix`: the WITH clauses around it."""
+
+    text: str
+    prefix: str
+    schema_of: SchemaOf
+    streams: bool
+
+    def changed(self) -> str:
+        tokens = tokenize(self.text)
+        start = 0
+        if tokens and tokens[0].word == "WITH":
+            if len(tokens) > 1 and tokens[1].word == "RECURSIVE":
+                return self.text
+            body = self._with(tokens)
+            if body is None:
+                return self.text
+            tokens, start = body
+        self._inner_queries(tokens, start)
+        tokens = tokenize(self.text)
+        if start:
+            start = self._body(tokens)
+        edits = [edit for select in _selects(tokens, start) for edit in self._select(tokens, *select)]
+        self.text = splice(self.text, edits) if edits else self.text
+        return self.text
+
+    def _with(self, tokens: list[Token]) -> tuple[list[Token], int] | None:
+        """Change the queries of a WITH clause, one after the other; the tokens then, and where the body begins."""
+        at, outer = 0, self.prefix
+        known: list[str] = [outer.strip().removeprefix("WITH ")] if outer else []
+        while at == 0 or (at < len(tokens) and tokens[at].is_symbol(",")):
+            first = at = at + 1
+            while at < len(tokens) and tokens[at].word != "AS":
+                at += 1
+            if at + 1 >= len(tokens) or not tokens[at + 1].is_symbol("("):
+                return None
+            behind = closing(tokens, at + 1)
+            if behind >= len(tokens):
+                return None
+            begin, end = tokens[at + 1].end, tokens[behind].start
+            prefix = "WITH " + ", ".join(known) + " " if known else ""
+            inner = _Query(self.text[begin:end], prefix, self.schema_of, self.streams).changed()
+            self.text = self.text[:begin] + inner + self.text[end:]
+            tokens = tokenize(self.text)
+            behind = closing(tokens, at + 1)
+            known.append(self.text[tokens[first].start : tokens[behind].end])
+            at = behind + 1
+        self.prefix = "WITH " + ", ".join(known) + " "
+        return tokens, at
+
+    def _body(self, tokens: Sequence[Token]) -> int:
+        """Where the body begins behind the WITH clause."""
+        at = 0
+        while at == 0 or (at < len(tokens) and tokens[at].is_symbol(",")):
+            while not tokens[at].is_symbol("(") or tokens[at - 1].word != "AS":
+                at += 1
+            at = closing(tokens, at) + 1
+        return at
+
+    def _inner_queries(self, tokens: Sequence[Token], start: int) -> None:
+        """Change the queries in brackets."""
+        edits, at = [], start
+        while at < len(tokens):
+            if tokens[at].is_symbol("(") and at + 1 < len(tokens) and self._opens_query(tokens, at):
+                behind = closing(tokens, at)
+                if behind < len(tokens):
+                    begin, end = tokens[at].end, tokens[behind].start
+                    inner = _Query(self.text[begin:end], self.prefix, self.schema_of, self.streams).changed()
+                    edits.append(Edit(begin, end, inner))
+                    at = behind
+            at += 1
+        self.text = splice(self.text, edits)
+
+    def _opens_query(self, tokens: Sequence[Token], at: int) -> bool:
+        while at + 1 < len(tokens) and tokens[at + 1].is_symbol("("):
+            at += 1
+        return at + 1 < len(tokens) and tokens[at + 1].word in _QUERY
+
+    # -- one SELECT
+
+    def _select(self, tokens: Sequence[Token], start: int, end: int) -> list[Edit]:
+        clauses = list(_outside(tokens, start, end, _CLAUSES))
+        places = {tokens[at].word: (at, behind) for at, behind in zip(clauses, [*clauses, end][1:], strict=True)}
+        if len(places) < len(clauses):
+            return []
+        first = places.get("FROM", (end, end))
+        listed_end = clauses[0] if clauses else end
+        source = self._text(tokens, *first)
+        if not is_suspect(self._text(tokens, start, listed_end) + self._text(tokens, first[1], end) + " " + source):
+            return []
+        schema = self._schema(source) if source else None
+        if source and schema is None:
+            return []
+        typer = TextTyper(Scope(schema), lambda e: self._ask(e, source), streams=self.streams)
+        aliases: dict[str, pa.DataType | None] = {}
+        edits = list(self._listed(tokens, start + 1, listed_end, typer, aliases))
+        for word, (at, behind) in places.items():
+            match word:
+                case "FROM":
+                    edits += self._conditions(tokens, at + 1, behind, typer)
+                case "WHERE":
+                    edits += self._one(tokens, at + 1, behind, typer)
+                case "GROUP":
+                    edits += self._several(tokens, at + 2, behind, typer)
+                case "HAVING" | "QUALIFY":
+                    own = TextTyper(typer.scope.with_aliases(aliases), typer.ask, streams=self.streams)
+                    edits += self._one(tokens, at + 1, behind, own)
+                case "ORDER" | "SORT":
+                    own = TextTyper(typer.scope.with_aliases(aliases), typer.ask, streams=self.streams)
+                    edits += self._several(tokens, at + 2, behind, own)
+        return edits
+
+    def _listed(
+        self, tokens: Sequence[Token], start: int, end: int, typer: TextTyper, aliases: dict[str, pa.DataType | None]
+    ) -> Iterator[Edit]:
+        """The columns of a SELECT list; one that changes keeps its name."""
+        if start < end and tokens[start].word in ("DISTINCT", "ALL"):
+            start += 1
+        for first, behind in _items(tokens, start, end):
+            changed, kind = typer.part(self.text, tokens, first, behind)
+            named = has_alias(tokens[first:behind])
+            if named:
+                aliases[tokens[behind - 1].name or ""] = kind
+            if changed is not None:
+                text = self._text(tokens, first, behind)
+                alias = "" if named else " AS `" + shown(text, typer.scope.has).replace("`", "``") + "`"
+                yield Edit(tokens[first].start, tokens[behind - 1].end, changed + alias)
+
+    def _one(self, tokens: Sequence[Token], start: int, end: int, typer: TextTyper) -> Iterator[Edit]:
+        if start >= end:
+            return
+        changed, _ = typer.part(self.text, tokens, start, end)
+        if changed is not None:
+            yield Edit(tokens[start].start, tokens[end - 1].end, changed)
+
+    def _several(self, tokens: Sequence[Token], start: int, end: int, typer: TextTyper) -> Iterator[Edit]:
+        for first, item_end in _items(tokens, start, end):
+            behind = item_end
+            while behind > first and tokens[behind - 1].word in _ORDER_WORDS:
+                behind -= 1
+            yield from self._one(tokens, first, behind, typer)
+
+    def _conditions(self, tokens: Sequence[Token], start: int, end: int, typer: TextTyper) -> Iterator[Edit]:
+        """The conditions of joins."""
+        for at in _outside(tokens, start, end, words("ON")):
+            behind = next(_outside(tokens, at + 1, end, _JOIN_WORDS, calls=False), end)
+            comma = next((i for i in _outside(tokens, at + 1, behind, None) if tokens[i].is_symbol(",")), behind)
+            yield from self._one(tokens, at + 1, comma, typer)
+
+    def _schema(self, source: str) -> pa.Schema | None:
+        return self.schema_of(f"{self.prefix}SELECT * {source}")
+
+    def _ask(self, expression: pb.Expression, source: str) -> pa.DataType | None:
+        schema = self.schema_of(f"{self.prefix}SELECT {sql(expression)} AS x {source}")
+        return None if schema is None else schema[0].type
+
+    def _text(self, tokens: Sequence[Token], start: int, end: int) -> str:
+        return self.text[tokens[start].start : tokens[end - 1].end] if start < end else ""
+
+
+def _selects(tokens: Sequence[Token], start: int) -> Iterator[tuple[int, int]]:
+    """Each SELECT outside brackets: where it stands, and where what belongs to it ends."""
+    ends = [*_outside(tokens, start, len(tokens), _SET_OPERATIONS), len(tokens)]
+    for at in _outside(tokens, start, len(tokens), words("SELECT")):
+        end = next(found for found in ends if found > at)
+        while end > at and tokens[end - 1].is_symbol(";"):
+            end -= 1
+        yield at, end
+
+
+def _outside(
+    tokens: Sequence[Token], start: int, end: int, wanted: frozenset[str] | None, *, calls: bool = True
+) -> Iterator[int]:
+    """The positions outside brackets of the wanted words, or of all tokens. `calls`: also before a bracket."""
+    at = start
+    while at < end:
+        token = tokens[at]
+        if token.is_symbol("("):
+            at = closing(tokens, at)
+        elif wanted is None:
+            yield at
+        elif token.word in wanted and not (at > 0 and tokens[at - 1].is_symbol(".")):
+            is_call = at + 1 < len(tokens) and tokens[at + 1].is_symbol("(")
+            if (calls or not is_call) and tokens[at - 1].word != "DISTINCT":
+                yield at
+        at += 1
+
+
+def _items(tokens: Sequence[Token], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The items of a list, none of them empty."""
+    depth, first = 0, start
+    for at in range(start, end):
+        if tokens[at].text in ("(", "[") and tokens[at].kind == "symbol":
+            depth += 1
+        elif tokens[at].text in (")", "]") and tokens[at].kind == "symbol":
+            depth -= 1
+        elif depth == 0 and tokens[at].is_symbol(","):
+            if first < at:
+                yield first, at
+            first = at + 1
+    if first < end:
+        yield first, end

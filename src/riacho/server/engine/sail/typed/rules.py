@@ -1,0 +1,368 @@
+"""What to ask the engine for, given the types of a call's arguments: one table, a function → its rule.
+
+A rule gets the name and the arguments with their types, and says what to ask for instead, if the call will not do, and
+the type of the result. `ARGUMENTS` and `RESULTS` are rules in short: what text among the arguments is read as, and the
+type that a function always has. Calls in plans and in SQL text come here alike; `dialect` has its turn afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+
+from riacho.errors import AnalysisError
+from riacho.server.engine.sail.typed import coercion
+from riacho.server.engine.sail.typed.arithmetic import (
+    arithmetic,
+    bitwise,
+    division,
+    negation,
+    unless_null,
+    whole_division,
+)
+from riacho.server.engine.sail.typed.values import Result, Rule, Values, to
+from riacho.server.plan import build
+from riacho.server.plan.text import column_name
+from riacho.server.sql.tokens import words
+from riacho.types import TIMESTAMP, TIMESTAMP_NTZ, type_to_ddl
+
+_KINDS = {"d": pa.float64(), "i": pa.int32(), "l": pa.int64(), "s": pa.string(), "-": None}
+
+ARGUMENTS: Mapping[str, str] = {
+    **dict.fromkeys(
+        words(
+            "acos acosh asin asinh atan atanh cbrt ceil ceiling cos cosh cot csc degrees exp expm1 floor ln log10 "
+            "log1p log2 radians sec sign signum sin sinh sqrt tan tanh"
+        ),
+        "d",
+    ),
+    **dict.fromkeys(["atan2", "hypot", "log", "pow", "power"], "dd"),
+    **dict.fromkeys(["bin", "factorial"], "l"),
+    **dict.fromkeys(["round", "bround"], "di"),
+    **dict.fromkeys(["repeat", "left", "right"], "-i"),
+    **dict.fromkeys(["substring", "substr"], "-ii"),
+    **dict.fromkeys(["lpad", "rpad"], "-i-"),
+    **dict.fromkeys(["date_add", "date_sub", "dateadd", "add_months"], "-i"),
+    **dict.fromkeys(["timestamp_seconds"], "d"),
+    **dict.fromkeys(["timestamp_millis", "timestamp_micros", "date_from_unix_date"], "l"),
+    **dict.fromkeys(words("avg mean std stddev stddev_pop stddev_samp sum var_pop var_samp variance"), "d"),
+    **dict.fromkeys(["kurtosis", "skewness", "try_avg", "try_sum", "percentile", "median"], "d"),
+    **dict.fromkeys(["corr", "covar_pop", "covar_samp", "regr_slope", "regr_intercept", "regr_r2"], "dd"),
+    "conv": "-ii",
+    "format_number": "d-",
+    "from_unixtime": "l-",
+    "make_date": "iii",
+    "space": "i",
+    "width_bucket": "dddl",
+}
+"""What the arguments are read as if they are text, by position: d DOUBLE, i INT, l BIGINT, - as it is."""
+
+RESULTS: Mapping[str, pa.DataType] = {
+    **dict.fromkeys(
+        words(
+            "acos acosh asin asinh atan atan2 atanh avg cbrt corr cos cosh cot covar_pop covar_samp csc degrees "
+            "exp expm1 hypot kurtosis ln log log10 log1p log2 mean months_between pi pow power radians rand randn "
+            "rint sec sin sinh skewness sqrt std stddev stddev_pop stddev_samp tan tanh var_pop var_samp variance "
+            "cume_dist percent_rank"
+        ),
+        pa.float64(),
+    ),
+    **dict.fromkeys(
+        words(
+            "ascii bit_length char_length character_length dayofmonth dayofweek dayofyear day hour instr length "
+            "locate levenshtein minute month octet_length quarter rank dense_rank row_number ntile second size "
+            "cardinality weekday weekofyear year array_size json_array_length position hash find_in_set"
+        ),
+        pa.int32(),
+    ),
+    **dict.fromkeys(
+        words(
+            "count approx_count_distinct count_if xxhash64 monotonically_increasing_id unix_timestamp "
+            "to_unix_timestamp unix_micros unix_millis unix_seconds crc32 factorial array_position"
+        ),
+        pa.int64(),
+    ),
+    **dict.fromkeys(
+        words(
+            "base64 bin btrim char chr concat_ws conv date_format format_number format_string from_unixtime "
+            "get_json_object hex initcap lcase lower lpad ltrim md5 regexp_extract regexp_replace regexp_substr "
+            "repeat replace rpad rtrim sha sha1 sha2 soundex space split_part string substring_index to_json "
+            "translate trim typeof ucase upper uuid monthname dayname input_file_name current_user to_char "
+            "url_decode url_encode listagg string_agg array_join"
+        ),
+        pa.string(),
+    ),
+    **dict.fromkeys(
+        words(
+            "isnull isnotnull isnan like ilike rlike regexp regexp_like startswith endswith contains exists "
+            "forall array_contains and or not ! any every some bool_and bool_or"
+        ),
+        pa.bool_(),
+    ),
+    **dict.fromkeys(
+        words(
+            "current_date curdate date date_add date_sub add_months last_day make_date next_day to_date "
+            "date_from_unix_date"
+        ),
+        pa.date32(),
+    ),
+    **dict.fromkeys(
+        words(
+            "current_timestamp now timestamp timestamp_seconds timestamp_millis timestamp_micros date_trunc "
+            "to_timestamp from_utc_timestamp to_utc_timestamp make_timestamp"
+        ),
+        TIMESTAMP,
+    ),
+    "float": pa.float32(),
+    "double": pa.float64(),
+    "int": pa.int32(),
+    "bigint": pa.int64(),
+    "smallint": pa.int16(),
+    "tinyint": pa.int8(),
+    "boolean": pa.bool_(),
+    "binary": pa.binary(),
+}
+"""The functions that have one type whatever their arguments."""
+
+_AS_FIRST = frozenset(
+    words(
+        "lag lead first first_value last last_value any_value max min mode nth_value reverse sort_array "
+        "array_sort array_distinct filter max_by min_by"
+    )
+)
+"""Those that have the type of their first argument."""
+
+
+def _text_arguments(name: str, values: Values) -> Result | None:
+    """Text among the arguments read as `ARGUMENTS` says."""
+    wanted = ARGUMENTS.get(name, "")
+    changed = [
+        to(value, kind) if value.is_text and (kind := _KINDS[wanted[at]]) is not None else value
+        for at, value in enumerate(values[: len(wanted)])
+    ]
+    changed += values[len(wanted) :]
+    if all(new is old for new, old in zip(changed, values, strict=True)):
+        return None
+    return Result(build.call(name, *(value.expression for value in changed)), RESULTS.get(name))
+
+
+def _comparison(name: str, values: Values) -> Result | None:
+    """`=`, `<` and their like, `IN`, `BETWEEN`: both sides of the type that they have in common."""
+    return _in_common(name, values, range(len(values)), pa.bool_())
+
+
+def _alike(name: str, values: Values) -> Result | None:
+    """Functions all of whose arguments have one type, which is the result's."""
+    return _in_common(name, values, range(len(values)), None)
+
+
+def _array(name: str, values: Values) -> Result | None:
+    made = _in_common(name, values, range(len(values)), None)
+    if made is None or made.type is None:
+        return made
+    return replace(made, type=pa.list_(pa.field("element", made.type)))
+
+
+def _in_common(name: str, values: Values, alike: Sequence[int], kind: pa.DataType | None) -> Result | None:
+    """A call whose arguments at `alike` get the type they have in common, which is the result's if `kind` is None."""
+    found = [own for at in alike if (own := values[at].type) is not None]
+    if len(found) < len(alike) or not found:
+        return None
+    if len(set(found) - {pa.null()}) <= 1:
+        return Result(None, kind or next((f for f in found if f != pa.null()), pa.null()))
+    meant = coercion.common_of(found)
+    if meant is None:
+        return None
+    if kind is not None and _engine_compares(found):
+        return Result(None, kind)
+    changed = [to(value, meant) if at in alike else value for at, value in enumerate(values)]
+    return Result(build.call(name, *(value.expression for value in changed)), kind or meant)
+
+
+def _engine_compares(kinds: Sequence[pa.DataType]) -> bool:
+    """Whether the engine compares values of these types as Spark does: whole numbers beside decimals, or DOUBLE."""
+    rest = {kind for kind in kinds if not coercion.is_integral(kind)}
+    return rest == {pa.float64()} or all(map(coercion.is_decimal, rest))
+
+
+def _if(name: str, values: Values) -> Result | None:
+    return _in_common(name, values, (1, 2), None) if len(values) == 3 else None
+
+
+def _when(name: str, values: Values) -> Result | None:
+    """Condition, value, condition, value, …, and the value else."""
+    places = [at for at in range(len(values)) if at % 2 == 1 or at == len(values) - 1]
+    return _in_common(name, values, places, None)
+
+
+def _concat(name: str, values: Values) -> Result | None:
+    """Of anything but lists it is text; times must be made text before the engine does it in a way of its own."""
+    if any(value.type is None for value in values):
+        return None
+    if any(pa.types.is_list(value.type) or pa.types.is_binary(value.type) for value in values):
+        return None
+    changed = [to(v, pa.string()) if v.type in (TIMESTAMP, TIMESTAMP_NTZ, pa.bool_()) else v for v in values]
+    if all(new is old for new, old in zip(changed, values, strict=True)):
+        return Result(None, pa.string())
+    return Result(build.call(name, *(value.expression for value in changed)), pa.string())
+
+
+def _concat_ws(name: str, values: Values) -> Result | None:
+    """As `concat`, but for lists among its arguments."""
+    changed = [to(v, pa.string()) if v.type in (TIMESTAMP, TIMESTAMP_NTZ) else v for v in values]
+    if all(new is old for new, old in zip(changed, values, strict=True)):
+        return Result(None, pa.string())
+    return Result(build.call(name, *(value.expression for value in changed)), pa.string())
+
+
+def _nvl2(name: str, values: Values) -> Result | None:  # noqa: ARG001
+    made = _if("if", values)
+    if made is None or made.expression is None:
+        return made
+    known, *branches = made.expression.unresolved_function.arguments
+    return Result(build.call("if", build.call("isnotnull", known), *branches), made.type)
+
+
+def _as_int(name: str, values: Values) -> Result | None:
+    """Functions that count, in BIGINT where Spark has INT."""
+    if len(values) != 2:
+        return None
+    return Result(build.cast(build.call(name, *(value.expression for value in values)), pa.int32()), pa.int32())
+
+
+def _nullif(name: str, values: Values) -> Result | None:  # noqa: ARG001
+    """`nullif(a, b)` has the type of `a`, whatever it is compared as."""
+    if len(values) != 2:
+        return None
+    compared = _comparison("==", values)
+    if compared is None or compared.expression is None:
+        return None if compared is None else Result(None, values[0].type)
+    return Result(build.call("if", compared.expression, build.null(), values[0].expression), values[0].type)
+
+
+def _greatest(name: str, values: Values) -> Result | None:
+    """Text does not give way here. Raises AnalysisError."""
+    kinds = [value.type for value in values if value.type is not None]
+    if any(map(coercion.is_text, kinds)) and any(map(coercion.is_numeric, kinds)):
+        shown = column_name(build.call(name, *(value.expression for value in values)))
+        told = "[" + ", ".join(f'"{type_to_ddl(kind)}"' for kind in kinds) + "]"
+        raise AnalysisError.of(
+            "DATATYPE_MISMATCH.DATA_DIFF_TYPES",
+            f'Cannot resolve "{shown}" due to data type mismatch: Input to `{name}` should all be the same type, but '
+            f"it's {told}.",
+            sql_state="42K09",
+            sqlExpr=f'"{shown}"',
+            functionName=f"`{name}`",
+            dataType=told,
+        )
+    return _alike(name, values)
+
+
+def _sum(name: str, values: Values) -> Result | None:
+    """BIGINT of whole numbers; of BIGINT itself the sum may be too large."""
+    kind = values[0].type
+    if kind is None or len(values) != 1:
+        return None
+    if coercion.is_integral(kind):
+        return Result(None, pa.int64())
+    if coercion.is_decimal(kind):
+        return Result(None, coercion.bounded(kind.precision + 10, kind.scale))
+    if coercion.is_fraction(kind):
+        return Result(None, pa.float64())
+    return _text_arguments(name, values)
+
+
+def checked_sum(values: Values) -> Result | None:
+    """`sum(x)` of BIGINT, made to raise on overflow; None for other types."""
+    if len(values) != 1 or values[0].type != pa.int64():
+        return None
+    argument = values[0].expression
+    nothing = build.call("==", build.call("count", argument), build.integer(0))
+    return Result(
+        unless_null(build.call("try_sum", argument), nothing, "try_add"), pa.int64(), build.call("sum", argument)
+    )
+
+
+def _average(name: str, values: Values) -> Result | None:
+    kind = values[0].type
+    if kind is not None and coercion.is_decimal(kind):
+        return Result(None, coercion.bounded(kind.precision + 4, kind.scale + 4))
+    return _text_arguments(name, values)
+
+
+def _round(name: str, values: Values) -> Result | None:
+    kind = values[0].type
+    if kind is not None and (coercion.is_integral(kind) or coercion.is_fraction(kind)):
+        return Result(None, kind)
+    if kind is not None and coercion.is_decimal(kind):
+        digits = values[1].number if len(values) > 1 else 0
+        if digits is None or digits < 0:
+            return None
+        scale = min(kind.scale, digits)
+        meant = coercion.bounded(kind.precision - kind.scale + 1 + scale, scale)
+        return Result(build.cast(build.call(name, *(value.expression for value in values)), meant), meant)
+    return _text_arguments(name, values)
+
+
+def _substring(name: str, values: Values) -> Result | None:
+    made = _text_arguments(name, values)
+    kind = values[0].type if values else None
+    if made is None:
+        return Result(None, kind) if kind == pa.string() else None
+    return replace(made, type=kind)
+
+
+RULES: Mapping[str, Rule] = {
+    **dict.fromkeys(("+", "-", "*", "%", "mod", "pmod"), arithmetic),
+    **dict.fromkeys(("&", "|", "^", "shiftleft", "shiftright", "shiftrightunsigned"), bitwise),
+    **dict.fromkeys(("negative", "positive", "abs"), negation),
+    **dict.fromkeys(("==", "=", "!=", "<>", "<", "<=", ">", ">=", "<=>", "in", "between"), _comparison),
+    **dict.fromkeys(("coalesce", "ifnull", "nvl"), _alike),
+    **dict.fromkeys(("substring", "substr", "left", "right"), _substring),
+    **dict.fromkeys(("round", "bround"), _round),
+    **dict.fromkeys(("avg", "mean"), _average),
+    "/": division,
+    "array": _array,
+    "concat": _concat,
+    "concat_ws": _concat_ws,
+    "date_diff": _as_int,
+    "datediff": _as_int,
+    "div": whole_division,
+    "greatest": _greatest,
+    "if": _if,
+    "least": _greatest,
+    "nullif": _nullif,
+    "nvl2": _nvl2,
+    "regexp_count": _as_int,
+    "sum": _sum,
+    "when": _when,
+}
+"""By name in lower case."""
+
+_OVER_ELEMENTS = words("transform filter exists forall any")
+
+
+def lambda_types(name: str, before: Sequence[pa.DataType | None]) -> Sequence[pa.DataType | None]:
+    """The types of the variables of a lambda, an argument behind those of the types `before`, as far as known."""
+    if name in _OVER_ELEMENTS and len(before) == 1 and before[0] is not None and pa.types.is_list(before[0]):
+        return (before[0].value_type, pa.int32())
+    return ()
+
+
+NAMES = frozenset({*RULES, *ARGUMENTS})
+"""The functions that may have to change."""
+
+
+def decide(name: str, values: Values) -> Result | None:
+    """What to ask for instead of a call, and the type of it; None if nothing is known of it."""
+    rule = RULES.get(name)
+    made = rule(name, values) if rule is not None and values else None
+    if made is None and name in ARGUMENTS:
+        made = _text_arguments(name, values)
+    if made is not None:
+        return made
+    if name in RESULTS:
+        return Result(None, RESULTS[name])
+    return Result(None, values[0].type) if name in _AS_FIRST and values else None

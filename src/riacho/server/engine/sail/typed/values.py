@@ -1,0 +1,79 @@
+"""An expression together with its type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import pyarrow as pa
+
+from riacho.protos import pb
+from riacho.server.engine.sail.typed import coercion
+from riacho.server.plan import build
+from riacho.server.plan.literals import integer_of
+
+Expression = pb.Expression
+
+
+@dataclass(frozen=True)
+class Typed:
+    """An expression and its type, None if that is not known.
+
+    `plain`: the same without checks for overflow, for asking whether it is null; the expression itself if it has none.
+    """
+
+    expression: Expression
+    type: pa.DataType | None
+    plain: Expression | None = None
+
+    @property
+    def unchecked(self) -> Expression:
+        return self.expression if self.plain is None else self.plain
+
+    @property
+    def is_text(self) -> bool:
+        return self.type is not None and coercion.is_text(self.type)
+
+    @property
+    def number(self) -> int | None:
+        """The whole number that this is a literal of."""
+        return integer_of(self.expression)
+
+
+Values = Sequence[Typed]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a rule says of a call: what to ask for instead (None: the call will do), and its type (None: unknown)."""
+
+    expression: Expression | None
+    type: pa.DataType | None
+    plain: Expression | None = None
+
+
+Rule = Callable[[str, Values], Result | None]
+"""Takes a call's name and arguments; None if it has nothing to say. Raises SparkError for what Spark refuses."""
+
+
+def to(value: Typed, kind: pa.DataType) -> Typed:
+    """The value as one of that type; itself if it is."""
+    if value.type == kind or value.type == pa.null():
+        return value
+    if value.number is not None and kind == pa.int64():
+        return Typed(build.integer(value.number), kind)
+    plain = None if value.plain is None else build.cast(value.plain, kind)
+    return Typed(build.cast(value.expression, kind), kind, plain)
+
+
+def decimal_of(value: Typed) -> Typed:
+    """A decimal, or a whole number as one: a literal as small as it is."""
+    assert value.type is not None
+    if coercion.is_decimal(value.type):
+        return value
+    number = value.number
+    if number is not None:
+        digits = len(Decimal(number).as_tuple().digits)
+        return to(value, pa.decimal128(digits, 0))
+    return to(value, coercion.as_decimal(value.type))

@@ -1,0 +1,246 @@
+"""JSON files to Arrow, with Spark's results at Arrow's speed.
+
+A block of lines that are all alike needs no parser (`json_template`). Any other is tried with the strict parser
+(`json_strict`); lines that it refuses are converted one by one
+(`json_exact`). See `salvage` for how they are found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+import pyarrow as pa
+
+from riacho.server.formats import json_strict, json_template
+from riacho.server.formats.ahead import in_order
+from riacho.server.formats.base import DecoderContext, bare_rows, concatenated, file_url
+from riacho.server.formats.content import Lines, read_blocks, read_whole, split_records
+from riacho.server.formats.datetimes import Datetimes
+from riacho.server.formats.json_exact import Record, RecordConverter
+from riacho.server.formats.json_infer import JsonInference
+from riacho.server.formats.json_spelling import quoted, spelling
+from riacho.server.formats.json_strict import StrictJson
+from riacho.server.formats.json_template import TemplateJson
+from riacho.server.formats.json_tokens import JsonParser, Leniency, decode_utf8
+from riacho.server.formats.modes import MalformedRecordError, ParseMode, corrupt_column, in_file
+from riacho.server.formats.options import JSON, Option, Options
+from riacho.server.formats.rescue import Rescued
+from riacho.server.formats.salvage import Refused, salvage
+from riacho.server.formats.text_options import check_text_options
+
+
+@dataclass(frozen=True)
+class JsonDecoder:
+    """Reads JSON files into `schema`. Made by `JsonDecoder.of`; safe to use from several threads."""
+
+    schema: pa.Schema
+    mode: ParseMode
+    corrupt: str | None
+    context: DecoderContext
+    options: Options
+    datetimes: Datetimes
+    parser: JsonParser
+
+    @classmethod
+    def of(cls, schema: pa.Schema, options: Options, context: DecoderContext) -> JsonDecoder:
+        """A decoder into the used columns of `schema`.
+
+        Raises what the options or the corrupt-record column have wrong.
+        """
+        check_text_options(options)
+        used = context.used(schema)
+        return cls(
+            used,
+            ParseMode.of(options),
+            corrupt_column(used, options),
+            context,
+            options,
+            Datetimes.of(options, context.today),
+            JsonParser(leniency(options)),
+        )
+
+    @property
+    def rescue(self) -> str | None:
+        """The column for what fits no other, if there is one."""
+        return self.context.rescued_column
+
+    def decode(self, path: str) -> Iterator[pa.RecordBatch]:
+        """The rows of one file, in order. Raises FAILED_READ_FILE for a malformed record with FAILFAST."""
+        try:
+            for table in self._tables(path):
+                yield from table.combine_chunks().to_batches()
+        except MalformedRecordError as error:
+            raise in_file(error, file_url(path)) from error
+
+    def _tables(self, path: str) -> Iterator[pa.Table]:
+        separator = self.options.maybe("lineSep")
+        encoding = self.options.text("encoding")
+        if self.options.flag("multiLine"):
+            yield self._rows([read_whole(path, encoding)], path)
+        elif separator is None:
+            yield from in_order(partial(self._block, path), read_blocks(path, encoding), self.context.threads)
+        else:
+            records = split_records(path, separator, encoding)
+            data = b"\n".join(records)
+            if b"\r" in data or data.count(b"\n") != len(records) - 1:
+                yield self._rows(records, path)
+            else:
+                yield self._block(path, data)
+
+    @cached_property
+    def _alike(self) -> TemplateJson | None:
+        """The reader of blocks whose lines are all alike, if it can do the columns. What it learns serves all files."""
+        schema = self._data_schema
+        if not json_template.supports(schema, self.datetimes):
+            return None
+        return TemplateJson(schema, self.datetimes, refuse_unknown=self.rescue is not None)
+
+    def _block(self, path: str, block: bytes) -> pa.Table:
+        """The rows of a block of lines, by the fastest way that gives Spark's result."""
+        table = None if self._alike is None else self._alike(block)
+        if table is not None:
+            return self._completed(table)
+        data_schema = self._data_schema
+        lines = Lines.of(block)
+        exact = partial(self._exact, lines, path)
+        if not len(lines):
+            return self.schema.empty_table()
+        if not json_strict.supports(data_schema, self.datetimes):
+            return exact(0, len(lines))
+        found = spelling(data_schema, lines, self.parser)
+        strict = StrictJson(
+            data_schema,
+            quoted(lines, found.bare),
+            self.datetimes,
+            refuse_unknown=self.rescue is not None,
+            non_numeric=self.parser.leniency.non_numeric_numbers,
+            seconds=found.seconds,
+        )
+        pieces = salvage(len(lines), lambda low, high: self._completed(strict(low, high)), exact)
+        return concatenated(pieces)
+
+    @property
+    def _data_schema(self) -> pa.Schema:
+        """The columns that hold fields of records."""
+        return pa.schema([field for field in self.schema if field.name not in {self.corrupt, self.rescue}])
+
+    def _completed(self, table: pa.Table | Refused) -> pa.Table | Refused:
+        """`table` with the columns that good records leave NULL."""
+        if isinstance(table, Refused) or len(table.schema) == len(self.schema):
+            return table
+        columns = [
+            table.column(field.name) if field.name in table.schema.names else pa.nulls(table.num_rows, field.type)
+            for field in self.schema
+        ]
+        return pa.table(columns, schema=self.schema)
+
+    def _exact(self, lines: Lines, path: str, low: int, high: int) -> pa.Table:
+        return self._rows([lines.line(i) for i in range(low, high)], path)
+
+    def _rows(self, records: Sequence[bytes], path: str) -> pa.Table:
+        """Records converted one by one."""
+        fields = list(self._data_schema)
+        converter = RecordConverter(fields, self.parser, self.datetimes, rescue=self.rescue is not None)
+        builder = _Builder(self, len(fields), file_url(path))
+        unknown: set[str] = set()
+        for record in records:
+            text = decode_utf8(record)
+            converted = converter.convert(text)
+            unknown |= converted.unknown
+            builder.add(text, converted)
+        self._tell_new_columns(path, unknown)
+        return builder.table(fields)
+
+    def _tell_new_columns(self, path: str, names: set[str]) -> None:
+        if names and self.context.new_columns is not None:
+            known = {name.lower() for name in self.schema.names}
+            new = sorted(name for name in names if name.lower() not in known)
+            if new:
+                self.context.new_columns(path, new)
+
+
+class _Builder:
+    """Collects the rows of records, doing with bad ones what the mode says."""
+
+    def __init__(self, decoder: JsonDecoder, width: int, url: str) -> None:
+        self._decoder = decoder
+        self._empty = (None,) * width
+        self._rows: list[tuple[object, ...]] = []
+        self._corrupt: list[str | None] = []
+        self._rescued = Rescued(url)
+
+    def add(self, text: str, record: Record) -> None:
+        """Take the rows of one record whose source is `text`."""
+        # A value without a place is no reason to drop a record when there is a column to rescue it to.
+        bad = record.bad and (self._decoder.rescue is None or not record.rows)
+        if bad and self._decoder.mode is ParseMode.FAILFAST:
+            shown = record.rows[0] if record.rows else self._empty
+            raise MalformedRecordError.in_parsing(
+                f"[{','.join('null' if value is None else str(value) for value in shown)}]"
+            )
+        if bad and self._decoder.mode is ParseMode.DROPMALFORMED:
+            return
+        # What is not UTF-8 cannot stand in a STRING; Spark keeps the bytes, riacho replaces them.
+        source = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if bad else None
+        malformed = record.bad and not record.rows
+        for i, row in enumerate(record.rows or ([self._empty] if malformed else [])):
+            self._rows.append(row)
+            self._corrupt.append(source)
+            if self._decoder.rescue is not None:
+                lost = {} if malformed else record.rescued[i]
+                self._rescued.add(lost, source if malformed and self._decoder.corrupt is None else None)
+
+    def table(self, fields: Sequence[pa.Field]) -> pa.Table:
+        columns = {field.name: pa.array([row[i] for row in self._rows], field.type) for i, field in enumerate(fields)}
+        if self._decoder.corrupt is not None:
+            columns[self._decoder.corrupt] = pa.array(self._corrupt, pa.string())
+        if self._decoder.rescue is not None:
+            columns[self._decoder.rescue] = self._rescued.array()
+        schema = self._decoder.schema
+        if not len(schema):
+            return bare_rows(len(self._rows))
+        return pa.table([columns[field.name] for field in schema], schema=schema)
+
+
+def leniency(options: Options) -> Leniency:
+    """What the options allow beyond the JSON standard."""
+    return Leniency(
+        comments=options.flag("allowComments"),
+        unquoted_names=options.flag("allowUnquotedFieldNames"),
+        single_quotes=options.flag("allowSingleQuotes"),
+        leading_zeros=options.flag("allowNumericLeadingZeros"),
+        non_numeric_numbers=options.flag("allowNonNumericNumbers"),
+        any_escape=options.flag("allowBackslashEscapingAnyCharacter"),
+        control_chars=options.flag("allowUnquotedControlChars"),
+    )
+
+
+@dataclass(frozen=True)
+class JsonFormat:
+    """The `json` format."""
+
+    name: str = "json"
+    table: tuple[Option, ...] = JSON
+
+    def decoder(self, schema: pa.Schema, options: Options, context: DecoderContext) -> JsonDecoder:
+        return JsonDecoder.of(schema, options, context)
+
+    def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
+        check_text_options(options)
+        inference = JsonInference(options, JsonParser(leniency(options)), Datetimes.of(options, lambda: 0))
+        return inference.infer(decode_utf8(record) for path in paths for record in records(path, options))
+
+
+def records(path: str, options: Options) -> Iterator[bytes]:
+    """The records of one file, each as text in UTF-8."""
+    separator, encoding = options.maybe("lineSep"), options.text("encoding")
+    if options.flag("multiLine"):
+        yield read_whole(path, encoding)
+    elif separator is not None:
+        yield from split_records(path, separator, encoding)
+    else:
+        for block in read_blocks(path, encoding):
+            lines = Lines.of(block)
+            yield from (lines.line(i) for i in range(len(lines)))

@@ -1,0 +1,135 @@
+"""A pipeline as it is being defined: outputs and flows, registered one by one, checked as a whole when a run starts."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TypeVar
+
+from riacho.server.graph import failures
+from riacho.server.graph.elements import Flow, Output, PersistedView, Sink, Table, TemporaryView, type_name
+from riacho.server.graph.names import Identifier, Scope
+
+Kind = TypeVar("Kind", Table, TemporaryView, PersistedView, Sink)
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A whole pipeline, its names unique. Outputs and flows stand in the order they were defined."""
+
+    outputs: Mapping[Identifier, Output]
+    flows: Mapping[Identifier, Flow]
+
+    @cached_property
+    def tables(self) -> list[Table]:
+        return self._of(Table)
+
+    @cached_property
+    def persisted_views(self) -> list[PersistedView]:
+        return self._of(PersistedView)
+
+    @cached_property
+    def temporary_views(self) -> list[TemporaryView]:
+        return self._of(TemporaryView)
+
+    @cached_property
+    def inputs(self) -> frozenset[Identifier]:
+        """The names that a flow reads from the pipeline itself. All others are tables of the catalog."""
+        return frozenset(self.flows) | {table.identifier for table in self.tables}
+
+    def table(self, name: Identifier) -> Table | None:
+        """The table of that name."""
+        output = self.outputs.get(name)
+        return output if isinstance(output, Table) else None
+
+    def flows_to(self, target: Identifier) -> list[Flow]:
+        """The flows that write to an output."""
+        return self._flows_to.get(target, [])
+
+    def is_view(self, name: Identifier) -> bool:
+        """Whether it is a view of either kind: its query takes its place where it is read."""
+        return isinstance(self.outputs.get(name), TemporaryView | PersistedView)
+
+    @cached_property
+    def _flows_to(self) -> dict[Identifier, list[Flow]]:
+        grouped: dict[Identifier, list[Flow]] = {}
+        for flow in self.flows.values():
+            grouped.setdefault(flow.target, []).append(flow)
+        return grouped
+
+    def _of(self, kind: type[Kind]) -> list[Kind]:
+        return [output for output in self.outputs.values() if isinstance(output, kind)]
+
+
+@dataclass
+class DataflowGraph:
+    """What a client has defined so far under one graph id.
+
+    `scope`: the catalog and database that unqualified names mean; `conf`: SQL confs of all flows. Both are fixed when
+    the graph is made.
+    """
+
+    graph_id: str
+    scope: Scope
+    conf: Mapping[str, str] = field(default_factory=dict)
+    _outputs: list[Output] = field(default_factory=list)
+    _flows: list[Flow] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add_output(self, output: Output) -> None:
+        """Register an output. That its name is taken shows when a run starts, as in Spark."""
+        with self._lock:
+            self._outputs.append(output)
+
+    def add_flow(self, flow: Flow) -> None:
+        """Register a flow. Its own confs win over those of the graph."""
+        with self._lock:
+            self._flows.append(replace(flow, conf={**self.conf, **flow.conf}))
+
+    def is_sink(self, name: Identifier) -> bool:
+        """Whether a sink of that name is registered already."""
+        with self._lock:
+            return any(isinstance(output, Sink) and output.identifier == name for output in self._outputs)
+
+    def is_temporary_view(self, name: Identifier) -> bool:
+        """Whether a temporary view of that name is registered already."""
+        with self._lock:
+            return any(isinstance(output, TemporaryView) and output.identifier == name for output in self._outputs)
+
+    def definition(self) -> Definition:
+        """All that is registered now.
+
+        Raises RUN_EMPTY_PIPELINE, PIPELINE_DUPLICATE_IDENTIFIERS, FLOW_NAME_CONFLICTS_WITH_TABLE, and
+        IllegalArgumentError for a flow to an output that there is not.
+        """
+        with self._lock:
+            outputs, flows = list(self._outputs), list(self._flows)
+        if all(isinstance(output, TemporaryView) for output in outputs):
+            raise failures.empty_pipeline()
+        _check_outputs(outputs)
+        _check_flows(flows, {output.identifier: output for output in outputs})
+        return Definition({o.identifier: o for o in outputs}, {f.identifier: f for f in flows})
+
+
+def _check_outputs(outputs: Iterable[Output]) -> None:
+    types: dict[Identifier, list[str]] = {}
+    for output in outputs:
+        types.setdefault(output.identifier, []).append(type_name(output))
+    for name, found in types.items():
+        if len(found) > 1:
+            raise failures.duplicate_output(name, found)
+
+
+def _check_flows(flows: list[Flow], outputs: Mapping[Identifier, Output]) -> None:
+    times = Counter(flow.identifier for flow in flows)
+    for flow in flows:
+        if times[flow.identifier] > 1:
+            targets = [other.target for other in flows if other.identifier == flow.identifier]
+            raise failures.duplicate_flow(flow.identifier, targets)
+        if not flow.is_default and isinstance(outputs.get(flow.identifier), Table):
+            raise failures.flow_named_like_table(flow.identifier, flow.target)
+        if flow.target not in outputs:
+            raise failures.unknown_target(flow.identifier, flow.target)

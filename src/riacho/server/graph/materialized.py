@@ -1,0 +1,60 @@
+"""How a materialized view gets its rows: computed anew, then swapped in one Delta commit.
+
+Spark empties the table first and then appends, so that its readers see no rows for a while, and none at all after a
+failure. Here they see the old rows until the new ones are there.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from riacho import types
+from riacho.clock import Clock
+from riacho.errors import UnsupportedOperationError
+from riacho.protos import pb
+from riacho.server.catalog.base import Table
+from riacho.server.delta.write import Operation, RowWriter, WriteMode
+from riacho.server.delta.writer import DeltaWriter
+from riacho.server.engine.base import EngineSession
+
+
+class DeltaTableWriter:
+    """See `ports.TableWriter`."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
+        if table.format.lower() != "delta":
+            raise UnsupportedOperationError(
+                f"The materialized view {table.name} is a table of format {table.format}, whose rows cannot be swapped "
+                "in one commit. Leave its format out, or set it to delta."
+            )
+        same_columns = types.normalise_schema(table.schema).equals(schema)
+        mode = WriteMode(overwrite=True, overwrite_schema=not same_columns, partition_by=table.partition_by)
+        writer = RowWriter(DeltaWriter(table.location, with_files=True), engine, mode, self._clock)
+        writer.write([relation], schema, Operation("WRITE", {"mode": "Overwrite"}))
+
+
+def aligned(relation: pb.Relation, have: pa.Schema, want: pa.Schema) -> pb.Relation:
+    """`relation`, whose columns are `have`, with the columns of `want`: by name, in its order, missing ones null."""
+    if [(field.name, field.type) for field in have] == [(field.name, field.type) for field in want]:
+        return relation
+    by_name = {field.name.lower(): field for field in have}
+    project = pb.Project(input=relation)
+    for field in want:
+        source = by_name.get(field.name.lower())
+        project.expressions.append(_column(source, field))
+    return pb.Relation(project=project)
+
+
+def _column(source: pa.Field | None, wanted: pa.Field) -> pb.Expression:
+    """A column of the wanted name and type: from the source's, or null if there is none."""
+    if source is None:
+        value = pb.Expression(literal=pb.Expression.Literal(null=types.to_proto(wanted.type)))
+    else:
+        name = types.quote(source.name)
+        value = pb.Expression(unresolved_attribute=pb.Expression.UnresolvedAttribute(unparsed_identifier=name))
+    if source is None or not source.type.equals(wanted.type):
+        value = pb.Expression(cast=pb.Expression.Cast(expr=value, type=types.to_proto(wanted.type)))
+    return pb.Expression(alias=pb.Expression.Alias(expr=value, name=[wanted.name]))

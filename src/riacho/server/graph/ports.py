@@ -1,0 +1,92 @@
+"""What pipelines ask of the parts around them. The server puts these together; tests use small fakes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from riacho.errors import SparkError
+from riacho.ids import SessionId
+from riacho.protos import pb
+from riacho.server.catalog.base import Table, TableName
+from riacho.server.engine.base import EngineSession
+
+
+class PipelineSession(Protocol):
+    """A client's session, as far as pipelines need to know it."""
+
+    session_id: SessionId
+    current_database: str
+
+    @property
+    def engine(self) -> EngineSession:
+        """The client's session in the engine."""
+
+
+class Analyzer(Protocol):
+    """Says what columns a relation has."""
+
+    def schema(self, relation: pb.Relation, session: PipelineSession, engine: EngineSession) -> pa.Schema:
+        """The columns of `relation`, which may hold streaming sources and operators. Nothing is executed.
+
+        `session` is whose temporary views count; `engine` is what to ask (it may have confs of its own).
+        Raises SparkError, for instance TABLE_OR_VIEW_NOT_FOUND.
+        """
+
+
+class RunningFlow(Protocol):
+    """A streaming query that works off what is available now."""
+
+    def await_termination(self, timeout_s: float) -> bool:
+        """Wait until the query has ended, at most `timeout_s`; whether it has. Does not raise the query's error."""
+
+    def exception(self) -> SparkError | None:
+        """What the query died of, once it has ended."""
+
+    def stop(self) -> None:
+        """Stop the query and wait until it has stopped. Idempotent."""
+
+
+class StreamStarter(Protocol):
+    """Starts streaming queries."""
+
+    def start_flow(
+        self,
+        *,
+        relation: pb.Relation,
+        session: PipelineSession,
+        table: TableName | None,
+        sink_format: str,
+        sink_options: Mapping[str, str],
+        query_name: str,
+        checkpoint: Path,
+        conf: Mapping[str, str],
+        output_mode: str = "append",
+    ) -> RunningFlow:
+        """Start a query with trigger availableNow into `table`, or if that is None into a sink of `sink_format`.
+
+        The table is there. Raises SparkError for what is known to be wrong before the first batch.
+        """
+
+
+class TableWriter(Protocol):
+    """Writes materialized views."""
+
+    def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
+        """Make the rows of `relation`, which has the columns `schema`, the table's only rows, in one commit.
+
+        Who reads meanwhile sees the old rows and columns or the new ones. If it raises SparkError, nothing has changed.
+        """
+
+
+class FlowSessions(Protocol):
+    """Engine sessions with confs of their own."""
+
+    def open(self, engine: EngineSession, conf: Mapping[str, str]) -> EngineSession:
+        """A session like `engine` in which `conf` is set besides; `engine` itself if that would change nothing."""
+
+    def close(self, engine: EngineSession, opened: EngineSession) -> None:
+        """Forget `opened`, which `open` gave for `engine`."""

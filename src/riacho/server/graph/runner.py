@@ -1,0 +1,257 @@
+"""Carry out the stages of a run, and tell what happens as it happens.
+
+One thread, that of the caller, decides: it walks the stages, then hands flows to a pool and waits for what they report.
+Each flow is run by one thread of the pool. Both meet in one queue and nowhere else.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+
+from riacho.clock import Clock
+from riacho.errors import EngineLost, SparkError, SparkGeneralError
+from riacho.server.catalog.base import Catalog
+from riacho.server.graph import events, stages
+from riacho.server.graph.events import Event
+from riacho.server.graph.materialized import aligned
+from riacho.server.graph.names import Identifier
+from riacho.server.graph.ports import FlowSessions, PipelineSession, StreamStarter, TableWriter
+from riacho.server.graph.resolve import Resolution
+from riacho.server.graph.schedule import Schedule
+from riacho.server.graph.settings import MAX_RETRIES, Settings
+from riacho.server.graph.stages import FlowRun, RecomputeFlow, RunFlows, Stage, StreamFlow
+
+_log = logging.getLogger(__name__)
+
+POLL_S = 0.5
+"""How often a wait looks up to see whether the run was stopped."""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a run works with."""
+
+    catalog: Catalog
+    writer: TableWriter
+    streams: StreamStarter
+    sessions: FlowSessions
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A flow's attempt has ended, well if there is no `error`."""
+
+    flow: Identifier
+    error: SparkError | None
+
+
+class FlowStoppedError(SparkGeneralError):
+    """A flow did not end by itself: the run was stopped."""
+
+
+@dataclass
+class Run:
+    """One run of a pipeline. `stop` may be called from any thread; the rest belongs to whoever reads `events`."""
+
+    resolution: Resolution
+    session: PipelineSession
+    tools: Tools
+    settings: Settings
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _reports: SimpleQueue[Event | _Ended] = field(default_factory=SimpleQueue)
+
+    def stop(self) -> None:
+        """End the run: nothing more starts, streaming flows are stopped. Returns at once."""
+        self._stopped.set()
+
+    def events(self, planned: Iterable[Stage]) -> Iterator[Event]:
+        """Carry out the stages; what happens, as it happens.
+
+        Raises what makes the run fail: a stage's error at once, a flow's error when no flow runs any more.
+        """
+        for stage in planned:
+            match stage:
+                case RunFlows():
+                    yield from self._run_flows(stage)
+                case stages.PublishView():
+                    yield from self._publish(stage)
+                case _:
+                    self._prepare(stage)
+        yield self._event(events.RUN_COMPLETED)
+
+    # -- before the flows
+
+    def _prepare(self, stage: Stage) -> None:
+        catalog = self.tools.catalog
+        match stage:
+            case stages.StartCheckpoint():
+                stage.checkpoint.path.mkdir(parents=True, exist_ok=True)
+            case stages.CreateTable():
+                catalog.create_table(
+                    stage.name,
+                    stage.schema,
+                    format=stage.format,
+                    partition_by=stage.partition_by,
+                    comment=stage.comment,
+                    properties=stage.properties,
+                )
+            case stages.EmptyTable():
+                catalog.truncate(stage.name)
+            case stages.EvolveTable():
+                catalog.evolve(stage.name, stage.schema, comment=stage.comment, properties=stage.properties)
+            case _:
+                raise ValueError(f"a run has no stage {type(stage).__name__}")
+
+    def _publish(self, stage: stages.PublishView) -> Iterator[Event]:
+        """A view that cannot be published does not end the run."""
+        try:
+            self.tools.catalog.create_view(stage.view, replace=True)
+        except SparkError as error:
+            yield self._event(events.failed(stage.identifier, error))
+
+    # -- flows
+
+    def _run_flows(self, stage: RunFlows) -> Iterator[Event]:
+        schedule = self._schedule(stage)
+        for name in stage.runs:
+            yield self._event(events.queued(name))
+        for name in stage.excluded:
+            yield self._event(events.excluded(name))
+        first_error: SparkError | None = None
+        with ThreadPoolExecutor(self.settings.max_concurrent_flows, "riacho-flow") as pool:
+            try:
+                while not schedule.is_done:
+                    yield from self._start_flows(stage, schedule, pool)
+                    report = self._next_report(schedule)
+                    if isinstance(report, Event):
+                        yield report
+                    elif report is not None:
+                        error = yield from self._ended(report, stage, schedule)
+                        first_error = first_error or error
+            except GeneratorExit:
+                self.stop()  # whoever read the events has gone: flows that still run end now
+                raise
+        if self._stopped.is_set():
+            raise SparkGeneralError("Pipeline run was canceled.")
+        if first_error is not None:
+            raise first_error
+
+    def _schedule(self, stage: RunFlows) -> Schedule:
+        return Schedule(
+            stage.needs,
+            excluded=stage.excluded,
+            retries={name: self._retries(run) for name, run in stage.runs.items()},
+            backoff=self.settings.backoff,
+        )
+
+    def _start_flows(self, stage: RunFlows, schedule: Schedule, pool: ThreadPoolExecutor) -> Iterator[Event]:
+        if self._stopped.is_set():
+            schedule.cancel()
+            return
+        room = self.settings.max_concurrent_flows - len(schedule.running)
+        for name in schedule.startable(self.tools.clock.monotonic_ms())[: max(0, room)]:
+            run = stage.runs[name]
+            schedule.start(name)
+            if isinstance(run, RecomputeFlow):
+                yield self._event(events.planning(name))
+            pool.submit(self._attempt, run)
+
+    def _next_report(self, schedule: Schedule) -> Event | _Ended | None:
+        """What a flow reports next; None if it is time to look whether another flow may start."""
+        wait_s = POLL_S
+        next_attempt_ms = schedule.next_attempt_ms()
+        if next_attempt_ms is not None:
+            wait_s = min(wait_s, max(0.0, next_attempt_ms - self.tools.clock.monotonic_ms()) / 1000)
+        if not schedule.running and next_attempt_ms is None:
+            return None
+        try:
+            return self._reports.get(timeout=wait_s)
+        except Empty:
+            return None
+
+    def _ended(self, report: _Ended, stage: RunFlows, schedule: Schedule) -> Generator[Event, None, SparkError | None]:
+        """Take in the end of an attempt. Returns the error if no other attempt follows."""
+        name, error = report.flow, report.error
+        if error is None:
+            schedule.succeed(name)
+            yield self._event(events.completed(name))
+            return None
+        if isinstance(error, FlowStoppedError):
+            schedule.abandon(name)
+            yield self._event(events.stopped(name))
+            return error
+        failure = schedule.fail(name, self.tools.clock.monotonic_ms())
+        run = stage.runs[name]
+        if failure.is_final and isinstance(run, StreamFlow):
+            yield self._event(events.gave_up(name, self._retries(run), error))
+        else:
+            yield self._event(events.failed(name, error))
+        for skipped in failure.skipped:
+            yield self._event(events.skipped(skipped))
+        return error if failure.is_final else None
+
+    def _retries(self, run: FlowRun) -> int:
+        return self.settings.retries(run.flow.conf.get(MAX_RETRIES))
+
+    # -- one flow, in a thread of the pool
+
+    def _attempt(self, run: FlowRun) -> None:
+        """Run a flow once and report how it ended."""
+        error: SparkError | None = None
+        try:
+            self._report(events.starting(run.flow.identifier))
+            if isinstance(run, StreamFlow):
+                error = self._stream(run)
+            else:
+                self._recompute(run)
+        except SparkError as failed:
+            error = failed
+        except EngineLost as lost:
+            error = SparkGeneralError(f"The engine was lost while flow '{run.flow.identifier}' ran: {lost}")
+        except Exception as unexpected:  # noqa: BLE001  whatever it is, the run must hear of the flow's end
+            _log.exception("flow %s", run.flow.identifier)
+            error = SparkGeneralError(f"{type(unexpected).__name__}: {unexpected}")
+        self._reports.put(_Ended(run.flow.identifier, error))
+
+    def _recompute(self, run: RecomputeFlow) -> None:
+        table = self.tools.catalog.table(run.table)
+        if table is None:
+            raise SparkGeneralError(f"The table {run.table} was dropped while the pipeline ran.")
+        self._report(events.running(run.flow.identifier))
+        engine = self.tools.sessions.open(self.session.engine, run.flow.conf)
+        try:
+            relation = aligned(self.resolution.executable(run.flow), run.flow.schema, run.schema)
+            self.tools.writer.replace(table, relation, run.schema, engine)
+        finally:
+            self.tools.sessions.close(self.session.engine, engine)
+
+    def _stream(self, run: StreamFlow) -> SparkError | None:
+        """Run a streaming flow to its end; what it died of, if it did. Raises what is wrong before it runs."""
+        query = self.tools.streams.start_flow(
+            relation=self.resolution.executable(run.flow),
+            session=self.session,
+            table=run.table,
+            sink_format=run.format,
+            sink_options=run.options,
+            query_name=str(run.flow.identifier),
+            checkpoint=run.checkpoint.path,
+            conf=run.flow.conf,
+        )
+        self._report(events.running(run.flow.identifier))
+        while not query.await_termination(POLL_S):
+            if self._stopped.is_set():
+                query.stop()
+                raise FlowStoppedError(f"Flow '{run.flow.identifier}' was stopped with its run.")
+        return query.exception()
+
+    def _report(self, message: str) -> None:
+        self._reports.put(self._event(message))
+
+    def _event(self, message: str) -> Event:
+        return Event(message, self.tools.clock.now_ms())

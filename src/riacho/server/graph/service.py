@@ -1,0 +1,307 @@
+"""Pipelines as a server offers them: graphs by session, and one method for each pipeline command.
+
+Source: Spark's `PipelinesHandler`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+from riacho import types
+from riacho.clock import Clock
+from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, UnsupportedOperationError
+from riacho.ids import SessionId, new_uuid
+from riacho.protos import pb
+from riacho.server.catalog.base import CATALOG_NAME, Catalog
+from riacho.server.catalog.failures import schema_not_found
+from riacho.server.graph import elements, events, failures, names
+from riacho.server.graph.events import Event
+from riacho.server.graph.explain import explain
+from riacho.server.graph.failures import UnresolvedPipelineError
+from riacho.server.graph.graph import DataflowGraph
+from riacho.server.graph.names import Identifier, Scope
+from riacho.server.graph.ports import Analyzer, FlowSessions, PipelineSession, StreamStarter, TableWriter
+from riacho.server.graph.resolve import Resolution, resolve
+from riacho.server.graph.runner import Run, Tools
+from riacho.server.graph.selection import Selection
+from riacho.server.graph.settings import Settings
+from riacho.server.graph.sql.register import register
+from riacho.server.graph.stages import decide
+from riacho.server.graph.storage import Storage
+from riacho.server.graph.validate import validate
+
+_log = logging.getLogger(__name__)
+
+Reply = pb.PipelineEventResult | pb.PipelineCommandResult
+
+DEFAULT_FORMAT = "delta"
+
+_TABLE_KINDS = {
+    pb.OutputType.TABLE: elements.TableKind.STREAMING_TABLE,
+    pb.OutputType.MATERIALIZED_VIEW: elements.TableKind.MATERIALIZED_VIEW,
+}
+
+
+@dataclass
+class _SessionGraphs:
+    """The graphs of one session, and the runs that are under way, both by graph id."""
+
+    graphs: dict[str, DataflowGraph] = field(default_factory=dict)
+    runs: dict[str, Run] = field(default_factory=dict)
+
+
+class PipelineService:
+    """See the module. One per server; methods may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        catalog: Catalog,
+        analyzer: Analyzer,
+        streams: StreamStarter,
+        writer: TableWriter,
+        sessions: FlowSessions,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._analyzer = analyzer
+        self._sessions = sessions
+        self._tools = Tools(catalog=catalog, writer=writer, streams=streams, sessions=sessions, clock=clock)
+        self._by_session: dict[SessionId, _SessionGraphs] = {}
+        self._lock = threading.Lock()
+
+    def handle(self, command: pb.PipelineCommand, session: PipelineSession) -> Iterator[Reply]:
+        """Answer a command: events while a run goes on, then always one result. Raises SparkError."""
+        kind = command.WhichOneof("command_type")
+        match kind:
+            case "create_dataflow_graph":
+                yield self._create(command.create_dataflow_graph, session)
+            case "drop_dataflow_graph":
+                self._drop(command.drop_dataflow_graph.dataflow_graph_id, session)
+                yield pb.PipelineCommandResult()
+            case "define_output":
+                yield self._define_output(command.define_output, session)
+            case "define_flow":
+                yield self._define_flow(command.define_flow, session)
+            case "define_sql_graph_elements":
+                self._define_sql(command.define_sql_graph_elements, session)
+                yield pb.PipelineCommandResult()
+            case "start_run":
+                for event in self._start_run(command.start_run, session):
+                    yield event.to_proto()
+                yield pb.PipelineCommandResult()
+            case _:
+                raise UnsupportedOperationError(f"{(kind or 'COMMANDTYPE_NOT_SET').upper()} not supported")
+
+    def end_session(self, session_id: SessionId) -> None:
+        """Stop what the session runs and forget its graphs."""
+        with self._lock:
+            ended = self._by_session.pop(session_id, None)
+        for run in list(ended.runs.values()) if ended else []:
+            run.stop()
+
+    def stop(self) -> None:
+        """Stop all runs."""
+        with self._lock:
+            session_ids = list(self._by_session)
+        for session_id in session_ids:
+            self.end_session(session_id)
+
+    # -- graphs
+
+    def _create(self, command: pb.PipelineCommand.CreateDataflowGraph, session: PipelineSession) -> Reply:
+        has = command.HasField
+        catalog = command.default_catalog if has("default_catalog") else CATALOG_NAME
+        database = command.default_database if has("default_database") else session.current_database
+        if catalog != CATALOG_NAME:
+            raise AnalysisError.of(
+                "CATALOG_NOT_FOUND",
+                f"The catalog `{catalog}` not found. riacho has one catalog, `{CATALOG_NAME}`.",
+                sql_state="42P08",
+                catalogName=f"`{catalog}`",
+            )
+        if database.lower() not in self._catalog.databases():
+            raise schema_not_found(database)
+        graph = DataflowGraph(new_uuid(), Scope(catalog, database), dict(command.sql_conf))
+        session.current_database = database.lower()  # as Spark: the session's unqualified names now mean the pipeline's
+        self._of(session).graphs[graph.graph_id] = graph
+        result = pb.PipelineCommandResult()
+        result.create_dataflow_graph_result.dataflow_graph_id = graph.graph_id
+        return result
+
+    def _drop(self, graph_id: str, session: PipelineSession) -> None:
+        self._graph(graph_id, session)
+        known = self._of(session)
+        known.graphs.pop(graph_id, None)
+        run = known.runs.get(graph_id)
+        if run is not None:
+            run.stop()
+
+    def _of(self, session: PipelineSession) -> _SessionGraphs:
+        with self._lock:
+            return self._by_session.setdefault(session.session_id, _SessionGraphs())
+
+    def _graph(self, graph_id: str, session: PipelineSession) -> DataflowGraph:
+        graph = self._of(session).graphs.get(graph_id)
+        if graph is None:
+            raise failures.graph_not_found(graph_id)
+        return graph
+
+    # -- definitions
+
+    def _define_output(self, command: pb.PipelineCommand.DefineOutput, session: PipelineSession) -> Reply:
+        graph = self._graph(command.dataflow_graph_id, session)
+        name = names.parse(command.output_name)
+        comment = command.comment if command.HasField("comment") else None
+        output: elements.Output
+        match command.output_type:
+            case pb.OutputType.TABLE | pb.OutputType.MATERIALIZED_VIEW:
+                output = self._table(command, graph.scope.qualify(name), session)
+            case pb.OutputType.TEMPORARY_VIEW:
+                if not name.is_single:
+                    raise failures.multipart_view_name(name)
+                output = elements.TemporaryView(name, comment)
+            case pb.OutputType.SINK:
+                if not name.is_single:
+                    raise failures.multipart_sink_name(name)
+                details = command.sink_details
+                output = elements.Sink(name, details.format, dict(details.options))
+            case other:
+                raise IllegalArgumentError(f"Unknown output type: {pb.OutputType.Name(other)}")
+        graph.add_output(output)
+        result = pb.PipelineCommandResult()
+        _fill(result.define_output_result.resolved_identifier, output.identifier)
+        return result
+
+    @staticmethod
+    def _table(command: pb.PipelineCommand.DefineOutput, name: Identifier, session: PipelineSession) -> elements.Table:
+        details = command.table_details
+        schema: pa.Schema | None = None
+        match details.WhichOneof("schema"):
+            case "schema_data_type":
+                schema = types.schema_from_proto(details.schema_data_type)
+            case "schema_string":
+                schema = session.engine.parse_ddl(details.schema_string)
+        return elements.Table(
+            identifier=name,
+            kind=_TABLE_KINDS[command.output_type],
+            schema=schema,
+            format=details.format if details.HasField("format") else None,
+            partition_by=tuple(details.partition_cols),
+            cluster_by=tuple(details.clustering_columns),
+            comment=command.comment if command.HasField("comment") else None,
+            properties=dict(details.table_properties),
+        )
+
+    def _define_flow(self, command: pb.PipelineCommand.DefineFlow, session: PipelineSession) -> Reply:
+        graph = self._graph(command.dataflow_graph_id, session)
+        if command.HasField("once"):
+            raise failures.once_not_supported(command.flow_name)
+        if command.HasField("auto_cdc_flow_details"):
+            raise UnsupportedOperationError(
+                f"The flow '{command.flow_name}' is an AUTO CDC flow, which riacho does not run yet. Until it does, "
+                "apply the changes with MERGE INTO in a foreachBatch query."
+            )
+        if not command.HasField("relation_flow_details"):
+            raise UnsupportedOperationError("DETAILS_NOT_SET not supported")
+        name, target = self._flow_names(command, graph)
+        graph.add_flow(
+            elements.Flow(name, target, command.relation_flow_details.relation, graph.scope, dict(command.sql_conf))
+        )
+        result = pb.PipelineCommandResult()
+        _fill(result.define_flow_result.resolved_identifier, name)
+        return result
+
+    @staticmethod
+    def _flow_names(command: pb.PipelineCommand.DefineFlow, graph: DataflowGraph) -> tuple[Identifier, Identifier]:
+        """The full names of a flow and its target. Those of sinks and temporary views stay as they are."""
+        name, target = names.parse(command.flow_name), names.parse(command.target_dataset_name)
+        is_default = command.flow_name == command.target_dataset_name
+        if not is_default and not name.is_single:
+            raise failures.multipart_flow_name(name)
+        if graph.is_sink(target) or (is_default and graph.is_temporary_view(target)):
+            return name, target
+        return graph.scope.qualify(name), graph.scope.qualify(target)
+
+    def _define_sql(self, command: pb.PipelineCommand.DefineSqlGraphElements, session: PipelineSession) -> None:
+        register(
+            command.sql_text,
+            file=command.sql_file_path,
+            graph=self._graph(command.dataflow_graph_id, session),
+            parse_columns=session.engine.parse_ddl,
+        )
+
+    # -- runs
+
+    def _start_run(self, command: pb.PipelineCommand.StartRun, session: PipelineSession) -> Iterator[Event]:
+        graph = self._graph(command.dataflow_graph_id, session)
+        selection = Selection.of(command, graph.scope)
+        storage = Storage.at(command.storage)
+        settings = Settings.read(session.engine.get_conf)
+        try:
+            resolution = self._resolve(graph, session)
+        except UnresolvedPipelineError as error:
+            yield from self._failures(error)
+            raise
+        if command.dry:
+            self._log_stages(graph, resolution, selection, storage)
+            yield Event(events.RUN_COMPLETED, self._tools.clock.now_ms())
+            return
+        run = Run(resolution, session, self._tools, settings)
+        self._begin(graph, session, run)
+        try:
+            planned = decide(resolution, selection, self._catalog, storage, DEFAULT_FORMAT)
+            _log.info("run of graph %s:\n%s", graph.graph_id, explain(planned))
+            yield from run.events(planned)
+        finally:
+            run.stop()
+            self._of(session).runs.pop(graph.graph_id, None)
+
+    def _begin(self, graph: DataflowGraph, session: PipelineSession, run: Run) -> None:
+        """Note that a run goes on. Raises SPARK_CONNECT_ILLEGAL_STATE if one does already."""
+        runs = self._of(session).runs
+        with self._lock:
+            if graph.graph_id in runs:
+                raise failures.graph_is_running(graph.graph_id)
+            runs[graph.graph_id] = run
+
+    def _resolve(self, graph: DataflowGraph, session: PipelineSession) -> Resolution:
+        def analyze(relation: pb.Relation, conf: Mapping[str, str]) -> pa.Schema:
+            engine = self._sessions.open(session.engine, conf)
+            try:
+                return self._analyzer.schema(relation, session, engine)
+            finally:
+                self._sessions.close(session.engine, engine)
+
+        resolution = resolve(graph.definition(), analyze, session.engine.get_conf)
+        validate(resolution)
+        return resolution
+
+    def _failures(self, error: UnresolvedPipelineError) -> Iterator[Event]:
+        """What is said of each flow that could not be resolved; those that are at fault themselves come last."""
+        now_ms = self._tools.clock.now_ms()
+        for failed in error.downstream:
+            yield Event(events.not_resolved_downstream(failed.flow, failed.error), now_ms)
+        for failed in error.direct:
+            yield Event(events.not_resolved(failed.flow, failed.error), now_ms)
+
+    def _log_stages(self, graph: DataflowGraph, resolution: Resolution, selection: Selection, storage: Storage) -> None:
+        """Log what a run would do. That it could not be decided is no failure of a dry run, as in Spark."""
+        try:
+            planned = decide(resolution, selection, self._catalog, storage, DEFAULT_FORMAT)
+        except SparkError as error:
+            _log.warning("dry run of graph %s: a run would fail: %s", graph.graph_id, error)
+        else:
+            _log.info("dry run of graph %s:\n%s", graph.graph_id, explain(planned))
+
+
+def _fill(message: pb.ResolvedIdentifier, name: Identifier) -> None:
+    if not name.is_single:
+        message.catalog_name, namespace, _ = name.parts
+        message.namespace.append(namespace)
+    message.table_name = name.name

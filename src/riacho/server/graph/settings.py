@@ -1,0 +1,64 @@
+"""The confs that a run obeys, read once when it starts. `riacho.conf` has their defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from riacho.conf import SPARK_DEFAULTS
+from riacho.errors import IllegalArgumentError
+from riacho.server.graph.schedule import Backoff
+
+MAX_RETRIES = "spark.sql.pipelines.maxFlowRetryAttempts"
+MIN_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.minRetryTime"
+MAX_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.maxRetryTime"
+MAX_CONCURRENT_FLOWS = "spark.sql.pipelines.execution.maxConcurrentFlows"
+
+_TIME = re.compile(r"\s*(\d+)\s*(ms|s|m|min|h|d)?\s*", re.IGNORECASE)
+_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+GetConf = Callable[[str], str | None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one run, read once from the session's confs."""
+
+    max_retries: int
+    backoff: Backoff
+    max_concurrent_flows: int
+
+    @classmethod
+    def read(cls, get_conf: GetConf) -> Settings:
+        """The settings that the session asks for. Raises IllegalArgumentError for a value that is none."""
+
+        def text(key: str) -> str:
+            return get_conf(key) or SPARK_DEFAULTS[key]
+
+        return cls(
+            max_retries=_count(MAX_RETRIES, text(MAX_RETRIES)),
+            backoff=Backoff(
+                shortest_ms=_milliseconds(MIN_RETRY_TIME, text(MIN_RETRY_TIME)),
+                longest_ms=_milliseconds(MAX_RETRY_TIME, text(MAX_RETRY_TIME)),
+            ),
+            max_concurrent_flows=max(1, _count(MAX_CONCURRENT_FLOWS, text(MAX_CONCURRENT_FLOWS))),
+        )
+
+    def retries(self, own: str | None) -> int:
+        """How often a flow is tried again; `own`: the flow's own conf."""
+        return self.max_retries if own is None else _count(MAX_RETRIES, own)
+
+
+def _count(key: str, text: str) -> int:
+    if not text.strip().isdigit():
+        raise IllegalArgumentError(f"'{text}' in {key} is not a whole number of 0 or more.")
+    return int(text)
+
+
+def _milliseconds(key: str, text: str) -> int:
+    """A time such as `5s` or `2min`; a bare number counts seconds."""
+    match = _TIME.fullmatch(text)
+    if match is None:
+        raise IllegalArgumentError(f"'{text}' in {key} is not a time. Write it like 5s, 500ms or 2min.")
+    return int(match[1]) * _UNIT_MS[(match[2] or "s").lower()]

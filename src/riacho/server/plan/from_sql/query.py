@@ -1,0 +1,367 @@
+"""A SQL query → the relations that the DataFrame API would have made of it.
+
+Riacho must see what a streaming query does: whether it groups, joins two streams or removes duplicates decides how it
+runs. In SQL text that is hidden. This reader knows the clauses of a query (WITH, SELECT, FROM with joins and
+subqueries, WHERE, GROUP BY, HAVING, UNION and its kin, ORDER BY, LIMIT) and hands expressions to `sql_expressions`.
+Parts of the query that read no stream stay text. What it does not know it says: `UnknownSqlError`.
+
+How an aggregation is made, for `SELECT w, k, sum(x) / count(*) AS mean … GROUP BY window(ts, '1 minute') AS w …`:
+
+    project      window AS w, k, __riacho_aggregate_0 AS mean      names and order as the query has them
+      aggregate  window(ts, '1 minute'), k -> sum(x) / count(1) AS __riacho_aggregate_0
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from riacho.protos import pb
+from riacho.server.plan import build
+from riacho.server.plan.from_sql.expressions import read_expression, text_expression
+from riacho.server.plan.from_sql.grouping import Column, Grouping, UngroupedColumnError, has_aggregate
+from riacho.server.plan.from_sql.pieces import Pieces, UnknownSqlError
+from riacho.server.plan.from_sql.select_items import has_alias
+from riacho.server.sql.tokens import closing, identifier, tokenize, words
+
+_SET_OPS = {
+    "UNION": pb.SetOperation.SET_OP_TYPE_UNION,
+    "EXCEPT": pb.SetOperation.SET_OP_TYPE_EXCEPT,
+    "MINUS": pb.SetOperation.SET_OP_TYPE_EXCEPT,
+    "INTERSECT": pb.SetOperation.SET_OP_TYPE_INTERSECT,
+}
+_JOINS: dict[str, pb.Join.JoinType.ValueType] = {
+    "JOIN": pb.Join.JOIN_TYPE_INNER,
+    "INNER JOIN": pb.Join.JOIN_TYPE_INNER,
+    "CROSS JOIN": pb.Join.JOIN_TYPE_CROSS,
+    "LEFT JOIN": pb.Join.JOIN_TYPE_LEFT_OUTER,
+    "LEFT OUTER JOIN": pb.Join.JOIN_TYPE_LEFT_OUTER,
+    "RIGHT JOIN": pb.Join.JOIN_TYPE_RIGHT_OUTER,
+    "RIGHT OUTER JOIN": pb.Join.JOIN_TYPE_RIGHT_OUTER,
+    "FULL JOIN": pb.Join.JOIN_TYPE_FULL_OUTER,
+    "FULL OUTER JOIN": pb.Join.JOIN_TYPE_FULL_OUTER,
+    "SEMI JOIN": pb.Join.JOIN_TYPE_LEFT_SEMI,
+    "LEFT SEMI JOIN": pb.Join.JOIN_TYPE_LEFT_SEMI,
+    "ANTI JOIN": pb.Join.JOIN_TYPE_LEFT_ANTI,
+    "LEFT ANTI JOIN": pb.Join.JOIN_TYPE_LEFT_ANTI,
+}
+_JOIN_WORDS = words("JOIN INNER CROSS LEFT RIGHT FULL OUTER SEMI ANTI")
+_TAIL = words("ORDER LIMIT OFFSET")
+_NOT_KNOWN = words("LATERAL QUALIFY WINDOW CLUSTER DISTRIBUTE SORT PIVOT UNPIVOT TABLESAMPLE NATURAL")
+
+
+_BEHIND_RELATIONS = words("LATERAL QUALIFY WINDOW CLUSTER DISTRIBUTE SORT TABLESAMPLE")
+
+
+@dataclass(frozen=True)
+class _Cte:
+    """A name of a WITH clause: where its query stands, its column names, and the names its query may use."""
+
+    start: int
+    end: int
+    columns: list[str]
+    scope: Mapping[str, _Cte]
+
+
+Scope = Mapping[str, _Cte]
+
+
+def read_query(sql: str, relations: Mapping[str, pb.Relation]) -> pb.Relation:
+    """The relations that `sql` means. `relations`: what stands behind names that the engine does not know, by name.
+
+    Raises UnknownSqlError.
+    """
+    return _read(sql, relations, columns_only=False)
+
+
+def columns_of_query(sql: str, relations: Mapping[str, pb.Relation]) -> pb.Relation:
+    """Relations that have the columns of a query, of which not all are right for its rows: they are not to be run.
+
+    So more is understood than `read_query` understands. Raises UnknownSqlError.
+    """
+    return _read(sql, relations, columns_only=True)
+
+
+def _read(sql: str, relations: Mapping[str, pb.Relation], *, columns_only: bool) -> pb.Relation:
+    known = {name.lower(): relation for name, relation in relations.items()}
+    reader = _Reader(sql, known, columns_only=columns_only)
+    return reader.query(0, reader.length, {})
+
+
+class _Reader(Pieces):
+    """Reads one text; see `read_query` and `columns_of_query`."""
+
+    def __init__(self, sql: str, relations: Mapping[str, pb.Relation], *, columns_only: bool) -> None:
+        super().__init__(sql)
+        self.relations = relations
+        self.columns_only = columns_only
+
+    # -- queries. Each method reads the tokens from `start` up to `end`.
+
+    def query(self, start: int, end: int, scope: Scope) -> pb.Relation:
+        if not self._reads_known(start, end, scope):
+            return pb.Relation(sql=pb.SQL(query=self._text(start, end)))
+        if self._word(start) == "WITH":
+            start, scope = self._with(start, scope)
+        tail = next(self._outside(start, end, _TAIL), end)
+        relation = self._set_operation(start, tail, scope)
+        while tail < end:
+            behind = next(self._outside(tail + 1, end, _TAIL), end)
+            relation = self._tail_clause(relation, tail, behind)
+            tail = behind
+        return relation
+
+    def _with(self, start: int, scope: Scope) -> tuple[int, Scope]:
+        """Take in WITH name [(columns)] AS (query), …; where the query starts, and the names it may use."""
+        if self._word(start + 1) == "RECURSIVE":
+            raise UnknownSqlError("WITH RECURSIVE")
+        known = dict(scope)
+        at = start
+        while at == start or self._symbol(at, ","):
+            name = self._name(at + 1)
+            at += 2
+            columns: list[str] = []
+            if self._symbol(at, "("):
+                columns, at = self._names(at)
+            if self._word(at) != "AS" or not self._symbol(at + 1, "("):
+                raise UnknownSqlError(f"what follows WITH {name}")
+            behind = closing(self._tokens, at + 1)
+            known[name.lower()] = _Cte(at + 2, behind, columns, dict(known))
+            at = behind + 1
+        return at, known
+
+    def _set_operation(self, start: int, end: int, scope: Scope) -> pb.Relation:
+        """SELECT … {UNION | EXCEPT | INTERSECT [ALL] SELECT …}, from left to right."""
+        operators = list(self._outside(start, end, words("UNION EXCEPT MINUS INTERSECT")))
+        if len({self._word(at) == "INTERSECT" for at in operators}) == 2:
+            raise UnknownSqlError("INTERSECT beside other set operations; put brackets around it")
+        relation = self._term(start, operators[0] if operators else end, scope)
+        for at, behind in zip(operators, [*operators, end][1:], strict=True):
+            quantified = self._word(at + 1) in ("ALL", "DISTINCT")
+            operation = pb.SetOperation(
+                left_input=relation,
+                right_input=self._term(at + 1 + quantified, behind, scope),
+                set_op_type=_SET_OPS[self._word(at)],
+                is_all=self._word(at + 1) == "ALL",
+            )
+            relation = pb.Relation(set_op=operation)
+        return relation
+
+    def _term(self, start: int, end: int, scope: Scope) -> pb.Relation:
+        if self._symbol(start, "(") and closing(self._tokens, start) == end - 1:
+            return self.query(start + 1, end - 1, scope)
+        if self._word(start) == "TABLE":
+            relation, behind = self._primary(start + 1, end, scope)
+            if behind == end:
+                return relation
+        if self._word(start) != "SELECT":
+            raise UnknownSqlError(f"a query that starts with {self._word(start) or self._text(start, start + 1)}")
+        return self._select(start + 1, end, scope)
+
+    def _tail_clause(self, relation: pb.Relation, start: int, end: int) -> pb.Relation:
+        match self._word(start):
+            case "ORDER":
+                orders = [_order(self._text(*item)) for item in self._items(start + 2, end)]
+                return pb.Relation(sort=pb.Sort(input=relation, order=orders, is_global=True))
+            case "LIMIT" if self._word(start + 1) == "ALL":
+                return relation
+            case clause:
+                count = self._tokens[start + 1].text if end == start + 2 else ""
+                if not count.isdigit():
+                    raise UnknownSqlError(f"{clause} with anything but a number")
+                if clause == "LIMIT":
+                    return pb.Relation(limit=pb.Limit(input=relation, limit=int(count)))
+                return pb.Relation(offset=pb.Offset(input=relation, offset=int(count)))
+
+    # -- SELECT
+
+    def _select(self, start: int, end: int, scope: Scope) -> pb.Relation:
+        for at in () if self.columns_only else self._outside(start, end, _NOT_KNOWN):
+            if self._word(at) != "WINDOW" or self._word(at + 2) == "AS":  # a clause, not the function or its column
+                raise UnknownSqlError(self._word(at))
+        clauses = [
+            at
+            for at in self._outside(start, end, words("FROM WHERE GROUP HAVING"))
+            if self._word(at - 1) != "DISTINCT" or at - 1 == start  # IS DISTINCT FROM
+        ]
+        places = {self._word(at): (at, behind) for at, behind in zip(clauses, [*clauses, end][1:], strict=True)}
+        if "FROM" not in places:
+            raise UnknownSqlError("a SELECT without FROM")
+        distinct = self._word(start) == "DISTINCT"
+        start += self._word(start) in ("DISTINCT", "ALL")
+        columns = [self._column(*item, scope) for item in self._items(start, places["FROM"][0])]
+        relation = self._from(places["FROM"][0] + 1, self._from_end(*places["FROM"]), scope)
+        if "WHERE" in places:
+            relation = build.where(relation, self._expression(places["WHERE"][0] + 1, places["WHERE"][1], scope))
+        if "GROUP" in places or "HAVING" in places or any(column.aggregates for column in columns):
+            relation = self._grouped(relation, columns, places, scope)
+        else:
+            relation = build.project(relation, [column.projected() for column in columns])
+        return _distinct(relation) if distinct else relation
+
+    def _column(self, start: int, end: int, scope: Scope) -> Column:
+        """One item of the SELECT list."""
+        tokens = self._tokens[start:end]
+        if tokens and tokens[-1].is_symbol("*") and len(tokens) % 2:
+            return Column(self._text(start, end), pb.Expression(), None, is_star=True)
+        alias = None
+        if has_alias(tokens):
+            alias = self._name(end - 1)
+            end -= 2 if self._word(end - 2) == "AS" else 1
+        text = self._text(start, end)
+        expression = self._expression(start, end, scope)
+        return Column(text, expression, alias, aggregates=has_aggregate(self._tokens[start:end]))
+
+    def _grouped(
+        self, relation: pb.Relation, columns: list[Column], places: Mapping[str, tuple[int, int]], scope: Scope
+    ) -> pb.Relation:
+        if any(column.is_star for column in columns):
+            raise UnknownSqlError("SELECT * in an aggregation")
+        grouping = Grouping(columns)
+        try:
+            if "GROUP" in places:
+                self._keys(grouping, *places["GROUP"], scope)
+            if "HAVING" in places:
+                start, end = places["HAVING"]
+                aggregates = has_aggregate(self._tokens[start + 1 : end])
+                grouping.having(self._text(start + 1, end), self._expression(start + 1, end, scope), aggregates)
+            return grouping.relation(relation)
+        except UngroupedColumnError as error:
+            raise UnknownSqlError(str(error)) from None
+
+    def _keys(self, grouping: Grouping, start: int, end: int, scope: Scope) -> None:
+        if self._word(start + 2) in words("ALL GROUPING ROLLUP CUBE") or self._word(end - 2) == "WITH":
+            raise UnknownSqlError("GROUP BY ALL, GROUPING SETS, ROLLUP and CUBE")
+        for item in self._items(start + 2, end):
+            grouping.add_key(self._text(*item), self._expression(*item, scope))
+
+    # -- FROM
+
+    def _from_end(self, start: int, end: int) -> int:
+        """Where the relations of a FROM clause end: before what only its rows depend on, if that does not matter."""
+        if not self.columns_only:
+            return end
+        return next((at for at in self._outside(start, end, _BEHIND_RELATIONS) if self._is_behind(at)), end)
+
+    def _is_behind(self, at: int) -> bool:
+        return self._word(at) != "LATERAL" or self._word(at + 1) == "VIEW"
+
+    def _from(self, start: int, end: int, scope: Scope) -> pb.Relation:
+        """Relations joined by commas and JOINs."""
+        relation, at = self._primary(start, end, scope)
+        while at < end:
+            if self._symbol(at, ","):
+                how, at = pb.Join.JOIN_TYPE_CROSS, at + 1
+            else:
+                how, at = self._join_type(at, end)
+            right, at = self._primary(at, end, scope)
+            join = pb.Join(left=relation, right=right, join_type=how)
+            if self._word(at) == "USING" and self._symbol(at + 1, "("):
+                names, at = self._names(at + 1)
+                join.using_columns.extend(names)
+            elif self._word(at) == "ON":
+                behind = next(self._outside(at + 1, end, _JOIN_WORDS, calls=False), end)
+                comma = next((i for i in self._outside(at + 1, behind, None) if self._symbol(i, ",")), behind)
+                join.join_condition.CopyFrom(self._expression(at + 1, comma, scope))
+                at = comma
+            relation = pb.Relation(join=join)
+        return relation
+
+    def _join_type(self, at: int, end: int) -> tuple[pb.Join.JoinType.ValueType, int]:
+        first = at
+        while at < end and self._word(at) in _JOIN_WORDS:
+            at += 1
+            if self._word(at - 1) == "JOIN":
+                break
+        how = _JOINS.get(" ".join(self._word(i) for i in range(first, at)))
+        if how is None:
+            raise UnknownSqlError(f"{self._text(first, max(at, first + 1))!r} in FROM")
+        return how, at
+
+    def _primary(self, at: int, end: int, scope: Scope) -> tuple[pb.Relation, int]:
+        """One relation with its alias, and the position behind it."""
+        name = None
+        at += self.columns_only and self._word(at) == "LATERAL"
+        if self._symbol(at, "("):
+            behind = closing(self._tokens, at)
+            is_query = self._word(at + 1) in words("SELECT WITH") or self._symbol(at + 1, "(")
+            read: Callable[[int, int, Scope], pb.Relation] = self.query if is_query else self._from
+            relation = read(at + 1, behind, scope)
+            at = behind + 1
+        else:
+            parts, behind = identifier(self._tokens[:end], at)
+            if self.columns_only and (self._symbol(behind, "(") or self._word(at) == "VALUES"):
+                return self._rows(at, end)
+            if not parts or self._symbol(behind, "(") or self._word(at) in words("VALUES TABLE LATERAL"):
+                raise UnknownSqlError(f"{self._text(at, max(behind, at + 1))!r} in FROM")
+            relation, name = self._table(parts, self._text(at, behind), scope), parts[-1]
+            at = behind
+        if self._word(at) == "AS" or self._starts_alias(at, end):
+            at += self._word(at) == "AS"
+            name, at = self._name(at), at + 1
+            if at < end and self._symbol(at, "("):
+                columns, at = self._names(at)
+                relation = pb.Relation(to_df=pb.ToDF(input=relation, column_names=columns))
+        if name is not None:
+            relation = pb.Relation(subquery_alias=pb.SubqueryAlias(input=relation, alias=name))
+        return relation, at
+
+    def _rows(self, at: int, end: int) -> tuple[pb.Relation, int]:
+        """`VALUES …` or a table function with its alias, which reads no stream, and the position behind it."""
+        ends = _JOIN_WORDS | words("ON USING LATERAL")
+        behind = next((i for i in self._outside(at + 1, end, ends, calls=False)), end)
+        return pb.Relation(sql=pb.SQL(query=self._text(at, behind))), behind
+
+    def _starts_alias(self, at: int, end: int) -> bool:
+        token = self._tokens[at] if at < end else None
+        return token is not None and token.name is not None and token.word not in _JOIN_WORDS | words("ON USING")
+
+    def _table(self, parts: tuple[str, ...], text: str, scope: Scope) -> pb.Relation:
+        cte = scope.get(parts[0].lower()) if len(parts) == 1 else None
+        if cte is not None:
+            relation = self.query(cte.start, cte.end, cte.scope)
+            return pb.Relation(to_df=pb.ToDF(input=relation, column_names=cte.columns)) if cte.columns else relation
+        known = self.relations.get(parts[0].lower()) if len(parts) == 1 else None
+        if known is not None:
+            return known
+        return pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=text)))
+
+    # -- pieces
+
+    def _expression(self, start: int, end: int, scope: Scope) -> pb.Expression:
+        text = self._text(start, end)
+        if any(token.word == "SELECT" for token in self._tokens[start:end]):
+            if self._reads_known(start, end, scope) and not self.columns_only:
+                raise UnknownSqlError("a stream inside a subquery of an expression")
+            return text_expression(text)
+        if any(token.word == "OVER" for token in self._tokens[start:end]):
+            raise UnknownSqlError("OVER: window functions are not supported on streams")
+        return read_expression(text)
+
+    def _reads_known(self, start: int, end: int, scope: Scope) -> bool:
+        """Whether the tokens mention a stream, or a name of a WITH clause outside them."""
+        names = {(token.name or "").lower() for token in self._tokens[start:end]}
+        return bool(names & set(self.relations)) or bool(names & set(scope))
+
+
+def _distinct(relation: pb.Relation) -> pb.Relation:
+    """SELECT DISTINCT: a grouping by all columns, where they are listed."""
+    if relation.HasField("project") and not any(e.HasField("unresolved_star") for e in relation.project.expressions):
+        return build.group(relation.project.input, list(relation.project.expressions), [])
+    return pb.Relation(deduplicate=pb.Deduplicate(input=relation, all_columns_as_keys=True))
+
+
+def _order(text: str) -> pb.Expression.SortOrder:
+    """`expression [ASC | DESC] [NULLS FIRST | LAST]`."""
+    tokens = tokenize(text)
+    nulls = tokens[-1].word if len(tokens) > 2 and tokens[-2].word == "NULLS" else ""
+    tokens = tokens[:-2] if nulls else tokens
+    descending = tokens[-1].word == "DESC"
+    tokens = tokens[:-1] if tokens[-1].word in ("ASC", "DESC") else tokens
+    order = pb.Expression.SortOrder
+    nulls_last = nulls == "LAST" or (descending and not nulls)
+    return order(
+        child=read_expression(text[: tokens[-1].end]),
+        direction=order.SORT_DIRECTION_DESCENDING if descending else order.SORT_DIRECTION_ASCENDING,
+        null_ordering=order.SORT_NULLS_LAST if nulls_last else order.SORT_NULLS_FIRST,
+    )

@@ -1,0 +1,389 @@
+"""Which tables a piece of Spark SQL reads, and exactly where it says so.
+
+A scan, not a parser: it follows brackets and the few words that open or close a FROM clause. That is enough to know
+where a table name can stand, and it understands text that it has never seen the grammar of. What the engine cannot
+parse, the engine refuses, with the user's own words.
+
+What may follow a table name in a streaming query (`relationPrimary` in `SqlBaseParser.g4`):
+
+    [STREAM] name | STREAM(name)
+        [WITH (option = value, …)] [IDENTIFIED BY source] [WATERMARK expression [AS name] DELAY OF INTERVAL …]
+        [[AS] alias]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from riacho.errors import ParseError
+from riacho.server.sql.tokens import Edit, Token, closing, identifier, splice, tokenize, words
+
+_QUERY_STARTS = words("SELECT WITH FROM VALUES TABLE MAP REDUCE")
+_ENDS_FROM = words(
+    "SELECT WHERE GROUP HAVING ORDER SORT CLUSTER DISTRIBUTE LIMIT OFFSET WINDOW QUALIFY UNION EXCEPT INTERSECT MINUS "
+    "SET VALUES LATERAL INSERT"
+)
+# Words that end a relation, so that none of them is its alias.
+_NO_ALIAS = _ENDS_FROM | words(
+    "ON USING JOIN INNER CROSS LEFT RIGHT FULL OUTER SEMI ANTI NATURAL ASOF PIVOT UNPIVOT TABLESAMPLE WATERMARK WITH "
+    "IDENTIFIED FOR VERSION TIMESTAMP SYSTEM_VERSION SYSTEM_TIME CHANGES WHEN"
+)
+
+
+_VERSIONS = {"VERSION": True, "SYSTEM_VERSION": True, "TIMESTAMP": False, "SYSTEM_TIME": False}
+"""The words before AS OF, and whether what follows is a single literal."""
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """`WATERMARK expression [AS name] DELAY OF INTERVAL delay`. `name` is None if the expression is a bare column."""
+
+    expression: str
+    name: str | None
+    delay: str
+
+
+@dataclass(frozen=True)
+class TableReference:
+    """A table name in a SQL text.
+
+    `parts`: the name without quotes. `start`, `end`: where it stands, with STREAM and all clauses up to its alias,
+    which is not part of it. `version_end`: where the clause ends that names a version, such as `VERSION AS OF 3`; `end`
+    if there is none. `behind`: where an alias stands or would stand, behind that and a TABLESAMPLE. `aliased`: whether
+    one follows, or may not. `streaming`: whether STREAM marks it.
+    """
+
+    parts: tuple[str, ...]
+    start: int
+    end: int
+    version_end: int
+    behind: int
+    streaming: bool = False
+    options: dict[str, str] = field(default_factory=dict)
+    source_name: str = ""
+    watermark: Watermark | None = None
+    aliased: bool = False
+
+
+def table_references(sql: str, tokens: Sequence[Token] | None = None) -> list[TableReference]:
+    """The tables that `sql` reads, in the order of the text; names of its own WITH clauses are left out.
+
+    `tokens`: those of `sql`, where they are known already. Raises ParseError for an incomplete STREAM or WATERMARK
+    clause.
+    """
+    return _Scan(sql, tokenize(sql) if tokens is None else tokens).run()
+
+
+Spelling = Callable[[tuple[str, ...]], str | None]
+"""The name as SQL text, in another spelling; None if it will do as it is."""
+
+
+def respelled(sql: str, spelling: Spelling) -> str:
+    """`sql`, a query or a statement, with its tables as `spelling` has them; the same object if nothing changes.
+
+    Beside what it reads that is what INSERT, UPDATE, MERGE and DESCRIBE name. A name of its own WITH
+    clauses is spelled as it is there, for those who tell cases apart. Streams are left alone. Raises as
+    `table_references`.
+    """
+    scan = _Scan(sql, tokenize(sql))
+    scan.run()
+    found = [*scan.found, *_target(scan.tokens)]
+    edits = {
+        reference.start: Edit(reference.start, reference.end, name)
+        for reference in found
+        if not reference.streaming and (name := spelling(reference.parts)) is not None
+    }
+    for edit in scan.of_with:
+        edits[edit.start] = edit
+    return splice(sql, list(edits.values())) if edits else sql
+
+
+_BEFORE_TABLE = words("UNION ALL DISTINCT EXCEPT INTERSECT MINUS AS")
+"""What may stand before `TABLE name` as a query."""
+
+
+def _target(tokens: Sequence[Token]) -> list[TableReference]:
+    """The table that a statement changes or describes."""
+    at = 0
+    if at < len(tokens) and tokens[at].word in ("INSERT", "MERGE"):
+        while at < len(tokens) and tokens[at].word not in ("INTO", "OVERWRITE"):
+            at += 1
+    elif at >= len(tokens) or tokens[at].word not in ("UPDATE", "DESCRIBE", "DESC"):
+        return []
+    at += 1
+    while at < len(tokens) and tokens[at].word in ("TABLE", "EXTENDED", "FORMATTED"):
+        at += 1
+    parts, behind = identifier(tokens, at)
+    return [_bare(parts, tokens[at:behind])] if parts else []
+
+
+def _bare(parts: tuple[str, ...], tokens: Sequence[Token]) -> TableReference:
+    """A name with nothing behind it; `tokens` are its own."""
+    end = tokens[-1].end
+    return TableReference(parts, tokens[0].start, end, end, end, aliased=True)
+
+
+@dataclass
+class _Frame:
+    """A pair of brackets, or the whole text. `in_from`: a comma here is followed by a relation."""
+
+    is_query: bool
+    in_from: bool = False
+    in_with: bool = False
+    ctes: dict[str, str] = field(default_factory=dict)
+    pending_cte: str | None = None
+
+
+class _Scan:
+    """`found`: what the text reads; `of_with`: edits for names of WITH in another case."""
+
+    def __init__(self, sql: str, tokens: Sequence[Token]) -> None:
+        self._sql = sql
+        self.tokens = self._tokens = tokens
+        self._frames = [_Frame(is_query=True)]
+        self.found: list[TableReference] = []
+        self.of_with: list[Edit] = []
+
+    def run(self) -> list[TableReference]:
+        at = 0
+        while at < len(self._tokens):
+            if self._word(at) == "TABLE":
+                self._table_query(at)
+            at = self._step(at)
+        return self.found
+
+    def _step(self, at: int) -> int:
+        """Take in the token at `at`; the position of the next one."""
+        token, frame = self._tokens[at], self._frames[-1]
+        if token.is_symbol("("):
+            opens_query = self._word(at + 1) in _QUERY_STARTS
+            self._frames.append(_Frame(is_query=opens_query))
+            return at + 1
+        if token.is_symbol(")"):
+            if len(self._frames) > 1:
+                self._frames.pop()
+                frame = self._frames[-1]
+                if frame.pending_cte:  # a name of WITH is known behind its own brackets
+                    frame.ctes[frame.pending_cte.lower()] = frame.pending_cte
+                    frame.pending_cte = None
+            return at + 1
+        if token.is_symbol(","):
+            return self._relation(at + 1) if frame.in_from else at + 1
+        match token.word:
+            case "WITH" if self._tokens[at + 1 : at + 2] and not self._tokens[at + 1].is_symbol("("):
+                frame.in_with = True
+            case "AS" if frame.in_with and self._symbol(at + 1, "("):
+                frame.pending_cte = self._cte_name(at)
+            case "FROM" if frame.is_query and self._word(at - 1) != "DISTINCT":
+                frame.in_from = True
+                return self._relation(at + 1)
+            case "JOIN":
+                return self._relation(at + 1)
+            case "USING" if not self._symbol(at + 1, "(") and not frame.in_from:  # MERGE INTO … USING source
+                return self._relation(at + 1)
+            case word if word in _ENDS_FROM:
+                frame.in_from = frame.in_with = False
+        return at + 1
+
+    def _relation(self, at: int) -> int:
+        """Take in what stands where a relation must stand; the position behind it."""
+        if self._word(at) == "LATERAL":
+            at += 1
+        if self._symbol(at, "("):
+            if self._word(at + 1) in _QUERY_STARTS:
+                return at
+            self._frames.append(_Frame(is_query=False, in_from=True))  # FROM (a JOIN b)
+            return self._relation(at + 1)
+        reference, behind = self._reference(at)
+        if reference is not None and not self._is_cte(reference):
+            self.found.append(reference)
+        return behind
+
+    def _table_query(self, at: int) -> None:
+        """`TABLE name` as a query, or as what a table function is given. There it cannot have an alias."""
+        opens = at == 0 or self._symbol(at - 1, "(") or self._symbol(at - 1, ")")
+        parts, behind = identifier(self._tokens, at + 1)
+        names_one = bool(parts) and self._word(at + 1) not in _NO_ALIAS
+        if names_one and (opens or self._word(at - 1) in _BEFORE_TABLE):
+            reference = _bare(parts, self._tokens[at + 1 : behind])
+            if not self._is_cte(reference):
+                self.found.append(reference)
+
+    def _reference(self, at: int) -> tuple[TableReference | None, int]:
+        """The table reference at `at` and the position behind its clauses."""
+        first = at
+        streaming = self._is_stream_mark(at)
+        bracketed = streaming and self._symbol(at + 1, "(")
+        at += streaming + bracketed
+        if self._word(at) in _QUERY_STARTS or self._word(at) in _NO_ALIAS:
+            return None, at
+        parts, at = identifier(self._tokens, at)
+        if not parts or self._symbol(at, "("):
+            return None, at  # a table function, a literal, or nothing
+        if bracketed:
+            if not self._symbol(at, ")"):
+                raise self._error(at, "')'")
+            at += 1
+        options: dict[str, str] = {}
+        source_name = ""
+        if streaming and self._word(at) == "WITH" and self._symbol(at + 1, "("):
+            end = closing(self._tokens, at + 1)
+            options, at = _options(self._tokens[at + 2 : end]), end + 1
+        if streaming and (self._word(at), self._word(at + 1)) == ("IDENTIFIED", "BY"):
+            source_name, at = self._name(at + 2), at + 3
+        watermark = None
+        if self._word(at) == "WATERMARK":
+            watermark, at = self._watermark(at)
+        version = self._version(at)
+        behind = self._sample(version)
+        reference = TableReference(
+            parts,
+            start=self._tokens[first].start,
+            end=self._tokens[at - 1].end,
+            version_end=self._tokens[version - 1].end,
+            behind=self._tokens[behind - 1].end,
+            streaming=streaming,
+            options=options,
+            source_name=source_name,
+            watermark=watermark,
+            aliased=self._has_alias(behind),
+        )
+        return reference, at
+
+    def _version(self, at: int) -> int:
+        """The position behind `[FOR] VERSION AS OF version` or `[FOR] TIMESTAMP AS OF expression`, if it is at `at`."""
+        first = at
+        at += self._word(at) == "FOR"
+        kind = self._word(at)
+        if kind not in _VERSIONS or (self._word(at + 1), self._word(at + 2)) != ("AS", "OF"):
+            return first
+        at += 3
+        if _VERSIONS[kind]:
+            return min(at + 1, len(self._tokens))
+        while at < len(self._tokens):
+            token = self._tokens[at]
+            if token.word in _NO_ALIAS - {"TIMESTAMP"} or token.word == "AS" or token.is_symbol(","):
+                break
+            if token.is_symbol(")") or token.is_symbol(";"):
+                break
+            at = closing(self._tokens, at) + 1 if token.is_symbol("(") else at + 1
+        return min(at, len(self._tokens))
+
+    def _sample(self, at: int) -> int:
+        """The position behind `TABLESAMPLE (…) [REPEATABLE (…)]`, if it is at `at`."""
+        for word in ("TABLESAMPLE", "REPEATABLE"):
+            if self._word(at) == word and self._symbol(at + 1, "("):
+                at = min(closing(self._tokens, at + 1) + 1, len(self._tokens))
+        return at
+
+    def _is_stream_mark(self, at: int) -> bool:
+        """Whether the word STREAM stands at `at` as a mark, and not as the name of a table."""
+        if self._word(at) != "STREAM" or at + 1 >= len(self._tokens):
+            return False
+        behind = self._tokens[at + 1]
+        return behind.is_symbol("(") or (behind.name is not None and behind.word not in _NO_ALIAS | {"AS"})
+
+    def _watermark(self, at: int) -> tuple[Watermark, int]:
+        """The WATERMARK clause at `at` and the position behind it."""
+        first = at + 1
+        while (self._word(at), self._word(at + 1)) != ("DELAY", "OF"):
+            at += 1
+            if at >= len(self._tokens):
+                raise self._error(at, "'DELAY OF INTERVAL …'")
+        column, name = self._tokens[first:at], None
+        if len(column) > 2 and column[-2].word == "AS":
+            name, column = column[-1].name, column[:-2]
+        if not column:
+            raise self._error(first, "a column")
+        at += 2
+        if self._word(at) != "INTERVAL":
+            raise self._error(at, "'INTERVAL'")
+        at += 1
+        first_of_delay = at
+        # value unit pairs: INTERVAL 10 MINUTES 30 SECONDS, INTERVAL '10' MINUTE, INTERVAL '1:30' HOUR TO MINUTE
+        while at + 1 < len(self._tokens) and self._tokens[at].kind in ("number", "string") and self._word(at + 1):
+            at += 2
+            if self._word(at) == "TO":
+                at += 2
+        if at == first_of_delay:
+            raise self._error(at, "an interval")
+        text = self._sql[column[0].start : column[-1].end]
+        delay = " ".join(token.text.strip("'\"") for token in self._tokens[first_of_delay:at])
+        return Watermark(text, name, delay), at
+
+    def _has_alias(self, at: int) -> bool:
+        if at >= len(self._tokens):
+            return False
+        token = self._tokens[at]
+        return token.word == "AS" or (token.name is not None and token.word not in _NO_ALIAS)
+
+    def _cte_name(self, at: int) -> str | None:
+        """The name before the AS at `at`, in `name AS (` or `name (columns) AS (`."""
+        before = at - 1
+        if self._symbol(before, ")"):
+            while before >= 0 and not self._symbol(before, "("):
+                before -= 1
+            before -= 1
+        name = self._tokens[before].name if before >= 0 else None
+        return name or None
+
+    def _is_cte(self, reference: TableReference) -> bool:
+        if len(reference.parts) != 1:
+            return False
+        name = reference.parts[0]
+        known = [frame.ctes[name.lower()] for frame in reversed(self._frames) if name.lower() in frame.ctes]
+        written = known[0] if known else None
+        if written is not None and written != name:
+            quoted = "`" + written.replace("`", "``") + "`"
+            self.of_with.append(Edit(reference.start, reference.end, quoted))
+        return written is not None
+
+    def _word(self, at: int) -> str:
+        return self._tokens[at].word if 0 <= at < len(self._tokens) else ""
+
+    def _symbol(self, at: int, text: str) -> bool:
+        return 0 <= at < len(self._tokens) and self._tokens[at].is_symbol(text)
+
+    def _name(self, at: int) -> str:
+        name = self._tokens[at].name if at < len(self._tokens) else None
+        if name is None:
+            raise self._error(at, "a name")
+        return name
+
+    def _error(self, at: int, expected: str) -> ParseError:
+        if at < len(self._tokens):
+            near, position = f"'{self._tokens[at].text}'", self._tokens[at].start
+        else:
+            near, position = "end of input", len(self._sql)
+        line = self._sql.count("\n", 0, position) + 1
+        column = position - (self._sql.rfind("\n", 0, position) + 1)
+        # As Spark: the place follows the state, and the text itself follows both.
+        return ParseError(
+            f"\n[PARSE_SYNTAX_ERROR] Syntax error at or near {near}: missing {expected}. SQLSTATE: 42601 "
+            f"(line {line}, pos {column})\n\n== SQL ==\n{self._sql}",
+            condition="PARSE_SYNTAX_ERROR",
+            sql_state="42601",
+            parameters={"error": near, "hint": f": missing {expected}"},
+        )
+
+
+def _options(tokens: Sequence[Token]) -> dict[str, str]:
+    """The options of `key = value, 'key' 'value', a.b = value`."""
+    options: dict[str, str] = {}
+    at = 0
+    while at < len(tokens):
+        if tokens[at].kind == "string":
+            key, at = tokens[at].text[1:-1], at + 1
+        else:
+            parts, behind = identifier(tokens, at)
+            key, at = ".".join(parts), max(behind, at + 1)
+        if at < len(tokens) and tokens[at].is_symbol("="):
+            at += 1
+        value = ""
+        while at < len(tokens) and not tokens[at].is_symbol(","):
+            value += tokens[at].text[1:-1] if tokens[at].kind == "string" else tokens[at].text
+            at += 1
+        options[key] = value
+        at += 1
+    return options

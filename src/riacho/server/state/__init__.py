@@ -1,0 +1,1 @@
+"""The versioned columnar store of streaming state. It knows nothing of Spark."""

@@ -1,0 +1,69 @@
+"""Look into the state of a checkpoint without running its query. Nothing is changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from riacho.server.state import compaction
+from riacho.server.state.memory import BlockPool
+from riacho.server.state.run import SYSTEM_FIELDS, Run
+from riacho.server.state.store import BEGINNING, Manifest, parse_manifest
+
+
+@dataclass(frozen=True)
+class StoreFacts:
+    """The newest version of one store. `dead_before_us`: microseconds; None if nothing is evicted."""
+
+    operator: int
+    store: str
+    version: int
+    rows: int
+    files: int
+    bytes: int
+    dead_before_us: int | None
+    folder: Path
+
+
+def stores(checkpoint: Path) -> list[StoreFacts]:
+    """The stores of a checkpoint, by operator; those without a readable version are left out."""
+    found = []
+    for folder in sorted((checkpoint / "state").glob("*/*")):
+        manifest = _newest(folder) if folder.parent.name.isdigit() else None
+        if manifest is not None:
+            found.append(
+                StoreFacts(
+                    operator=int(folder.parent.name),
+                    store=folder.name,
+                    version=manifest.version,
+                    rows=manifest.rows,
+                    files=len(manifest.runs),
+                    bytes=sum(run.bytes for run in manifest.runs),
+                    dead_before_us=None if manifest.floor == BEGINNING else manifest.floor,
+                    folder=folder,
+                )
+            )
+    return found
+
+
+def live_rows(store: StoreFacts) -> Iterator[pa.Table]:
+    """The rows that are alive, in parts: the time behind which each is dead, and the operator's columns.
+
+    Raises DamagedFile.
+    """
+    manifest = _newest(store.folder)
+    pool = BlockPool()
+    runs = [Run.open(store.folder, info, pool) for info in manifest.runs] if manifest else []
+    if not runs or manifest is None:
+        return
+    hidden = {field.name for field in SYSTEM_FIELDS} - {"_time"}
+    for part in compaction.merge(runs, floor=manifest.floor, oldest=True, unique=False):
+        yield part.drop_columns(sorted(hidden))
+
+
+def _newest(folder: Path) -> Manifest | None:
+    versions = sorted((int(path.stem) for path in folder.glob("*.json") if path.stem.isdigit()), reverse=True)
+    return next((found for v in versions if (found := parse_manifest(folder / f"{v}.json")) is not None), None)

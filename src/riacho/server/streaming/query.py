@@ -1,0 +1,258 @@
+"""One run of a streaming query as others see it: start, look, wait, stop. The work itself is in `microbatch.py`."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+
+from riacho.clock import Clock
+from riacho.errors import EngineLost, SparkError, SparkGeneralError, StreamingQueryError
+from riacho.ids import BatchId, Offset, RunId, new_uuid
+from riacho.server.engine.base import Engine
+from riacho.server.streaming import lifecycle, progress
+from riacho.server.streaming.batch import QueryObserver, Step
+from riacho.server.streaming.board import Board, Listener, Status, Stopped
+from riacho.server.streaming.checkpoint import Checkpoint
+from riacho.server.streaming.definition import QueryDefinition
+from riacho.server.streaming.lifecycle import Event, State
+from riacho.server.streaming.microbatch import MicroBatchRun, Parts
+from riacho.server.streaming.progress import Progress
+from riacho.server.streaming.sinks.base import SinkContext
+from riacho.server.streaming.sources.base import SourceContext, SourceReader
+
+STOP_TIMEOUT_S = 60.0
+
+
+class StreamingQuery:
+    """A query run, made by `QueryManager.start`. All methods may be called from any thread.
+
+    Raises STREAMING_CHECKPOINT_MISSING_METADATA_FILE on construction if the checkpoint has lost its metadata.
+    """
+
+    def __init__(
+        self,
+        definition: QueryDefinition,
+        engine: Engine,
+        clock: Clock,
+        observer: QueryObserver,
+        listener: Listener,
+        on_end: Callable[[StreamingQuery], None],
+    ) -> None:
+        self.definition = definition
+        self.name = definition.name
+        self.run_id = RunId(new_uuid())
+        self._checkpoint = Checkpoint(definition.checkpoint)
+        self.query_id = self._checkpoint.query_id()
+        self.started_ms = clock.now_ms()
+        self._engine = engine
+        self._clock = clock
+        self._observer = observer
+        self._listener = listener
+        self._on_end = on_end
+        self._board = Board()
+        self._state = State.INITIALIZING
+        self._cause: Exception | None = None
+        self._failure: StreamingQueryError | None = None
+        self._stack_trace = ""
+        thread_name = f"riacho-query-{self.name or self.query_id}"
+        self._thread = threading.Thread(target=self._run, name=thread_name, daemon=True)
+
+    @property
+    def is_active(self) -> bool:
+        return self._state is not State.TERMINATED
+
+    @property
+    def status(self) -> Status:
+        return self._board.status
+
+    @property
+    def recent_progress(self) -> list[Progress]:
+        """The last progress entries, oldest first."""
+        return self._board.recent
+
+    @property
+    def failure(self) -> StreamingQueryError | None:
+        """Why the query died, or None."""
+        return self._failure
+
+    @property
+    def cause(self) -> SparkError | None:
+        """The error behind the failure, where Spark has a name for it."""
+        return self._cause if isinstance(self._cause, SparkError) else None
+
+    @property
+    def stack_trace(self) -> str:
+        """The traceback of the failure, or the empty string."""
+        return self._stack_trace
+
+    def start(self) -> None:
+        """Begin. Called once, by the manager."""
+        self._thread.start()
+
+    def ask_to_stop(self) -> None:
+        """Let the query end soon and cancel what the engine runs for it. Returns at once. Idempotent."""
+        if self._board.stop_asked:
+            return
+        self._board.ask_to_stop()
+        if self.is_active:
+            # If the engine is gone, nothing runs there any more, and the loop sees the request by itself.
+            with suppress(SparkError, EngineLost):
+                self.definition.session.interrupt()
+
+    def stop(self) -> None:
+        """End the query and wait for it. Idempotent. Raises SparkGeneralError if it has not ended after a minute."""
+        self.ask_to_stop()
+        if threading.current_thread() is self._thread or self._board.wait_end(STOP_TIMEOUT_S):
+            return
+        raise SparkGeneralError(
+            f"Streaming query {self.query_id} did not stop within {STOP_TIMEOUT_S:.0f} s; it is still busy: "
+            f"{self.status.message}."
+        )
+
+    def await_termination(self, timeout_s: float | None) -> bool:
+        """Wait until the query has ended, at most `timeout_s`. Whether it has. Raises its failure, if it failed."""
+        ended = self._board.wait_end(timeout_s)
+        if ended and self._failure is not None:
+            raise self._failure
+        return ended
+
+    def all_available_waiter(self) -> Callable[[float | None], bool]:
+        """A wait until all data there are now have been processed, in one go or in slices: whether they are.
+
+        Waiting raises the failure of the query, if it dies.
+        """
+        wait_idle = self._board.idle_waiter()
+
+        def wait(timeout_s: float | None) -> bool:
+            done = wait_idle(timeout_s)
+            if self._failure is not None:
+                raise self._failure
+            return done
+
+        return wait
+
+    # -- on the query's thread
+
+    def _run(self) -> None:
+        failure: Exception | None = None
+        try:
+            self._open_and_loop()
+        except Stopped:
+            pass
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is why the query died
+            # A request to stop cancels what the engine runs, which then fails: that is no failure of the query.
+            failure = None if self._board.stop_asked else error
+        self._end(failure)
+
+    def _open_and_loop(self) -> None:
+        """Open everything, run, and close everything in reverse order, whatever happens."""
+        definition = self.definition
+        scratch = definition.checkpoint / ".scratch"
+        with ExitStack() as opened:
+            opened.callback(shutil.rmtree, scratch, ignore_errors=True)
+            spool = self._engine.spool(
+                f"{definition.name or 'query'}-{self.run_id[:8]}", zone=definition.session.zone.engine
+            )
+            opened.callback(spool.close)
+            readers: list[SourceReader] = []
+            for index, use in enumerate(definition.sources):
+                context = SourceContext(
+                    self._checkpoint.source_folder(index),
+                    definition.session,
+                    self._clock,
+                    use.with_metadata,
+                    use.unused,
+                    definition.session.zone.text,
+                )
+                readers.append(use.source.open(context))
+                opened.callback(readers[-1].stop)
+            execution = definition.prepare(definition.checkpoint)
+            opened.callback(execution.close)
+            writer = definition.sink.open(
+                SinkContext(
+                    query_id=self.query_id,
+                    run_id=self.run_id,
+                    query_name=definition.name,
+                    schema=definition.schema,
+                    output_mode=definition.output_mode,
+                    session=definition.session,
+                    scratch=scratch,
+                    check_stop=self._board.check_stop,
+                )
+            )
+            opened.callback(writer.stop)
+            parts = Parts(
+                query_id=self.query_id,
+                run_id=self.run_id,
+                definition=definition,
+                checkpoint=self._checkpoint,
+                readers=readers,
+                writer=writer,
+                execution=execution,
+                spool=spool,
+                clock=self._clock,
+                board=self._board,
+                listener=self._listener,
+                after=self._after,
+            )
+            run = MicroBatchRun(parts)
+            self._state = lifecycle.apply(self._state, Event.STARTED)
+            run.loop()
+
+    def _after(self, step: Step, batch_id: BatchId) -> None:
+        self._observer.after(step, self.query_id, batch_id)
+
+    def _end(self, failure: Exception | None) -> None:
+        """Everything is closed: say how it ended, then let those who wait go on."""
+        condition = None
+        if failure is None:
+            self._board.status = Status("Stopped")
+            if self.definition.temporary:
+                shutil.rmtree(self.definition.checkpoint, ignore_errors=True)
+        else:
+            self._cause = failure
+            self._stack_trace = "".join(traceback.format_exception(failure))
+            self._failure = self._death(failure)
+            self._board.status = Status(f"Terminated with exception: {message_of(failure)}")
+            condition = failure.condition if isinstance(failure, SparkError) else None
+        self._state = lifecycle.apply(self._state, Event.ENDED)
+        session = self.definition.session
+        self._engine.release(session.session_id, session.user_id)
+        text = self._stack_trace or None
+        self._listener.on_terminated(progress.terminated_event(self.query_id, self.run_id, text, condition))
+        self._on_end(self)
+        self._board.end()
+
+    def _death(self, failure: Exception) -> StreamingQueryError:
+        """The StreamingQueryException that clients see, with the debug text Spark puts behind its message."""
+        message = message_of(failure)
+        debug = (
+            "\n=== Streaming Query ===\n"
+            f"Identifier: {self.name + ' ' if self.name else ''}[id = {self.query_id}, runId = {self.run_id}]\n"
+            f"Current Committed Offsets: {self._offsets(self._board.committed)}\n"
+            f"Current Available Offsets: {self._offsets(self._board.available)}\n\n"
+            f"Current State: {self._state.name}\n"
+            "Thread State: RUNNABLE\n\n"
+            f"Logical Plan:\n{self.definition.plan_text}"
+        )
+        return StreamingQueryError(
+            f"[STREAM_FAILED] Query [id = {self.query_id}, runId = {self.run_id}] terminated with exception: "
+            f"{message} SQLSTATE: XXKST{debug}",
+            condition="STREAM_FAILED",
+            sql_state="XXKST",
+            parameters={"id": self.query_id, "runId": self.run_id, "message": message},
+        )
+
+    def _offsets(self, offsets: Sequence[Offset | None]) -> str:
+        named = zip((use.source.name for use in self.definition.sources), offsets, strict=False)
+        return "{" + ", ".join(f"{name}: {offset}" for name, offset in named if offset is not None) + "}"
+
+
+def message_of(failure: BaseException) -> str:
+    """What an error says, with its kind where that is no SparkError (a SparkError's text says it already)."""
+    if isinstance(failure, SparkError):
+        return failure.message
+    return f"{type(failure).__name__}: {failure}"

@@ -1,0 +1,69 @@
+"""What happens to a file after its rows are committed: nothing, removal, or a move to an archive (`cleanSource`).
+
+Cleaning is done at best effort: a file that cannot be moved or removed stays where it is, with a warning.
+Source: `FileStreamSource.FileStreamSourceCleaner`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from riacho.errors import IllegalArgumentError
+from riacho.paths import local_path
+from riacho.server.formats.options import Options
+from riacho.server.streaming.sources.listing import glob_expression
+
+logger = logging.getLogger(__name__)
+
+Clean: TypeAlias = Callable[[str], None]
+
+
+def cleaner(options: Options, source_path: str) -> Clean | None:
+    """What to do with the path of a committed file, or None. Raises IllegalArgumentError for unsound options."""
+    mode = options.text("cleanSource").lower()
+    if mode == "off":
+        return None
+    if mode == "delete":
+        return _removed
+    if mode != "archive":
+        raise IllegalArgumentError(
+            f"Invalid mode for clean source option {options.text('cleanSource')}. Must be one of archive,delete,off"
+        )
+    archive = options.maybe("sourceArchiveDir")
+    if archive is None:
+        raise IllegalArgumentError("Archive mode must be used with 'sourceArchiveDir' option.")
+    folder = str(local_path(archive))
+    if _could_match(folder, source_path):
+        raise IllegalArgumentError(
+            "requirement failed: Base archive path cannot be set to the path where archived path can possibly match "
+            "with source pattern. Ensure the base archive path doesn't match with source pattern in depth, where the "
+            "depth is minimum of depth on both paths."
+        )
+    return lambda path: _moved(path, folder)
+
+
+def _could_match(folder: str, source_path: str) -> bool:
+    """Whether archived files could be taken for new source files."""
+    return all(
+        glob_expression(pattern).fullmatch(name)
+        for pattern, name in zip(Path(source_path).parts[1:], Path(folder).parts[1:], strict=False)
+    )
+
+
+def _removed(path: str) -> None:
+    try:
+        Path(path).unlink()
+    except OSError as error:
+        logger.warning("Could not remove the source file %s: %s", path, error)
+
+
+def _moved(path: str, folder: str) -> None:
+    target = Path(folder + path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Path(path).rename(target)
+    except OSError as error:
+        logger.warning("Could not archive the source file %s to %s: %s", path, target, error)

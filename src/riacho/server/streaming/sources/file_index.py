@@ -1,0 +1,234 @@
+"""The files of a batch read, and their partitions, as Spark's file index finds them.
+
+All folders below a path are looked at. Where files lie in partition folders (`k=v`), at any depth, the table is
+partitioned: it has the files below such folders, and no others. Where there are none, it has the files that lie right
+in the folders that were named. Sources: `PartitioningAwareFileIndex`, `PartitioningUtils.parsePartitions`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import pyarrow as pa
+
+from riacho.errors import IllegalArgumentError, SparkRuntimeError
+from riacho.paths import local_path, qualified
+from riacho.server.catalog.failures import path_not_found
+from riacho.server.streaming.sources.listing import FolderCache, Listing, is_glob, is_hidden
+from riacho.server.streaming.sources.partitions import common_type, partition_folder
+
+Values: TypeAlias = tuple[str | None, ...]
+"""The texts of a file's partition columns; None for NULL."""
+
+
+@dataclass(frozen=True)
+class FileIndex:
+    """What a batch read reads: `files` by the values of their partition columns, which are `partitions`.
+
+    `folder`: set if the files are just what a plain reader finds that lists this one folder and all below it.
+    """
+
+    partitions: pa.Schema
+    files: Mapping[Values, Sequence[str]]
+    folder: str | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        return [path for group in self.files.values() for path in group]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How paths are read.
+
+    `base`: where partition folders start to count. `recursive`: all files, no partitions. `wanted`: which files, by
+    path. `declared`: the partition columns of a table that has them by its definition, whatever lies elsewhere.
+    `typed`: whether the values say what types the columns have; else they are STRING.
+    """
+
+    base: str | None = None
+    recursive: bool = False
+    wanted: Callable[[str], bool] | None = None
+    declared: Sequence[str] | None = None
+    typed: bool = True
+
+
+def index(given: Sequence[str], rules: Rules) -> FileIndex:
+    """The index of paths as users write them: files, folders and globs.
+
+    Raises PATH_NOT_FOUND, CONFLICTING_DIRECTORY_STRUCTURES, CONFLICTING_PARTITION_COLUMN_NAMES, IllegalArgumentError.
+    """
+    roots = [root for path in given for root in roots_of(path)]
+    tree = _Tree.of(roots)
+    names: tuple[str, ...] = ()
+    if rules.recursive:
+        found: dict[Values, list[str]] = {(): [path for paths in tree.by_folder.values() for path in paths]}
+    else:
+        names, folders = _partitions(tree.by_folder, _bases(roots, rules), rules.declared)
+        found = {}
+        if names:
+            for folder, values in folders.items():
+                found.setdefault(values, []).extend(tree.by_folder[folder])
+        else:
+            found[()] = [path for root in roots for path in tree.right_at(root)]
+    columns = [[values[i] for values in found] for i in range(len(names))]
+    types = [common_type([v for v in column if v is not None]) if rules.typed else pa.string() for column in columns]
+    wanted = rules.wanted or (lambda _: True)
+    files = {values: [path for path in paths if wanted(path)] for values, paths in found.items()}
+    return FileIndex(
+        pa.schema([pa.field(name, arrow) for name, arrow in zip(names, types, strict=True)]),
+        {values: paths for values, paths in files.items() if paths},
+        tree.plain_root(roots, files, rules),
+    )
+
+
+def roots_of(path: str) -> list[str]:
+    """The files and folders that a path names. Raises PATH_NOT_FOUND."""
+    local = str(local_path(path))
+    found = Listing(local, FolderCache()).roots() if is_glob(local) else [local] if Path(local).exists() else []
+    if not found:
+        raise path_not_found(qualified(local))
+    return found
+
+
+@dataclass(frozen=True)
+class _Tree:
+    """All visible files below some roots. `odd`: whether other readers may take other names for hidden."""
+
+    by_folder: Mapping[str, list[str]]
+    odd: bool
+
+    @classmethod
+    def of(cls, roots: Sequence[str]) -> _Tree:
+        by_folder: dict[str, list[str]] = {}
+        odd = False
+        pending = []
+        for root in dict.fromkeys(roots):
+            if Path(root).is_dir():
+                pending.append(root)
+            elif not is_hidden(Path(root).name):
+                by_folder.setdefault(str(Path(root).parent), []).append(root)
+        seen = set()
+        while pending:
+            folder = pending.pop()
+            if folder in seen:
+                continue
+            seen.add(folder)
+            files = []
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    odd |= is_hidden(entry.name) != entry.name.startswith((".", "_"))
+                    if is_hidden(entry.name):
+                        continue
+                    if entry.is_dir():
+                        pending.append(entry.path)
+                    else:
+                        files.append(entry.path)
+                        odd |= "=" in entry.name
+            if files:
+                by_folder[folder] = sorted({*by_folder.get(folder, ()), *files})
+        return cls(dict(sorted(by_folder.items())), odd)
+
+    def right_at(self, root: str) -> list[str]:
+        """The files right in a root, or the root if it is one."""
+        if Path(root).is_dir():
+            return self.by_folder.get(root, [])
+        return [path for path in self.by_folder.get(str(Path(root).parent), []) if path == root]
+
+    def plain_root(self, roots: Sequence[str], files: Mapping[Values, Sequence[str]], rules: Rules) -> str | None:
+        """The one folder whose files, at any depth, are all of `files` and show their partitions to any reader."""
+        if self.odd or len(roots) != 1 or not Path(roots[0]).is_dir():
+            return None
+        if rules.base is not None and str(local_path(rules.base)) != roots[0]:
+            return None
+        if sum(map(len, files.values())) != sum(map(len, self.by_folder.values())):
+            return None
+        depths = {tuple("=" in part for part in Path(folder).relative_to(roots[0]).parts) for folder in self.by_folder}
+        partitioned = next(iter(files), ())
+        return roots[0] if depths <= {(True,) * len(partitioned)} else None
+
+
+def _bases(roots: Sequence[str], rules: Rules) -> frozenset[str]:
+    """The folders below which partition folders count. Raises IllegalArgumentError."""
+    if rules.base is None:
+        return frozenset(root if Path(root).is_dir() else str(Path(root).parent) for root in roots)
+    base = local_path(rules.base)
+    if not base.is_dir():
+        raise IllegalArgumentError("Option 'basePath' must be a directory")
+    for root in roots:
+        if not root.startswith(str(base)):
+            raise IllegalArgumentError(f"Wrong basePath {rules.base} for the root path: {qualified(root)}")
+    return frozenset({str(base)})
+
+
+def _partitions(
+    folders: Iterable[str], bases: frozenset[str], declared: Sequence[str] | None
+) -> tuple[tuple[str, ...], dict[str, Values]]:
+    """The partition columns, and the values that each folder that counts has for them."""
+    parsed = {folder: _parse(folder, bases) for folder in folders}
+    if declared is not None:
+        keys = [name.lower() for name in declared]
+        return tuple(declared), {
+            folder: tuple(columns[key] for key in keys)
+            for folder, (pairs, _) in parsed.items()
+            if (columns := {name.lower(): text for name, text in pairs}).keys() >= set(keys)
+        }
+    partitioned = {folder: pairs for folder, (pairs, _) in parsed.items() if pairs}
+    if not partitioned:
+        return (), {}
+    starts = list(dict.fromkeys(start for _, start in parsed.values()))
+    if len(starts) > 1:
+        raise _conflicting_folders(starts)
+    names = {folder: tuple(name for name, _ in pairs) for folder, pairs in partitioned.items()}
+    if len({tuple(name.lower() for name in one) for one in names.values()}) > 1:
+        raise _conflicting_columns(names)
+    values = {folder: tuple(text for _, text in pairs) for folder, pairs in partitioned.items()}
+    return next(iter(names.values())), values
+
+
+def _parse(folder: str, bases: frozenset[str]) -> tuple[list[tuple[str, str | None]], str]:
+    """The columns that a folder shows, and the folder where they start; itself if it shows none."""
+    pairs: list[tuple[str, str | None]] = []
+    at = Path(folder)
+    while str(at) not in bases and at != at.parent:
+        pair = partition_folder(at.name)
+        if pair is not None:
+            pairs.insert(0, pair)
+        elif pairs:
+            break
+        at = at.parent
+    return (pairs, str(at)) if pairs else ([], folder)
+
+
+def _conflicting_folders(starts: Sequence[str]) -> SparkRuntimeError:
+    listed = "".join(f"\n\t{qualified(start)}" for start in starts) + "\n"
+    return SparkRuntimeError.of(
+        "CONFLICTING_DIRECTORY_STRUCTURES",
+        f"Conflicting directory structures detected.\nSuspicious paths:\n{listed}\nIf provided paths are partition "
+        'directories, please set "basePath" in the options of the data source to specify the root directory of the '
+        "table.\nIf there are multiple root directories, please load them separately and then union them.",
+        sql_state="KD009",
+        discoveredBasePaths=listed,
+    )
+
+
+def _conflicting_columns(names: Mapping[str, tuple[str, ...]]) -> SparkRuntimeError:
+    lists = "".join(
+        f"\n\tPartition column name list #{i}: {', '.join(one)}"
+        for i, one in enumerate(sorted(dict.fromkeys(names.values())))
+    )
+    folders = "".join(f"\n\t{qualified(folder)}" for folder in sorted(names))
+    return SparkRuntimeError.of(
+        "CONFLICTING_PARTITION_COLUMN_NAMES",
+        f"Conflicting partition column names detected:\n{lists}\n\nFor partitioned table directories, data files "
+        "should only live in leaf directories.\nAnd directories at the same level should have the same partition "
+        "column name.\nPlease check the following directories for unexpected files or inconsistent partition column "
+        f"names:\n{folders}",
+        sql_state="KD009",
+        distinctPartColLists=lists + "\n",
+        suspiciousPaths=folders,
+    )

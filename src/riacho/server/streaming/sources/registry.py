@@ -1,0 +1,91 @@
+"""From a streaming leaf of a plan to its source: the format, or the table, decides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import pyarrow as pa
+
+from riacho import types
+from riacho.errors import IllegalArgumentError
+from riacho.paths import local_path
+from riacho.protos import pb
+from riacho.server.catalog.base import CatalogReader
+from riacho.server.catalog.failures import data_source_not_found, table_not_found
+from riacho.server.engine.base import EngineSession
+from riacho.server.streaming.sources import cloud_files, file_formats
+from riacho.server.streaming.sources.base import Source
+from riacho.server.streaming.sources.delta.source import DeltaSource
+from riacho.server.streaming.sources.rate import RatePerBatchSource, RateSource
+from riacho.zones import Zone
+
+GENERATED: Mapping[str, Callable[[Mapping[str, str]], Source]] = {
+    "rate": RateSource.from_options,
+    "rate-micro-batch": RatePerBatchSource.from_options,
+}
+
+PRUNE_CSV = "spark.sql.csv.parser.columnPruning.enabled"
+
+
+def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReader, current_database: str) -> Source:
+    """The source of a streaming `Read` leaf.
+
+    Raises DATA_SOURCE_NOT_FOUND for an unknown format, TABLE_OR_VIEW_NOT_FOUND, and what a source says of its options.
+    """
+    if leaf.read.HasField("named_table"):
+        return _table_source(leaf.read.named_table, session, catalog, current_database)
+    read = leaf.read.data_source
+    options = {key.lower(): value for key, value in read.options.items()}
+    format_name = read.format.lower()
+    if format_name in GENERATED:
+        return GENERATED[format_name](options)
+    if format_name == "cloudfiles" or format_name in file_formats.FORMATS:
+        schema = _schema(read.schema, session)
+        path = read.paths[0] if read.paths else None
+        if format_name == "cloudfiles":
+            given = _in_zone(options.get("cloudfiles.format", "").lower(), dict(read.options), session.zone)
+            return cloud_files.from_read(schema, given, path, session.parse_ddl)
+        if format_name == "csv" and "columnpruning" not in options:
+            options["columnpruning"] = session.get_conf(PRUNE_CSV) or "true"
+        infer = (session.get_conf("spark.sql.streaming.schemaInference", "false") or "").lower() == "true"
+        return file_formats.from_read(
+            format_name, schema, _in_zone(format_name, options, session.zone), path, infer=infer
+        )
+    if format_name == "delta":
+        path = read.paths[0] if read.paths else options.get("path")
+        if path is None:
+            raise IllegalArgumentError("'path' is not specified: give load() a path, or use readStream.table()")
+        return DeltaSource.of(local_path(path), read.options, _schema(read.schema, session))
+    raise data_source_not_found(read.format)
+
+
+def _table_source(
+    read: pb.Read.NamedTable, session: EngineSession, catalog: CatalogReader, current_database: str
+) -> Source:
+    """A table as a stream: a Delta table by its versions, another one by the files in its folder."""
+    name = catalog.qualify(read.unparsed_identifier, current_database)
+    table = catalog.table(name)
+    if table is None:
+        raise table_not_found(name)
+    if table.format == "delta":
+        return DeltaSource.of(table.location, read.options)
+    options = {key.lower(): value for key, value in read.options.items()}
+    options = _in_zone(table.format, options, session.zone)
+    return file_formats.from_read(table.format, table.schema, options, str(table.location), infer=False)
+
+
+def _in_zone(format_name: str, options: dict[str, str], zone: Zone) -> dict[str, str]:
+    """The options of a reader, so that times which name no zone are in the session's, if the format has times as text.
+
+    A zone that the user gave stays.
+    """
+    if zone.is_utc or format_name not in ("csv", "json") or any(name.lower() == "timezone" for name in options):
+        return options
+    return {**options, "timeZone": zone.text}
+
+
+def _schema(text: str, session: EngineSession) -> pa.Schema | None:
+    """The schema a client gave, as JSON or DDL; None if it gave none."""
+    if not text:
+        return None
+    return types.from_json(text) if text.lstrip().startswith("{") else session.parse_ddl(text)

@@ -1,0 +1,1 @@
+"""User code in Python processes of its own."""

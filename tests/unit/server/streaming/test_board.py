@@ -1,0 +1,33 @@
+"""Waiting for a query to have nothing left to do."""
+
+from __future__ import annotations
+
+import threading
+
+from riacho.server.streaming.board import Board
+
+
+def test_the_trigger_under_way_does_not_count() -> None:
+    board = Board()
+    wait = board.idle_waiter()
+    board.found_nothing()
+    assert not wait(0)
+    board.found_nothing()
+    assert wait(0)
+
+
+def test_triggers_that_come_between_two_slices_of_a_wait_count() -> None:
+    """A slice may be shorter than the time between triggers, so no slice sees two of them."""
+    board = Board()
+    wait = board.idle_waiter()
+    for _ in range(2):
+        assert not wait(0)
+        board.found_nothing()
+    assert wait(0)
+
+
+def test_the_end_of_the_run_ends_the_wait() -> None:
+    board = Board()
+    wait = board.idle_waiter()
+    threading.Timer(0.01, board.end).start()
+    assert wait(20)

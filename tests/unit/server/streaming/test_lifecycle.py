@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+import pytest
+
+from riacho.server.streaming.lifecycle import TRANSITIONS, Event, State, apply
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("event", Event)
+def test_each_event_is_taken_or_refused_as_the_table_says(state: State, event: Event) -> None:
+    if event in TRANSITIONS[state]:
+        assert apply(state, event) is TRANSITIONS[state][event]
+    else:
+        with pytest.raises(ValueError, match=state.name):
+            apply(state, event)
+
+
+def test_every_state_leads_to_the_end() -> None:
+    assert all(Event.ENDED in TRANSITIONS[state] for state in State if state is not State.TERMINATED)

@@ -1,0 +1,71 @@
+"""The plan of the house: which package may import which. `docs/architecture.md` draws it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "riacho"
+LEAVES = ("allocator", "arrow", "clock", "conf", "errors", "ids", "paths", "protos", "types", "zones")
+ROOMS = (
+    "sql", "plan", "formats", "state", "engine", "delta", "catalog", "commands", "workers", "streaming", "batch",
+    "graph", "connect",
+)  # fmt: skip
+"""The rooms of the server half, from the bottom up: each imports only what stands before it."""
+INTO_THE_SERVER = frozenset(
+    {"cli/up.py", "cli/state.py", "cli/tables.py", "cli/table_checks.py", "cli/sql.py", "cli/project.py"}
+)
+"""Outside the server half and `testing`, who may import it: what starts it, looks at its files, or reads SQL text."""
+
+
+def imports(file: Path) -> Iterator[str]:
+    """The modules of riacho that a file imports, without `riacho.`; "" for the package itself."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "riacho":
+            yield node.module.partition(".")[2]
+        elif isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[2] for name in node.names if name.name.split(".")[0] == "riacho")
+
+
+def files(folder: str) -> list[Path]:
+    found = sorted((SOURCE / folder).rglob("*.py"))
+    assert found, folder
+    return found
+
+
+def test_every_package_of_the_server_half_has_its_place() -> None:
+    there = {path.name for path in (SOURCE / "server").iterdir() if (path / "__init__.py").exists()}
+    assert there == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_lies_below_it(room: str) -> None:
+    below = ROOMS[: ROOMS.index(room) + 1]
+    for file in files(f"server/{room}"):
+        for module in imports(file):
+            package, _, rest = module.partition(".")
+            if package == "server":
+                assert rest.split(".")[0] in below, f"{file.relative_to(SOURCE)} imports {module}"
+            else:
+                assert package in ("", *LEAVES), f"{file.relative_to(SOURCE)} imports {module}"
+
+
+def test_sql_text_knows_no_plans_and_state_knows_no_spark() -> None:
+    for file in [*files("server/sql"), *files("server/state")]:
+        assert "protos" not in imports(file), file.relative_to(SOURCE)
+
+
+def test_leaves_import_only_leaves() -> None:
+    for leaf in LEAVES:
+        assert {module.split(".")[0] for module in imports(SOURCE / f"{leaf}.py")} <= {"", *LEAVES}, leaf
+
+
+def test_the_server_half_is_met_at_spark_connect() -> None:
+    outside = [path for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[0] not in ("server", "testing")]
+    inside = {
+        str(path.relative_to(SOURCE)) for path in outside for module in imports(path) if module.startswith("server")
+    }
+    assert inside == INTO_THE_SERVER
