@@ -82,7 +82,7 @@ def test_global_temporary_views(spark: SparkSession, database: str) -> None:
         assert spark.table(f"global_temp.{name}").columns == ["id"]
     finally:
         spark.sql(f"DROP VIEW global_temp.{name}")
-    with pytest.raises(AnalysisException):
+    with pytest.raises(AnalysisException, match="TABLE_OR_VIEW_NOT_FOUND"):
         spark.table(f"global_temp.{name}").collect()
     assert not spark.catalog.dropGlobalTempView(name)
 

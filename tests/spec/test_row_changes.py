@@ -211,7 +211,7 @@ class TestConditions:
             spark.sql(f"UPDATE {table} SET zz = 1")
         with pytest.raises(AnalysisException, match="DELTA_CONFLICT_SET_COLUMN"):
             spark.sql(f"UPDATE {table} SET s = '1', s = '2'")
-        with pytest.raises(PySparkException):
+        with pytest.raises(PySparkException, match="CAST_INVALID_INPUT"):
             spark.sql(f"UPDATE {table} SET id = 'abc' WHERE id = 7")
         assert spark.table(table).count() == 2
 
