@@ -23,6 +23,7 @@ from riacho.server.delta import schema as schemas
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.protocol import require_readable
 from riacho.server.delta.state import load_state
+from riacho.zones import UTC, Zone
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,8 @@ def asks_for_changes(read: pb.Read) -> bool:
     return bool(options) and (flag(options, "readChangeFeed") or flag(options, "readChangeData"))
 
 
-def plan_change_feed(read: pb.Read, catalog: CatalogReader, current_database: str) -> ChangeFeedRead:
-    """What a read for which `asks_for_changes` wants.
+def plan_change_feed(read: pb.Read, catalog: CatalogReader, current_database: str, zone: Zone = UTC) -> ChangeFeedRead:
+    """What a read for which `asks_for_changes` wants. `zone`: that of times that name none.
 
     Raises TABLE_OR_VIEW_NOT_FOUND, DELTA_PATH_DOES_NOT_EXIST, DELTA_NO_START_FOR_CDC_READ, DELTA_MULTIPLE_CDC_BOUNDARY,
     DELTA_INVALID_CDC_RANGE, DELTA_CDC_START_VERSION_AFTER_LATEST, DELTA_MISSING_CHANGE_DATA.
@@ -64,7 +65,7 @@ def plan_change_feed(read: pb.Read, catalog: CatalogReader, current_database: st
     state = load_state(log)
     require_readable(log.table, state.protocol, state.metadata)
     schema = types.nullable(feed.feed_schema(schemas.to_arrow(state.metadata.schema_json)))
-    start = _boundary(log, options, "starting")
+    start = _boundary(log, options, "starting", zone)
     if start is None:
         raise AnalysisError.of(
             "DELTA_NO_START_FOR_CDC_READ",
@@ -79,7 +80,7 @@ def plan_change_feed(read: pb.Read, catalog: CatalogReader, current_database: st
             start=str(start),
             latest=str(state.version),
         )
-    end = _boundary(log, options, "ending")
+    end = _boundary(log, options, "ending", zone)
     end = state.version if end is None else min(end, state.version)
     if end < start:
         raise IllegalArgumentError.of(
@@ -112,7 +113,7 @@ def _folder(read: pb.Read, options: Mapping[str, str], catalog: CatalogReader, c
     return table.location
 
 
-def _boundary(log: DeltaLog, options: Mapping[str, str], which: str) -> int | None:
+def _boundary(log: DeltaLog, options: Mapping[str, str], which: str, zone: Zone) -> int | None:
     """The version at which the feed starts or ends, or None if the reader did not say."""
     version, timestamp = option(options, f"{which}Version"), option(options, f"{which}Timestamp")
     if version is not None and timestamp is not None:
@@ -124,7 +125,7 @@ def _boundary(log: DeltaLog, options: Mapping[str, str], which: str) -> int | No
             startingOrEnding=which,
         )
     if timestamp is not None:
-        moment = timestamp_ms(timestamp)
+        moment = timestamp_ms(timestamp, zone.tzinfo)
         return (
             history.first_version_from(log, moment) if which == "starting" else history.last_version_until(log, moment)
         )

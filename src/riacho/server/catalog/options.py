@@ -61,6 +61,11 @@ def byte_size(options: Mapping[str, str], name: str) -> int | None:
 
 def timestamp_ms(text: str, zone: tzinfo = UTC) -> int:
     """A date or a timestamp as options have it, in `zone` unless it says otherwise. Raises DELTA_TIMESTAMP_INVALID."""
+    return int(moment_of(text, zone).timestamp() * 1000)
+
+
+def moment_of(text: str, zone: tzinfo = UTC) -> datetime:
+    """As `timestamp_ms`, precisely."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
@@ -70,9 +75,7 @@ def timestamp_ms(text: str, zone: tzinfo = UTC) -> int:
             sql_state="42816",
             expr=f"'{text}'",
         ) from None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    return int(moment.timestamp() * 1000)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
 
 
 def illegal(name: str, value: str, why: str) -> IllegalArgumentError:

@@ -70,7 +70,7 @@ class CatalogReads:
         return node
 
     def _feed(self, read: pb.Read, surroundings: Surroundings) -> pb.Relation:
-        wanted = plan_change_feed(read, self._catalog, surroundings.current_database)
+        wanted = plan_change_feed(read, self._catalog, surroundings.current_database, surroundings.session.zone)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, wanted.schema) as writer:
             for batch in wanted.batches() if surroundings.rows else ():

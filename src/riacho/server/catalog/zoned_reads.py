@@ -17,8 +17,9 @@ A session that has always been in UTC needs none of this, and pays a look at one
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from itertools import count
 
 import pyarrow as pa
@@ -27,6 +28,7 @@ from riacho import types
 from riacho.errors import AnalysisError
 from riacho.protos import pb
 from riacho.server.catalog.base import TableName
+from riacho.server.catalog.options import moment_of
 from riacho.server.catalog.registry import qualified
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.engine.base import EngineSession
@@ -89,13 +91,16 @@ class _Zoned:
             view = self._view(parts)
             if view is not None:
                 return _beside(node, list(self._references(view.text, view.database)))
+            if not self._session.zone.is_utc:
+                self._in_utc(node.read.named_table.options)
             zoned = self._named(parts, node)
-            return node if zoned is None else _in_place_of(node, _aliased(zoned, parts))
+            return _seen(node) if zoned is None else _in_place_of(node, _aliased(zoned, parts))
         source = node.read.data_source
         if source.format.lower() != "delta" or self._session.zone.is_utc:
             return node
+        self._in_utc(source.options)
         zoned = in_zone_of(self._session, _marked(node))
-        return node if zoned is None else _in_place_of(node, zoned)
+        return _seen(node) if zoned is None else _in_place_of(node, zoned)
 
     def _text(self, node: pb.Relation) -> pb.Relation:
         text = node.sql.query
@@ -168,6 +173,12 @@ class _Zoned:
         options = {key.lower() for key in read.read.named_table.options}
         return in_zone_of(self._session, _marked(read), None if options & _VERSION_OPTIONS else table.schema)
 
+    def _in_utc(self, options: MutableMapping[str, str]) -> None:
+        """The time of an older version, which the engine takes for one in UTC."""
+        for key, value in options.items():
+            if key.lower() == "timestampasof":
+                options[key] = str(moment_of(value, self._session.zone.tzinfo).astimezone(UTC).replace(tzinfo=None))
+
     def _view(self, parts: Parts) -> _View | None:
         """The persisted view of that name."""
         if not parts or ".".join(parts).lower() in self._surroundings.views:
@@ -213,6 +224,12 @@ def _marked(node: pb.Relation) -> pb.Relation:
     marked.common.Clear()
     marked.common.source_info = _DONE
     return marked
+
+
+def _seen(node: pb.Relation) -> pb.Relation:
+    """The node itself, that needs no second look."""
+    node.common.source_info = _DONE
+    return node
 
 
 def _in_place_of(node: pb.Relation, zoned: pb.Relation) -> pb.Relation:

@@ -55,7 +55,7 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         path = read.paths[0] if read.paths else options.get("path")
         if path is None:
             raise IllegalArgumentError("'path' is not specified: give load() a path, or use readStream.table()")
-        return DeltaSource.of(local_path(path), read.options, _schema(read.schema, session))
+        return DeltaSource.of(local_path(path), read.options, _schema(read.schema, session), session.zone)
     raise data_source_not_found(read.format)
 
 
@@ -68,7 +68,7 @@ def _table_source(
     if table is None:
         raise table_not_found(name)
     if table.format == "delta":
-        return DeltaSource.of(table.location, read.options)
+        return DeltaSource.of(table.location, read.options, zone=session.zone)
     options = {key.lower(): value for key, value in read.options.items()}
     options = _in_zone(table.format, options, session.zone)
     return file_formats.from_read(table.format, table.schema, options, str(table.location), infer=False)

@@ -70,6 +70,22 @@ def _timestamp(arguments: Arguments) -> Expression | None:
     return build.cast(arguments[0], pa.timestamp("us", "UTC"))
 
 
+def _labelled(name: str) -> Entry:
+    """A function whose TIMESTAMP the engine gives in UTC, where others take it for one of the session's time zone."""
+
+    @_of(1)
+    def entry(arguments: Arguments) -> Expression | None:
+        return build.cast(build.call(name, arguments[0]), pa.timestamp("us", "UTC"))
+
+    return entry
+
+
+@_of(6)
+def _make_timestamp(arguments: Arguments) -> Expression | None:
+    """Local times that the clock skips or has twice are no error."""
+    return build.cast(build.call("make_timestamp_ntz", *arguments), pa.timestamp("us", "UTC"))
+
+
 @_of(2)
 def _date_trunc(arguments: Arguments) -> Expression | None:
     """Of a date the engine makes a timestamp without a zone."""
@@ -281,6 +297,8 @@ FUNCTIONS: Mapping[str, Entry] = {
     "initcap": _initcap,
     "isnan": _isnan,
     "left": _left("left"),
+    "make_timestamp": _make_timestamp,
+    "make_timestamp_ltz": _make_timestamp,
     "percentile_approx": _percentile,
     "regexp": _by_pattern("regexp"),
     "regexp_count": _by_pattern("regexp_count"),
@@ -296,6 +314,8 @@ FUNCTIONS: Mapping[str, Entry] = {
     "split": _split,
     "string": _string,
     "timestamp": _timestamp,
+    "timestamp_micros": _labelled("timestamp_micros"),
+    "timestamp_millis": _labelled("timestamp_millis"),
     "timestamp_seconds": _timestamp,
     "timestampdiff": _difference("timestampdiff"),
     "to_json": _to_json,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 from riacho.server.catalog.options import OptionHelp, byte_size, flag, illegal, option, positive, timestamp_ms
+from riacho.zones import UTC, Zone
 
 MAX_FILES_PER_TRIGGER = 1000
 LATEST = "latest"
@@ -15,7 +16,7 @@ LATEST = "latest"
 OPTIONS = (
     OptionHelp("startingVersion", "", "begin with the changes of this version, or `latest`: with what comes next"),
     OptionHelp(
-        "startingTimestamp", "", "begin with the first version of this time or later; UTC unless it says otherwise"
+        "startingTimestamp", "", "begin with the first version of this time or later, in the session's time zone"
     ),
     OptionHelp("maxFilesPerTrigger", "1000", "how many files a batch takes at most"),
     OptionHelp("maxBytesPerTrigger", "", "about how much a batch takes, such as `512m`; at least one file"),
@@ -73,8 +74,10 @@ class DeltaSourceOptions:
         return self.ignore_deletes or self.allows_changes
 
     @classmethod
-    def parse(cls, options: Mapping[str, str]) -> DeltaSourceOptions:
-        """Raises DELTA_ILLEGAL_OPTION, DELTA_STARTING_VERSION_AND_TIMESTAMP_BOTH_SET, DELTA_TIMESTAMP_INVALID,
+    def parse(cls, options: Mapping[str, str], zone: Zone = UTC) -> DeltaSourceOptions:
+        """`zone`: that of a time that names none.
+
+        Raises DELTA_ILLEGAL_OPTION, DELTA_STARTING_VERSION_AND_TIMESTAMP_BOTH_SET, DELTA_TIMESTAMP_INVALID,
         DELTA_UNSUPPORTED_TIME_TRAVEL_VIEWS, UnsupportedOperationError for `withEventTimeOrder`.
         """
         _refuse_unsupported(options)
@@ -94,7 +97,7 @@ class DeltaSourceOptions:
             max_files = MAX_FILES_PER_TRIGGER
         return cls(
             version,
-            None if timestamp is None else timestamp_ms(timestamp),
+            None if timestamp is None else timestamp_ms(timestamp, zone.tzinfo),
             max_files,
             max_bytes,
             flag(options, "ignoreDeletes"),

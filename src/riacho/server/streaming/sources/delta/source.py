@@ -30,6 +30,7 @@ from riacho.server.streaming.sources.delta.offsets import (
 )
 from riacho.server.streaming.sources.delta.options import LATEST, DeltaSourceOptions
 from riacho.server.streaming.sources.delta.reading import FileRead, filled, read_ahead
+from riacho.zones import UTC, Zone
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,15 @@ class DeltaSource:
     has_metadata: bool = field(default=True, init=False)
 
     @classmethod
-    def of(cls, path: Path, options: Mapping[str, str], declared: pa.Schema | None = None) -> DeltaSource:
-        """`declared`: a schema that the user gave; it must be the table's.
+    def of(
+        cls, path: Path, options: Mapping[str, str], declared: pa.Schema | None = None, zone: Zone = UTC
+    ) -> DeltaSource:
+        """`declared`: a schema that the user gave; it must be the table's. `zone`: the session's.
 
         Raises DELTA_PATH_DOES_NOT_EXIST, DELTA_SCHEMA_NOT_SET, DELTA_READ_SOURCE_SCHEMA_CONFLICT, DELTA_UNSUPPORTED_
         FEATURES_FOR_READ, and what `DeltaSourceOptions.parse` raises.
         """
-        checked = DeltaSourceOptions.parse(options)
+        checked = DeltaSourceOptions.parse(options, zone)
         state = _open(DeltaLog(path))
         schema = schemas.to_arrow(state.metadata.schema_json)
         if not len(schema):
