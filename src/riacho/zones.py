@@ -78,6 +78,9 @@ def session_zone(text: str) -> Zone:
         )
     if minutes == 0:
         return Zone(text, "UTC")
+    hours = found // 3_600_000_000
+    if minutes % 60 == 0 and -12 <= hours <= 14:
+        return Zone(text, f"Etc/GMT{-hours:+}")  # some of the engine's functions know regions alone
     return Zone(text, f"{'-' if found < 0 else '+'}{minutes // 60:02}:{minutes % 60:02}")
 
 
