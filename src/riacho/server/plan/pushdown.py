@@ -31,12 +31,21 @@ from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.from_sql.expressions import conjuncts, structured
 from riacho.server.plan.join_condition import Side, Sides, read_condition
 from riacho.server.plan.rules.batch_time import time_function
-from riacho.server.plan.walk import expressions, replace, transform, walk
+from riacho.server.plan.walk import children, expressions, replace, transform, walk
+from riacho.server.sql.tokens import tokenize, words
 
 NOT_DETERMINISTIC = frozenset(
     {"rand", "random", "randn", "randstr", "uniform", "uuid", "shuffle", "monotonically_increasing_id",
      "spark_partition_id", "input_file_name"}
 )  # fmt: skip
+_MOVABLE = frozenset(
+    {"unresolved_attribute", "literal", "cast", "alias", "unresolved_extract_value", "unresolved_named_lambda_variable"}
+)
+_OF_CONSTANTS = words(
+    "INTERVAL YEAR YEARS MONTH MONTHS WEEK WEEKS DAY DAYS HOUR HOURS MINUTE MINUTES SECOND SECONDS MILLISECOND "
+    "MILLISECONDS MICROSECOND MICROSECONDS TO NULL DATE TIMESTAMP TIMESTAMP_NTZ"
+)
+"""The words of intervals and other constants in text, which is left to the engine."""
 _MOVABLE_TIMES = (None, "now")
 """For the other functions of the time Spark puts in the batch's, as an expression that it does not move."""
 _TRANSPARENT = frozenset({"filter", "subquery_alias", "hint", "repartition", "sort"})
@@ -80,7 +89,8 @@ class _Place:
 
 def push_filters(relation: pb.Relation, columns: ColumnNames) -> pb.Relation:
     """Apply the rule; `relation` is left as it is. `columns`: the names of a relation's columns."""
-    result = transform(relation, lambda node: _filter_sides(node, columns) if node.HasField("join") else node)
+    result = _into_joins(relation, columns)
+    result = transform(result, lambda node: _filter_sides(node, columns) if node.HasField("join") else node)
     for node in reversed(list(walk(result))):
         if not is_streaming(node):
             continue
@@ -91,6 +101,45 @@ def push_filters(relation: pb.Relation, columns: ColumnNames) -> pb.Relation:
             for place in _places(input_, condition, names, columns):
                 replace(place.relation, where(place.relation, _renamed(condition, place.names)))
     return result
+
+
+def _into_joins(relation: pb.Relation, columns: ColumnNames) -> pb.Relation:
+    """A copy in which filters on inner joins of streams are their conditions too: `FROM a, b WHERE a.k = b.k`."""
+    result = pb.Relation()
+    result.CopyFrom(relation)
+    pending = [result]
+    while pending:
+        node = pending.pop()
+        if node.HasField("filter"):
+            below = node.filter.input
+            while below.HasField("filter"):
+                below = below.filter.input
+            if _takes_conditions(below):
+                for condition in conjuncts(node.filter.condition):
+                    _put_into_join(below.join, condition, columns)
+        pending += children(node)
+    return result
+
+
+def _takes_conditions(node: pb.Relation) -> bool:
+    join = node.join
+    if not node.HasField("join") or join.join_type != pb.Join.JOIN_TYPE_INNER or join.using_columns:
+        return False
+    return is_streaming(join.left) and is_streaming(join.right)
+
+
+def _put_into_join(join: pb.Join, condition: pb.Expression, columns: ColumnNames) -> None:
+    if not _is_movable(condition):
+        return
+    sides = Sides(join, columns)
+    owners = {sides.of(e) for e in expressions(pb.Filter(condition=condition)) if e.HasField("unresolved_attribute")}
+    if owners == {Side.LEFT, Side.RIGHT}:
+        both = call("and", join.join_condition, condition) if join.HasField("join_condition") else condition
+        join.join_condition.CopyFrom(both)
+    elif len(owners) == 1 and None not in owners:
+        relation = join.left if owners == {Side.LEFT} else join.right
+        if relation.HasField("join") or relation.HasField("filter"):  # perhaps it is for a join there
+            replace(relation, where(relation, condition))
 
 
 def _conditions(node: pb.Relation) -> Iterator[tuple[pb.Relation, pb.Expression]]:
@@ -284,16 +333,26 @@ def _names(condition: pb.Expression) -> Names | None:
                 known = names.setdefault(_name(node), node)
                 if known != node:
                     return None  # columns of one name, told apart by what stands before it
-            case "unresolved_function":
-                if node.unresolved_function.function_name.lower() in NOT_DETERMINISTIC:
-                    return None
-                if time_function(node) not in _MOVABLE_TIMES:
-                    return None
-            case "literal" | "cast" | "alias" | "unresolved_extract_value" | "unresolved_named_lambda_variable":
-                pass
-            case _:
+            case _ if not _is_movable_part(node):
                 return None
     return names or None
+
+
+def _is_movable(condition: pb.Expression) -> bool:
+    """Whether a condition gives the same wherever it stands."""
+    return all(map(_is_movable_part, expressions(pb.Filter(condition=condition))))
+
+
+def _is_movable_part(node: pb.Expression) -> bool:
+    match node.WhichOneof("expr_type"):
+        case "unresolved_function":
+            known = node.unresolved_function.function_name.lower() not in NOT_DETERMINISTIC
+            return known and time_function(node) in _MOVABLE_TIMES
+        case "expression_string":
+            tokens = tokenize(node.expression_string.expression)
+            return all(token.name is None or token.word in _OF_CONSTANTS for token in tokens)
+        case kind:
+            return kind in _MOVABLE
 
 
 def _renamed(condition: pb.Expression, names: Names) -> pb.Expression:

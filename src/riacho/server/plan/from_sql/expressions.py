@@ -235,7 +235,7 @@ class _Reader:
         filtered = following is not None and following.word == "FILTER" and self._filters
         if end >= len(self._tokens) or (following and following.word in ("OVER", "FILTER", "WITHIN") and not filtered):
             raise _UnknownError
-        if following is not None and following.text in ("[", ".", "::"):
+        if following is not None and following.text in ("[", "::"):
             raise _UnknownError
         self._at += 2
         distinct = self._word() == "DISTINCT"
@@ -254,7 +254,22 @@ class _Reader:
         self._at = end + 1
         if filtered:
             arguments = self._filtered(name.text.lower(), arguments)
-        return call(name.text.strip("`"), *arguments, distinct=distinct)
+        return self._fields_of(call(name.text.strip("`"), *arguments, distinct=distinct))
+
+    def _fields_of(self, struct: pb.Expression) -> pb.Expression:
+        """`.field`, behind a call."""
+        while self._symbol() == ".":
+            self._at += 1
+            token = self._token()
+            if token is None or token.name is None:
+                raise _UnknownError
+            self._at += 1
+            name = Expression(literal=Expression.Literal(string=token.name))
+            field = Expression.UnresolvedExtractValue(child=struct, extraction=name)
+            struct = Expression(unresolved_extract_value=field)
+        if self._symbol() in ("[", "::", "("):
+            raise _UnknownError
+        return struct
 
     def _filtered(self, name: str, arguments: Sequence[pb.Expression]) -> list[pb.Expression]:
         """The arguments with nulls where `FILTER (WHERE condition)`, which is read, does not hold."""

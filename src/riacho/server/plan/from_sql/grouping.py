@@ -24,6 +24,9 @@ AGGREGATES = words(
 )
 """Spark's aggregate functions, in lower case; `product` is known to the DataFrame API alone."""
 
+_BY_PLACE = (pb.Aggregate.GROUP_TYPE_ROLLUP, pb.Aggregate.GROUP_TYPE_CUBE)
+"""Kinds of grouping in which a key that is named twice counts twice."""
+
 _WINDOWS = ("window", "session_window")
 _HAVING = "__riacho_having"
 
@@ -79,22 +82,28 @@ class Grouping:
     """Put together an aggregation from the clauses of a query."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self._columns = columns
+        self.columns = columns
+        self.group_type: pb.Aggregate.GroupType.ValueType = pb.Aggregate.GROUP_TYPE_GROUPBY
+        self.sets: list[list[int]] = []
+        """The grouping sets, if it has any: of each the numbers of its keys."""
         self._keys: list[_Key] = []
         self._aggregates: list[pb.Expression] = []
         self._filter_groups = False
         self._filter_result: pb.Expression | None = None
 
-    def add_key(self, text: str, expression: pb.Expression) -> None:
-        """A GROUP BY item: an expression, the number of a column, or a column's alias."""
-        named = next((c for c in self._columns if c.alias and c.alias.lower() == text.strip("`").lower()), None)
+    def add_key(self, text: str, expression: pb.Expression) -> int:
+        """A GROUP BY item: an expression, the number of a column, or a column's alias. The number of the key."""
+        named = next((c for c in self.columns if c.alias and c.alias.lower() == text.strip("`").lower()), None)
         if text.isdigit():
-            if not 0 < int(text) <= len(self._columns):
+            if not 0 < int(text) <= len(self.columns):
                 raise UngroupedColumnError(f"GROUP BY position {text}, which is not in the select list")
-            column = self._columns[int(text) - 1]
+            column = self.columns[int(text) - 1]
             text, expression = column.text, column.expression
         elif named is not None:
             text, expression = named.text, named.expression
+        known = next((number for number, key in enumerate(self._keys) if key.text == _comparable(text)), None)
+        if known is not None and self.group_type not in _BY_PLACE:
+            return known
         function = expression.unresolved_function.function_name.lower()
         if expression.HasField("unresolved_attribute"):
             name = parse_identifier(expression.unresolved_attribute.unparsed_identifier)[-1]
@@ -104,11 +113,12 @@ class Grouping:
             name = f"__riacho_key_{len(self._keys)}"
             expression = build.alias(expression, name)
         self._keys.append(_Key(expression, _comparable(text), name))
+        return len(self._keys) - 1
 
     def having(self, text: str, condition: pb.Expression, aggregates: bool) -> None:
         """The HAVING condition: over aggregates it is one more of them, else it is a filter on the result."""
         if aggregates:
-            aliases = {column.alias.lower() for column in self._columns if column.alias and column.aggregates}
+            aliases = {column.alias.lower() for column in self.columns if column.alias and column.aggregates}
             if any((token.name or "").lower() in aliases for token in tokenize(text)):
                 raise UngroupedColumnError(f"an alias beside an aggregate in HAVING {text}")
             self._aggregates.append(build.alias(condition, _HAVING))
@@ -118,8 +128,12 @@ class Grouping:
 
     def relation(self, rows: pb.Relation) -> pb.Relation:
         """The aggregation of `rows`. Raises UngroupedColumnError."""
-        projected = [build.alias(self._output(column), column.name) for column in self._columns]
-        grouped = build.group(rows, [key.expression for key in self._keys], self._aggregates)
+        projected = [build.alias(self._output(column), column.name) for column in self.columns]
+        keys = [key.expression for key in self._keys]
+        grouped = build.group(rows, keys, self._aggregates)
+        grouped.aggregate.group_type = self.group_type
+        for numbers in self.sets:
+            grouped.aggregate.grouping_sets.add(grouping_set=[keys[number] for number in numbers])
         if self._filter_groups:
             grouped = build.where(grouped, build.col(_HAVING))
         result = build.project(grouped, projected)
@@ -139,8 +153,7 @@ class Grouping:
     def _over_keys(self, expression: pb.Expression) -> pb.Expression:
         """An expression over key columns, such as `window.start` or `upper(k)`, by their names above the aggregate."""
         names = {key.name.lower() for key in self._keys}
-        over = pb.Expression()
-        over.CopyFrom(expression)
+        over = self._with_keys(expression)
         for node in [over, *expressions(over)]:
             if not node.HasField("unresolved_attribute"):
                 continue
@@ -155,6 +168,22 @@ class Grouping:
                 last_part(attribute.unparsed_identifier)
             ).unresolved_attribute.unparsed_identifier
         return over
+
+    def _with_keys(self, expression: pb.Expression) -> pb.Expression:
+        """A copy with the columns of keys in place of what they are computed from: `window(ts, '1 hour').start`."""
+        over = pb.Expression()
+        over.CopyFrom(expression)
+        computed = {_plain(key): build.col(key.name) for key in self._keys}
+        for node in [over, *expressions(over)]:
+            column = computed.get(node.SerializeToString(deterministic=True))
+            if column is not None and not node.HasField("unresolved_attribute"):
+                node.CopyFrom(column)
+        return over
+
+
+def _plain(key: _Key) -> bytes:
+    expression = key.expression.alias.expr if key.expression.HasField("alias") else key.expression
+    return expression.SerializeToString(deterministic=True)
 
 
 def _comparable(text: str) -> str:

@@ -45,6 +45,10 @@ _JOINS: dict[str, pb.Join.JoinType.ValueType] = {
     "ANTI JOIN": pb.Join.JOIN_TYPE_LEFT_ANTI,
     "LEFT ANTI JOIN": pb.Join.JOIN_TYPE_LEFT_ANTI,
 }
+_GROUP_TYPES: dict[str, pb.Aggregate.GroupType.ValueType] = {
+    "ROLLUP": pb.Aggregate.GROUP_TYPE_ROLLUP,
+    "CUBE": pb.Aggregate.GROUP_TYPE_CUBE,
+}
 _JOIN_WORDS = words("JOIN INNER CROSS LEFT RIGHT FULL OUTER SEMI ANTI")
 _TAIL = words("ORDER LIMIT OFFSET")
 _NOT_KNOWN = words("LATERAL QUALIFY WINDOW CLUSTER DISTRIBUTE SORT PIVOT UNPIVOT TABLESAMPLE NATURAL")
@@ -148,7 +152,7 @@ class _Reader(Pieces):
         return relation
 
     def _term(self, start: int, end: int, scope: Scope) -> pb.Relation:
-        if self._symbol(start, "(") and closing(self._tokens, start) == end - 1:
+        if self._fills(start, end):
             return self.query(start + 1, end - 1, scope)
         if self._word(start) == "TABLE":
             relation, behind = self._primary(start + 1, end, scope)
@@ -230,10 +234,45 @@ class _Reader(Pieces):
             raise UnknownSqlError(str(error)) from None
 
     def _keys(self, grouping: Grouping, start: int, end: int, scope: Scope) -> None:
-        if self._word(start + 2) in words("ALL GROUPING ROLLUP CUBE") or self._word(end - 2) == "WITH":
-            raise UnknownSqlError("GROUP BY ALL, GROUPING SETS, ROLLUP and CUBE")
-        for item in self._items(start + 2, end):
-            grouping.add_key(self._text(*item), self._expression(*item, scope))
+        start += 2  # GROUP BY
+        if self._word(end - 2) == "WITH" and self._word(end - 1) in _GROUP_TYPES:
+            grouping.group_type, end = _GROUP_TYPES[self._word(end - 1)], end - 2
+        elif self._word(start) in _GROUP_TYPES and self._fills(start + 1, end):
+            grouping.group_type, start, end = _GROUP_TYPES[self._word(start)], start + 2, end - 1
+        elif self._word(start) == "ALL" and end == start + 1:
+            for column in grouping.columns:
+                if not column.aggregates:
+                    grouping.add_key(column.text, column.expression)
+            return
+        elif any(self._word(at) == "GROUPING" and self._word(at + 1) == "SETS" for at in range(start, end)):
+            self._grouping_sets(grouping, start, end, scope)
+            return
+        for item in self._items(start, end):
+            self._key(grouping, *item, scope)
+
+    def _grouping_sets(self, grouping: Grouping, start: int, end: int, scope: Scope) -> None:
+        """`[keys] GROUPING SETS ((keys), key, …)`."""
+        at = next(i for i in range(start, end) if self._word(i) == "GROUPING" and self._word(i + 1) == "SETS")
+        if not self._fills(at + 2, end):
+            raise UnknownSqlError("GROUPING SETS beside other keys")
+        grouping.group_type = pb.Aggregate.GROUP_TYPE_GROUPING_SETS
+        for item in self._items(start, at) if at > start else ():
+            self._key(grouping, *item, scope)
+        for first, behind in self._items(at + 3, end - 1):
+            keys = self._items(first + 1, behind - 1) if self._fills(first, behind) else [(first, behind)]
+            grouping.sets.append([self._key(grouping, *key, scope) for key in keys if key[0] < key[1]])
+
+    def _key(self, grouping: Grouping, start: int, end: int, scope: Scope) -> int:
+        """Take in a grouping expression; its number."""
+        if self._word(start) in words("ROLLUP CUBE GROUPING") or (
+            self._fills(start, end) and len(self._items(start + 1, end - 1)) > 1
+        ):
+            raise UnknownSqlError("lists of keys in GROUP BY")
+        return grouping.add_key(self._text(start, end), self._expression(start, end, scope))
+
+    def _fills(self, start: int, end: int) -> bool:
+        """Whether there is a pair of brackets from `start` to `end`."""
+        return self._symbol(start, "(") and closing(self._tokens, start) == end - 1
 
     # -- FROM
 
@@ -251,7 +290,7 @@ class _Reader(Pieces):
         relation, at = self._primary(start, end, scope)
         while at < end:
             if self._symbol(at, ","):
-                how, at = pb.Join.JOIN_TYPE_CROSS, at + 1
+                how, at = pb.Join.JOIN_TYPE_INNER, at + 1
             else:
                 how, at = self._join_type(at, end)
             right, at = self._primary(at, end, scope)

@@ -10,6 +10,7 @@ and the types of the expressions above follow from them.
     coercion       the types that types have in common; decimals
     rules          the table: a function → what to ask for instead, given the types of its arguments
     arithmetic     the rules of operators
+    unions         the rules of UNION and its kin
     expressions    the types of a plan's expressions
     syntax, text   those of SQL expressions
     plans, queries put the rules to use in plans and in SQL queries

@@ -15,6 +15,7 @@ from riacho.server.engine.sail.typed.naming import shown
 from riacho.server.engine.sail.typed.queries import is_suspect, typed_query
 from riacho.server.engine.sail.typed.rules import NAMES
 from riacho.server.engine.sail.typed.scope import Scope
+from riacho.server.engine.sail.typed.unions import widened
 from riacho.server.plan import build
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.from_sql.select_items import has_alias
@@ -50,6 +51,8 @@ def _may_change(node: pb.Relation) -> bool:
         return node.with_relations.root.HasField("sql") and is_suspect(node.with_relations.root.sql.query)
     if node.WhichOneof("rel_type") in ("read", "local_relation", "range"):
         return False
+    if node.HasField("set_op"):
+        return True
     return any(_is_suspect(expression) for expression in expressions(node))
 
 
@@ -99,6 +102,10 @@ class _Plan:
         schemas = [self._schema(child) for child in below]
         if not below or any(schema is None for schema in schemas):
             return
+        if node.HasField("set_op"):
+            left, right = schemas
+            self._union(node, left or pa.schema([]), right or pa.schema([]))
+            return
         schema = pa.schema([field for found in schemas for field in found or ()])
         scope = Scope(schema)
         typer = ExpressionTyper(scope, lambda expression: self._ask(below, expression), streams=is_streaming(node))
@@ -114,6 +121,12 @@ class _Plan:
                 new = build.alias(new, _name(expression, scope))
             expression.CopyFrom(new)
         self._note(node, schema, made)
+
+    def _union(self, node: pb.Relation, left: pa.Schema, right: pa.Schema) -> None:
+        columns = widened(node.set_op, left, right)
+        if columns is not None:
+            self._kept.append(node)
+            self._kinds[id(node)] = columns
 
     def _note(self, node: pb.Relation, below: pa.Schema, made: Sequence[tuple[str, pa.DataType | None]]) -> None:
         """Keep the columns of a node where they follow from what it reads: the engine need not be asked."""
