@@ -28,8 +28,9 @@ _OF_ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 class SqlContext:
     """The catalog, the session, and what the server knows of it.
 
-    `temporary_views`: lower-case names of the session's temporary views, which hide tables of the same name. `inputs`:
-    DataFrames that the statement's text names, each as a relation under that name.
+    `temporary_views`: lower-case names of the session's temporary views, which hide tables of the same name; global
+    ones with `global_temp.` before. `inputs`: DataFrames that the statement's text names, each as a relation under
+    that name.
     """
 
     catalog: WarehouseCatalog
@@ -67,7 +68,7 @@ class SqlContext:
 
     def is_temporary(self, name: Name) -> bool:
         """Whether the name is a temporary view's."""
-        return len(name) == 1 and name[0].lower() in self.temporary_views
+        return ".".join(name).lower() in self.temporary_views
 
     def table(self, name: Name, operation: str) -> Table:
         """The table of that name.

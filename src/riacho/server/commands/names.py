@@ -78,7 +78,7 @@ def show_tables(statement: ShowTables, context: SqlContext) -> pa.Table:
     found += [
         {"namespace": "", kind: name, "isTemporary": True}
         for name in sorted(context.temporary_views)
-        if matches(name, statement.pattern)
+        if "." not in name and matches(name, statement.pattern)
     ]
     fields = [("namespace", pa.string()), (kind, pa.string()), ("isTemporary", pa.bool_())]
     return pa.Table.from_pylist(found, pa.schema(fields))

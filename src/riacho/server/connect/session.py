@@ -68,6 +68,11 @@ class ServerSession:
         return self.views.pop(name.lower(), None) is not None
 
     @property
+    def temporary_views(self) -> frozenset[str]:
+        """The names of all temporary views, in lower case, those of memory sinks too."""
+        return self.engine.views | self.views.keys()
+
+    @property
     def streaming_views(self) -> frozenset[str]:
         """The names, in lower case, of the views that the engine cannot know, because they stream."""
         return frozenset(self._streaming_views)

@@ -52,14 +52,14 @@ def answer(services: Services, session: ServerSession, request: pb.Catalog) -> R
         case "drop_global_temp_view":
             return _truth(views.drop(session, GLOBAL + request.drop_global_temp_view.view_name))
         case _:
-            context = SqlContext(services.catalog, session.engine, tuple(session.views), services.clock)
+            context = SqlContext(services.catalog, session.engine, session.temporary_views, services.clock)
             rows = api.answer(request, context)
             return None if rows is None else _rows(rows)
 
 
 def _find(services: Services, session: ServerSession, name: str, database: str | None) -> dict[str, object] | None:
     """The row of a table or persisted view; None for temporary views, and for names that there are not."""
-    if database is None and name.lower() in session.views:
+    if database is None and name.lower() in session.temporary_views:
         return None
     full = services.catalog.qualify(name, database or session.current_database)
     known = services.catalog.table(full) or services.catalog.view(full)
@@ -87,7 +87,8 @@ def _type(table: Table | None) -> str:
 
 
 def _temporary(session: ServerSession) -> list[dict[str, object]]:
-    return [{"name": name, "tableType": "TEMPORARY", "isTemporary": True, "namespace": []} for name in session.views]
+    shown = sorted(name for name in session.temporary_views if "." not in name)
+    return [{"name": name, "tableType": "TEMPORARY", "isTemporary": True, "namespace": []} for name in shown]
 
 
 def _reply(rows: Sequence[dict[str, object]]) -> Responses:

@@ -47,7 +47,9 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
             )
             yield _rows(pa.table({}))
             return
-        context = SqlContext(services.catalog, session.engine, tuple(session.views), services.clock, _inputs(relation))
+        context = SqlContext(
+            services.catalog, session.engine, session.temporary_views, services.clock, _inputs(relation)
+        )
         rows = run(statement, context)
         if rows is not None:
             yield _rows(rows)

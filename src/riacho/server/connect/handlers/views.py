@@ -25,7 +25,7 @@ def create(_: Services, session: ServerSession, request: pb.ExecutePlanRequest) 
 def define(session: ServerSession, relation: pb.Relation, name: str, *, is_global: bool, replace: bool) -> None:
     """Make a temporary view. Raises TEMP_TABLE_OR_VIEW_ALREADY_EXISTS."""
     key = (GLOBAL + name if is_global else name).lower()
-    if not replace and (key in session.views or key in session.engine.views):
+    if not replace and key in session.temporary_views:
         shown = f"`global_temp`.`{name}`" if is_global else f"`{name}`"
         raise AnalysisError.of(
             "TEMP_TABLE_OR_VIEW_ALREADY_EXISTS",
