@@ -207,6 +207,16 @@ def _many_rows(_: re.Match[str]) -> SparkError:
     )
 
 
+def _no_view(found: re.Match[str]) -> SparkError:
+    name = f"`global_temp`.`{found[1]}`"
+    return errors.AnalysisError.of(
+        "TABLE_OR_VIEW_NOT_FOUND",
+        f"The table or view {name} cannot be found. Verify the spelling and correctness of the schema and catalog.",
+        sql_state="42P01",
+        relationName=name,
+    )
+
+
 _TABLE: Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]]] = [
     (re.compile(pattern, re.DOTALL), make)
     for pattern, make in (
@@ -219,6 +229,7 @@ _TABLE: Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]]] 
             r"\[CAST_INVALID_INPUT\] The value '(.*)' of the type \"STRING\" cannot be cast to \"(.+?)\"",
             lambda found: _invalid_input(found[1], found[2]),
         ),
+        (r"^Temporary View not found: (.*)$", _no_view),  # others are looked for among the tables
         (r"^invalid timestamp: (.*)$", lambda found: _invalid_input(found[1], "TIMESTAMP")),
         (r"Can't cast value (.+) to type (\w+)", _number_overflow),
         (r"value of (\S+) is out of range (\w+)", _decimal_overflow),
