@@ -170,9 +170,6 @@ def _nullable_type(arrow: pa.DataType) -> pa.DataType:
     return arrow
 
 
-# -- Spark Connect's DataType message
-
-
 def from_proto(message: pb.DataType) -> pa.DataType:
     """The Arrow type of a `DataType` message. Raises UNSUPPORTED_DATATYPE for kinds that Arrow has no form of."""
     kind = message.WhichOneof("kind")
@@ -237,9 +234,6 @@ def schema_to_proto(schema: pa.Schema) -> pb.DataType:
     return to_proto(pa.struct(list(schema)))
 
 
-# -- Spark's JSON
-
-
 def to_json(schema: pa.Schema) -> str:
     """Spark's compact schema JSON (`StructType.json()`), columns in order."""
     return json.dumps(_to_json(pa.struct(list(schema))), separators=(",", ":"), ensure_ascii=False)
@@ -302,9 +296,6 @@ def _from_json(node: Any) -> pa.DataType:
             return pa.map_(_from_json(node["keyType"]), item)
         case other:
             raise _unsupported(other)
-
-
-# -- DDL text
 
 
 def to_ddl(schema: pa.Schema) -> str:

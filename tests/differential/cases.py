@@ -77,9 +77,6 @@ def _table(events: list[Event]) -> pa.Table:
     )
 
 
-# -- histories
-
-
 @st.composite
 def streams(draw: st.DrawFn) -> Stream:
     """Batches whose event time moves on, with early, late, repeated and missing values."""
@@ -95,8 +92,6 @@ def streams(draw: st.DrawFn) -> Stream:
         batches.append(draw(st.lists(event, max_size=8)))
     return batches
 
-
-# -- queries
 
 WINDOWS = ["F.window('ts','10 minutes')", "F.window('ts','10 minutes','5 minutes')", "F.window('ts','7 minutes','7 minutes','2 minutes')"]  # fmt: skip  # noqa: E501
 AGGREGATES = [

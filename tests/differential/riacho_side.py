@@ -22,9 +22,9 @@ from riacho.server.plan.rewrite import RESOLVE, rewrite
 from riacho.server.streaming.execution import BatchInput
 from riacho.server.streaming.operators.compiler import Compiler
 from riacho.server.streaming.operators.execution import StatefulExecution
-from riacho.server.streaming.operators.operator import Tools
+from riacho.server.streaming.operators.operator import OperatorTools
 from riacho.server.streaming.sinks.base import OutputMode
-from riacho.server.streaming.watermark import POLICY_CONF, Policy, WatermarkTracker
+from riacho.server.streaming.watermark import POLICY_CONF, WatermarkPolicy, WatermarkTracker
 from tests.differential.answers import build, operator_numbers, table_rows
 from tests.differential.cases import Case
 
@@ -82,7 +82,7 @@ class _Run:
 
     def _phase(self, phase: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
         execution = self._start()
-        policy = Policy.parse(self._case.conf.get(POLICY_CONF, "min"))
+        policy = WatermarkPolicy.parse(self._case.conf.get(POLICY_CONF, "min"))
         tracker = WatermarkTracker(execution.watermark_delays_ms, policy, self._watermark_ms)
         found: list[dict[str, Any]] = []
         longest = max(len(files) for files in phase)
@@ -100,7 +100,7 @@ class _Run:
         return found
 
     def _start(self) -> StatefulExecution:
-        tools = Tools(self._session, self._engine.spool("state"))
+        tools = OperatorTools(self._session, self._engine.spool("state"))
         mode = OutputMode(self._case.mode)
         compiled = Compiler(self._plan, [self._schema for _ in self._streams], mode, self._folder / "riacho", tools)
         execution = StatefulExecution(compiled, tools)

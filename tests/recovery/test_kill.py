@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from deltalake import DeltaTable
 
-from riacho.server.streaming.batch import Step
+from riacho.server.streaming.batch import BatchStep
 
 VICTIM = Path(__file__).with_name("victim.py")
 FILES = 4
@@ -43,14 +43,14 @@ EVERY_ROW = list(range(FILES * ROWS))
 
 
 @pytest.mark.parametrize("batch", [0, 2])
-@pytest.mark.parametrize("step", [step.value for step in Step])
+@pytest.mark.parametrize("step", [step.value for step in BatchStep])
 def test_a_killed_server_goes_on_where_it_was(folder: Path, step: str, batch: int) -> None:
     assert run(folder, "server", step, str(batch)) == -signal.SIGKILL
     assert run(folder) == 0
     assert ids(folder) == EVERY_ROW
 
 
-@pytest.mark.parametrize("step", [step.value for step in Step])
+@pytest.mark.parametrize("step", [step.value for step in BatchStep])
 def test_a_killed_engine_costs_a_repeated_batch_at_most(folder: Path, step: str) -> None:
     assert run(folder, "engine", step, "1") == 0
     assert ids(folder) == EVERY_ROW
@@ -71,7 +71,7 @@ def test_an_engine_killed_between_the_parts_of_a_batch(folder: Path, part: int) 
 
 
 def test_killed_again_and_again(folder: Path) -> None:
-    for batch, step in enumerate([Step.LOGGED, Step.RAN, Step.WRITTEN]):
+    for batch, step in enumerate([BatchStep.LOGGED, BatchStep.RAN, BatchStep.WRITTEN]):
         assert run(folder, "server", step.value, str(batch)) == -signal.SIGKILL
     assert run(folder) == 0
     assert ids(folder) == EVERY_ROW

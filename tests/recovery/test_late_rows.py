@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from riacho.ids import BatchId, QueryId
 from riacho.server.connect.server import RiachoServer
-from riacho.server.streaming.batch import Step
+from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.operators.late import LateTable
 
 MINUTES = [[5, 30], [6, 7, 31], [8, 60], [9, 35, 61]]
@@ -35,9 +35,9 @@ class Executioner:
     """Ends the query after a step of a batch, once."""
 
     def __init__(self) -> None:
-        self.orders: tuple[Step, int] | None = None
+        self.orders: tuple[BatchStep, int] | None = None
 
-    def after(self, step: Step, query_id: QueryId, batch_id: BatchId) -> None:
+    def after(self, step: BatchStep, query_id: QueryId, batch_id: BatchId) -> None:
         if self.orders == (step, batch_id):
             self.orders = None
             raise DeathError
@@ -100,8 +100,8 @@ def told(folder: Path) -> tuple[list[int], list[tuple[int, int]]]:
 
 
 @pytest.mark.parametrize("batch", [2, 3])
-@pytest.mark.parametrize("step", list(Step), ids=lambda step: step.value)
-def test_after_any_step(spark: SparkSession, folder: Path, step: Step, batch: int) -> None:
+@pytest.mark.parametrize("step", list(BatchStep), ids=lambda step: step.value)
+def test_after_any_step(spark: SparkSession, folder: Path, step: BatchStep, batch: int) -> None:
     EXECUTIONER.orders = (step, batch)
     assert not run(spark, folder)
     assert run(spark, folder)

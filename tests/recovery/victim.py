@@ -24,7 +24,7 @@ from riacho.server.connect.server import RiachoServer
 from riacho.server.connect.start import StartRequest
 from riacho.server.engine.spool import FolderSpool
 from riacho.server.streaming import parts
-from riacho.server.streaming.batch import Step
+from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.trigger import AvailableNow
 
 LIMIT_S = 60.0
@@ -40,7 +40,7 @@ class Killer:
         self._number = int(number)
         self._armed = True
 
-    def after(self, step: Step, query_id: QueryId, batch_id: BatchId) -> None:
+    def after(self, step: BatchStep, query_id: QueryId, batch_id: BatchId) -> None:
         self._pass(step.value, batch_id)
 
     def after_part(self, number: int) -> None:

@@ -124,9 +124,6 @@ def test_a_path_without_a_table(spark: SparkSession, tmp_path: Path, made: bool)
     assert not (folder / "_delta_log").exists()
 
 
-# -- as they were
-
-
 def test_versions_that_are_not_there(spark: SparkSession, path: str) -> None:
     name = f"delta.`{path}`"
 

@@ -33,9 +33,6 @@ def failure(read: Callable[[], object]) -> tuple[str | None, str]:
     return raised.value.getCondition(), str(raised.value)
 
 
-# -- which files
-
-
 def test_a_folder_is_read_and_not_those_below_it(spark: SparkSession, tmp_path: Path) -> None:
     folder = write(
         tmp_path,
@@ -175,9 +172,6 @@ def test_statements_read_paths(spark: SparkSession, database: str, tmp_path: Pat
     assert spark.table("typed").schema.simpleString() == "struct<id:smallint>"
     spark.sql(f"INSERT OVERWRITE DIRECTORY 'file:{tmp_path}/out' USING json SELECT id FROM {database}.t")
     assert values(spark.read.json(f"{tmp_path}/out")) == [1, 11]
-
-
-# -- how a path may be written
 
 
 @pytest.mark.parametrize("prefix", ["", "file:", "file://"])

@@ -67,9 +67,6 @@ def port_of(process: subprocess.Popen[str]) -> int:
     return int(line.removeprefix("sc://localhost:"))
 
 
-# -- up
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_up_says_its_address_first_and_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     with up("--warehouse", str(tmp_path / "lake")) as process:
@@ -129,9 +126,6 @@ def test_up_on_a_taken_port_says_what_to_do(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-# -- sql
-
-
 def test_sql_for_programs(server: Server) -> None:
     rows = json.loads(
         riacho("sql", "SELECT 1 AS a, 'x' AS b; SELECT 2 AS c", "--format", "json", "--remote", server.url).stdout
@@ -158,9 +152,6 @@ def test_sql_that_fails_is_one_line_with_the_way_out(server: Server) -> None:
     assert done.stderr.count("\n") == 1
 
 
-# -- tables
-
-
 def test_tables_of_a_server(server: Server) -> None:
     database = f"listed_{uuid4().hex[:8]}"
     with connected(server.url) as spark:
@@ -182,8 +173,6 @@ def test_tables_of_a_server(server: Server) -> None:
     assert f"{database}.numbers" in shown.stdout
     assert shown.stderr == f"{server.url}\n"
 
-
-# -- run
 
 SPEC = """
 name: shop
@@ -278,9 +267,6 @@ def test_a_server_that_dies_is_given_up_and_blamed(tmp_path: Path) -> None:
         os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(CommandError, match="the server was killed by signal 9"), child.blamed():
             spark.range(1).count()
-
-
-# -- doctor and demo
 
 
 def test_doctor_uses_what_it_checks(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from rich.text import Text
 from riacho.cli import options, systems, tables
 from riacho.cli.answers import print_answers
 from riacho.cli.child import serving
-from riacho.cli.flows import State
+from riacho.cli.flows import FlowStatus
 from riacho.cli.pipeline import Selection, update
 from riacho.cli.project import find_spec, load_spec, setup_statements
 from riacho.cli.session import OWN_RETRIES, connected
@@ -70,10 +70,10 @@ def demo(
         with steps.step("The pipeline runs, while more come in"):
             with show.live() as what_came:
                 board = update(spark, spec, spec_path, Selection(), console)
-            steps.tell(f"{counted(board.count(State.COMPLETED), 'flow')} completed", *what_came())
+            steps.tell(f"{counted(board.count(FlowStatus.COMPLETED), 'flow')} completed", *what_came())
         with steps.step("It runs again, and reads only what is new"):
             board = update(spark, spec, spec_path, Selection(), console, quiet=True)
-            steps.tell(f"{counted(board.count(State.COMPLETED), 'flow')} completed")
+            steps.tell(f"{counted(board.count(FlowStatus.COMPLETED), 'flow')} completed")
         with steps.step("The answers"):
             console.print()
             print_answers(spark, project, console)

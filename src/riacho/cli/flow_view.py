@@ -10,7 +10,7 @@ from rich.padding import Padding
 from rich.status import Status
 from rich.text import Text
 
-from riacho.cli.flows import FlowBoard, Line, State
+from riacho.cli.flows import FlowBoard, FlowStatus, Line
 from riacho.cli.terminal import duration
 
 _MARKS = {
@@ -77,6 +77,6 @@ class FlowView:
             self._console.print(Padding(Text(line.detail, style=style), (0, 0, 0, 4), expand=False))
 
     def _under_way(self) -> str:
-        done = f"{self.board.count(State.COMPLETED)} of {self.board.total} done"
+        done = f"{self.board.count(FlowStatus.COMPLETED)} of {self.board.total} done"
         failed = [f"{line.subject} failed" for line in self.board.failed]
         return " · ".join([done, *failed, ", ".join(self.board.under_way) or "waiting"])

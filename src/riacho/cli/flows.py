@@ -22,7 +22,7 @@ _UNRESOLVED = re.compile(r"Failed to resolve flow(?P<upstream> due to upstream f
 _CATALOG = "spark_catalog."
 
 
-class State(StrEnum):
+class FlowStatus(StrEnum):
     """Where a flow stands, by the word in its event."""
 
     QUEUED = "QUEUED"
@@ -37,8 +37,12 @@ class State(StrEnum):
     STOPPED = "STOPPED"
 
 
-_UNDER_WAY = (State.PLANNING, State.STARTING, State.RUNNING)
-_OVER: dict[State, Mark] = {State.COMPLETED: "done", State.SKIPPED: "skipped", State.STOPPED: "skipped"}
+_UNDER_WAY = (FlowStatus.PLANNING, FlowStatus.STARTING, FlowStatus.RUNNING)
+_OVER: dict[FlowStatus, Mark] = {
+    FlowStatus.COMPLETED: "done",
+    FlowStatus.SKIPPED: "skipped",
+    FlowStatus.STOPPED: "skipped",
+}
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,7 @@ class FlowBoard:
     """
 
     def __init__(self) -> None:
-        self._states: dict[str, State] = {}
+        self._states: dict[str, FlowStatus] = {}
         self._started: dict[str, float] = {}
         self._attempts: dict[str, int] = {}
         self._failed: dict[str, Line] = {}
@@ -76,14 +80,14 @@ class FlowBoard:
     @property
     def total(self) -> int:
         """How many flows take part; what is excluded does not."""
-        return sum(state is not State.EXCLUDED for state in self._states.values())
+        return sum(state is not FlowStatus.EXCLUDED for state in self._states.values())
 
     @property
     def name_width(self) -> int:
         """Columns that the longest name takes."""
         return max(map(len, self._states), default=0)
 
-    def count(self, state: State) -> int:
+    def count(self, state: FlowStatus) -> int:
         """How many flows stand there."""
         return sum(each is state for each in self._states.values())
 
@@ -96,11 +100,11 @@ class FlowBoard:
                 None if unresolved["upstream"] else Line("failed", _short(unresolved["flow"]), None, first_line(error))
             )
         found = _FLOW.match(text)
-        if found is None or found["state"] not in State.__members__:
+        if found is None or found["state"] not in FlowStatus.__members__:
             return None if text.startswith("Run is ") else Line("note", first_line(message))
-        return self._move(_short(found["flow"]), State(found["state"]), at, error)
+        return self._move(_short(found["flow"]), FlowStatus(found["state"]), at, error)
 
-    def _move(self, flow: str, state: State, at: float, error: str) -> Line | None:
+    def _move(self, flow: str, state: FlowStatus, at: float, error: str) -> Line | None:
         before = self._states.get(flow)
         self._states[flow] = state
         if state in _UNDER_WAY:
@@ -111,14 +115,14 @@ class FlowBoard:
             failure = self._failed.pop(flow, None)
             return failure and replace(failure, mark="retried")
         seconds = at - self._started[flow] if before in _UNDER_WAY else None
-        if state is State.FAILED:
+        if state is FlowStatus.FAILED:
             self._failed[flow] = Line("failed", flow, seconds, first_line(error))
             return None
         if state not in _OVER:
             return None
         attempt = self._attempts.get(flow, 1)
         retried = f"at attempt {attempt}" if attempt > 1 else ""
-        return Line(_OVER[state], flow, seconds, "what it reads has failed" if state is State.SKIPPED else retried)
+        return Line(_OVER[state], flow, seconds, "what it reads has failed" if state is FlowStatus.SKIPPED else retried)
 
 
 def _short(flow: str) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from riacho.cli import options
-from riacho.cli.flows import FlowBoard, State
+from riacho.cli.flows import FlowBoard, FlowStatus
 from riacho.cli.pipeline import Selection, update
 from riacho.cli.project import find_spec, load_spec, parse_confs, setup_statements
 from riacho.cli.session import session
@@ -76,7 +76,7 @@ def run(
 
 def print_result(console: Console, board: FlowBoard, seconds: float, *, dry: bool = False) -> None:
     """The last line of an update that did not fail."""
-    done = board.count(State.COMPLETED)
+    done = board.count(FlowStatus.COMPLETED)
     told = "the pipeline is valid; nothing was run" if dry else f"{counted(done, 'flow')} completed"
     console.print(Text.assemble(("✓ ", "green"), told, (f" in {duration(seconds)}", "dim")))
 
@@ -99,5 +99,5 @@ def _names(listed: str | None) -> tuple[str, ...]:
 def _warn_of_strangers(selection: Selection, board: FlowBoard) -> None:
     """Spark refreshes nothing for a name it does not know, and says nothing; a user wants to hear of the typo."""
     chosen = (*selection.refresh, *selection.full_refresh)
-    if chosen and not selection.full_refresh_all and not board.count(State.COMPLETED):
+    if chosen and not selection.full_refresh_all and not board.count(FlowStatus.COMPLETED):
         warn(f"nothing was refreshed: no table here is called {', '.join(chosen)}")

@@ -47,7 +47,7 @@ def check_table(table: str, warehouse: Path, *, repair: bool) -> list[Finding]:
     return findings
 
 
-def _undo(folder: Path, finding: repairs.Finding) -> str:
+def _undo(folder: Path, finding: repairs.BrokenFile) -> str:
     before = (finding.later or 1) - 1
     return (
         f"go back before version {finding.later}, mend, and do again what came later: RESTORE TABLE delta.`{folder}` "

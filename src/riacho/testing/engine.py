@@ -62,8 +62,6 @@ class FakeEngine:
         """How many files lie in the spools of this engine's queries."""
         return sum(spool.files for spool in self._spools)
 
-    # -- riacho.server.engine.base.Engine
-
     def session(self, session_id: SessionId, user_id: str) -> FakeSession:
         with self._changing:
             if session_id not in self.sessions:
@@ -95,8 +93,6 @@ class FakeEngine:
             self.release(session.session_id, session.user_id)
         for spool in self._spools:
             spool.close()
-
-    # -- for its sessions
 
     def run(self, session: FakeSession, relation: pb.Relation) -> pa.Table:
         """The rows of a relation, as one execution."""
@@ -169,8 +165,6 @@ class FakeSession:
         for callback in self._at_end:
             callback()
 
-    # -- riacho.server.engine.base.EngineSession
-
     def use(self, database: str) -> None:
         self.current_database = database
 
@@ -231,8 +225,6 @@ class FakeSession:
 
     def sql(self, text: str) -> pa.Table:
         raise _unknown(f"the SQL text {text!r}")
-
-    # -- riacho.server.engine.base.ConnectSession
 
     def call(self, method: str, request: bytes) -> bytes:
         """Only `Interrupt`, which finds nothing to interrupt."""

@@ -19,13 +19,13 @@ from riacho.ids import BatchId, QueryId, SessionId
 from riacho.protos import pb
 from riacho.server.engine.base import Engine, EngineSession
 from riacho.server.plan.facts import leaf_identity
-from riacho.server.streaming.batch import Step
-from riacho.server.streaming.board import Listener
+from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.definition import QueryDefinition
 from riacho.server.streaming.execution import Execution
 from riacho.server.streaming.manager import QueryManager
 from riacho.server.streaming.planning import PlannedStream, plan_stream
 from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.sinks.base import OutputMode, Sink
 from riacho.server.streaming.sources.base import Source
 from riacho.server.streaming.stateless import StatelessExecution
@@ -42,11 +42,11 @@ class Crash(Exception):  # noqa: N818 - what happens, not what is wrong
 class CrashAfter:
     """Ends a query after a step of a batch, once; of the later steps nothing happens. `steps` are those gone by."""
 
-    def __init__(self, step: Step | None = None, batch: int = 0) -> None:
-        self.steps: list[tuple[Step, int]] = []
-        self._at: tuple[Step | None, int] | None = (step, batch)
+    def __init__(self, step: BatchStep | None = None, batch: int = 0) -> None:
+        self.steps: list[tuple[BatchStep, int]] = []
+        self._at: tuple[BatchStep | None, int] | None = (step, batch)
 
-    def after(self, step: Step, query_id: QueryId, batch_id: BatchId) -> None:  # noqa: ARG002 - one query at a time
+    def after(self, step: BatchStep, query_id: QueryId, batch_id: BatchId) -> None:  # noqa: ARG002 - one query at a time
         self.steps.append((step, batch_id))
         if (step, batch_id) == self._at:
             self._at = None

@@ -54,8 +54,6 @@ class ScriptedSource:
         self.called("open")
         return ScriptedReader(self)
 
-    # -- for its readers
-
     @property
     def end(self) -> int:
         """How many batches there are."""

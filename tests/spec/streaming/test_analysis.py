@@ -40,9 +40,6 @@ def test_it_explains_itself(stream: DataFrame, capsys: pytest.CaptureFixture[str
     assert "Physical Plan" in capsys.readouterr().out
 
 
-# -- stateless steps do to a stream what they do to a batch
-
-
 def run(spark: SparkSession, frame: DataFrame) -> list[tuple[object, ...]]:
     finish(frame.writeStream.format("memory").queryName("seen").trigger(availableNow=True).start())
     return rows(spark.table("seen"))
@@ -92,9 +89,6 @@ def test_the_time_is_the_same_for_all_rows_of_a_batch(spark: SparkSession, strea
 def test_a_watermark_changes_nothing_for_stateless_steps(spark: SparkSession, stream: DataFrame) -> None:
     timed = stream.withColumn("at", F.timestamp_seconds("id")).withWatermark("at", "1 minute")
     assert run(spark, timed.select("id")) == [(1,), (2,)]
-
-
-# -- SQL and views
 
 
 def test_sql_over_a_view_of_a_stream(spark: SparkSession, stream: DataFrame) -> None:

@@ -64,9 +64,6 @@ def rescued(frame: DataFrame) -> list[dict[str, Any]]:
     return found
 
 
-# -- schema
-
-
 def test_the_schema_of_parquet_is_inferred_and_rescued_data_added(notebook: Notebook) -> None:
     notebook.parquet("1", id=pa.array([1], pa.int64()), name=["Ana"])
     stream = notebook.read("parquet")
@@ -152,9 +149,6 @@ def test_an_unknown_option_is_refused(notebook: Notebook) -> None:
         notebook.read("parquet", schemaLocatoin="typo").columns  # noqa: B018
 
 
-# -- new columns
-
-
 def test_a_new_column_stops_the_query_once_and_is_read_after_a_restart(notebook: Notebook) -> None:
     notebook.parquet("1", id=pa.array([1], pa.int64()))
     notebook.run(notebook.read("parquet"))
@@ -197,9 +191,6 @@ def test_new_columns_can_stop_the_query_for_good(notebook: Notebook) -> None:
     assert ids(notebook.result) == [1]
 
 
-# -- values that do not fit
-
-
 def test_a_value_that_does_not_fit_is_rescued(notebook: Notebook) -> None:
     write_json(notebook.landing / "1.json", [{"id": 1, "name": "Ana"}])
     notebook.run(notebook.read("json", inferColumnTypes=True))
@@ -223,9 +214,6 @@ def test_a_parquet_column_of_another_type_is_rescued(notebook: Notebook) -> None
 def test_the_column_for_rescued_data_can_have_another_name(notebook: Notebook) -> None:
     write_json(notebook.landing / "1.json", [{"id": 1}])
     assert notebook.read("json", rescuedDataColumn="lost").columns == ["id", "lost"]
-
-
-# -- files
 
 
 def test_each_file_is_read_once_across_restarts(notebook: Notebook) -> None:

@@ -34,9 +34,6 @@ def count(spark: SparkSession, stream: DataFrame) -> int:
     return int(found)
 
 
-# -- JSON
-
-
 def test_a_json_value_of_another_type_does_not_matter_where_it_is_not_used(spark: SparkSession, tmp_path: Path) -> None:
     write_text(tmp_path / "1.json", JSON)
     stream = files(spark, tmp_path, WITH_CORRUPT)
@@ -79,9 +76,6 @@ def test_the_column_for_corrupt_records_cannot_be_all_that_is_used(
     assert count(spark, stream.select("_corrupt_record")) > 1
 
 
-# -- CSV
-
-
 def test_a_csv_line_may_be_short_or_long_where_not_all_columns_are_used(spark: SparkSession, tmp_path: Path) -> None:
     write_text(tmp_path / "1.csv", CSV)
     dropping = files(spark, tmp_path, SCHEMA, "csv", mode="DROPMALFORMED", comment="#")
@@ -117,9 +111,6 @@ def test_a_csv_header_must_name_the_columns_that_are_used(spark: SparkSession, t
             read(spark, refused)
 
 
-# -- Parquet and text
-
-
 def test_a_parquet_column_of_another_type_does_not_matter_where_it_is_not_used(
     spark: SparkSession, tmp_path: Path
 ) -> None:
@@ -133,9 +124,6 @@ def test_a_parquet_column_of_another_type_does_not_matter_where_it_is_not_used(
 def test_lines_of_text_are_counted(spark: SparkSession, tmp_path: Path, whole: bool) -> None:
     write_text(tmp_path / "1.txt", "a\n\nb")
     assert count(spark, files(spark, tmp_path, "value STRING", "text", wholetext=whole)) == (1 if whole else 3)
-
-
-# -- which plans have no use for a column
 
 
 def of_text(stream: DataFrame) -> DataFrame:

@@ -164,9 +164,6 @@ def test_a_partition_without_a_value_is_null(spark: SparkSession, tmp_path: Path
     assert read(spark, files(spark, tmp_path, "id BIGINT, kind STRING")) == [(1, None), (2, "x")]
 
 
-# -- options
-
-
 def land(folder: Path, count: int) -> None:
     for number in range(count):
         write_json(folder / f"{number}.json", [{"id": number}])

@@ -25,9 +25,6 @@ def start(frame: DataFrame, mode: str = "append") -> None:
     frame.writeStream.format("memory").queryName("never").outputMode(mode).start()
 
 
-# -- a stream is not a batch
-
-
 @pytest.mark.parametrize(
     "action",
     [
@@ -53,9 +50,6 @@ def test_a_batch_cannot_be_started(spark: SparkSession) -> None:
         start(spark.range(1).toDF("id"))
 
 
-# -- output modes
-
-
 def test_an_output_mode_must_exist(stream: DataFrame) -> None:
     with pytest.raises(IllegalArgumentException, match="STREAMING_OUTPUT_MODE.INVALID.*sometimes.*'Append'"):
         start(stream, "sometimes")
@@ -69,9 +63,6 @@ def test_complete_needs_an_aggregate(stream: DataFrame) -> None:
 def test_append_of_an_aggregate_needs_a_watermark(stream: DataFrame) -> None:
     with pytest.raises(AnalysisException, match="output mode: append.*streaming aggregations without watermark"):
         start(stream.groupBy("id").count())
-
-
-# -- operators
 
 
 @pytest.mark.parametrize(
@@ -132,9 +123,6 @@ def test_operators_that_need_the_whole_input(
 def test_distinct_aggregates(stream: DataFrame) -> None:
     with pytest.raises(AnalysisException, match="Distinct aggregations are not supported on streaming"):
         start(stream.groupBy("id").agg(F.count_distinct("id")), "complete")
-
-
-# -- sources and sinks
 
 
 def test_a_format_must_exist(spark: SparkSession, stream: DataFrame, tmp_path: Path) -> None:

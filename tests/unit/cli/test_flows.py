@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from riacho.cli.flows import FlowBoard, Line, State
+from riacho.cli.flows import FlowBoard, FlowStatus, Line
 
 CLOCK = "spark_catalog.gold.clock"
 EVENTS = "spark_catalog.silver.events"
@@ -27,7 +27,7 @@ def test_a_flow_takes_from_its_first_step_to_its_end() -> None:
     )
 
     assert lines == [Line("done", "gold.clock", 1.5)]
-    assert board.count(State.COMPLETED) == board.total == 1
+    assert board.count(FlowStatus.COMPLETED) == board.total == 1
 
 
 def test_what_is_under_way_is_told_in_the_order_of_its_start() -> None:
@@ -69,7 +69,7 @@ def test_what_reads_from_a_failure_is_skipped_and_what_was_not_chosen_does_not_c
     )
 
     assert lines == [Line("skipped", "gold.clock", None, "what it reads has failed")]
-    assert (board.total, board.count(State.COMPLETED)) == (1, 0)
+    assert (board.total, board.count(FlowStatus.COMPLETED)) == (1, 0)
 
 
 def test_of_flows_that_do_not_resolve_the_causes_are_told() -> None:

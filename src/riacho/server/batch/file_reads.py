@@ -125,8 +125,6 @@ class FileReads:
             if not found.streaming and delta_path(found.parts) is None and self._is_of_files(found.parts, around)
         ]
 
-    # -- putting right
-
     def _right(self, node: pb.Relation, around: Surroundings) -> pb.Relation:
         """A node of a copy of the plan, put right; what is below it is already."""
         if not self._concerns(node, around):

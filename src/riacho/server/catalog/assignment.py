@@ -27,7 +27,7 @@ _OVERFLOW = ("CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")
 
 
 @dataclass(frozen=True)
-class Policy:
+class StoreAssignmentPolicy:
     """`name`: ANSI, LEGACY (a value that does not fit becomes null) or STRICT (nothing may be lost).
 
     `engine_raises`: whether the engine's CAST raises, as `spark.sql.ansi.enabled` has it do.
@@ -37,10 +37,10 @@ class Policy:
     engine_raises: bool = True
 
 
-def policy(get_conf: Callable[[str, str | None], str | None]) -> Policy:
+def policy(get_conf: Callable[[str, str | None], str | None]) -> StoreAssignmentPolicy:
     """The policy of a session."""
     name = (get_conf(POLICY, "ANSI") or "ANSI").upper()
-    return Policy(name, (get_conf(ANSI, "true") or "true").lower() != "false")
+    return StoreAssignmentPolicy(name, (get_conf(ANSI, "true") or "true").lower() != "false")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Assigned:
 
 
 def to_delta(
-    relation: pb.Relation, data: pa.Schema, table: pa.Schema, session_policy: Callable[[], Policy]
+    relation: pb.Relation, data: pa.Schema, table: pa.Schema, session_policy: Callable[[], StoreAssignmentPolicy]
 ) -> Assigned:
     """`relation`, its columns cast to the types of the table's columns of their names; others are left as they are.
 
@@ -77,7 +77,9 @@ def to_delta(
     return Assigned(build.project(relation, columns), pa.schema(fields), tuple(casts))
 
 
-def to_files(relation: pb.Relation, data: pa.Schema, table: Table, session_policy: Callable[[], Policy]) -> Assigned:
+def to_files(
+    relation: pb.Relation, data: pa.Schema, table: Table, session_policy: Callable[[], StoreAssignmentPolicy]
+) -> Assigned:
     """`relation` with exactly the table's columns, by name; those that it lacks are null.
 
     Raises INCOMPATIBLE_DATA_FOR_TABLE: CANNOT_SAFELY_CAST, EXTRA_COLUMNS; under STRICT also what is safe but for range.
@@ -116,9 +118,6 @@ def naming_overflow(assigned: Assigned) -> Iterator[None]:
         if len(numbers) > 1:
             raise
         raise _overflow(*numbers[0]) from failure
-
-
-# -- which casts there are
 
 
 def _differs(data: pa.DataType, table: pa.DataType) -> bool:
@@ -192,7 +191,9 @@ def _is_time(arrow: pa.DataType) -> bool:
     return bool(pa.types.is_date(arrow) or pa.types.is_timestamp(arrow))
 
 
-def _cast(value: pb.Expression, source: pa.DataType, target: pa.DataType, chosen: Policy) -> pb.Expression:
+def _cast(
+    value: pb.Expression, source: pa.DataType, target: pa.DataType, chosen: StoreAssignmentPolicy
+) -> pb.Expression:
     cast = build.cast(value, target)
     if not pa.types.is_string(types.normalise(source)) or pa.types.is_string(target):
         return cast  # the engine raises for numbers, whatever its mode
@@ -209,10 +210,7 @@ def _cast(value: pb.Expression, source: pa.DataType, target: pa.DataType, chosen
     return build.call("when", wrong, build.cast(raised, target), cast)
 
 
-# -- what is refused
-
-
-def _require_castable(field: pa.Field, want: pa.Field, chosen: Policy) -> None:
+def _require_castable(field: pa.Field, want: pa.Field, chosen: StoreAssignmentPolicy) -> None:
     if chosen.name == "STRICT" and not _widens(types.normalise(field.type), types.normalise(want.type)):
         raise AnalysisError.of(
             "CANNOT_UP_CAST_DATATYPE",
@@ -244,7 +242,7 @@ def _require_castable(field: pa.Field, want: pa.Field, chosen: Policy) -> None:
     )
 
 
-def _require_safe(field: pa.Field, want: pa.Field, table: Table, chosen: Policy) -> None:
+def _require_safe(field: pa.Field, want: pa.Field, table: Table, chosen: StoreAssignmentPolicy) -> None:
     safe = schemas.castable(types.normalise(field.type), types.normalise(want.type))
     if chosen.name == "LEGACY":
         safe = safe or castable(field.type, want.type)

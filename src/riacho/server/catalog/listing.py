@@ -29,7 +29,7 @@ _SETTLED_NS = 50_000_000
 
 
 @dataclass(frozen=True)
-class Entry:
+class TableEntry:
     """A table: where it lies, and its record if it has one."""
 
     location: Path
@@ -38,11 +38,11 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Listing:
+class WarehouseListing:
     """All names of a warehouse. `databases`: the folder of each."""
 
     databases: Mapping[str, Path]
-    tables: Mapping[TableName, Entry]
+    tables: Mapping[TableName, TableEntry]
     views: Mapping[TableName, ViewRecord]
 
     def has(self, name: TableName) -> bool:
@@ -66,7 +66,7 @@ class Watch:
         return self.settled and all(_modified(folder) == then for folder, then in self.times.items())
 
 
-def scan(warehouse: Path, records: Records) -> tuple[Listing, Watch]:
+def scan(warehouse: Path, records: Records) -> tuple[WarehouseListing, Watch]:
     """Look at the whole warehouse; tables that are records win over folders of the same name."""
     # Times are taken before the looking, so that whatever happens meanwhile shows as a change.
     watched = {folder: _modified(folder) for folder in [warehouse, *records.folders()]}
@@ -74,23 +74,23 @@ def scan(warehouse: Path, records: Records) -> tuple[Listing, Watch]:
     for child in _folders(warehouse):
         if child.name.endswith(DATABASE_SUFFIX):
             databases.setdefault(child.name.removesuffix(DATABASE_SUFFIX).lower(), child)
-    tables: dict[TableName, Entry] = {}
+    tables: dict[TableName, TableEntry] = {}
     for database, folder in databases.items():
         watched[folder] = _modified(folder)
         for child in _folders(folder):
             if child.name.endswith(DATABASE_SUFFIX) or not _NAME.fullmatch(child.name):
                 continue
             if DeltaLog(child).exists():
-                tables.setdefault(TableName(CATALOG_NAME, database, child.name.lower()), Entry(child, "delta"))
+                tables.setdefault(TableName(CATALOG_NAME, database, child.name.lower()), TableEntry(child, "delta"))
             else:
                 # It may become a table: somebody has made its folder and is about to commit its first version.
                 watched |= {folder: _modified(folder) for folder in (child, child / LOG_FOLDER)}
     for name, record in records.tables().items():
         if name.database in databases:
-            tables[name] = Entry(Path(record.location), record.format, record)
+            tables[name] = TableEntry(Path(record.location), record.format, record)
     views = {name: view for name, view in records.views().items() if name.database in databases}
     newest = max(watched.values(), default=0)
-    return Listing(databases, tables, views), Watch(watched, settled=time.time_ns() - newest > _SETTLED_NS)
+    return WarehouseListing(databases, tables, views), Watch(watched, settled=time.time_ns() - newest > _SETTLED_NS)
 
 
 def _folders(parent: Path) -> Iterable[Path]:

@@ -38,21 +38,21 @@ class CatalogReads:
         Without `surroundings.rows` a change feed is left empty, which is enough to analyse the plan. Raises what
         `plan_change_feed` raises, and SparkGeneralError for a feed too large for a plan.
         """
-        names = _Names(self._catalog, surroundings)
+        names = _EngineNames(self._catalog, surroundings)
         reads = [read for read in _READS.nearest(relation) if not read.is_streaming]
         texts = list(_TEXTS.nearest(relation))
         if not any(self._is_odd(read, names) for read in reads) and not any(names.changes(text) for text in texts):
             return relation
         return transform(relation, lambda node: self._right(node, names, surroundings))
 
-    def _is_odd(self, read: pb.Read, names: _Names) -> bool:
+    def _is_odd(self, read: pb.Read, names: _EngineNames) -> bool:
         if asks_for_changes(read):
             return True
         if read.HasField("named_table"):
             return names.lowered(parse_identifier(read.named_table.unparsed_identifier)) is not None
         return False
 
-    def _right(self, node: pb.Relation, names: _Names, surroundings: Surroundings) -> pb.Relation:
+    def _right(self, node: pb.Relation, names: _EngineNames, surroundings: Surroundings) -> pb.Relation:
         """A node of a copy of the plan, put right in place."""
         kind = node.WhichOneof("rel_type")
         if kind == "sql":
@@ -87,7 +87,7 @@ class CatalogReads:
         return relation
 
 
-class _Names:
+class _EngineNames:
     """Names as the engine has them: tables, views and databases are in lower case there."""
 
     def __init__(self, catalog: WarehouseCatalog, surroundings: Surroundings) -> None:

@@ -20,7 +20,7 @@ from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.catalog import names
 from riacho.server.catalog.base import DEFAULT_DATABASE, TableName
-from riacho.server.catalog.listing import Entry, Listing
+from riacho.server.catalog.listing import TableEntry, WarehouseListing
 from riacho.server.catalog.records import ViewRecord
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.engine.base import EngineSession
@@ -38,7 +38,7 @@ class _Known:
     epoch: int = -1
     generation: int = -1
     databases: set[str] = field(default_factory=lambda: {DEFAULT_DATABASE})
-    tables: dict[TableName, Entry] = field(default_factory=dict)
+    tables: dict[TableName, TableEntry] = field(default_factory=dict)
     views: dict[TableName, ViewRecord] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     updating: bool = False
@@ -85,7 +85,7 @@ class SessionRegistry:
         known.databases, known.tables, known.views = {DEFAULT_DATABASE}, {}, {}
 
 
-def _update(session: EngineSession, known: _Known, listing: Listing) -> None:
+def _update(session: EngineSession, known: _Known, listing: WarehouseListing) -> None:
     """Tell `session` the difference between what it knows and `listing`."""
     wanted_databases = set(listing.databases)
     for name in [name for name, view in known.views.items() if listing.views.get(name) != view]:
@@ -142,7 +142,7 @@ def _tell_sql(session: EngineSession, text: str) -> bool:
     return True
 
 
-def _create_table(name: TableName, entry: Entry) -> pb.Relation:
+def _create_table(name: TableName, entry: TableEntry) -> pb.Relation:
     relation = pb.Relation()
     create = relation.catalog.create_table
     create.table_name = _short(name)

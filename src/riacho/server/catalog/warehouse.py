@@ -16,11 +16,11 @@ from riacho.errors import AnalysisError
 from riacho.ids import new_uuid
 from riacho.server.catalog import failures, names
 from riacho.server.catalog.base import CATALOG_NAME, DEFAULT_DATABASE, Table, TableName, View
-from riacho.server.catalog.listing import Entry, Listing, Watch, scan
+from riacho.server.catalog.listing import TableEntry, WarehouseListing, Watch, scan
 from riacho.server.catalog.records import Records, TableRecord, ViewRecord
 from riacho.server.delta import schema as schemas
 from riacho.server.delta import tables
-from riacho.server.delta.changes import Definition, partition_columns
+from riacho.server.delta.changes import TableDefinition, partition_columns
 from riacho.server.delta.log import LOG_FOLDER, DeltaLog
 from riacho.server.delta.state import TableState, not_a_table
 from riacho.server.delta.writer import DeltaWriter
@@ -43,11 +43,9 @@ class WarehouseCatalog:
         self._records = Records(self.warehouse)
         self._lock = threading.RLock()
         self._generation = 0
-        self._listing = Listing({}, {}, {})
+        self._listing = WarehouseListing({}, {}, {})
         self._watch = Watch()
         self._logs: dict[Path, DeltaWriter] = {}
-
-    # -- Reading
 
     @property
     def generation(self) -> int:
@@ -102,15 +100,13 @@ class WarehouseCatalog:
         found = self._look().views.get(name)
         return None if found is None else View(name, found.text, found.comment)
 
-    def listing(self) -> Listing:
+    def listing(self) -> WarehouseListing:
         """All names at once, for those that register them elsewhere."""
         return self._look()
 
     def changed(self) -> None:
         """To be called by whoever has just made a table's folder: the next look is sure to see it."""
         self._watch = Watch()
-
-    # -- Databases
 
     def create_database(self, name: str, *, if_not_exists: bool = False, comment: str | None = None) -> None:
         name = name.lower()
@@ -154,8 +150,6 @@ class WarehouseCatalog:
             self._remove_folder(listing.databases[name])
             self._records.drop_database(name)
 
-    # -- Tables
-
     def create_table(
         self,
         name: TableName,
@@ -184,7 +178,7 @@ class WarehouseCatalog:
             if kind == "delta":
                 if _holds_files(folder) and not DeltaLog(folder).exists():
                     raise failures.location_not_empty(name, folder)
-                definition = Definition(schema, tuple(partition_by), comment, dict(properties or {}))
+                definition = TableDefinition(schema, tuple(partition_by), comment, dict(properties or {}))
                 is_new = tables.create(folder, definition, self._clock, adopt=location is not None)
                 # A table of the warehouse that was not there above: another process has just made it.
                 if location is None and not is_new and not if_not_exists:
@@ -245,7 +239,7 @@ class WarehouseCatalog:
         entry = self._entry(name, "REPLACE TABLE")
         if entry.format != "delta":
             raise failures.not_delta(name, "REPLACE TABLE")
-        definition = Definition(schema, tuple(partition_by), comment, dict(properties or {}))
+        definition = TableDefinition(schema, tuple(partition_by), comment, dict(properties or {}))
         tables.redefine(entry.location, definition, self._clock)
         return self._reread(name)
 
@@ -335,8 +329,6 @@ class WarehouseCatalog:
             else:
                 child.unlink()
 
-    # -- Views
-
     def create_view(self, view: View, *, replace: bool = False) -> None:
         with self._changing():
             listing = self._look()
@@ -365,9 +357,7 @@ class WarehouseCatalog:
                 raise failures.table_not_found(name)
             self._records.drop_view(name)
 
-    # -- Inside
-
-    def _look(self) -> Listing:
+    def _look(self) -> WarehouseListing:
         with self._lock:
             if not self._watch.unchanged():
                 listing, self._watch = scan(self.warehouse, self._records)
@@ -385,7 +375,7 @@ class WarehouseCatalog:
             finally:
                 self._watch = Watch()
 
-    def _entry(self, name: TableName, operation: str) -> Entry:
+    def _entry(self, name: TableName, operation: str) -> TableEntry:
         if name in self._look().views:
             raise failures.expect_table(operation, name)
         entry = self._find(name)
@@ -393,11 +383,11 @@ class WarehouseCatalog:
             raise failures.table_not_found(name) if name.path is None else failures.missing_delta_table(name.path)
         return entry
 
-    def _find(self, name: TableName) -> Entry | None:
+    def _find(self, name: TableName) -> TableEntry | None:
         """The table of that name, if there is one."""
         if name.path is None:
             return self._look().tables.get(name)
-        return Entry(name.path, "delta") if DeltaLog(name.path).exists() else None
+        return TableEntry(name.path, "delta") if DeltaLog(name.path).exists() else None
 
     def _reread(self, name: TableName) -> Table:
         found = self.table(name)
@@ -434,7 +424,7 @@ def _delta(name: TableName, folder: Path, state: TableState, *, external: bool) 
     )
 
 
-def _recorded(name: TableName, entry: Entry) -> Table:
+def _recorded(name: TableName, entry: TableEntry) -> Table:
     record = entry.record
     assert record is not None, "a table that is not Delta has a record"
     return Table(

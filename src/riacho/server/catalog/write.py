@@ -26,7 +26,7 @@ from riacho.server.catalog.names import full, name_parts
 from riacho.server.catalog.options import OptionHelp, flag, illegal, option
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta.log import DeltaLog
-from riacho.server.delta.write import Numbered, Operation, RowWriter, WriteMode
+from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 
@@ -134,8 +134,6 @@ class TableWrites:
             return
         self._assign_and_write(session, request, schema, table)
 
-    # -- What was asked
-
     def _read_v1(self, operation: pb.WriteOperation, current_database: str) -> TableWrite | None:
         source = operation.source if operation.HasField("source") else None
         request = TableWrite(
@@ -197,8 +195,6 @@ class TableWrites:
             return replace(request, path=path)
         return replace(request, table=self._catalog.qualify(parts, current_database))
 
-    # -- Doing it
-
     def _write_path(self, session: EngineSession, request: TableWrite, path: Path) -> None:
         exists = DeltaLog(path).exists()
         if exists and request.mode == "errorifexists":
@@ -242,7 +238,7 @@ class TableWrites:
         folder = location or self._catalog.location_for(name)
         if folder.is_dir() and any(folder.iterdir()) and not DeltaLog(folder).exists():
             raise failures.location_not_empty(name, folder)
-        operation = Operation("CREATE TABLE AS SELECT", _history(request))
+        operation = DeltaOperation("CREATE TABLE AS SELECT", _history(request))
         properties = {**_table_properties(request), **request.properties}
         self._write_delta(session, replace(request, properties=properties), schema, folder, operation)
         self._catalog.changed()
@@ -255,7 +251,7 @@ class TableWrites:
         request: TableWrite,
         schema: pa.Schema,
         folder: Path,
-        operation: Operation | None = None,
+        operation: DeltaOperation | None = None,
     ) -> None:
         options = request.options
         numbered = _numbered(session, options)
@@ -275,7 +271,7 @@ class TableWrites:
             properties=request.properties,
         )
         writer = RowWriter(DeltaWriter(folder, with_files=overwrite), session, mode, self._clock)
-        writer.write([request.relation], schema, operation or Operation("WRITE", _history(request)), numbered)
+        writer.write([request.relation], schema, operation or DeltaOperation("WRITE", _history(request)), numbered)
 
     def _assign_and_write(self, session: EngineSession, request: TableWrite, schema: pa.Schema, table: Table) -> None:
         """Rows of a Delta table that is there."""
@@ -383,7 +379,7 @@ def _file_arity_mismatch(table: Table, given: pa.Schema) -> AnalysisError:
     )
 
 
-def _numbered(session: EngineSession, options: Mapping[str, str]) -> Numbered | None:
+def _numbered(session: EngineSession, options: Mapping[str, str]) -> AppTransaction | None:
     """The application and number of an idempotent write, from its options or the session's confs.
 
     Raises DELTA_INVALID_IDEMPOTENT_WRITES_OPTIONS.
@@ -396,7 +392,7 @@ def _numbered(session: EngineSession, options: Mapping[str, str]) -> Numbered | 
         raise _invalid_numbering("Both txnAppId and txnVersion must be specified for idempotent Dataframe writes")
     if not number.strip().isdigit():
         raise _invalid_numbering(f"txnVersion must be a number, found '{number}'")
-    return Numbered(application, int(number))
+    return AppTransaction(application, int(number))
 
 
 def _invalid_numbering(reason: str) -> IllegalArgumentError:

@@ -179,13 +179,13 @@ class _Zoned:
             if key.lower() == "timestampasof":
                 options[key] = str(moment_of(value, self._session.zone.tzinfo).astimezone(UTC).replace(tzinfo=None))
 
-    def _view(self, parts: Parts) -> _View | None:
+    def _view(self, parts: Parts) -> _ViewText | None:
         """The persisted view of that name."""
         if not parts or ".".join(parts).lower() in self._surroundings.views:
             return None
         name = self._name(parts)
         record = None if name is None else self._catalog.listing().views.get(name)
-        return None if record is None or name is None else _View(record.text, name.database)
+        return None if record is None or name is None else _ViewText(record.text, name.database)
 
     def _name(self, parts: Parts) -> TableName | None:
         """The full name of a table or view of the catalog."""
@@ -198,7 +198,7 @@ class _Zoned:
 
 
 @dataclass(frozen=True)
-class _View:
+class _ViewText:
     """A persisted view's text, and the database in which it looks its tables up."""
 
     text: str

@@ -50,9 +50,6 @@ def answer(call: pb.Catalog, context: SqlContext) -> pa.Table | None:
     return None if rule is None else rule(getattr(call, kind), context)
 
 
-# -- Databases
-
-
 def _list_databases(call: pb.ListDatabases, context: SqlContext) -> pa.Table:
     pattern = call.pattern if call.HasField("pattern") else None
     return _databases([name for name in context.catalog.databases() if matches(name, pattern)], context)
@@ -89,9 +86,6 @@ def _create_database(call: pb.CreateDatabase, context: SqlContext) -> pa.Table:
 def _drop_database(call: pb.DropDatabase, context: SqlContext) -> pa.Table:
     name = name_parts(call.db_name)
     return _done(run_names.drop_database(sql.DropDatabase(name, call.if_exists, call.cascade), context))
-
-
-# -- Tables and views
 
 
 def _table_exists(call: pb.TableExists, context: SqlContext) -> pa.Table:

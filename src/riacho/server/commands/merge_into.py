@@ -68,15 +68,15 @@ def _column(key: pb.Expression) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _source_scope(source: pb.Relation, context: SqlContext) -> dml.Scope:
+def _source_scope(source: pb.Relation, context: SqlContext) -> dml.TableScope:
     """How the expressions may call the source: by its alias, or as the table that it is."""
     match source.WhichOneof("rel_type"):
         case "subquery_alias":
-            return dml.Scope((source.subquery_alias.alias,))
+            return dml.TableScope((source.subquery_alias.alias,))
         case "read" if source.read.HasField("named_table"):
             parts = tuple(name_parts(source.read.named_table.unparsed_identifier))
             if context.is_temporary(parts):
-                return dml.Scope(parts)
+                return dml.TableScope(parts)
             full = context.qualify(parts)
-            return dml.Scope((full.catalog, full.database, full.table))
-    return dml.Scope(("__auto_generated_subquery_name",))
+            return dml.TableScope((full.catalog, full.database, full.table))
+    return dml.TableScope(("__auto_generated_subquery_name",))

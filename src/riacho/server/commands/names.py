@@ -35,8 +35,6 @@ from riacho.server.sql.statements import (
     Use,
 )
 
-# -- Databases
-
 
 def create_database(statement: CreateDatabase, context: SqlContext) -> pa.Table:
     context.catalog.create_database(
@@ -62,9 +60,6 @@ def use(statement: Use, context: SqlContext) -> pa.Table:
 def show_databases(statement: ShowDatabases, context: SqlContext) -> pa.Table:
     found = [name for name in context.catalog.databases() if matches(name, statement.pattern)]
     return rows(("namespace",), [(name,) for name in found])
-
-
-# -- Tables and views
 
 
 def show_tables(statement: ShowTables, context: SqlContext) -> pa.Table:
@@ -214,9 +209,6 @@ def drop(statement: Drop, context: SqlContext) -> pa.Table | None:
 def truncate(statement: Truncate, context: SqlContext) -> pa.Table:
     context.catalog.truncate(context.table(statement.table, "TRUNCATE TABLE").name)
     return nothing()
-
-
-# -- Altering
 
 
 def set_properties(statement: SetProperties, context: SqlContext) -> pa.Table:

@@ -163,45 +163,47 @@ def merge(statement: Merge, context: SqlContext) -> pa.Table:
     return _counts(dml.merge(context.changes, folder, merging))
 
 
-def target(name: Name, alias: str | None, operation: str, context: SqlContext) -> tuple[Path, dml.Scope]:
+def target(name: Name, alias: str | None, operation: str, context: SqlContext) -> tuple[Path, dml.TableScope]:
     """The folder of the table whose rows a statement changes, and how its expressions call it."""
     folder = context.delta_folder(name, operation)
     if alias is not None:
-        return folder, dml.Scope((alias,))
+        return folder, dml.TableScope((alias,))
     if delta_path(name) is not None:
-        return folder, dml.Scope(name)
+        return folder, dml.TableScope(name)
     full = context.qualify(name)
-    return folder, dml.Scope((full.catalog, full.database, full.table))
+    return folder, dml.TableScope((full.catalog, full.database, full.table))
 
 
-def _source(statement: Merge, context: SqlContext) -> tuple[pb.Relation, dml.Scope]:
+def _source(statement: Merge, context: SqlContext) -> tuple[pb.Relation, dml.TableScope]:
     """The rows that a MERGE merges, and how its expressions call them."""
     if isinstance(statement.source, str):
-        return context.query(statement.source), dml.Scope((statement.source_alias or "__auto_generated_subquery_name",))
+        return context.query(statement.source), dml.TableScope(
+            (statement.source_alias or "__auto_generated_subquery_name",)
+        )
     given = context.inputs.get(statement.source[0]) if len(statement.source) == 1 else None
     if given is not None:
-        return given.subquery_alias.input, dml.Scope((statement.source_alias or statement.source[0],))
+        return given.subquery_alias.input, dml.TableScope((statement.source_alias or statement.source[0],))
     relation = pb.Relation()
     relation.read.named_table.unparsed_identifier = quoted(statement.source)
     parts: Name = statement.source
     if not context.is_temporary(parts) and delta_path(parts) is None:
         full = context.qualify(parts)
         parts = (full.catalog, full.database, full.table)
-    return relation, dml.Scope((statement.source_alias,) if statement.source_alias else parts)
+    return relation, dml.TableScope((statement.source_alias,) if statement.source_alias else parts)
 
 
-def _condition(text: str | None, context: SqlContext, *scopes: dml.Scope) -> pb.Expression | None:
+def _condition(text: str | None, context: SqlContext, *scopes: dml.TableScope) -> pb.Expression | None:
     return None if text is None else _expression(text, context, scopes)
 
 
-def _assignments(given: Set, context: SqlContext, scopes: Sequence[dml.Scope]) -> tuple[dml.Assignment, ...]:
+def _assignments(given: Set, context: SqlContext, scopes: Sequence[dml.TableScope]) -> tuple[dml.Assignment, ...]:
     return tuple(
         dml.Assignment(column, None if text.upper() == "DEFAULT" else _expression(text, context, scopes))
         for column, text in given
     )
 
 
-def _expression(text: str, context: SqlContext, scopes: Sequence[dml.Scope]) -> pb.Expression:
+def _expression(text: str, context: SqlContext, scopes: Sequence[dml.TableScope]) -> pb.Expression:
     """An expression of a statement. Its subqueries go the way of a query's: they know tables by any case of a name."""
     if "SELECT" in text.upper():
         text = context.session.prepared(query(f"{_WHERE}{text}")).sql.query.removeprefix(_WHERE)

@@ -21,7 +21,7 @@ from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
 from riacho.server.connect.status import as_spark_error, to_grpc
 
-log = logging.getLogger("riacho")
+_log = logging.getLogger(__name__)
 
 SERVICE_NAME = "spark.connect.SparkConnectService"
 
@@ -58,8 +58,6 @@ class ConnectService(grpc.GenericRpcHandler):
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[bytes, bytes] | None:
         return self._methods.get(handler_call_details.method)
-
-    # -- plans
 
     def _execute_plan(self, data: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         request = pb.ExecutePlanRequest.FromString(data)
@@ -118,8 +116,6 @@ class ConnectService(grpc.GenericRpcHandler):
         own = pb.AnalyzePlanResponse(session_id=session.session_id, server_side_session_id=session.server_side_id)
         return analyze.analyze(self._services, session, request) + own.SerializeToString()
 
-    # -- sessions
-
     def _config(self, data: bytes, _: grpc.ServicerContext) -> bytes:
         request = pb.ConfigRequest.FromString(data)
         session = self._session(request)
@@ -151,16 +147,12 @@ class ConnectService(grpc.GenericRpcHandler):
             response.server_side_session_id = session.server_side_id
         return response.SerializeToString()
 
-    # -- artifacts
-
     def _add_artifacts(self, requests: Iterator[bytes], _: grpc.ServicerContext) -> bytes:
         return artifacts.add(self._session, (pb.AddArtifactsRequest.FromString(data) for data in requests))
 
     def _artifact_status(self, data: bytes, _: grpc.ServicerContext) -> bytes:
         request = pb.ArtifactStatusesRequest.FromString(data)
         return artifacts.status(self._session(request), request).SerializeToString()
-
-    # -- common to all
 
     def _session(self, request: Any) -> ServerSession:
         return self._services.sessions.get(
@@ -190,7 +182,7 @@ class ConnectService(grpc.GenericRpcHandler):
 
     def _abort(self, error: Exception, context: grpc.ServicerContext) -> None:
         if not isinstance(error, SparkError):
-            log.error("an unexpected error in a call", exc_info=error)
+            _log.error("an unexpected error in a call", exc_info=error)
         context.abort_with_status(to_grpc(as_spark_error(error), self._services.errors))
 
 

@@ -187,9 +187,6 @@ def _prepare(
     return prepare
 
 
-# -- sinks
-
-
 def _sink(services: Services, session: ServerSession, request: StartRequest, schema: pa.Schema) -> Sink:
     if request.foreach_batch is not None:
         _refuse_partitioning(request, "foreachBatch")
@@ -285,9 +282,6 @@ def _check_sink(sink: Sink, mode: OutputMode, checkpoint: Path) -> None:
 def _refuse_partitioning(request: StartRequest, sink: str) -> None:
     if request.partition_by:
         raise AnalysisError(f"'{sink}' does not support partitioning")
-
-
-# -- checkpoint and confs
 
 
 def _checkpoint(session: EngineSession, sink: str, request: StartRequest) -> tuple[Path, bool]:

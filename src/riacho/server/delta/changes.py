@@ -47,7 +47,7 @@ def commit_info(
 
 
 @dataclass(frozen=True)
-class Definition:
+class TableDefinition:
     """What CREATE TABLE says of a table."""
 
     schema: pa.Schema
@@ -56,13 +56,13 @@ class Definition:
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
-def creation(definition: Definition, at_ms: int) -> list[Json]:
+def creation(definition: TableDefinition, at_ms: int) -> list[Json]:
     """The first actions of a new table. Raises what `check_writable`, `partition_columns` and `protocol_for` raise."""
     metadata = _metadata(new_uuid(), None, definition, at_ms)
     return [protocol_for(definition.schema, metadata.configuration).to_json(), metadata.to_json()]
 
 
-def _metadata(table_id: str, name: str | None, definition: Definition, at_ms: int) -> Metadata:
+def _metadata(table_id: str, name: str | None, definition: TableDefinition, at_ms: int) -> Metadata:
     schemas.check_writable(definition.schema, definition.partition_by)
     return Metadata(
         table_id,
@@ -124,7 +124,7 @@ def alteration(
     return actions if changed == metadata else [*actions, changed.to_json()]
 
 
-def replacement(state: TableState, definition: Definition, at_ms: int) -> list[Json]:
+def replacement(state: TableState, definition: TableDefinition, at_ms: int) -> list[Json]:
     """The actions of CREATE OR REPLACE: another schema and layout, all files out, the same table id and history."""
     metadata = _metadata(state.metadata.id, state.metadata.name, definition, at_ms)
     protocol = upgraded(state.protocol, protocol_for(definition.schema, metadata.configuration))

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from riacho.server.delta.actions import AddFile, Metadata, Protocol
-from riacho.server.delta.log import Checkpoint
+from riacho.server.delta.log import LogCheckpoint
 
 _SIDECARS = "_sidecars"
 _COLUMNS = ("protocol", "metaData", "txn.appId", "txn.version", "sidecar.path")
@@ -49,7 +49,7 @@ class Summary:
                 self.sidecars.append(body["path"])
 
 
-def read_checkpoint(checkpoint: Checkpoint, *, with_files: bool) -> Summary:
+def read_checkpoint(checkpoint: LogCheckpoint, *, with_files: bool) -> Summary:
     """The sum that the files of a checkpoint make. Raises OSError, pyarrow.ArrowInvalid."""
     summary = Summary()
     _read(checkpoint.files, with_files, summary)

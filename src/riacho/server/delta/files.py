@@ -31,9 +31,6 @@ WRITE_ROWS = 1 << 20
 _SUFFIX = "c000.snappy.parquet"
 
 
-# -- Reading
-
-
 @dataclass(frozen=True)
 class DataFile:
     """A file to be read: where it is, what its log entry says of all its rows, and which of them are wanted.
@@ -150,9 +147,6 @@ def _unreadable(path: Path, failure: Exception) -> SparkGeneralError:
         sql_state="KD001",
         path=str(path),
     )
-
-
-# -- Writing
 
 
 @dataclass(frozen=True)

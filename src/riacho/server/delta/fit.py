@@ -17,7 +17,7 @@ from riacho.server.delta import schema as schemas
 
 
 @dataclass(frozen=True)
-class Column:
+class FittedColumn:
     """A column of the data: what it is called there and in the table, and the type to cast it to (None: none)."""
 
     source: str
@@ -29,7 +29,7 @@ class Column:
 class Fit:
     """How data go into a table, and the table's schema afterwards (`grown`: not the one it has)."""
 
-    columns: tuple[Column, ...]
+    columns: tuple[FittedColumn, ...]
     table: pa.Schema
     grown: bool
 
@@ -80,14 +80,16 @@ def fit(table: pa.Schema, data: pa.Schema, *, merge_schema: bool, table_id: str)
     for field in data:
         target = known[field.name.lower()]
         wanted = _stored(types.normalise(field.type), types.normalise(target.type))
-        columns.append(Column(field.name, target.name, None if wanted.equals(types.normalise(field.type)) else wanted))
+        columns.append(
+            FittedColumn(field.name, target.name, None if wanted.equals(types.normalise(field.type)) else wanted)
+        )
     return Fit(tuple(columns), merged, grown)
 
 
 def fresh(data: pa.Schema) -> Fit:
     """The fit of data to a table that is made for them: every column nullable, nothing renamed or cast."""
     schema = types.nullable(types.normalise_schema(data))
-    return Fit(tuple(Column(f.name, f.name, None) for f in data), schema, grown=True)
+    return Fit(tuple(FittedColumn(f.name, f.name, None) for f in data), schema, grown=True)
 
 
 def _stored(data: pa.DataType, table: pa.DataType) -> pa.DataType:

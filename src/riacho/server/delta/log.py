@@ -22,7 +22,7 @@ _CHECKPOINT = re.compile(
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class LogCheckpoint:
     """A summary of all versions up to `version`: one file, or all parts of a checkpoint in several."""
 
     version: int
@@ -78,7 +78,7 @@ class DeltaLog:
             known += 1
         return known
 
-    def latest_checkpoint(self, at_most: int | None = None) -> Checkpoint | None:
+    def latest_checkpoint(self, at_most: int | None = None) -> LogCheckpoint | None:
         """The newest complete checkpoint, of a version up to `at_most`."""
         found: dict[tuple[int, str], list[Path]] = {}
         wanted: dict[tuple[int, str], int] = {}
@@ -93,7 +93,7 @@ class DeltaLog:
         if not complete:
             return None
         newest = max(complete)
-        return Checkpoint(newest[0], tuple(sorted(found[newest])))
+        return LogCheckpoint(newest[0], tuple(sorted(found[newest])))
 
     def _names(self) -> list[str]:
         try:

@@ -32,7 +32,7 @@ _DAY_MS = 24 * 3600 * 1000
 _log = logging.getLogger(__name__)
 
 
-class Step(Enum):
+class MaintenanceStep(Enum):
     """What can be done for a table, in the order in which it is done."""
 
     COMPACT = "put small files together"
@@ -56,35 +56,35 @@ class MaintenancePolicy:
     vacuum_interval_ms: int = _DAY_MS
 
 
-def due(policy: MaintenancePolicy, files: Iterable[AddFile], since_vacuum_ms: int | None) -> list[Step]:
+def due(policy: MaintenancePolicy, files: Iterable[AddFile], since_vacuum_ms: int | None) -> list[MaintenanceStep]:
     """What a table with these files needs. `since_vacuum_ms`: None if the table was never vacuumed by riacho."""
     small = Counter(frozenset(file.partition_values.items()) for file in files if file.size < policy.small_file_bytes)
     steps = []
     if max(small.values(), default=0) >= policy.compact_after_files:
-        steps.append(Step.COMPACT)
-    steps.append(Step.CHECKPOINT)
+        steps.append(MaintenanceStep.COMPACT)
+    steps.append(MaintenanceStep.CHECKPOINT)
     if since_vacuum_ms is None or since_vacuum_ms >= policy.vacuum_interval_ms:
-        steps.append(Step.VACUUM)
+        steps.append(MaintenanceStep.VACUUM)
     return steps
 
 
-def maintain(table: Path, policy: MaintenancePolicy, clock: Clock) -> list[Step]:
+def maintain(table: Path, policy: MaintenancePolicy, clock: Clock) -> list[MaintenanceStep]:
     """Do what is due for the table in that folder; what that was. Raises SparkError, OSError."""
     files = require_files(load_state(DeltaLog(table), with_files=True)).values()
     note = table / STAGING / _VACUUMED
     since = clock.now_ms() - int(note.stat().st_mtime * 1000) if note.exists() else None
     steps = due(policy, files, since)
     for step in steps:
-        if step is Step.COMPACT:
+        if step is MaintenanceStep.COMPACT:
             optimize(table, clock, target_bytes=policy.target_file_bytes)
             continue
         opened = open_table(table)
         with translated(table):
             match step:
-                case Step.CHECKPOINT:
+                case MaintenanceStep.CHECKPOINT:
                     opened.create_checkpoint()
                     opened.cleanup_metadata()
-                case Step.VACUUM:
+                case MaintenanceStep.VACUUM:
                     opened.vacuum(dry_run=False, full=True)
                     note.parent.mkdir(exist_ok=True)
                     note.touch()

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from riacho.clock import Clock
 from riacho.server.delta import changes
 from riacho.server.delta.actions import AddFile, Commit, Json, RemoveFile, decoded, local_path, logged_path
-from riacho.server.delta.log import Checkpoint, DeltaLog
+from riacho.server.delta.log import DeltaLog, LogCheckpoint
 from riacho.server.delta.protocol import append_route, require_readable
 from riacho.server.delta.state import TableState, load_state, not_a_table
 from riacho.server.delta.writer import DeltaWriter
@@ -42,7 +42,7 @@ class Damage(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class BrokenFile:
     """One file of the log and what is wrong with it.
 
     `version`: the version that did it, where it is known. `mend`: the entry to take its place, if one is to. Rows that
@@ -60,7 +60,7 @@ class Finding:
         return self.damage is not Damage.CARRIED_ON
 
 
-def examine(table: Path) -> list[Finding]:
+def examine(table: Path) -> list[BrokenFile]:
     """What is wrong with the files of a table, by the log as far back as it goes.
 
     Raises DELTA_PATH_DOES_NOT_EXIST, DELTA_UNSUPPORTED_FEATURES_FOR_READ.
@@ -71,9 +71,9 @@ def examine(table: Path) -> list[Finding]:
     return _findings(log, state)
 
 
-def repair(table: Path, clock: Clock) -> list[Finding]:
+def repair(table: Path, clock: Clock) -> list[BrokenFile]:
     """Mend, as one version, all that can be; what was found, the same as `examine` would have told. Raises as that."""
-    found: list[Finding] = []
+    found: list[BrokenFile] = []
 
     def decide(state: TableState | None) -> list[Json] | None:
         if state is None:
@@ -104,22 +104,22 @@ def repair(table: Path, clock: Clock) -> list[Finding]:
     return found
 
 
-def _findings(log: DeltaLog, state: TableState) -> list[Finding]:
+def _findings(log: DeltaLog, state: TableState) -> list[BrokenFile]:
     history = _History(log)
     held = list(changes.require_files(state).values())
-    found: list[Finding] = list(history.carried_on)
+    found: list[BrokenFile] = list(history.carried_on)
     left: dict[str, AddFile] = {}
     for file in held:
         version = history.gone.get(_identity(file))
         if version is not None:
-            found.append(Finding(Damage.NOT_REMOVED, file, version))
+            found.append(BrokenFile(Damage.NOT_REMOVED, file, version))
             continue
         name = decoded(file.path)
         other = left.get(name)
         if other is not None:
             # Of two entries for one file the later one counts, as for entries whose paths are the same.
             older = min(other, file, key=lambda each: history.added.get(each.key, -1))
-            found.append(Finding(Damage.TWICE, older, history.added.get(older.key)))
+            found.append(BrokenFile(Damage.TWICE, older, history.added.get(older.key)))
             left[name] = file if older is other else other
             continue
         left[name] = file
@@ -129,9 +129,9 @@ def _findings(log: DeltaLog, state: TableState) -> list[Finding]:
         plain = log.table / file.path
         if plain.exists():
             mend = replace(file, path=logged_path(log.table, plain))
-            found.append(Finding(Damage.NOT_ENCODED, file, history.added.get(file.key), mend))
+            found.append(BrokenFile(Damage.NOT_ENCODED, file, history.added.get(file.key), mend))
         else:
-            found.append(Finding(Damage.MISSING, file, history.added.get(file.key)))
+            found.append(BrokenFile(Damage.MISSING, file, history.added.get(file.key)))
     return found
 
 
@@ -146,7 +146,7 @@ class _History:
     def __init__(self, log: DeltaLog) -> None:
         self.gone: dict[_File, int] = {}
         self.added: dict[_File, int] = {}
-        self.carried_on: list[Finding] = []
+        self.carried_on: list[BrokenFile] = []
         versions = log.versions()
         checkpoint = log.latest_checkpoint(versions[0] - 1) if versions and versions[0] > 0 else None
         self._live: dict[_File, AddFile] = {}
@@ -172,7 +172,7 @@ class _History:
             elif _identity(known) in self.gone:
                 since = self.gone.pop(_identity(known))
                 if commit.adds and commit.info.get("operation") in _READ_ON:
-                    self.carried_on.append(Finding(Damage.CARRIED_ON, known, since, later=commit.version))
+                    self.carried_on.append(BrokenFile(Damage.CARRIED_ON, known, since, later=commit.version))
         for add in commit.adds:
             self.gone.pop(_identity(add), None)
             self.added[add.key] = commit.version
@@ -197,7 +197,7 @@ class _History:
         self.gone.setdefault(identity, version)
 
 
-def _tombstones(checkpoint: Checkpoint) -> Iterator[_File]:
+def _tombstones(checkpoint: LogCheckpoint) -> Iterator[_File]:
     """What a checkpoint says was removed."""
     for file in checkpoint.files:
         if file.suffix != ".parquet":

@@ -57,9 +57,6 @@ def compact(value: object) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
 
 
-# -- Can a table have this schema?
-
-
 def check_writable(schema: pa.Schema, partition_by: Sequence[str] = ()) -> None:
     """Refuse a schema that Delta cannot store.
 
@@ -108,9 +105,6 @@ def _unstorable(arrow: pa.DataType) -> bool:
     if pa.types.is_null(arrow) or pa.types.is_duration(arrow) or pa.types.is_interval(arrow):
         return True
     return any(_unstorable(arrow.field(index).type) for index in range(arrow.num_fields))
-
-
-# -- How data fit into a table
 
 
 def column_index(schema: pa.Schema) -> Mapping[str, pa.Field]:

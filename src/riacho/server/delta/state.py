@@ -13,7 +13,7 @@ from pathlib import Path
 from riacho.errors import AnalysisError, SparkGeneralError
 from riacho.server.delta.actions import AddFile, Commit, Metadata, Protocol, RemoveFile, decoded
 from riacho.server.delta.checkpoint import read_checkpoint
-from riacho.server.delta.log import Checkpoint, DeltaLog
+from riacho.server.delta.log import DeltaLog, LogCheckpoint
 
 
 @dataclass
@@ -125,7 +125,7 @@ def version_not_found(wanted: int, versions: list[int], latest: int) -> Analysis
     )
 
 
-def _log_file_not_found(log: DeltaLog, version: int, checkpoint: Checkpoint | None) -> SparkGeneralError:
+def _log_file_not_found(log: DeltaLog, version: int, checkpoint: LogCheckpoint | None) -> SparkGeneralError:
     base = -1 if checkpoint is None else checkpoint.version
     return SparkGeneralError.of(
         "DELTA_LOG_FILE_NOT_FOUND",
@@ -138,7 +138,7 @@ def _log_file_not_found(log: DeltaLog, version: int, checkpoint: Checkpoint | No
     )
 
 
-def _from_checkpoint(checkpoint: Checkpoint, with_files: bool) -> TableState:
+def _from_checkpoint(checkpoint: LogCheckpoint, with_files: bool) -> TableState:
     summary = read_checkpoint(checkpoint, with_files=with_files)
     state = blank_state(with_files)
     state.version = state.metadata_version = checkpoint.version

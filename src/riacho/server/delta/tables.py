@@ -17,14 +17,14 @@ from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.server.delta import changes
 from riacho.server.delta import schema as schemas
 from riacho.server.delta.actions import AddFile, Json, local_path
-from riacho.server.delta.changes import Definition
+from riacho.server.delta.changes import TableDefinition
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.protocol import upgraded
 from riacho.server.delta.state import TableState, load_state, not_a_table
 from riacho.server.delta.writer import DeltaWriter
 
 
-def create(folder: Path, definition: Definition, clock: Clock, *, adopt: bool = True) -> bool:
+def create(folder: Path, definition: TableDefinition, clock: Clock, *, adopt: bool = True) -> bool:
     """Make an empty table, and tell whether it was made; of several who do so at once, one is told that it did.
 
     Where one is already, nothing happens; for `adopt` it must be the same. Raises DELTA_CREATE_TABLE_SCHEME_MISMATCH,
@@ -47,7 +47,7 @@ def create(folder: Path, definition: Definition, clock: Clock, *, adopt: bool = 
     return made
 
 
-def redefine(folder: Path, definition: Definition, clock: Clock) -> None:
+def redefine(folder: Path, definition: TableDefinition, clock: Clock) -> None:
     """CREATE OR REPLACE: another definition and no rows; id and history stay. Raises DELTA_PATH_DOES_NOT_EXIST."""
 
     def decide(state: TableState | None) -> list[Json]:
@@ -168,7 +168,7 @@ def _require_present(folder: Path, version: int, files: Sequence[AddFile]) -> No
         )
 
 
-def _parameters(definition: Definition) -> dict[str, object]:
+def _parameters(definition: TableDefinition) -> dict[str, object]:
     return {
         "isManaged": "true",
         "description": definition.comment,
@@ -183,7 +183,7 @@ def _present(folder: Path, state: TableState | None) -> TableState:
     return state
 
 
-def _require_same(folder: Path, state: TableState, definition: Definition) -> None:
+def _require_same(folder: Path, state: TableState, definition: TableDefinition) -> None:
     existing = schemas.to_arrow(state.metadata.schema_json)
     wanted = types.normalise_schema(definition.schema)
     if len(wanted) and not schemas.same_columns(existing, wanted):

@@ -52,7 +52,7 @@ class WriteMode:
 
 
 @dataclass(frozen=True)
-class Numbered:
+class AppTransaction:
     """One of an application's numbered writes: it is left out if its number is not above the last one committed."""
 
     application: str
@@ -60,7 +60,7 @@ class Numbered:
 
 
 @dataclass(frozen=True)
-class Operation:
+class DeltaOperation:
     """What DESCRIBE HISTORY says of the version."""
 
     name: str
@@ -76,7 +76,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _WritePlan:
     """What was decided on the table as it stood. Equal plans write equal files and the same metadata.
 
     `schema` and `basis`: what it was decided on.
@@ -114,14 +114,14 @@ class RowWriter:
         self._session = session
         self._mode = mode
         self._clock = clock
-        self._plan: _Plan | None = None
+        self._plan: _WritePlan | None = None
 
     def write(
         self,
         relations: Iterable[pb.Relation],
         schema: pa.Schema,
-        operation: Operation,
-        numbered: Numbered | None = None,
+        operation: DeltaOperation,
+        numbered: AppTransaction | None = None,
     ) -> Written:
         """Write the rows of `relations`, each with the columns `schema`, as one version of the table.
 
@@ -156,7 +156,7 @@ class RowWriter:
             sql_state="2D521",
         )
 
-    def _planned(self, state: TableState | None, schema: pa.Schema) -> _Plan:
+    def _planned(self, state: TableState | None, schema: pa.Schema) -> _WritePlan:
         """The plan for the table as it stands; the last one if nothing that it rests on has changed."""
         last = self._plan
         basis = None if state is None else (state.metadata, state.protocol)
@@ -166,11 +166,11 @@ class RowWriter:
 
     def _commit(
         self,
-        plan: _Plan,
+        plan: _WritePlan,
         new: Sequence[files.NewFile],
         schema: pa.Schema,
-        operation: Operation,
-        numbered: Numbered | None,
+        operation: DeltaOperation,
+        numbered: AppTransaction | None,
     ) -> Written:
         rows = sum(file.rows for file in new)
 
@@ -204,7 +204,7 @@ class RowWriter:
             return Written(None)
         return Written(committed.version, rows)
 
-    def _computed(self, relations: Iterable[pb.Relation], plan: _Plan) -> Iterator[pa.RecordBatch]:
+    def _computed(self, relations: Iterable[pb.Relation], plan: _WritePlan) -> Iterator[pa.RecordBatch]:
         """The rows with all of the table's columns, generated ones computed."""
         assert plan.basis is not None, "only a table that there is has generated columns"
         demands = Demands.of(plan.basis[0])
@@ -221,7 +221,7 @@ class RowWriter:
             yield from checked(self._session, whole, schema, demands, given)
 
 
-def plan_write(table: Path, state: TableState | None, schema: pa.Schema, mode: WriteMode) -> _Plan:
+def plan_write(table: Path, state: TableState | None, schema: pa.Schema, mode: WriteMode) -> _WritePlan:
     """Decide how data of `schema` go into a table. No I/O.
 
     Raises the errors of `fit`, `check_writable` and `append_route`, DELTA_METADATA_MISMATCH.PARTITIONING_MISMATCH,
@@ -233,7 +233,7 @@ def plan_write(table: Path, state: TableState | None, schema: pa.Schema, mode: W
         route = AppendRoute.DIRECT if state is None else append_route(table, state.protocol, state.metadata)
         partition_by = changes.partition_columns(schema, mode.partition_by or ())
         rules = {} if state is None else checks(state.metadata)
-        return _Plan(schema, basis, fresh(schema), route, partition_by, (), rules)
+        return _WritePlan(schema, basis, fresh(schema), route, partition_by, (), rules)
     metadata = state.metadata
     _check_change_columns(schema, metadata.configuration)
     if mode.partition_by is not None:
@@ -246,13 +246,13 @@ def plan_write(table: Path, state: TableState | None, schema: pa.Schema, mode: W
         schemas.check_writable(fitted.table, metadata.partition_columns)
     required = tuple(f.name for f in existing if not f.nullable)
     route = append_route(table, state.protocol, metadata)
-    return _Plan(schema, basis, fitted, route, metadata.partition_columns, required, checks(metadata))
+    return _WritePlan(schema, basis, fitted, route, metadata.partition_columns, required, checks(metadata))
 
 
-def _metadata(state: TableState | None, plan: _Plan, mode: WriteMode, now_ms: int) -> list[Json]:
+def _metadata(state: TableState | None, plan: _WritePlan, mode: WriteMode, now_ms: int) -> list[Json]:
     """The protocol and metadata actions that the write needs, if any."""
     if state is None:
-        made = changes.Definition(plan.fit.table, plan.partition_by, mode.comment, mode.properties)
+        made = changes.TableDefinition(plan.fit.table, plan.partition_by, mode.comment, mode.properties)
         return changes.creation(made, now_ms)
     if mode.overwrite and mode.overwrite_schema:
         return changes.relayout(state, plan.fit.table, plan.partition_by)
@@ -270,7 +270,7 @@ def _removed(state: TableState | None, new: Sequence[files.NewFile], mode: Write
     return [file.removed(now_ms) for file in held if partitions.canonical(file.partition_values, schema) in touched]
 
 
-def _repeated(state: TableState | None, numbered: Numbered | None) -> bool:
+def _repeated(state: TableState | None, numbered: AppTransaction | None) -> bool:
     if state is None or numbered is None:
         return False
     return state.transactions.get(numbered.application, -1) >= numbered.number
@@ -303,7 +303,7 @@ def _check_partitioning(given: Sequence[str], existing: Sequence[str]) -> None:
         )
 
 
-def _check_not_null(plan: _Plan, new: Sequence[files.NewFile]) -> None:
+def _check_not_null(plan: _WritePlan, new: Sequence[files.NewFile]) -> None:
     for name in plan.required:
         partition = name in plan.partition_by
         if any((file.add.partition_values[name] is None) if partition else file.nulls.get(name) for file in new):

@@ -93,7 +93,7 @@ def _invalid_separator(kind: str, why: str) -> IllegalArgumentError:
 
 def split_line(line: str, dialect: Dialect) -> list[str | None]:
     """The values of a record that stands alone in `line`; None for nothing between two separators."""
-    return _Scanner(line, dialect).record()
+    return _CsvScanner(line, dialect).record()
 
 
 def split_stream(text: str, dialect: Dialect) -> Iterator[tuple[list[str | None], str]]:
@@ -101,7 +101,7 @@ def split_stream(text: str, dialect: Dialect) -> Iterator[tuple[list[str | None]
 
     Empty lines and comments are skipped.
     """
-    scanner = _Scanner(text, dialect, line_end="\n")
+    scanner = _CsvScanner(text, dialect, line_end="\n")
     while scanner.position < len(text):
         start = scanner.position
         if text[start] == "\n":
@@ -113,7 +113,7 @@ def split_stream(text: str, dialect: Dialect) -> Iterator[tuple[list[str | None]
             yield values, text[start : scanner.position].removesuffix("\n")
 
 
-class _Scanner:
+class _CsvScanner:
     """Reads values one after another. `position` stands where the next one begins."""
 
     def __init__(self, text: str, dialect: Dialect, line_end: str = NONE) -> None:
@@ -146,9 +146,8 @@ class _Scanner:
                 return values
             self.position += len(self._dialect.separator)
 
-    # -- values: each method leaves `position` at the separator, line end or end of text behind the value
-
     def _value(self) -> str | None:
+        """One value. This and the methods it calls leave `position` behind the value: at a separator or an end."""
         if self._dialect.trim_left:
             while self.position < self._limit and self._is_white(self.position):
                 self.position += 1

@@ -175,9 +175,6 @@ def _container_text(node: Node) -> str:
     return text
 
 
-# -- one function per type
-
-
 def _string(node: Node) -> str | None:
     if node is None:
         return None

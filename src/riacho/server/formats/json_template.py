@@ -56,7 +56,7 @@ Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Template:
+class LineTemplate:
     """What all lines have in common: `gaps[i]` stands before the i-th value, the last one behind the last value.
 
     `names[i]` is the field of that value; `quoted[i]` says that it is text.
@@ -71,7 +71,7 @@ class Template:
         return sum(gap.count(char) for gap in self.gaps)
 
 
-def template_of(line: bytes) -> Template | None:
+def template_of(line: bytes) -> LineTemplate | None:
     """The template that a line shows; None if it is not a flat object of plain values, or names a field twice."""
     gaps, names, quoted = [], [], []
     at = shown = 0
@@ -84,7 +84,7 @@ def template_of(line: bytes) -> Template | None:
         at, shown = field.end(), end
     if not names or line[at:] != b"}" or not line.startswith(b"{") or len(set(names)) < len(names):
         return None
-    return Template((*gaps, line[shown:]), tuple(names), tuple(quoted))
+    return LineTemplate((*gaps, line[shown:]), tuple(names), tuple(quoted))
 
 
 class TemplateJson:
@@ -118,7 +118,7 @@ class TemplateJson:
         self._mark = None
         return None
 
-    def _rows(self, block: bytes, template: Template, mark: bytes) -> pa.Table | None:
+    def _rows(self, block: bytes, template: LineTemplate, mark: bytes) -> pa.Table | None:
         holes = find_holes(block, template, mark)
         if holes is None:
             return None
@@ -173,9 +173,6 @@ def _is_number(arrow: pa.DataType) -> bool:
     return bool(pa.types.is_integer(arrow) or pa.types.is_floating(arrow) or pa.types.is_decimal(arrow))
 
 
-# -- where the values stand
-
-
 @dataclass(frozen=True)
 class Holes:
     """Where the values of a block stand: hole i of row r is `block[begins[i][r]:ends[i][r]]`."""
@@ -198,7 +195,7 @@ class Holes:
         return strung.take(pa.array(np.arange(0, 2 * self.rows, 2, dtype=np.int32)))
 
 
-def find_holes(block: bytes, template: Template, mark: bytes) -> Holes | None:
+def find_holes(block: bytes, template: LineTemplate, mark: bytes) -> Holes | None:
     """The holes of all lines of a block, found by `mark`, one of `_MARKS`; None unless each line fits the template."""
     first, *inner, last = template.gaps
     end = b"\n" if block.endswith(b"\n") else b""
@@ -250,9 +247,6 @@ def _stands_at(gap: bytes, block: bytes, begins: Positions) -> bool:
         return False
     every = np.ndarray(len(block) - len(gap) + 1, f"V{len(gap)}", block, strides=(1,))
     return every[begins].tobytes() == gap * len(begins)
-
-
-# -- what bare values spell
 
 
 def _without_null(texts: pa.StringArray) -> pa.StringArray:

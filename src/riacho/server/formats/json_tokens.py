@@ -6,8 +6,9 @@ their order with repeated names, and (from the slow parser) the source text of a
     None · True · False · str · Number (text of a number) · Items (an array) · Pairs (an object)
 
 Two parsers make the same tree. The fast one is Python's own C scanner, which accepts a part of what Jackson accepts;
-what it refuses, and what needs source text, goes to `_Scanner`, which knows Jackson's leniencies. A malformed record
-has no tree at all: Spark keeps no field of it either. Sources: Jackson's `UTF8StreamJsonParser`, Spark's `JSONOptions`.
+what it refuses, and what needs source text, goes to `_JsonScanner`, which knows Jackson's leniencies. A malformed
+record has no tree at all: Spark keeps no field of it either. Sources: Jackson's `UTF8StreamJsonParser`, Spark's
+`JSONOptions`.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class JsonParser:
 
     def parse_with_source(self, text: str) -> Node:
         """Like `parse`, but every array and object has its source text."""
-        scanner = _Scanner(text, self.leniency)
+        scanner = _JsonScanner(text, self.leniency)
         try:
             node = scanner.document()
         except RecursionError:
@@ -136,7 +137,7 @@ _QUOTED: Final = {
 _CONTROL: Final = re.compile(r"[\x00-\x1f]")
 
 
-class _Scanner:
+class _JsonScanner:
     """A recursive-descent parser over one record. `position` stands behind the last token read."""
 
     def __init__(self, text: str, leniency: Leniency) -> None:

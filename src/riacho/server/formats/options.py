@@ -14,7 +14,7 @@ from typing import Final
 
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Options:
         for name, value in given.items():
             option = by_name.get(name.lower())
             if option is None:
-                logger.warning("The %s reader does not know the option %r and ignores it", reader, name)
+                _log.warning("The %s reader does not know the option %r and ignores it", reader, name)
             elif not option.supported and (option.default is None or value.lower() != option.default.lower()):
                 raise UnsupportedOperationError(
                     f"The {reader} reader does not support the option {option.name} = {value!r} ({option.help}). "

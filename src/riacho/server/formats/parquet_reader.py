@@ -43,7 +43,7 @@ class ParquetDecoder:
         try:
             with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
                 self._tell_new_columns(path, file.schema_arrow)
-                plan = _Plan.of(self, file.schema_arrow, file.schema, url)
+                plan = _ColumnMapping.of(self, file.schema_arrow, file.schema, url)
                 for batch in file.iter_batches(BATCH_ROWS, columns=plan.columns):
                     yield plan.apply(batch)
         except (pa.ArrowException, OSError) as error:
@@ -80,7 +80,7 @@ class TypeMismatchError(SparkGeneralError):
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _ColumnMapping:
     """How the columns of one file become those of the schema."""
 
     decoder: ParquetDecoder
@@ -89,7 +89,7 @@ class _Plan:
     lost: Sequence[str]
 
     @classmethod
-    def of(cls, decoder: ParquetDecoder, found: pa.Schema, physical: pq.ParquetSchema, url: str) -> _Plan:
+    def of(cls, decoder: ParquetDecoder, found: pa.Schema, physical: pq.ParquetSchema, url: str) -> _ColumnMapping:
         """Raises TypeMismatchError, unless there is a rescue column."""
         by_name: dict[str, pa.Field] = {}
         for field in reversed(list(found)):

@@ -102,9 +102,6 @@ def _fields(text: str) -> tuple[int | None, int, str | None] | None:
     return days, ((h * 60 + m) * 60 + s) * 1_000_000 + micros, None if zone is None else zone.strip()
 
 
-# -- Spark 1.5 kept a date as the number of days in the calendar of its time
-
-
 def days_from_legacy_number(text: str) -> int | None:
     """A DATE from a day number in text (`"19724"`), the last thing Spark's JSON reader tries.
 

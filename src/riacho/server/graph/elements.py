@@ -9,7 +9,7 @@ from enum import StrEnum
 import pyarrow as pa
 
 from riacho.protos import pb
-from riacho.server.graph.names import Identifier, Scope
+from riacho.server.graph.names import CurrentNamespace, Identifier
 
 
 class TableKind(StrEnum):
@@ -20,7 +20,7 @@ class TableKind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Table:
+class PipelineTable:
     """A streaming table (fed by streaming flows, grows) or a materialized view (one batch query, recomputed).
 
     `schema`: what the user declared, if anything. `format` None means the catalog's default.
@@ -55,12 +55,12 @@ class PersistedView:
 
     identifier: Identifier
     text: str
-    scope: Scope
+    scope: CurrentNamespace
     comment: str | None = None
 
 
 @dataclass(frozen=True)
-class Sink:
+class PipelineSink:
     """A place outside the catalog that streaming flows write to."""
 
     identifier: Identifier
@@ -68,15 +68,15 @@ class Sink:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-Output = Table | TemporaryView | PersistedView | Sink
+Output = PipelineTable | TemporaryView | PersistedView | PipelineSink
 
 
 def type_name(output: Output) -> str:
     """The word for an output's type in Spark's PIPELINE_DUPLICATE_IDENTIFIERS."""
     match output:
-        case Table():
+        case PipelineTable():
             return "TABLE"
-        case Sink():
+        case PipelineSink():
             return "SINK"
         case TemporaryView() | PersistedView():
             return "VIEW"
@@ -93,7 +93,7 @@ class Flow:
     identifier: Identifier
     target: Identifier
     relation: pb.Relation
-    scope: Scope
+    scope: CurrentNamespace
     conf: Mapping[str, str] = field(default_factory=dict)
 
     @property

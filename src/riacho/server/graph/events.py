@@ -13,7 +13,7 @@ from riacho.server.graph.names import Identifier
 
 
 @dataclass(frozen=True)
-class Event:
+class PipelineEvent:
     """Something happened at `time_ms` (milliseconds since the epoch)."""
 
     message: str

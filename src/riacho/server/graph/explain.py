@@ -19,7 +19,7 @@ def _lines(stage: Stage) -> Iterator[str]:
     match stage:
         case stages.StartCheckpoint():
             yield f"start checkpoint {stage.checkpoint.generation} of flow {stage.flow}"
-        case stages.CreateTable():
+        case stages.CreateEmptyTable():
             yield f"create table {stage.name} ({types.to_ddl(stage.schema)}) using {stage.format}"
             if stage.partition_by:
                 yield f"    partitioned by {', '.join(stage.partition_by)}"

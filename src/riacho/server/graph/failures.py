@@ -37,9 +37,6 @@ def graph_is_running(graph_id: str) -> SparkError:
     )
 
 
-# -- definitions
-
-
 def multipart_view_name(name: Identifier) -> AnalysisError:
     return AnalysisError.of(
         "MULTIPART_TEMPORARY_VIEW_NAME_NOT_SUPPORTED",
@@ -131,9 +128,6 @@ def empty_pipeline() -> AnalysisError:
     )
 
 
-# -- resolution
-
-
 def unresolved_dataset(name: Identifier) -> AnalysisError:
     return AnalysisError(
         f"Failed to read dataset '{name}'. Dataset is defined in the pipeline but could not be resolved."
@@ -205,9 +199,6 @@ def circular(downstream: Identifier, upstream: Identifier) -> AnalysisError:
         "Circular dependencies are not supported in a pipeline. Please remove the dependency between "
         f"'{upstream}' and '{downstream}'."
     )
-
-
-# -- validation
 
 
 def schema_not_compatible(
@@ -333,9 +324,6 @@ def batch_for_sink(flow: Identifier, sink: Identifier) -> AnalysisError:
     )
 
 
-# -- runs
-
-
 def storage_missing() -> IllegalArgumentError:
     return IllegalArgumentError("Storage must be specified to start a run.")
 
@@ -378,9 +366,6 @@ def clustered_and_partitioned() -> AnalysisError:
         "Cannot specify both CLUSTER BY and PARTITIONED BY.",
         sql_state="42908",
     )
-
-
-# -- SQL definition files
 
 
 def registration(message: str, *, query: str, file: str, line: int) -> AnalysisError:

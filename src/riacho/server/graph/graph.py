@@ -10,22 +10,30 @@ from functools import cached_property
 from typing import TypeVar
 
 from riacho.server.graph import failures
-from riacho.server.graph.elements import Flow, Output, PersistedView, Sink, Table, TemporaryView, type_name
-from riacho.server.graph.names import Identifier, Scope
+from riacho.server.graph.elements import (
+    Flow,
+    Output,
+    PersistedView,
+    PipelineSink,
+    PipelineTable,
+    TemporaryView,
+    type_name,
+)
+from riacho.server.graph.names import CurrentNamespace, Identifier
 
-Kind = TypeVar("Kind", Table, TemporaryView, PersistedView, Sink)
+Kind = TypeVar("Kind", PipelineTable, TemporaryView, PersistedView, PipelineSink)
 
 
 @dataclass(frozen=True)
-class Definition:
+class PipelineDefinition:
     """A whole pipeline, its names unique. Outputs and flows stand in the order they were defined."""
 
     outputs: Mapping[Identifier, Output]
     flows: Mapping[Identifier, Flow]
 
     @cached_property
-    def tables(self) -> list[Table]:
-        return self._of(Table)
+    def tables(self) -> list[PipelineTable]:
+        return self._of(PipelineTable)
 
     @cached_property
     def persisted_views(self) -> list[PersistedView]:
@@ -40,10 +48,10 @@ class Definition:
         """The names that a flow reads from the pipeline itself. All others are tables of the catalog."""
         return frozenset(self.flows) | {table.identifier for table in self.tables}
 
-    def table(self, name: Identifier) -> Table | None:
+    def table(self, name: Identifier) -> PipelineTable | None:
         """The table of that name."""
         output = self.outputs.get(name)
-        return output if isinstance(output, Table) else None
+        return output if isinstance(output, PipelineTable) else None
 
     def flows_to(self, target: Identifier) -> list[Flow]:
         """The flows that write to an output."""
@@ -73,7 +81,7 @@ class DataflowGraph:
     """
 
     graph_id: str
-    scope: Scope
+    scope: CurrentNamespace
     conf: Mapping[str, str] = field(default_factory=dict)
     _outputs: list[Output] = field(default_factory=list)
     _flows: list[Flow] = field(default_factory=list)
@@ -92,14 +100,14 @@ class DataflowGraph:
     def is_sink(self, name: Identifier) -> bool:
         """Whether a sink of that name is registered already."""
         with self._lock:
-            return any(isinstance(output, Sink) and output.identifier == name for output in self._outputs)
+            return any(isinstance(output, PipelineSink) and output.identifier == name for output in self._outputs)
 
     def is_temporary_view(self, name: Identifier) -> bool:
         """Whether a temporary view of that name is registered already."""
         with self._lock:
             return any(isinstance(output, TemporaryView) and output.identifier == name for output in self._outputs)
 
-    def definition(self) -> Definition:
+    def definition(self) -> PipelineDefinition:
         """All that is registered now.
 
         Raises RUN_EMPTY_PIPELINE, PIPELINE_DUPLICATE_IDENTIFIERS, FLOW_NAME_CONFLICTS_WITH_TABLE, and
@@ -111,7 +119,7 @@ class DataflowGraph:
             raise failures.empty_pipeline()
         _check_outputs(outputs)
         _check_flows(flows, {output.identifier: output for output in outputs})
-        return Definition({o.identifier: o for o in outputs}, {f.identifier: f for f in flows})
+        return PipelineDefinition({o.identifier: o for o in outputs}, {f.identifier: f for f in flows})
 
 
 def _check_outputs(outputs: Iterable[Output]) -> None:
@@ -129,7 +137,7 @@ def _check_flows(flows: list[Flow], outputs: Mapping[Identifier, Output]) -> Non
         if times[flow.identifier] > 1:
             targets = [other.target for other in flows if other.identifier == flow.identifier]
             raise failures.duplicate_flow(flow.identifier, targets)
-        if not flow.is_default and isinstance(outputs.get(flow.identifier), Table):
+        if not flow.is_default and isinstance(outputs.get(flow.identifier), PipelineTable):
             raise failures.flow_named_like_table(flow.identifier, flow.target)
         if flow.target not in outputs:
             raise failures.unknown_target(flow.identifier, flow.target)

@@ -13,7 +13,7 @@ from riacho.clock import Clock
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.catalog.base import Table
-from riacho.server.delta.write import Operation, RowWriter, WriteMode
+from riacho.server.delta.write import DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 
@@ -33,7 +33,7 @@ class DeltaTableWriter:
         same_columns = types.normalise_schema(table.schema).equals(schema)
         mode = WriteMode(overwrite=True, overwrite_schema=not same_columns, partition_by=table.partition_by)
         writer = RowWriter(DeltaWriter(table.location, with_files=True), engine, mode, self._clock)
-        writer.write([relation], schema, Operation("WRITE", {"mode": "Overwrite"}))
+        writer.write([relation], schema, DeltaOperation("WRITE", {"mode": "Overwrite"}))
 
 
 def aligned(relation: pb.Relation, have: pa.Schema, want: pa.Schema) -> pb.Relation:

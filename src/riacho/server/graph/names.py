@@ -50,7 +50,7 @@ class Identifier:
 
 
 @dataclass(frozen=True)
-class Scope:
+class CurrentNamespace:
     """What unqualified names mean: the catalog and database in force where they are written.
 
     `database` is None after `SET CATALOG`, until a `USE DATABASE` says which one is meant.

@@ -83,9 +83,6 @@ def table_read(name: Identifier, *, streaming: bool, options: Mapping[str, str])
     return pb.Relation(read=pb.Read(named_table=table, is_streaming=streaming))
 
 
-# -- reads in DataFrame plans
-
-
 def _is_named_read(node: pb.Relation) -> bool:
     return node.WhichOneof("rel_type") == "read" and node.read.HasField("named_table")
 
@@ -114,9 +111,6 @@ def _numbered(relation: pb.Relation, plan_ids: Iterator[int]) -> pb.Relation:
         return node
 
     return transform(relation, change)
-
-
-# -- reads in SQL text
 
 
 def _named(relation: pb.Relation) -> pb.Relation:

@@ -19,8 +19,8 @@ from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.engine.spool import empty
 from riacho.server.graph import failures, reads, schemas
-from riacho.server.graph.elements import Flow, Table
-from riacho.server.graph.graph import Definition
+from riacho.server.graph.elements import Flow, PipelineTable
+from riacho.server.graph.graph import PipelineDefinition
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.reads import Read
 from riacho.server.plan.facts import is_streaming
@@ -63,7 +63,7 @@ class Unresolved:
 class Resolution:
     """The outcome. `flows` stand in an order in which each comes after those it reads from."""
 
-    definition: Definition
+    definition: PipelineDefinition
     flows: Mapping[Identifier, ResolvedFlow]
     unresolved: Mapping[Identifier, Unresolved] = field(default_factory=dict)
 
@@ -73,7 +73,7 @@ class Resolution:
             self.flows[flow.identifier] for flow in self.definition.flows_to(target) if flow.identifier in self.flows
         ]
 
-    def schema_of(self, table: Table) -> pa.Schema:
+    def schema_of(self, table: PipelineTable) -> pa.Schema:
         """The columns of a table. Raises what `infer_schema` raises."""
         return infer_schema(table, self.flows_to(table.identifier))
 
@@ -93,12 +93,12 @@ class Resolution:
         return reads.substitute(flow.relation, choose)
 
 
-def resolve(definition: Definition, analyze: Analyze, session_conf: Callable[[str], str | None]) -> Resolution:
+def resolve(definition: PipelineDefinition, analyze: Analyze, session_conf: Callable[[str], str | None]) -> Resolution:
     """Resolve all flows of a pipeline. Nothing is raised: what went wrong is in `Resolution.unresolved`."""
     return _Resolver(definition, analyze, session_conf).run()
 
 
-def find(read: Read, flow: Flow, definition: Definition) -> Identifier:
+def find(read: Read, flow: Flow, definition: PipelineDefinition) -> Identifier:
     """The name that is meant: a view or sink of one part, else the full name; a path stays as it is.
 
     A name in the pipeline is recognised by being one of `definition.inputs`.
@@ -108,7 +108,7 @@ def find(read: Read, flow: Flow, definition: Definition) -> Identifier:
     return flow.scope.qualify(read.name)
 
 
-def infer_schema(table: Table, flows: list[ResolvedFlow]) -> pa.Schema:
+def infer_schema(table: PipelineTable, flows: list[ResolvedFlow]) -> pa.Schema:
     """The columns of a table: declared ones first, then those that its flows give.
 
     Raises CANNOT_MERGE_INCOMPATIBLE_DATA_TYPE if flows contradict each other, and if they contradict the declaration
@@ -126,7 +126,9 @@ def infer_schema(table: Table, flows: list[ResolvedFlow]) -> pa.Schema:
 
 
 class _Resolver:
-    def __init__(self, definition: Definition, analyze: Analyze, session_conf: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, definition: PipelineDefinition, analyze: Analyze, session_conf: Callable[[str], str | None]
+    ) -> None:
         self._definition = definition
         self._analyze = analyze
         self._session_conf = session_conf

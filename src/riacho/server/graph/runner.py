@@ -17,13 +17,13 @@ from riacho.clock import Clock
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.server.catalog.base import Catalog
 from riacho.server.graph import events, stages
-from riacho.server.graph.events import Event
+from riacho.server.graph.events import PipelineEvent
 from riacho.server.graph.materialized import aligned
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.ports import FlowSessions, PipelineSession, StreamStarter, TableWriter
 from riacho.server.graph.resolve import Resolution
 from riacho.server.graph.schedule import Schedule
-from riacho.server.graph.settings import MAX_RETRIES, Settings
+from riacho.server.graph.settings import MAX_RETRIES, PipelineSettings
 from riacho.server.graph.stages import FlowRun, RecomputeFlow, RunFlows, Stage, StreamFlow
 
 _log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ POLL_S = 0.5
 
 
 @dataclass(frozen=True)
-class Tools:
+class UpdateContext:
     """What a run works with."""
 
     catalog: Catalog
@@ -56,21 +56,21 @@ class FlowStoppedError(SparkGeneralError):
 
 
 @dataclass
-class Run:
+class PipelineExecution:
     """One run of a pipeline. `stop` may be called from any thread; the rest belongs to whoever reads `events`."""
 
     resolution: Resolution
     session: PipelineSession
-    tools: Tools
-    settings: Settings
+    tools: UpdateContext
+    settings: PipelineSettings
     _stopped: threading.Event = field(default_factory=threading.Event)
-    _reports: SimpleQueue[Event | _Ended] = field(default_factory=SimpleQueue)
+    _reports: SimpleQueue[PipelineEvent | _Ended] = field(default_factory=SimpleQueue)
 
     def stop(self) -> None:
         """End the run: nothing more starts, streaming flows are stopped. Returns at once."""
         self._stopped.set()
 
-    def events(self, planned: Iterable[Stage]) -> Iterator[Event]:
+    def events(self, planned: Iterable[Stage]) -> Iterator[PipelineEvent]:
         """Carry out the stages; what happens, as it happens.
 
         Raises what makes the run fail: a stage's error at once, a flow's error when no flow runs any more.
@@ -85,14 +85,12 @@ class Run:
                     self._prepare(stage)
         yield self._event(events.RUN_COMPLETED)
 
-    # -- before the flows
-
     def _prepare(self, stage: Stage) -> None:
         catalog = self.tools.catalog
         match stage:
             case stages.StartCheckpoint():
                 stage.checkpoint.path.mkdir(parents=True, exist_ok=True)
-            case stages.CreateTable():
+            case stages.CreateEmptyTable():
                 catalog.create_table(
                     stage.name,
                     stage.schema,
@@ -108,16 +106,14 @@ class Run:
             case _:
                 raise ValueError(f"a run has no stage {type(stage).__name__}")
 
-    def _publish(self, stage: stages.PublishView) -> Iterator[Event]:
+    def _publish(self, stage: stages.PublishView) -> Iterator[PipelineEvent]:
         """A view that cannot be published does not end the run."""
         try:
             self.tools.catalog.create_view(stage.view, replace=True)
         except SparkError as error:
             yield self._event(events.failed(stage.identifier, error))
 
-    # -- flows
-
-    def _run_flows(self, stage: RunFlows) -> Iterator[Event]:
+    def _run_flows(self, stage: RunFlows) -> Iterator[PipelineEvent]:
         schedule = self._schedule(stage)
         for name in stage.runs:
             yield self._event(events.queued(name))
@@ -129,7 +125,7 @@ class Run:
                 while not schedule.is_done:
                     yield from self._start_flows(stage, schedule, pool)
                     report = self._next_report(schedule)
-                    if isinstance(report, Event):
+                    if isinstance(report, PipelineEvent):
                         yield report
                     elif report is not None:
                         error = yield from self._ended(report, stage, schedule)
@@ -150,7 +146,7 @@ class Run:
             backoff=self.settings.backoff,
         )
 
-    def _start_flows(self, stage: RunFlows, schedule: Schedule, pool: ThreadPoolExecutor) -> Iterator[Event]:
+    def _start_flows(self, stage: RunFlows, schedule: Schedule, pool: ThreadPoolExecutor) -> Iterator[PipelineEvent]:
         if self._stopped.is_set():
             schedule.cancel()
             return
@@ -162,7 +158,7 @@ class Run:
                 yield self._event(events.planning(name))
             pool.submit(self._attempt, run)
 
-    def _next_report(self, schedule: Schedule) -> Event | _Ended | None:
+    def _next_report(self, schedule: Schedule) -> PipelineEvent | _Ended | None:
         """What a flow reports next; None if it is time to look whether another flow may start."""
         wait_s = POLL_S
         next_attempt_ms = schedule.next_attempt_ms()
@@ -175,7 +171,9 @@ class Run:
         except Empty:
             return None
 
-    def _ended(self, report: _Ended, stage: RunFlows, schedule: Schedule) -> Generator[Event, None, SparkError | None]:
+    def _ended(
+        self, report: _Ended, stage: RunFlows, schedule: Schedule
+    ) -> Generator[PipelineEvent, None, SparkError | None]:
         """Take in the end of an attempt. Returns the error if no other attempt follows."""
         name, error = report.flow, report.error
         if error is None:
@@ -198,8 +196,6 @@ class Run:
 
     def _retries(self, run: FlowRun) -> int:
         return self.settings.retries(run.flow.conf.get(MAX_RETRIES))
-
-    # -- one flow, in a thread of the pool
 
     def _attempt(self, run: FlowRun) -> None:
         """Run a flow once and report how it ended."""
@@ -253,5 +249,5 @@ class Run:
     def _report(self, message: str) -> None:
         self._reports.put(self._event(message))
 
-    def _event(self, message: str) -> Event:
-        return Event(message, self.tools.clock.now_ms())
+    def _event(self, message: str) -> PipelineEvent:
+        return PipelineEvent(message, self.tools.clock.now_ms())

@@ -19,7 +19,7 @@ from riacho.server.graph.dag import Dag
 from riacho.server.graph.names import Identifier
 
 
-class State(Enum):
+class FlowState(Enum):
     """The states of a flow during a run."""
 
     QUEUED = "queued"
@@ -41,21 +41,21 @@ class Happening(Enum):
     SKIP = "skip"
 
 
-TRANSITIONS: Mapping[State, Mapping[Happening, State]] = {
-    State.QUEUED: {Happening.START: State.RUNNING, Happening.SKIP: State.SKIPPED},
-    State.RUNNING: {
-        Happening.SUCCEED: State.SUCCESSFUL,
-        Happening.FAIL_FOR_NOW: State.WAITING,
-        Happening.FAIL_FOR_GOOD: State.FAILED,
+TRANSITIONS: Mapping[FlowState, Mapping[Happening, FlowState]] = {
+    FlowState.QUEUED: {Happening.START: FlowState.RUNNING, Happening.SKIP: FlowState.SKIPPED},
+    FlowState.RUNNING: {
+        Happening.SUCCEED: FlowState.SUCCESSFUL,
+        Happening.FAIL_FOR_NOW: FlowState.WAITING,
+        Happening.FAIL_FOR_GOOD: FlowState.FAILED,
     },
-    State.WAITING: {Happening.START: State.RUNNING, Happening.SKIP: State.SKIPPED},
-    State.SUCCESSFUL: {},
-    State.FAILED: {},
-    State.SKIPPED: {Happening.SKIP: State.SKIPPED},
-    State.EXCLUDED: {Happening.SKIP: State.EXCLUDED},
+    FlowState.WAITING: {Happening.START: FlowState.RUNNING, Happening.SKIP: FlowState.SKIPPED},
+    FlowState.SUCCESSFUL: {},
+    FlowState.FAILED: {},
+    FlowState.SKIPPED: {Happening.SKIP: FlowState.SKIPPED},
+    FlowState.EXCLUDED: {Happening.SKIP: FlowState.EXCLUDED},
 }
 
-_SATISFIED = frozenset({State.SUCCESSFUL, State.EXCLUDED})
+_SATISFIED = frozenset({FlowState.SUCCESSFUL, FlowState.EXCLUDED})
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Backoff:
 
 
 @dataclass(frozen=True)
-class Failure:
+class FailureOutcome:
     """What follows from a failure: another attempt, or the end of this flow and of those `skipped` because of it."""
 
     is_final: bool
@@ -92,22 +92,24 @@ class Schedule:
         self._needs = needs
         self._retries = retries
         self._backoff = backoff
-        self._states = dict.fromkeys(needs, State.QUEUED)
-        self._states.update(dict.fromkeys(excluded, State.EXCLUDED))
+        self._states = dict.fromkeys(needs, FlowState.QUEUED)
+        self._states.update(dict.fromkeys(excluded, FlowState.EXCLUDED))
         self._failures = dict.fromkeys(needs, 0)
         self._retry_at_ms: dict[Identifier, float] = {}
 
-    def state(self, flow: Identifier) -> State:
+    def state(self, flow: Identifier) -> FlowState:
         return self._states[flow]
 
     @property
     def is_done(self) -> bool:
         """Whether no flow runs and none will."""
-        return not any(state in (State.QUEUED, State.RUNNING, State.WAITING) for state in self._states.values())
+        return not any(
+            state in (FlowState.QUEUED, FlowState.RUNNING, FlowState.WAITING) for state in self._states.values()
+        )
 
     @property
     def running(self) -> list[Identifier]:
-        return [flow for flow, state in self._states.items() if state is State.RUNNING]
+        return [flow for flow, state in self._states.items() if state is FlowState.RUNNING]
 
     def startable(self, now_ms: float) -> list[Identifier]:
         """The flows that may start now: all they need is done, and the time of another attempt has come."""
@@ -115,7 +117,7 @@ class Schedule:
 
     def next_attempt_ms(self) -> float | None:
         """When the next flow is to be tried again; None if none waits."""
-        waiting = [at for flow, at in self._retry_at_ms.items() if self._states[flow] is State.WAITING]
+        waiting = [at for flow, at in self._retry_at_ms.items() if self._states[flow] is FlowState.WAITING]
         return min(waiting, default=None)
 
     def start(self, flow: Identifier) -> None:
@@ -124,15 +126,15 @@ class Schedule:
     def succeed(self, flow: Identifier) -> None:
         self._apply(flow, Happening.SUCCEED)
 
-    def fail(self, flow: Identifier, now_ms: float) -> Failure:
+    def fail(self, flow: Identifier, now_ms: float) -> FailureOutcome:
         """An attempt has failed."""
         self._failures[flow] += 1
         if self._failures[flow] <= self._retries[flow]:
             self._apply(flow, Happening.FAIL_FOR_NOW)
             self._retry_at_ms[flow] = now_ms + self._backoff.wait_ms(self._failures[flow])
-            return Failure(is_final=False)
+            return FailureOutcome(is_final=False)
         self._apply(flow, Happening.FAIL_FOR_GOOD)
-        return Failure(is_final=True, skipped=self._skip(self._needs.downstream(flow)))
+        return FailureOutcome(is_final=True, skipped=self._skip(self._needs.downstream(flow)))
 
     def abandon(self, flow: Identifier) -> None:
         """A running flow was stopped."""
@@ -140,21 +142,21 @@ class Schedule:
 
     def cancel(self) -> None:
         """Nothing more is to be started."""
-        self._skip({flow for flow, state in self._states.items() if state in (State.QUEUED, State.WAITING)})
+        self._skip({flow for flow, state in self._states.items() if state in (FlowState.QUEUED, FlowState.WAITING)})
 
     def _skip(self, flows: set[Identifier]) -> tuple[Identifier, ...]:
         """Skip `flows`; those that changed by it, in order."""
         ordered = [flow for flow in self._needs.sorted() if flow in flows]
-        changed = [flow for flow in ordered if self._states[flow] in (State.QUEUED, State.WAITING)]
+        changed = [flow for flow in ordered if self._states[flow] in (FlowState.QUEUED, FlowState.WAITING)]
         for flow in ordered:
             self._apply(flow, Happening.SKIP)
         return tuple(changed)
 
     def _may_start(self, flow: Identifier, now_ms: float) -> bool:
         state = self._states[flow]
-        if state is State.WAITING:
+        if state is FlowState.WAITING:
             return self._retry_at_ms[flow] <= now_ms
-        return state is State.QUEUED and all(self._states[need] in _SATISFIED for need in self._needs.needs(flow))
+        return state is FlowState.QUEUED and all(self._states[need] in _SATISFIED for need in self._needs.needs(flow))
 
     def _apply(self, flow: Identifier, happening: Happening) -> None:
         state = self._states[flow]

@@ -8,18 +8,18 @@ from dataclasses import dataclass
 from riacho.errors import IllegalArgumentError
 from riacho.protos import pb
 from riacho.server.graph import names
-from riacho.server.graph.names import Identifier, Scope
+from riacho.server.graph.names import CurrentNamespace, Identifier
 
 
 @dataclass(frozen=True)
-class Selection:
+class TableSelection:
     """`refresh` and `full_refresh` name tables; None in either stands for all of them."""
 
     refresh: frozenset[Identifier] | None = None
     full_refresh: frozenset[Identifier] | None = frozenset()
 
     @classmethod
-    def of(cls, command: pb.PipelineCommand.StartRun, scope: Scope) -> Selection:
+    def of(cls, command: pb.PipelineCommand.StartRun, scope: CurrentNamespace) -> TableSelection:
         """What a client asks for. Names that no table has select nothing, as in Spark.
 
         Raises IllegalArgumentError for a contradiction.
@@ -57,5 +57,5 @@ class Selection:
         return self.full_refresh is not None and target in self.full_refresh
 
 
-def _qualified(listed: Iterable[str], scope: Scope) -> frozenset[Identifier]:
+def _qualified(listed: Iterable[str], scope: CurrentNamespace) -> frozenset[Identifier]:
     return frozenset(scope.qualify(names.parse(name)) for name in listed)

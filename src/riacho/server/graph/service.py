@@ -20,16 +20,16 @@ from riacho.protos import pb
 from riacho.server.catalog.base import CATALOG_NAME, Catalog
 from riacho.server.catalog.failures import schema_not_found
 from riacho.server.graph import elements, events, failures, names
-from riacho.server.graph.events import Event
+from riacho.server.graph.events import PipelineEvent
 from riacho.server.graph.explain import explain
 from riacho.server.graph.failures import UnresolvedPipelineError
 from riacho.server.graph.graph import DataflowGraph
-from riacho.server.graph.names import Identifier, Scope
+from riacho.server.graph.names import CurrentNamespace, Identifier
 from riacho.server.graph.ports import Analyzer, FlowSessions, PipelineSession, StreamStarter, TableWriter
 from riacho.server.graph.resolve import Resolution, resolve
-from riacho.server.graph.runner import Run, Tools
-from riacho.server.graph.selection import Selection
-from riacho.server.graph.settings import Settings
+from riacho.server.graph.runner import PipelineExecution, UpdateContext
+from riacho.server.graph.selection import TableSelection
+from riacho.server.graph.settings import PipelineSettings
 from riacho.server.graph.sql.register import register
 from riacho.server.graph.stages import decide
 from riacho.server.graph.storage import Storage
@@ -52,7 +52,7 @@ class _SessionGraphs:
     """The graphs of one session, and the runs that are under way, both by graph id."""
 
     graphs: dict[str, DataflowGraph] = field(default_factory=dict)
-    runs: dict[str, Run] = field(default_factory=dict)
+    runs: dict[str, PipelineExecution] = field(default_factory=dict)
 
 
 class PipelineService:
@@ -71,7 +71,7 @@ class PipelineService:
         self._catalog = catalog
         self._analyzer = analyzer
         self._sessions = sessions
-        self._tools = Tools(catalog=catalog, writer=writer, streams=streams, sessions=sessions, clock=clock)
+        self._tools = UpdateContext(catalog=catalog, writer=writer, streams=streams, sessions=sessions, clock=clock)
         self._by_session: dict[SessionId, _SessionGraphs] = {}
         self._lock = threading.Lock()
 
@@ -112,8 +112,6 @@ class PipelineService:
         for session_id in session_ids:
             self.end_session(session_id)
 
-    # -- graphs
-
     def _create(self, command: pb.PipelineCommand.CreateDataflowGraph, session: PipelineSession) -> Reply:
         has = command.HasField
         catalog = command.default_catalog if has("default_catalog") else CATALOG_NAME
@@ -127,7 +125,7 @@ class PipelineService:
             )
         if database.lower() not in self._catalog.databases():
             raise schema_not_found(database)
-        graph = DataflowGraph(new_uuid(), Scope(catalog, database), dict(command.sql_conf))
+        graph = DataflowGraph(new_uuid(), CurrentNamespace(catalog, database), dict(command.sql_conf))
         session.current_database = database.lower()  # as Spark: the session's unqualified names now mean the pipeline's
         self._of(session).graphs[graph.graph_id] = graph
         result = pb.PipelineCommandResult()
@@ -152,8 +150,6 @@ class PipelineService:
             raise failures.graph_not_found(graph_id)
         return graph
 
-    # -- definitions
-
     def _define_output(self, command: pb.PipelineCommand.DefineOutput, session: PipelineSession) -> Reply:
         graph = self._graph(command.dataflow_graph_id, session)
         name = names.parse(command.output_name)
@@ -170,7 +166,7 @@ class PipelineService:
                 if not name.is_single:
                     raise failures.multipart_sink_name(name)
                 details = command.sink_details
-                output = elements.Sink(name, details.format, dict(details.options))
+                output = elements.PipelineSink(name, details.format, dict(details.options))
             case other:
                 raise IllegalArgumentError(f"Unknown output type: {pb.OutputType.Name(other)}")
         graph.add_output(output)
@@ -179,7 +175,9 @@ class PipelineService:
         return result
 
     @staticmethod
-    def _table(command: pb.PipelineCommand.DefineOutput, name: Identifier, session: PipelineSession) -> elements.Table:
+    def _table(
+        command: pb.PipelineCommand.DefineOutput, name: Identifier, session: PipelineSession
+    ) -> elements.PipelineTable:
         details = command.table_details
         schema: pa.Schema | None = None
         match details.WhichOneof("schema"):
@@ -187,7 +185,7 @@ class PipelineService:
                 schema = types.schema_from_proto(details.schema_data_type)
             case "schema_string":
                 schema = session.engine.parse_ddl(details.schema_string)
-        return elements.Table(
+        return elements.PipelineTable(
             identifier=name,
             kind=_TABLE_KINDS[command.output_type],
             schema=schema,
@@ -236,13 +234,11 @@ class PipelineService:
             parse_columns=session.engine.parse_ddl,
         )
 
-    # -- runs
-
-    def _start_run(self, command: pb.PipelineCommand.StartRun, session: PipelineSession) -> Iterator[Event]:
+    def _start_run(self, command: pb.PipelineCommand.StartRun, session: PipelineSession) -> Iterator[PipelineEvent]:
         graph = self._graph(command.dataflow_graph_id, session)
-        selection = Selection.of(command, graph.scope)
+        selection = TableSelection.of(command, graph.scope)
         storage = Storage.at(command.storage)
-        settings = Settings.read(session.engine.get_conf)
+        settings = PipelineSettings.read(session.engine.get_conf)
         try:
             resolution = self._resolve(graph, session)
         except UnresolvedPipelineError as error:
@@ -250,9 +246,9 @@ class PipelineService:
             raise
         if command.dry:
             self._log_stages(graph, resolution, selection, storage)
-            yield Event(events.RUN_COMPLETED, self._tools.clock.now_ms())
+            yield PipelineEvent(events.RUN_COMPLETED, self._tools.clock.now_ms())
             return
-        run = Run(resolution, session, self._tools, settings)
+        run = PipelineExecution(resolution, session, self._tools, settings)
         self._begin(graph, session, run)
         try:
             planned = decide(resolution, selection, self._catalog, storage, DEFAULT_FORMAT)
@@ -262,7 +258,7 @@ class PipelineService:
             run.stop()
             self._of(session).runs.pop(graph.graph_id, None)
 
-    def _begin(self, graph: DataflowGraph, session: PipelineSession, run: Run) -> None:
+    def _begin(self, graph: DataflowGraph, session: PipelineSession, run: PipelineExecution) -> None:
         """Note that a run goes on. Raises SPARK_CONNECT_ILLEGAL_STATE if one does already."""
         runs = self._of(session).runs
         with self._lock:
@@ -282,15 +278,17 @@ class PipelineService:
         validate(resolution)
         return resolution
 
-    def _failures(self, error: UnresolvedPipelineError) -> Iterator[Event]:
+    def _failures(self, error: UnresolvedPipelineError) -> Iterator[PipelineEvent]:
         """What is said of each flow that could not be resolved; those that are at fault themselves come last."""
         now_ms = self._tools.clock.now_ms()
         for failed in error.downstream:
-            yield Event(events.not_resolved_downstream(failed.flow, failed.error), now_ms)
+            yield PipelineEvent(events.not_resolved_downstream(failed.flow, failed.error), now_ms)
         for failed in error.direct:
-            yield Event(events.not_resolved(failed.flow, failed.error), now_ms)
+            yield PipelineEvent(events.not_resolved(failed.flow, failed.error), now_ms)
 
-    def _log_stages(self, graph: DataflowGraph, resolution: Resolution, selection: Selection, storage: Storage) -> None:
+    def _log_stages(
+        self, graph: DataflowGraph, resolution: Resolution, selection: TableSelection, storage: Storage
+    ) -> None:
         """Log what a run would do. That it could not be decided is no failure of a dry run, as in Spark."""
         try:
             planned = decide(resolution, selection, self._catalog, storage, DEFAULT_FORMAT)

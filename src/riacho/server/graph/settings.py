@@ -22,7 +22,7 @@ GetConf = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
-class Settings:
+class PipelineSettings:
     """The settings of one run, read once from the session's confs."""
 
     max_retries: int
@@ -30,7 +30,7 @@ class Settings:
     max_concurrent_flows: int
 
     @classmethod
-    def read(cls, get_conf: GetConf) -> Settings:
+    def read(cls, get_conf: GetConf) -> PipelineSettings:
         """The settings that the session asks for. Raises IllegalArgumentError for a value that is none."""
 
         def text(key: str) -> str:

@@ -17,12 +17,12 @@ from riacho.server.catalog.base import CatalogReader, TableName, View
 from riacho.server.catalog.base import Table as CatalogTable
 from riacho.server.graph import failures, reads, schemas
 from riacho.server.graph.dag import Dag
-from riacho.server.graph.elements import PersistedView, Sink, Table
+from riacho.server.graph.elements import PersistedView, PipelineSink, PipelineTable
 from riacho.server.graph.failures import RESET_ALLOWED
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.resolve import Resolution, ResolvedFlow
-from riacho.server.graph.selection import Selection
-from riacho.server.graph.storage import Checkpoint, Storage
+from riacho.server.graph.selection import TableSelection
+from riacho.server.graph.storage import FlowCheckpoint, Storage
 from riacho.server.graph.validate import reset_allowed
 
 _log = logging.getLogger(__name__)
@@ -35,11 +35,11 @@ class StartCheckpoint:
     """Make the directory of a new checkpoint generation, so that the flow reads its sources from the start again."""
 
     flow: Identifier
-    checkpoint: Checkpoint
+    checkpoint: FlowCheckpoint
 
 
 @dataclass(frozen=True)
-class CreateTable:
+class CreateEmptyTable:
     """Make an empty table in the catalog."""
 
     name: TableName
@@ -80,7 +80,7 @@ class StreamFlow:
     """Run a streaming query over all that is available now, into a table or a sink."""
 
     flow: ResolvedFlow
-    checkpoint: Checkpoint
+    checkpoint: FlowCheckpoint
     table: TableName | None
     format: str
     options: Mapping[str, str]
@@ -110,11 +110,11 @@ class RunFlows:
     needs: Dag[Identifier]
 
 
-Stage = StartCheckpoint | CreateTable | EmptyTable | EvolveTable | PublishView | RunFlows
+Stage = StartCheckpoint | CreateEmptyTable | EmptyTable | EvolveTable | PublishView | RunFlows
 
 
 def decide(
-    resolution: Resolution, selection: Selection, catalog: CatalogReader, storage: Storage, default_format: str
+    resolution: Resolution, selection: TableSelection, catalog: CatalogReader, storage: Storage, default_format: str
 ) -> list[Stage]:
     """The stages of a run.
 
@@ -127,7 +127,7 @@ class _Decision:
     def __init__(
         self,
         resolution: Resolution,
-        selection: Selection,
+        selection: TableSelection,
         catalog: CatalogReader,
         storage: Storage,
         default_format: str,
@@ -152,9 +152,7 @@ class _Decision:
         stages.append(self._flows({name: checkpoint for name, (checkpoint, _) in checkpoints.items()}))
         return stages
 
-    # -- checkpoints
-
-    def _checkpoints(self) -> dict[Identifier, tuple[Checkpoint, bool]]:
+    def _checkpoints(self) -> dict[Identifier, tuple[FlowCheckpoint, bool]]:
         """The checkpoint that each streaming flow runs with, and whether that generation is to be started."""
         checkpoints = {}
         for flow in self._resolution.flows.values():
@@ -176,9 +174,7 @@ class _Decision:
             if self._selection.names_full(table.identifier) and not reset_allowed(table):
                 raise failures.not_resettable(table.identifier)
 
-    # -- tables
-
-    def _materialise(self, table: Table) -> list[Stage]:
+    def _materialise(self, table: PipelineTable) -> list[Stage]:
         if table.partition_by and table.cluster_by:
             raise failures.clustered_and_partitioned()
         name = table.identifier.table_name
@@ -187,7 +183,7 @@ class _Decision:
         existing = self._catalog.table(name)
         if existing is None:
             new_format = table.format or self._default_format
-            return [CreateTable(name, schema, new_format, table.partition_by, table.comment, properties)]
+            return [CreateEmptyTable(name, schema, new_format, table.partition_by, table.comment, properties)]
         if existing.partition_by != table.partition_by:
             raise failures.partitioning_changed(existing.partition_by, table.partition_by)
         if not table.is_streaming:
@@ -197,11 +193,9 @@ class _Decision:
             return [EmptyTable(name), *_evolve(existing, schema, table.comment, properties)]
         return _evolve(existing, schemas.merge(existing.schema, schema), table.comment, properties)
 
-    def _schema(self, table: Table) -> pa.Schema:
+    def _schema(self, table: PipelineTable) -> pa.Schema:
         """The columns that a table is to have: as declared, else those of its flows, which may all be null."""
         return table.schema or types.nullable(self._resolution.schema_of(table))
-
-    # -- views
 
     def _views(self) -> list[Stage]:
         """Persisted views, whatever is selected; those that others read come first."""
@@ -212,9 +206,7 @@ class _Decision:
             order.add(name, [source for source in inputs if source in views])
         return [PublishView(name, _published(views[name])) for name in order.sorted()]
 
-    # -- flows
-
-    def _flows(self, checkpoints: Mapping[Identifier, Checkpoint]) -> RunFlows:
+    def _flows(self, checkpoints: Mapping[Identifier, FlowCheckpoint]) -> RunFlows:
         runs: dict[Identifier, FlowRun] = {}
         excluded: list[Identifier] = []
         for flow in self._materialised_flows():
@@ -233,11 +225,11 @@ class _Decision:
         flows = (self._resolution.flows[name] for name in self._definition.flows)
         return [flow for flow in flows if not self._definition.is_view(flow.target)]
 
-    def _stream(self, flow: ResolvedFlow, checkpoint: Checkpoint) -> StreamFlow:
+    def _stream(self, flow: ResolvedFlow, checkpoint: FlowCheckpoint) -> StreamFlow:
         output = self._definition.outputs[flow.target]
-        if isinstance(output, Sink):
+        if isinstance(output, PipelineSink):
             return StreamFlow(flow, checkpoint, None, output.format, output.options)
-        assert isinstance(output, Table), "validation: streaming flows feed streaming tables and sinks only"
+        assert isinstance(output, PipelineTable), "validation: streaming flows feed streaming tables and sinks only"
         return StreamFlow(flow, checkpoint, output.identifier.table_name, output.format or self._default_format, {})
 
     def _needs(self) -> Dag[Identifier]:
@@ -265,7 +257,7 @@ def _evolve(
     return [EvolveTable(existing.name, schema, comment, properties)]
 
 
-def _known_properties(table: Table) -> dict[str, str]:
+def _known_properties(table: PipelineTable) -> dict[str, str]:
     """The properties that the catalog keeps: `pipelines.` ones that nothing knows are dropped with a warning."""
     known = {}
     for key, value in table.properties.items():

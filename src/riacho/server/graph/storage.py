@@ -21,7 +21,7 @@ CHECKPOINTS = "_checkpoints"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class FlowCheckpoint:
     """One generation of a flow's checkpoint: `<directory>/<generation>`."""
 
     directory: Path
@@ -32,9 +32,9 @@ class Checkpoint:
         return self.directory / str(self.generation)
 
     @property
-    def next(self) -> Checkpoint:
+    def next(self) -> FlowCheckpoint:
         """The generation after this one."""
-        return Checkpoint(self.directory, self.generation + 1)
+        return FlowCheckpoint(self.directory, self.generation + 1)
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Storage:
             )
         return cls(Path(unquote(parts.path)))
 
-    def current(self, target: Identifier, flow: Identifier) -> tuple[Checkpoint, bool]:
+    def current(self, target: Identifier, flow: Identifier) -> tuple[FlowCheckpoint, bool]:
         """The newest generation of a flow's checkpoint, and whether it exists yet."""
         directory = self.root / CHECKPOINTS / Path(*target.parts) / flow.name
         generations = [int(entry.name) for entry in _entries(directory) if entry.name.isdigit() and entry.is_dir()]
-        return Checkpoint(directory, max(generations, default=0)), bool(generations)
+        return FlowCheckpoint(directory, max(generations, default=0)), bool(generations)
 
 
 def _entries(directory: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from riacho.server.graph import failures
 from riacho.server.graph.dag import Dag
-from riacho.server.graph.elements import PersistedView, Sink, Table
+from riacho.server.graph.elements import PersistedView, PipelineSink, PipelineTable
 from riacho.server.graph.failures import RESET_ALLOWED, FailedFlow, UnresolvedPipelineError
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.resolve import Resolution
@@ -78,7 +78,7 @@ def persisted_views_read_no_temporary_ones(resolution: Resolution) -> None:
 def every_dataset_has_a_flow(resolution: Resolution) -> None:
     """Tables and views need a query."""
     for name, output in resolution.definition.outputs.items():
-        if not isinstance(output, Sink) and not resolution.flows_to(name):
+        if not isinstance(output, PipelineSink) and not resolution.flows_to(name):
             raise failures.without_flow(name)
 
 
@@ -99,13 +99,13 @@ def flows_stream_where_they_must(resolution: Resolution) -> None:
     """Streaming tables and sinks take streams, materialized and persisted views take batches."""
     for flow in resolution.flows.values():
         match resolution.definition.outputs[flow.target]:
-            case Table(is_streaming=True) if not flow.streaming:
+            case PipelineTable(is_streaming=True) if not flow.streaming:
                 raise failures.batch_for_streaming_table(flow.identifier, flow.target)
-            case Table(is_streaming=False) if flow.streaming:
+            case PipelineTable(is_streaming=False) if flow.streaming:
                 raise failures.streaming_for_materialized_view(flow.identifier, flow.target)
             case PersistedView() if flow.streaming:
                 raise failures.streaming_for_persisted_view(flow.identifier, flow.target)
-            case Sink() if not flow.streaming:
+            case PipelineSink() if not flow.streaming:
                 raise failures.batch_for_sink(flow.identifier, flow.target)
 
 
@@ -135,7 +135,7 @@ def dataset_graph(resolution: Resolution) -> Dag[Identifier]:
     return datasets
 
 
-def reset_allowed(table: Table) -> bool:
+def reset_allowed(table: PipelineTable) -> bool:
     """Whether a full refresh may take this table's rows away."""
     values = {key.lower(): value for key, value in table.properties.items()}
     return values.get(RESET_ALLOWED, "true").strip().lower() != "false"

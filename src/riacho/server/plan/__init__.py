@@ -11,5 +11,5 @@ Where to look, in the order a plan comes by:
     usage, mentions                            which columns of a relation are used further up, for sure and at most
     checks       what Spark refuses, refused in its words
     failures     errors about names that others raise, too
-    build, dress, text                         write plans in few words, stand in for them, show them to people
+    build, restore_names, text                      write plans in few words, stand in for them, show them to people
 """

@@ -206,9 +206,6 @@ def _but(columns: _Columns, names: Iterable[str]) -> _Columns:
     return tuple(column for column in columns if column.name not in names)
 
 
-# -- expressions
-
-
 def _projected(expressions: Iterable[pb.Expression], below: _Columns) -> _Columns:
     """The marked columns of a projection."""
     found: list[_Marked] = []
@@ -334,9 +331,6 @@ def _field(columns: Iterable[_Marked], name: str) -> _Marked | None:
     """The last of that name: where two sides of a join have it, the left one's."""
     found = [column for column in columns if column.name == name]
     return found[-1] if found else None
-
-
-# -- qualifiers of a column that has no mark yet
 
 
 def _qualifiers(relation: pb.Relation, name: str) -> frozenset[_Qualifier]:

@@ -123,8 +123,6 @@ def function_names(expression: pb.Expression) -> set[str]:
             return set()
 
 
-# -- expression trees
-
 _WORD = re.compile(r"\w+")
 """What else a name may be taken for, such as `items[0]`."""
 
@@ -164,8 +162,6 @@ def counts_rows(expression: pb.Expression) -> bool:
         and function.arguments[0].HasField("unresolved_star")
     )
 
-
-# -- text
 
 _MEANS_OTHERS = words("NATURAL PIVOT UNPIVOT TABLE IDENTIFIER")
 """Words by which text may use columns that it does not name."""

@@ -80,7 +80,7 @@ Names = dict[str, pb.Expression]
 
 
 @dataclass(frozen=True)
-class _Place:
+class _FilterPlace:
     """A relation that is to get a filter on top, and the names there."""
 
     relation: pb.Relation
@@ -226,14 +226,14 @@ def _not_null(expression: pb.Expression) -> list[pb.Expression]:
     return [column for argument in function.arguments for column in _not_null(argument)]
 
 
-def _places(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_Place]:
+def _places(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_FilterPlace]:
     """Where a condition on these columns goes, below `node`. Outer joins on the way give up the rows it takes out."""
     kind = node.WhichOneof("rel_type") or ""
     match kind:
         case "with_watermark":
             if last_part(node.with_watermark.event_time) in _called(names):
                 return []
-            return [_Place(node.with_watermark.input, names)]
+            return [_FilterPlace(node.with_watermark.input, names)]
         case "aggregate":
             below = _through(list(node.aggregate.grouping_expressions), names)
             return [] if below is None else _at_or_below(node.aggregate.input, condition, below, columns)
@@ -258,12 +258,12 @@ def _below(node: pb.Relation, names: Names) -> Names | None:
             return names if kind in _TRANSPARENT | {"drop"} else None
 
 
-def _at_or_below(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_Place]:
+def _at_or_below(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_FilterPlace]:
     """Here, or still further down if there is a watermark to pass."""
-    return _places(node, condition, names, columns) or [_Place(node, names)]
+    return _places(node, condition, names, columns) or [_FilterPlace(node, names)]
 
 
-def _below_join(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_Place]:
+def _below_join(node: pb.Relation, condition: pb.Expression, names: Names, columns: ColumnNames) -> list[_FilterPlace]:
     """On the side that has all the columns, if filtering it first gives the same rows."""
     join = node.join
     side: Side | None

@@ -187,8 +187,6 @@ class StateStore:
         self._merging: tuple[list[Run], Future[Run]] | None = None
         self._merged: list[tuple[list[Run], Run]] = []
 
-    # -- what there is
-
     @property
     def version(self) -> int:
         return self._manifest.version
@@ -261,8 +259,6 @@ class StateStore:
             for part in compaction.merge(self._runs, floor=self.floor, oldest=True, unique=self._unique):
                 yield part.select(self._schema.names)
 
-    # -- what changes
-
     def write(self, version: int, changes: Changes | None, *, rows: int, floor: int) -> None:
         """Make `version` out of the current one: `changes` on top, dead below `floor`, `rows` alive altogether.
 
@@ -315,8 +311,6 @@ class StateStore:
             if run not in runs:
                 run.close()
         self._runs = runs
-
-    # -- searching
 
     def _dying(self, through: int) -> list[tuple[Run, Rows]]:
         """For each run from the newest the rows above the floor and at or before `through`."""
@@ -386,8 +380,6 @@ class StateStore:
         arrays = [pa.array(column) for column in system]
         table = pa.Table.from_arrays([*arrays, *payload.columns], schema=self._file_schema)
         return table.take(pa.array(order))
-
-    # -- files
 
     def _empty(self) -> Manifest:
         return Manifest(0, 0, BEGINNING, (), None, str(self._schema))
@@ -476,8 +468,6 @@ class StateStore:
         for path in self._folder.glob("*"):
             if path.name.endswith(".tmp") or (path.suffix == ".arrow" and path.name not in self._references):
                 path.unlink(missing_ok=True)
-
-    # -- merging
 
     def _start_merge(self) -> None:
         """Begin the merge that is due, if one is. Newer runs may be merged beside a large merge that is under way."""

@@ -20,7 +20,7 @@ from typing import Protocol
 from riacho.ids import BatchId, QueryId
 
 
-class Step(Enum):
+class BatchStep(Enum):
     PLANNED = "planned"
     LOGGED = "logged"
     READ = "read"
@@ -32,12 +32,12 @@ class Step(Enum):
 class QueryObserver(Protocol):
     """Told of each step, on the query's own thread, before the next one begins."""
 
-    def after(self, step: Step, query_id: QueryId, batch_id: BatchId) -> None:
+    def after(self, step: BatchStep, query_id: QueryId, batch_id: BatchId) -> None:
         """`step` of `batch_id` is done. What this raises fails the query."""
 
 
 class NobodyWatches:
     """The observer of everyday use."""
 
-    def after(self, step: Step, query_id: QueryId, batch_id: BatchId) -> None:
+    def after(self, step: BatchStep, query_id: QueryId, batch_id: BatchId) -> None:
         """Nothing to do."""

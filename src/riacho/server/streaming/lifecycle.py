@@ -12,25 +12,25 @@ from __future__ import annotations
 from enum import Enum, auto
 
 
-class State(Enum):
+class QueryState(Enum):
     INITIALIZING = auto()
     ACTIVE = auto()
     TERMINATED = auto()
 
 
-class Event(Enum):
+class QueryEvent(Enum):
     STARTED = auto()
     ENDED = auto()
 
 
-TRANSITIONS: dict[State, dict[Event, State]] = {
-    State.INITIALIZING: {Event.STARTED: State.ACTIVE, Event.ENDED: State.TERMINATED},
-    State.ACTIVE: {Event.ENDED: State.TERMINATED},
-    State.TERMINATED: {},
+TRANSITIONS: dict[QueryState, dict[QueryEvent, QueryState]] = {
+    QueryState.INITIALIZING: {QueryEvent.STARTED: QueryState.ACTIVE, QueryEvent.ENDED: QueryState.TERMINATED},
+    QueryState.ACTIVE: {QueryEvent.ENDED: QueryState.TERMINATED},
+    QueryState.TERMINATED: {},
 }
 
 
-def apply(state: State, event: Event) -> State:
+def apply(state: QueryState, event: QueryEvent) -> QueryState:
     """The state after `event`. Raises ValueError for one that the state does not take."""
     try:
         return TRANSITIONS[state][event]

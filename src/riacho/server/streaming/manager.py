@@ -14,9 +14,9 @@ from riacho.errors import IllegalArgumentError, IllegalStateError, StreamingQuer
 from riacho.ids import SessionId
 from riacho.server.engine.base import Engine
 from riacho.server.streaming.batch import NobodyWatches, QueryObserver
-from riacho.server.streaming.board import Listener
 from riacho.server.streaming.definition import QueryDefinition
 from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.query_status import Listener
 
 KEEP_ENDED_MS = 3_600_000
 STOP_ACTIVE_RUN = "spark.sql.streaming.stopActiveRunOnRestart"
@@ -31,7 +31,7 @@ class _Session:
 
 
 @dataclass
-class _Entry:
+class _ManagedQuery:
     query: StreamingQuery
     asked_ms: int = field(default=0)
 
@@ -43,7 +43,7 @@ class QueryManager:
         self._engine = engine
         self._clock = clock
         self._observer = observer or NobodyWatches()
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _ManagedQuery] = {}
         self._sessions: dict[SessionId, _Session] = {}
         self._changed = threading.Condition()
 
@@ -110,8 +110,6 @@ class QueryManager:
             query.stop()
         return stopping
 
-    # -- inside
-
     def _add(self, definition: QueryDefinition, listener: Listener) -> StreamingQuery:
         with self._changed:
             self._check_name(definition)
@@ -120,7 +118,7 @@ class QueryManager:
         with self._changed:
             self._check_name(definition)
             self._forget_old()
-            self._entries[query.run_id] = _Entry(query, self._clock.now_ms())
+            self._entries[query.run_id] = _ManagedQuery(query, self._clock.now_ms())
         return query
 
     def _check_name(self, definition: QueryDefinition) -> None:

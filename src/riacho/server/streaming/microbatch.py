@@ -16,17 +16,17 @@ from riacho.ids import BatchId, Offset, QueryId, RunId
 from riacho.protos import pb
 from riacho.server.engine.base import Spool
 from riacho.server.streaming import progress
-from riacho.server.streaming.batch import Step
-from riacho.server.streaming.board import Board, Listener, Status
+from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.checkpoint import BatchLog, Checkpoint, batches_to_retain, recover
 from riacho.server.streaming.definition import QueryDefinition, SourceUse
 from riacho.server.streaming.execution import BatchInput, BatchOutput, Execution
 from riacho.server.streaming.parts import SpooledSource
 from riacho.server.streaming.progress import Durations, Progress, SourceProgress
+from riacho.server.streaming.query_status import Listener, QueryStatus, StatusMessage
 from riacho.server.streaming.sinks.base import SinkBatch, SinkWriter
 from riacho.server.streaming.sources.base import ReadLimit, SourceData, SourceReader, batch_schema
 from riacho.server.streaming.trigger import AvailableNow, Once, ProcessingTime
-from riacho.server.streaming.watermark import POLICY_CONF, Policy, WatermarkTracker
+from riacho.server.streaming.watermark import POLICY_CONF, WatermarkPolicy, WatermarkTracker
 
 POLLING_DELAY_MS = 10
 IDLE_PROGRESS_INTERVAL_MS = 10_000
@@ -35,7 +35,7 @@ NO_DATA_BATCHES = "spark.sql.streaming.noDataMicroBatches.enabled"
 
 
 @dataclass(frozen=True)
-class Parts:
+class RunContext:
     """All that a run works with, opened by the query that owns it."""
 
     query_id: QueryId
@@ -47,13 +47,13 @@ class Parts:
     execution: Execution
     spool: Spool
     clock: Clock
-    board: Board
+    status: QueryStatus
     listener: Listener
-    after: Callable[[Step, BatchId], None]
+    after: Callable[[BatchStep, BatchId], None]
 
 
 @dataclass(frozen=True)
-class _Batch:
+class _PlannedBatch:
     """A batch that is due: what is logged of it, where each source starts, the watermark that drops late rows."""
 
     batch_id: BatchId
@@ -67,7 +67,7 @@ class _Batch:
 
 
 @dataclass(frozen=True)
-class _Parts:
+class BatchParts:
     """A batch's rows: of the only source part by part, or of several sources together."""
 
     sources: Sequence[SpooledSource]
@@ -88,28 +88,28 @@ class _Outcome:
 class MicroBatchRun:
     """See the module. Raises what fails the query; `Stopped` when somebody asked it to stop."""
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
-        self._board = parts.board
-        self._clock = parts.clock
-        self._trigger = parts.definition.trigger
-        self._places = parts.definition.places
-        recovery = recover(parts.checkpoint, len(self._places))
-        self._conf = {**parts.definition.conf, **recovery.conf}
-        self._retain = batches_to_retain(parts.definition.conf)
-        policy = Policy.parse(self._conf.get(POLICY_CONF, "min"))
-        self._tracker = WatermarkTracker(parts.execution.watermark_delays_ms, policy, recovery.watermark_ms)
+    def __init__(self, context: RunContext) -> None:
+        self._context = context
+        self._status = context.status
+        self._clock = context.clock
+        self._trigger = context.definition.trigger
+        self._places = context.definition.places
+        recovery = recover(context.checkpoint, len(self._places))
+        self._conf = {**context.definition.conf, **recovery.conf}
+        self._retain = batches_to_retain(context.definition.conf)
+        policy = WatermarkPolicy.parse(self._conf.get(POLICY_CONF, "min"))
+        self._tracker = WatermarkTracker(context.execution.watermark_delays_ms, policy, recovery.watermark_ms)
         self._next = recovery.batch_id
         self._starts = self._per_source(recovery.start)
         self._late_ms = recovery.late_ms
         self._pending = recovery.pending
-        self._in_parts = parts.execution.row_by_row and parts.writer.takes_parts and len(parts.readers) == 1
+        self._in_parts = context.execution.row_by_row and context.writer.takes_parts and len(context.readers) == 1
         self._frozen = False
         self._ran_before = False
         self._last_trigger_ms: int | None = None
         self._last_report_ms: int | None = None
-        self._board.committed = self._board.available = tuple(self._starts)
-        parts.execution.restore(self._next)
+        self._status.committed = self._status.available = tuple(self._starts)
+        context.execution.restore(self._next)
 
     def loop(self) -> None:
         """Trigger after trigger, until the trigger says it was the last."""
@@ -118,14 +118,14 @@ class MicroBatchRun:
             ran = self._run_trigger(started_ms)
             match self._trigger:
                 case ProcessingTime(interval_ms=0):
-                    self._board.check_stop() if ran else self._wait(POLLING_DELAY_MS, "Waiting for data to arrive")
+                    self._status.check_stop() if ran else self._wait(POLLING_DELAY_MS, "Waiting for data to arrive")
                 case ProcessingTime():
                     due_ms = self._trigger.next_start_ms(started_ms)
                     self._wait(max(due_ms - self._clock.now_ms(), 0), "Waiting for next trigger")
                 case AvailableNow():
                     if not ran:
                         return
-                    self._board.check_stop()
+                    self._status.check_stop()
                 case Once():
                     return
 
@@ -145,39 +145,37 @@ class MicroBatchRun:
         self._report(batch, outcome, started_ms, interval_ms, durations)
         return True
 
-    # -- deciding
-
-    def _due(self, durations: Durations) -> _Batch | None:
+    def _due(self, durations: Durations) -> _PlannedBatch | None:
         """The next batch, logged; None if there is nothing to do. One that was cut off goes first, as it was logged."""
         if self._pending is not None:
             pending, self._pending = self._pending, None
             logged = replace(pending, offsets=self._per_source(pending.offsets))
-            return _Batch(self._next, tuple(self._starts), logged, self._late_ms)
+            return _PlannedBatch(self._next, tuple(self._starts), logged, self._late_ms)
         self._freeze_if_available_now()
         limit = ReadLimit(everything=isinstance(self._trigger, Once))
         ends = [
             self._end_of(reader, start, limit, durations)
-            for reader, start in zip(self._parts.readers, self._starts, strict=True)
+            for reader, start in zip(self._context.readers, self._starts, strict=True)
         ]
         log = BatchLog(ends, self._tracker.value_ms, self._clock.now_ms(), self._conf)
-        batch = _Batch(self._next, tuple(self._starts), log, self._late_ms)
+        batch = _PlannedBatch(self._next, tuple(self._starts), log, self._late_ms)
         if not batch.has_data and not self._cleans_up(log.watermark_ms):
             return None
-        self._parts.after(Step.PLANNED, batch.batch_id)
+        self._context.after(BatchStep.PLANNED, batch.batch_id)
         self._log(batch, durations)
-        self._parts.after(Step.LOGGED, batch.batch_id)
+        self._context.after(BatchStep.LOGGED, batch.batch_id)
         return batch
 
     def _freeze_if_available_now(self) -> None:
         if isinstance(self._trigger, AvailableNow) and not self._frozen:
-            for reader in self._parts.readers:
+            for reader in self._context.readers:
                 reader.prepare_available_now()
             self._frozen = True
 
     def _end_of(
         self, reader: SourceReader, start: Offset | None, limit: ReadLimit, durations: Durations
     ) -> Offset | None:
-        self._board.check_stop()
+        self._status.check_stop()
         self._say(f"Getting offsets from {reader.description}")
         with durations.timed("latestOffset"):
             return reader.latest_offset(start, limit)
@@ -185,7 +183,7 @@ class MicroBatchRun:
     def _per_source(self, per_place: Sequence[Offset | None]) -> list[Offset | None]:
         """The offset log has a line for each place where a source is read, so a source may stand there twice."""
         found = dict(zip(self._places, per_place, strict=True))
-        return [found[index] for index in range(len(self._parts.readers))]
+        return [found[index] for index in range(len(self._context.readers))]
 
     def _cleans_up(self, watermark_ms: int) -> bool:
         """Whether a batch without data is due. As in Spark, only this run's own last batch can ask for one."""
@@ -193,79 +191,79 @@ class MicroBatchRun:
             return False
         if self._conf.get(NO_DATA_BATCHES, "true").lower() == "false":
             return False
-        return self._parts.execution.wants_no_data_batch(watermark_ms)
+        return self._context.execution.wants_no_data_batch(watermark_ms)
 
-    def _log(self, batch: _Batch, durations: Durations) -> None:
+    def _log(self, batch: _PlannedBatch, durations: Durations) -> None:
         self._say("Writing offsets to log")
         with durations.timed("walCommit"):
             per_place = [batch.log.offsets[index] for index in self._places]
-            self._parts.checkpoint.log_batch(batch.batch_id, replace(batch.log, offsets=per_place))
+            self._context.checkpoint.log_batch(batch.batch_id, replace(batch.log, offsets=per_place))
             if batch.batch_id > 0:
-                for reader, start in zip(self._parts.readers, batch.start, strict=True):
+                for reader, start in zip(self._context.readers, batch.start, strict=True):
                     if start is not None:
                         reader.commit(start)
             if batch.batch_id > self._retain:
-                self._parts.checkpoint.purge(BatchId(batch.batch_id - self._retain))
+                self._context.checkpoint.purge(BatchId(batch.batch_id - self._retain))
 
-    # -- doing
-
-    def _execute(self, batch: _Batch, durations: Durations) -> _Outcome:
-        parts = self._parts
-        self._board.available = tuple(batch.log.offsets)
+    def _execute(self, batch: _PlannedBatch, durations: Durations) -> _Outcome:
+        context = self._context
+        self._status.available = tuple(batch.log.offsets)
         self._say("Processing new data" if batch.has_data else "No new data but cleaning up state", data=batch.has_data)
         with durations.timed("getBatch"):
             read = [
                 self._read(reader, use, start, end)
                 for reader, use, start, end in zip(
-                    parts.readers, parts.definition.sources, batch.start, batch.log.offsets, strict=True
+                    context.readers, context.definition.sources, batch.start, batch.log.offsets, strict=True
                 )
             ]
-        parts.after(Step.READ, batch.batch_id)
-        given = BatchInput(batch.batch_id, _Parts(read), batch.late_ms, batch.log.watermark_ms, batch.log.timestamp_ms)
+        context.after(BatchStep.READ, batch.batch_id)
+        given = BatchInput(
+            batch.batch_id, BatchParts(read), batch.late_ms, batch.log.watermark_ms, batch.log.timestamp_ms
+        )
         output, rows = self._run_and_write(given, durations)
         next_watermark_ms = self._tracker.advance(output.event_times)
         with durations.timed("commitOffsets"):
-            parts.checkpoint.log_commit(batch.batch_id, next_watermark_ms)
-        parts.execution.committed(batch.batch_id)
-        parts.after(Step.COMMITTED, batch.batch_id)
-        parts.spool.clear()
+            context.checkpoint.log_commit(batch.batch_id, next_watermark_ms)
+        context.execution.committed(batch.batch_id)
+        context.after(BatchStep.COMMITTED, batch.batch_id)
+        context.spool.clear()
         self._ran_before = True
         self._starts = list(batch.log.offsets)
-        self._board.committed = batch.log.offsets
+        self._status.committed = batch.log.offsets
         self._late_ms = batch.log.watermark_ms
         self._next = BatchId(batch.batch_id + 1)
         sources = [
             SourceProgress(reader.description, start, end, reader.latest() or end, spooled.rows, spooled.metrics)
-            for reader, start, end, spooled in zip(parts.readers, batch.start, batch.log.offsets, read, strict=True)
+            for reader, start, end, spooled in zip(context.readers, batch.start, batch.log.offsets, read, strict=True)
         ]
         return _Outcome(sources, output, rows)
 
     def _read(self, reader: SourceReader, use: SourceUse, start: Offset | None, end: Offset | None) -> SpooledSource:
         """Put a source's rows into the spool. One without news gives no rows, and the plan runs all the same."""
-        self._board.check_stop()
+        self._status.check_stop()
 
         def read() -> SourceData:
             if end is None or end == start:
                 return SourceData(batch_schema(use.source, with_metadata=use.with_metadata), iter(()))
             return reader.read(start, end)
 
-        return SpooledSource(read, self._parts.spool, in_parts=self._in_parts, check_stop=self._board.check_stop)
+        return SpooledSource(read, self._context.spool, in_parts=self._in_parts, check_stop=self._status.check_stop)
 
     def _run_and_write(self, given: BatchInput, durations: Durations) -> tuple[BatchOutput, int | None]:
         """Run the plan and let the sink commit; the whole again if the engine's process goes away meanwhile."""
         for attempt in range(1, ENGINE_ATTEMPTS + 1):
-            self._board.check_stop()
+            self._status.check_stop()
             try:
                 with durations.timed("queryPlanning"):
-                    output = self._parts.execution.run(given)
-                self._parts.after(Step.RAN, given.batch_id)
+                    output = self._context.execution.run(given)
+                self._context.after(BatchStep.RAN, given.batch_id)
                 with durations.timed("addBatch"):
-                    batch = SinkBatch(given.batch_id, output.relations, self._parts.definition.schema)
-                    rows = self._parts.writer.add_batch(batch)
-                self._parts.after(Step.WRITTEN, given.batch_id)
+                    batch = SinkBatch(given.batch_id, output.relations, self._context.definition.schema)
+                    rows = self._context.writer.add_batch(batch)
+                self._context.after(BatchStep.WRITTEN, given.batch_id)
             except EngineLost:
                 if attempt < ENGINE_ATTEMPTS:
-                    self._parts.execution.restore(given.batch_id)
+                    self._context.execution.restore(given.batch_id)
                     continue
                 raise SparkGeneralError(
                     f"The engine's process died {ENGINE_ATTEMPTS} times in a row while it ran batch {given.batch_id}. "
@@ -274,10 +272,8 @@ class MicroBatchRun:
             return output, rows
         raise AssertionError("unreachable")
 
-    # -- telling
-
     def _report(
-        self, batch: _Batch, outcome: _Outcome, started_ms: int, interval_ms: float, durations: Durations
+        self, batch: _PlannedBatch, outcome: _Outcome, started_ms: int, interval_ms: float, durations: Durations
     ) -> None:
         seen = [event_time for event_time in outcome.output.event_times if event_time is not None]
         entry = replace(
@@ -286,47 +282,47 @@ class MicroBatchRun:
             sources=outcome.sources,
             output_rows=outcome.rows,
             interval_ms=interval_ms,
-            watermark_ms=batch.log.watermark_ms if self._parts.execution.watermark_delays_ms else None,
+            watermark_ms=batch.log.watermark_ms if self._context.execution.watermark_delays_ms else None,
             event_time=seen[0] if seen else None,
             state=outcome.output.state,
             observed=outcome.output.observed,
         )
-        self._board.post(entry)
+        self._status.post(entry)
         self._last_report_ms = started_ms
-        self._parts.listener.on_progress(progress.progress_event(entry))
+        self._context.listener.on_progress(progress.progress_event(entry))
 
     def _report_idle(self, now_ms: int, durations: Durations) -> None:
-        self._board.found_nothing()
+        self._status.found_nothing()
         if self._last_report_ms is None:
             # The first look found nothing: that is worth an entry, but no event.
             self._last_report_ms = now_ms
-            self._board.post(self._entry(now_ms, durations))
+            self._status.post(self._entry(now_ms, durations))
         elif now_ms - self._last_report_ms >= IDLE_PROGRESS_INTERVAL_MS:
             self._last_report_ms = now_ms
-            last = self._board.last or self._entry(now_ms, durations)
-            self._board.post(last.idle(self._next, now_ms, durations.as_ms()))
-            self._parts.listener.on_idle(progress.idle_event(self._parts.query_id, self._parts.run_id, now_ms))
+            last = self._status.last or self._entry(now_ms, durations)
+            self._status.post(last.idle(self._next, now_ms, durations.as_ms()))
+            self._context.listener.on_idle(progress.idle_event(self._context.query_id, self._context.run_id, now_ms))
 
     def _entry(self, now_ms: int, durations: Durations) -> Progress:
         """A progress entry without a batch."""
-        parts = self._parts
+        context = self._context
         return Progress(
-            query_id=parts.query_id,
-            run_id=parts.run_id,
-            name=parts.definition.name,
+            query_id=context.query_id,
+            run_id=context.run_id,
+            name=context.definition.name,
             timestamp_ms=now_ms,
             batch_id=self._next,
             durations_ms=durations.as_ms(),
             sources=[
                 SourceProgress(reader.description, start, start, reader.latest())
-                for reader, start in zip(parts.readers, self._starts, strict=True)
+                for reader, start in zip(context.readers, self._starts, strict=True)
             ],
-            sink=parts.writer.description,
+            sink=context.writer.description,
         )
 
     def _say(self, message: str, *, data: bool = False) -> None:
-        self._board.status = Status(message, is_data_available=data, is_trigger_active=True)
+        self._status.current = StatusMessage(message, is_data_available=data, is_trigger_active=True)
 
     def _wait(self, ms: float, message: str) -> None:
-        self._board.status = Status(message)
-        self._board.sleep(ms)
+        self._status.current = StatusMessage(message)
+        self._status.sleep(ms)

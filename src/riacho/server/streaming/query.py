@@ -13,13 +13,13 @@ from riacho.errors import EngineLost, SparkError, SparkGeneralError, StreamingQu
 from riacho.ids import BatchId, Offset, RunId, new_uuid
 from riacho.server.engine.base import Engine
 from riacho.server.streaming import lifecycle, progress
-from riacho.server.streaming.batch import QueryObserver, Step
-from riacho.server.streaming.board import Board, Listener, Status, Stopped
+from riacho.server.streaming.batch import BatchStep, QueryObserver
 from riacho.server.streaming.checkpoint import Checkpoint
 from riacho.server.streaming.definition import QueryDefinition
-from riacho.server.streaming.lifecycle import Event, State
-from riacho.server.streaming.microbatch import MicroBatchRun, Parts
+from riacho.server.streaming.lifecycle import QueryEvent, QueryState
+from riacho.server.streaming.microbatch import MicroBatchRun, RunContext
 from riacho.server.streaming.progress import Progress
+from riacho.server.streaming.query_status import Listener, QueryStatus, StatusMessage, Stopped
 from riacho.server.streaming.sinks.base import SinkContext
 from riacho.server.streaming.sources.base import SourceContext, SourceReader
 
@@ -52,8 +52,8 @@ class StreamingQuery:
         self._observer = observer
         self._listener = listener
         self._on_end = on_end
-        self._board = Board()
-        self._state = State.INITIALIZING
+        self._status = QueryStatus()
+        self._state = QueryState.INITIALIZING
         self._cause: Exception | None = None
         self._failure: StreamingQueryError | None = None
         self._stack_trace = ""
@@ -62,16 +62,16 @@ class StreamingQuery:
 
     @property
     def is_active(self) -> bool:
-        return self._state is not State.TERMINATED
+        return self._state is not QueryState.TERMINATED
 
     @property
-    def status(self) -> Status:
-        return self._board.status
+    def status(self) -> StatusMessage:
+        return self._status.current
 
     @property
     def recent_progress(self) -> list[Progress]:
         """The last progress entries, oldest first."""
-        return self._board.recent
+        return self._status.recent
 
     @property
     def failure(self) -> StreamingQueryError | None:
@@ -94,9 +94,9 @@ class StreamingQuery:
 
     def ask_to_stop(self) -> None:
         """Let the query end soon and cancel what the engine runs for it. Returns at once. Idempotent."""
-        if self._board.stop_asked:
+        if self._status.stop_asked:
             return
-        self._board.ask_to_stop()
+        self._status.ask_to_stop()
         if self.is_active:
             # If the engine is gone, nothing runs there any more, and the loop sees the request by itself.
             with suppress(SparkError, EngineLost):
@@ -105,7 +105,7 @@ class StreamingQuery:
     def stop(self) -> None:
         """End the query and wait for it. Idempotent. Raises SparkGeneralError if it has not ended after a minute."""
         self.ask_to_stop()
-        if threading.current_thread() is self._thread or self._board.wait_end(STOP_TIMEOUT_S):
+        if threading.current_thread() is self._thread or self._status.wait_end(STOP_TIMEOUT_S):
             return
         raise SparkGeneralError(
             f"Streaming query {self.query_id} did not stop within {STOP_TIMEOUT_S:.0f} s; it is still busy: "
@@ -114,7 +114,7 @@ class StreamingQuery:
 
     def await_termination(self, timeout_s: float | None) -> bool:
         """Wait until the query has ended, at most `timeout_s`. Whether it has. Raises its failure, if it failed."""
-        ended = self._board.wait_end(timeout_s)
+        ended = self._status.wait_end(timeout_s)
         if ended and self._failure is not None:
             raise self._failure
         return ended
@@ -124,7 +124,7 @@ class StreamingQuery:
 
         Waiting raises the failure of the query, if it dies.
         """
-        wait_idle = self._board.idle_waiter()
+        wait_idle = self._status.idle_waiter()
 
         def wait(timeout_s: float | None) -> bool:
             done = wait_idle(timeout_s)
@@ -134,8 +134,6 @@ class StreamingQuery:
 
         return wait
 
-    # -- on the query's thread
-
     def _run(self) -> None:
         failure: Exception | None = None
         try:
@@ -144,7 +142,7 @@ class StreamingQuery:
             pass
         except Exception as error:  # noqa: BLE001 - whatever it is, it is why the query died
             # A request to stop cancels what the engine runs, which then fails: that is no failure of the query.
-            failure = None if self._board.stop_asked else error
+            failure = None if self._status.stop_asked else error
         self._end(failure)
 
     def _open_and_loop(self) -> None:
@@ -180,11 +178,11 @@ class StreamingQuery:
                     output_mode=definition.output_mode,
                     session=definition.session,
                     scratch=scratch,
-                    check_stop=self._board.check_stop,
+                    check_stop=self._status.check_stop,
                 )
             )
             opened.callback(writer.stop)
-            parts = Parts(
+            run_context = RunContext(
                 query_id=self.query_id,
                 run_id=self.run_id,
                 definition=definition,
@@ -194,37 +192,37 @@ class StreamingQuery:
                 execution=execution,
                 spool=spool,
                 clock=self._clock,
-                board=self._board,
+                status=self._status,
                 listener=self._listener,
                 after=self._after,
             )
-            run = MicroBatchRun(parts)
-            self._state = lifecycle.apply(self._state, Event.STARTED)
+            run = MicroBatchRun(run_context)
+            self._state = lifecycle.apply(self._state, QueryEvent.STARTED)
             run.loop()
 
-    def _after(self, step: Step, batch_id: BatchId) -> None:
+    def _after(self, step: BatchStep, batch_id: BatchId) -> None:
         self._observer.after(step, self.query_id, batch_id)
 
     def _end(self, failure: Exception | None) -> None:
         """Everything is closed: say how it ended, then let those who wait go on."""
         condition = None
         if failure is None:
-            self._board.status = Status("Stopped")
+            self._status.current = StatusMessage("Stopped")
             if self.definition.temporary:
                 shutil.rmtree(self.definition.checkpoint, ignore_errors=True)
         else:
             self._cause = failure
             self._stack_trace = "".join(traceback.format_exception(failure))
             self._failure = self._death(failure)
-            self._board.status = Status(f"Terminated with exception: {message_of(failure)}")
+            self._status.current = StatusMessage(f"Terminated with exception: {message_of(failure)}")
             condition = failure.condition if isinstance(failure, SparkError) else None
-        self._state = lifecycle.apply(self._state, Event.ENDED)
+        self._state = lifecycle.apply(self._state, QueryEvent.ENDED)
         session = self.definition.session
         self._engine.release(session.session_id, session.user_id)
         text = self._stack_trace or None
         self._listener.on_terminated(progress.terminated_event(self.query_id, self.run_id, text, condition))
         self._on_end(self)
-        self._board.end()
+        self._status.end()
 
     def _death(self, failure: Exception) -> StreamingQueryError:
         """The StreamingQueryException that clients see, with the debug text Spark puts behind its message."""
@@ -232,8 +230,8 @@ class StreamingQuery:
         debug = (
             "\n=== Streaming Query ===\n"
             f"Identifier: {self.name + ' ' if self.name else ''}[id = {self.query_id}, runId = {self.run_id}]\n"
-            f"Current Committed Offsets: {self._offsets(self._board.committed)}\n"
-            f"Current Available Offsets: {self._offsets(self._board.available)}\n\n"
+            f"Current Committed Offsets: {self._offsets(self._status.committed)}\n"
+            f"Current Available Offsets: {self._offsets(self._status.available)}\n\n"
             f"Current State: {self._state.name}\n"
             "Thread State: RUNNABLE\n\n"
             f"Logical Plan:\n{self.definition.plan_text}"

@@ -37,7 +37,7 @@ class StatelessExecution:
 
     def run(self, batch: BatchInput) -> BatchOutput:
         time = BatchTime(batch.time_ms, self._zone)
-        bound = _Bound(self._template, batch.parts, time)
+        bound = _BoundParts(self._template, batch.parts, time)
         return BatchOutput(bound, observed=self._observe(batch, time) if self._observations else {})
 
     def committed(self, batch_id: BatchId) -> None:
@@ -59,7 +59,7 @@ class StatelessExecution:
 
 
 @dataclass(frozen=True)
-class _Bound:
+class _BoundParts:
     """The plan over each part of a batch."""
 
     template: Template

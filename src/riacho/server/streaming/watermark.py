@@ -24,14 +24,14 @@ from riacho.server.streaming.execution import EventTime
 POLICY_CONF = "spark.sql.streaming.multipleWatermarkPolicy"
 
 
-class Policy(StrEnum):
+class WatermarkPolicy(StrEnum):
     """How several operators make one watermark (`spark.sql.streaming.multipleWatermarkPolicy`)."""
 
     MIN = "min"
     MAX = "max"
 
     @classmethod
-    def parse(cls, text: str) -> Policy:
+    def parse(cls, text: str) -> WatermarkPolicy:
         """Raises IllegalArgumentError for anything but min and max (any case)."""
         try:
             return cls(text.lower())
@@ -48,9 +48,11 @@ class WatermarkTracker:
     as 0 until it sees a row, and the query's watermark stays where it was until they have caught up.
     """
 
-    def __init__(self, delays_ms: Sequence[int], policy: Policy = Policy.MIN, start_ms: int = 0) -> None:
+    def __init__(
+        self, delays_ms: Sequence[int], policy: WatermarkPolicy = WatermarkPolicy.MIN, start_ms: int = 0
+    ) -> None:
         self._delays_ms = tuple(delays_ms)
-        self._choose = min if policy is Policy.MIN else max
+        self._choose = min if policy is WatermarkPolicy.MIN else max
         self._values_ms = [0] * len(self._delays_ms)
         self._seen = [False] * len(self._delays_ms)
         self.value_ms = start_ms
@@ -69,8 +71,6 @@ class WatermarkTracker:
             self.value_ms = max(self.value_ms, self._choose(self._values_ms))
         return self.value_ms
 
-
-# -- intervals as text
 
 _UNIT_US = {
     "week": 7 * 86_400_000_000,

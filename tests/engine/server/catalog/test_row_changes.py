@@ -12,17 +12,18 @@ import pytest
 from riacho.clock import SystemClock
 from riacho.errors import SparkError
 from riacho.server.catalog import dml
-from riacho.server.catalog.dml.job import Change, Job, Operation
+from riacho.server.catalog.dml.job import Job, TableChange
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.commands import SqlContext
 from riacho.server.delta import tables
 from riacho.server.delta.actions import Json
-from riacho.server.delta.changes import Definition
+from riacho.server.delta.changes import TableDefinition
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState, load_state
+from riacho.server.delta.write import DeltaOperation
 from riacho.server.delta.writer import DeltaWriter
 
-Make = Callable[[Job, Change], None]
+Make = Callable[[Job, TableChange], None]
 Sql = Callable[[str], list[dict[str, Any]]]
 
 
@@ -54,9 +55,9 @@ def test_others_write_meanwhile(
     run = dml.Runner.run
 
     def between(
-        self: dml.Runner, folder: Path, operation: Operation, make: Callable[[Job, Change], None]
+        self: dml.Runner, folder: Path, operation: DeltaOperation, make: Callable[[Job, TableChange], None]
     ) -> dml.Counts:
-        def made(job: Job, change: Change) -> None:
+        def made(job: Job, change: TableChange) -> None:
             make(job, change)
             done.append(len(change.added))
             if len(done) == 1 and operation.name == "UPDATE":
@@ -80,7 +81,7 @@ def test_others_write_meanwhile(
 def test_generated_columns(sql: Sql, warehouse: WarehouseCatalog) -> None:
     folder = warehouse.location_for(warehouse.qualify("t"))
     schema = pa.schema([("id", pa.int32()), ("twice", pa.int64()), ("g", pa.string())])
-    tables.create(folder, Definition(schema, ("g",)), SystemClock())
+    tables.create(folder, TableDefinition(schema, ("g",)), SystemClock())
     _generate(folder, "twice", "id * 2")
     sql("INSERT INTO t (g, id) VALUES ('a b', 1), ('c', 2)")
     with pytest.raises(SparkError, match="DELTA_VIOLATE_CONSTRAINT_WITH_VALUES.*Generated Column"):

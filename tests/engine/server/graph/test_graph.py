@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from riacho.errors import AnalysisError, SparkError
-from riacho.server.graph.elements import Table, TableKind
+from riacho.server.graph.elements import PipelineTable, TableKind
 from riacho.server.graph.names import Identifier
 from tests.engine.server.graph.support import Pipelines
 from tests.unit.server.graph.support import full
@@ -43,7 +43,7 @@ def test_a_table_as_it_was_declared(pipelines: Pipelines) -> None:
         "CREATE STREAMING TABLE t (id BIGINT NOT NULL) PARTITIONED BY (id) COMMENT 'c' TBLPROPERTIES ('k'='v')"
     ).definition()
     table = definition.table(full("t"))
-    assert isinstance(table, Table)
+    assert isinstance(table, PipelineTable)
     assert table.kind is TableKind.STREAMING_TABLE
     assert table.schema is not None
     assert (table.schema.names, table.schema.field("id").nullable) == (["id"], False)

@@ -17,10 +17,10 @@ from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.engine.base import EngineSession
 from riacho.server.graph.ports import PipelineSession, RunningFlow
-from riacho.server.graph.runner import Run, Tools
+from riacho.server.graph.runner import PipelineExecution, UpdateContext
 from riacho.server.graph.schedule import Backoff
-from riacho.server.graph.selection import Selection
-from riacho.server.graph.settings import Settings
+from riacho.server.graph.selection import TableSelection
+from riacho.server.graph.settings import PipelineSettings
 from riacho.server.graph.stages import decide
 from riacho.server.graph.storage import Storage
 from tests.engine.server.graph.support import Pipelines
@@ -130,15 +130,15 @@ class Bench:
     flows: FakeFlows = field(default_factory=FakeFlows)
     catalog: FakeCatalog = field(default_factory=FakeCatalog)
     retries: int = 2
-    last: Run | None = None
+    last: PipelineExecution | None = None
 
-    def run(self, text: str = CHAIN, selection: Selection | None = None) -> list[str]:
+    def run(self, text: str = CHAIN, selection: TableSelection | None = None) -> list[str]:
         """The events; ends with the error if the run fails."""
         resolution = self.pipelines.resolve(text)
-        stages = decide(resolution, selection or Selection(), self.catalog, self.storage, "delta")  # type: ignore[arg-type]
-        tools = Tools(self.catalog, self.flows, self.flows, self.flows, PassingClock())  # type: ignore[arg-type]
-        settings = Settings(self.retries, Backoff(5_000, 3_600_000), max_concurrent_flows=2)
-        self.last = Run(resolution, Session(self.pipelines.session), tools, settings)
+        stages = decide(resolution, selection or TableSelection(), self.catalog, self.storage, "delta")  # type: ignore[arg-type]
+        tools = UpdateContext(self.catalog, self.flows, self.flows, self.flows, PassingClock())  # type: ignore[arg-type]
+        settings = PipelineSettings(self.retries, Backoff(5_000, 3_600_000), max_concurrent_flows=2)
+        self.last = PipelineExecution(resolution, Session(self.pipelines.session), tools, settings)
         told: list[str] = []
         try:
             for event in self.last.events(stages):
@@ -223,7 +223,7 @@ def test_a_flow_has_retries_of_its_own(bench: Bench) -> None:
 
 
 def test_excluded_flows(bench: Bench) -> None:
-    told = bench.run(selection=Selection(refresh=frozenset({full("b")}), full_refresh=frozenset()))
+    told = bench.run(selection=TableSelection(refresh=frozenset({full("b")}), full_refresh=frozenset()))
     assert told[0] == "Flow b is QUEUED."
     assert [about(told, flow) for flow in ("a", "c", "alone")] == [["is EXCLUDED."]] * 3
     assert about(told, "b")[-1] == "has COMPLETED."

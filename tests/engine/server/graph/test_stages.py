@@ -9,9 +9,9 @@ import pytest
 
 from riacho.errors import AnalysisError
 from riacho.server.graph.explain import explain
-from riacho.server.graph.selection import Selection
+from riacho.server.graph.selection import TableSelection
 from riacho.server.graph.stages import (
-    CreateTable,
+    CreateEmptyTable,
     EmptyTable,
     EvolveTable,
     PublishView,
@@ -33,8 +33,8 @@ CREATE STREAMING TABLE events COMMENT 'all' AS SELECT id FROM STREAM outside.sou
 CREATE TEMPORARY VIEW some AS SELECT id FROM events WHERE id > 1;
 CREATE MATERIALIZED VIEW counted AS SELECT count(*) AS n FROM some;
 """
-ALL = Selection()
-EVERYTHING_AGAIN = Selection(refresh=frozenset(), full_refresh=None)
+ALL = TableSelection()
+EVERYTHING_AGAIN = TableSelection(refresh=frozenset(), full_refresh=None)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def storage(tmp_path: Path) -> Storage:
 
 
 def planned(
-    pipelines: Pipelines, storage: Storage, catalog: FakeCatalog, selection: Selection = ALL, text: str = PIPELINE
+    pipelines: Pipelines, storage: Storage, catalog: FakeCatalog, selection: TableSelection = ALL, text: str = PIPELINE
 ) -> list[Stage]:
     return decide(pipelines.resolve(text), selection, catalog, storage, "delta")  # type: ignore[arg-type]
 
@@ -56,8 +56,8 @@ def ran_before(storage: Storage, name: str = "events") -> Path:
 
 def test_the_first_run(pipelines: Pipelines, storage: Storage) -> None:
     create_events, create_counted, flows = planned(pipelines, storage, FakeCatalog())
-    assert create_events == CreateTable(full("events").table_name, ID, "delta", (), "all", {})
-    assert create_counted == CreateTable(full("counted").table_name, COUNT, "delta", (), None, {})
+    assert create_events == CreateEmptyTable(full("events").table_name, ID, "delta", (), "all", {})
+    assert create_counted == CreateEmptyTable(full("counted").table_name, COUNT, "delta", (), None, {})
     assert isinstance(flows, RunFlows)
     stream, recompute = flows.runs.values()
     assert isinstance(stream, StreamFlow)
@@ -117,9 +117,9 @@ def test_a_full_refresh_starts_the_next_checkpoint_and_empties_streaming_tables(
 
 def test_what_is_not_selected_is_left_alone(pipelines: Pipelines, storage: Storage) -> None:
     ran_before(storage)
-    chosen = Selection(refresh=frozenset({full("counted")}), full_refresh=frozenset())
+    chosen = TableSelection(refresh=frozenset({full("counted")}), full_refresh=frozenset())
     create, flows = planned(pipelines, storage, FakeCatalog(table("events", ID)), chosen)
-    assert isinstance(create, CreateTable)
+    assert isinstance(create, CreateEmptyTable)
     assert isinstance(flows, RunFlows)
     assert list(flows.runs) == [full("counted")]
     assert flows.excluded == (full("events"),)
@@ -134,7 +134,7 @@ def test_protected_tables_are_not_reset(pipelines: Pipelines, storage: Storage) 
     (flows,) = planned(pipelines, storage, catalog, EVERYTHING_AGAIN, text)
     assert isinstance(flows, RunFlows)
     with pytest.raises(AnalysisError, match="TABLE_NOT_RESETTABLE"):
-        planned(pipelines, storage, catalog, Selection(frozenset(), frozenset({full("events")})), text)
+        planned(pipelines, storage, catalog, TableSelection(frozenset(), frozenset({full("events")})), text)
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_partitioning_stays(pipelines: Pipelines, storage: Storage, clauses: str
 def test_views_are_published_in_order_whatever_is_selected(pipelines: Pipelines, storage: Storage) -> None:
     text = """CREATE VIEW second AS SELECT * FROM first; CREATE VIEW first AS SELECT n FROM counted;""" + PIPELINE
     first, second, flows = planned(
-        pipelines, storage, FakeCatalog(), Selection(frozenset({full("nope")}), frozenset()), text
+        pipelines, storage, FakeCatalog(), TableSelection(frozenset({full("nope")}), frozenset()), text
     )
     assert isinstance(first, PublishView)
     assert isinstance(second, PublishView)
@@ -176,7 +176,7 @@ def test_a_plan_can_be_read(pipelines: Pipelines, storage: Storage) -> None:
     checkpoint = ran_before(storage) / "1"
     text = PIPELINE + "CREATE VIEW v AS SELECT * FROM counted;"
     catalog = FakeCatalog(table("events", pa.schema([("old", pa.string())])))
-    chosen = Selection(refresh=frozenset({full("counted")}), full_refresh=frozenset({full("events")}))
+    chosen = TableSelection(refresh=frozenset({full("counted")}), full_refresh=frozenset({full("events")}))
     assert explain(planned(pipelines, storage, catalog, chosen, text)).splitlines() == [
         "start checkpoint 1 of flow spark_catalog.default.events",
         "empty table spark_catalog.default.events",

@@ -13,7 +13,7 @@ from deltalake import DeltaTable, write_deltalake
 from riacho.clock import SystemClock
 from riacho.server.delta.actions import AddFile
 from riacho.server.delta.log import DeltaLog
-from riacho.server.delta.maintenance import Housekeeper, MaintenancePolicy, Step, due, maintain
+from riacho.server.delta.maintenance import Housekeeper, MaintenancePolicy, MaintenanceStep, due, maintain
 
 POLICY = MaintenancePolicy(small_file_bytes=100, compact_after_files=3, vacuum_interval_ms=1000)
 CLOCK = SystemClock()
@@ -26,16 +26,16 @@ def small(count: int, **values: str) -> list[AddFile]:
 @pytest.mark.parametrize(
     ("files", "since_vacuum_ms", "expected"),
     [
-        (small(2), 0, [Step.CHECKPOINT]),
-        (small(3), 0, [Step.COMPACT, Step.CHECKPOINT]),
-        ([AddFile("big", 100, 0)] * 5, 0, [Step.CHECKPOINT]),
-        (small(2, day="1") + small(2, day="2"), 0, [Step.CHECKPOINT]),
-        ([], 999, [Step.CHECKPOINT]),
-        ([], 1000, [Step.CHECKPOINT, Step.VACUUM]),
-        ([], None, [Step.CHECKPOINT, Step.VACUUM]),
+        (small(2), 0, [MaintenanceStep.CHECKPOINT]),
+        (small(3), 0, [MaintenanceStep.COMPACT, MaintenanceStep.CHECKPOINT]),
+        ([AddFile("big", 100, 0)] * 5, 0, [MaintenanceStep.CHECKPOINT]),
+        (small(2, day="1") + small(2, day="2"), 0, [MaintenanceStep.CHECKPOINT]),
+        ([], 999, [MaintenanceStep.CHECKPOINT]),
+        ([], 1000, [MaintenanceStep.CHECKPOINT, MaintenanceStep.VACUUM]),
+        ([], None, [MaintenanceStep.CHECKPOINT, MaintenanceStep.VACUUM]),
     ],
 )
-def test_what_is_due(files: list[AddFile], since_vacuum_ms: int | None, expected: list[Step]) -> None:
+def test_what_is_due(files: list[AddFile], since_vacuum_ms: int | None, expected: list[MaintenanceStep]) -> None:
     assert due(POLICY, files, since_vacuum_ms) == expected
 
 
@@ -48,7 +48,11 @@ def table(tmp_path: Path) -> Path:
 
 def test_maintaining_changes_no_row(table: Path) -> None:
     policy = MaintenancePolicy(compact_after_files=4)
-    assert maintain(table, policy, CLOCK) == [Step.COMPACT, Step.CHECKPOINT, Step.VACUUM]
+    assert maintain(table, policy, CLOCK) == [
+        MaintenanceStep.COMPACT,
+        MaintenanceStep.CHECKPOINT,
+        MaintenanceStep.VACUUM,
+    ]
     opened = DeltaTable(table)
     assert sorted(opened.to_pyarrow_table()["id"].to_pylist()) == [0, 1, 2, 3]
     assert len(opened.file_uris()) == 1
@@ -75,8 +79,8 @@ def test_files_that_no_version_knows_go_after_a_week(table: Path) -> None:
 
 def test_a_table_is_vacuumed_once_a_day(table: Path) -> None:
     policy = MaintenancePolicy()
-    assert Step.VACUUM in maintain(table, policy, CLOCK)
-    assert Step.VACUUM not in maintain(table, policy, CLOCK)
+    assert MaintenanceStep.VACUUM in maintain(table, policy, CLOCK)
+    assert MaintenanceStep.VACUUM not in maintain(table, policy, CLOCK)
 
 
 def test_a_housekeeper_looks_every_so_often(table: Path) -> None:

@@ -15,7 +15,7 @@ from riacho.server.formats.base import DecoderContext
 from riacho.server.formats.content import Lines
 from riacho.server.formats.datetimes import Datetimes
 from riacho.server.formats.json_reader import JsonDecoder
-from riacho.server.formats.json_template import Template, TemplateJson, supports, template_of
+from riacho.server.formats.json_template import LineTemplate, TemplateJson, supports, template_of
 from riacho.server.formats.options import JSON, Options
 from tests.unit.server.formats.oracle.case import plain_rows
 
@@ -152,7 +152,7 @@ def test_a_long_block_is_refused_early_and_late() -> None:
 
 
 def test_a_template() -> None:
-    assert template_of(b'{"a":1, "b": "x" ,"c":null}') == Template(
+    assert template_of(b'{"a":1, "b": "x" ,"c":null}') == LineTemplate(
         (b'{"a":', b', "b": "', b'" ,"c":', b"}"), ("a", "b", "c"), (False, True, False)
     )
     assert template_of(b'{"a":{"b":1}}') is None

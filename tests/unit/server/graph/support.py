@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from riacho.server.catalog.base import Table, TableName, View
-from riacho.server.graph.names import Identifier, Scope
+from riacho.server.graph.names import CurrentNamespace, Identifier
 
-SCOPE = Scope("spark_catalog", "default")
+SCOPE = CurrentNamespace("spark_catalog", "default")
 SOURCE_SCHEMA = pa.schema([("id", pa.int64()), ("name", pa.string())])
 
 

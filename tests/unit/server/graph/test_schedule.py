@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from riacho.server.graph.dag import Dag
 from riacho.server.graph.names import Identifier
-from riacho.server.graph.schedule import TRANSITIONS, Backoff, Happening, Schedule, State
+from riacho.server.graph.schedule import TRANSITIONS, Backoff, FlowState, Happening, Schedule
 
 A, B, C, D = (Identifier((name,)) for name in "abcd")
 CHAIN = {A: (), B: (A,), C: (A, B), D: ()}
@@ -47,7 +47,7 @@ def test_a_failed_flow_is_tried_again_later_and_in_the_end_takes_others_along() 
     failure = flows.fail(A, now_ms)
     assert failure.is_final
     assert failure.skipped == (B,)
-    assert flows.state(C) is State.EXCLUDED
+    assert flows.state(C) is FlowState.EXCLUDED
     assert flows.startable(now_ms) == [D]
     assert not flows.is_done
     flows.start(D)
@@ -69,9 +69,9 @@ def test_waits_double_up_to_the_longest() -> None:
     assert [backoff.wait_ms(failures) for failures in (1, 2, 3, 4, 1000)] == [5_000, 10_000, 20_000, 30_000, 30_000]
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", FlowState)
 @pytest.mark.parametrize("happening", Happening)
-def test_what_cannot_happen_changes_nothing(state: State, happening: Happening) -> None:
+def test_what_cannot_happen_changes_nothing(state: FlowState, happening: Happening) -> None:
     flows = schedule({A: ()})
     flows._states[A] = state
     after = TRANSITIONS[state].get(happening)
@@ -102,11 +102,11 @@ def test_every_run_ends(edges: dict[int, list[int]], outcomes: list[bool], retri
             now_ms = flows.next_attempt_ms() or now_ms
             continue
         flow = startable[0]
-        assert all(flows.state(need) is State.SUCCESSFUL for need in dag.needs(flow))
+        assert all(flows.state(need) is FlowState.SUCCESSFUL for need in dag.needs(flow))
         flows.start(flow)
         if left and left.pop():
             flows.fail(flow, now_ms)
         else:
             flows.succeed(flow)
     ended = {flows.state(flow) for flow in dag}
-    assert ended <= {State.SUCCESSFUL, State.FAILED, State.SKIPPED}
+    assert ended <= {FlowState.SUCCESSFUL, FlowState.FAILED, FlowState.SKIPPED}

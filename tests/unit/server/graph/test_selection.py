@@ -4,15 +4,15 @@ import pytest
 
 from riacho.errors import IllegalArgumentError
 from riacho.protos import pb
-from riacho.server.graph.selection import Selection
+from riacho.server.graph.selection import TableSelection
 from tests.unit.server.graph.support import SCOPE, full
 
 
-def selection(**command: object) -> Selection:
-    return Selection.of(pb.PipelineCommand.StartRun(**command), SCOPE)  # type: ignore[arg-type]
+def selection(**command: object) -> TableSelection:
+    return TableSelection.of(pb.PipelineCommand.StartRun(**command), SCOPE)  # type: ignore[arg-type]
 
 
-def states(chosen: Selection) -> dict[str, tuple[bool, bool]]:
+def states(chosen: TableSelection) -> dict[str, tuple[bool, bool]]:
     return {name: (chosen.is_selected(full(name)), chosen.is_full(full(name))) for name in ("a", "b", "c")}
 
 

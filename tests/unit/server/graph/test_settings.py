@@ -4,26 +4,26 @@ import pytest
 
 from riacho.errors import IllegalArgumentError
 from riacho.server.graph.schedule import Backoff
-from riacho.server.graph.settings import MAX_CONCURRENT_FLOWS, MAX_RETRIES, MIN_RETRY_TIME, Settings
+from riacho.server.graph.settings import MAX_CONCURRENT_FLOWS, MAX_RETRIES, MIN_RETRY_TIME, PipelineSettings
 
 
 def test_defaults_are_sparks() -> None:
-    assert Settings.read(dict[str, str]().get) == Settings(2, Backoff(5_000, 3_600_000), 16)
+    assert PipelineSettings.read(dict[str, str]().get) == PipelineSettings(2, Backoff(5_000, 3_600_000), 16)
 
 
 @pytest.mark.parametrize(
     ("text", "wait_ms"), [("1s", 1_000), ("7", 7_000), ("250ms", 250), ("2min", 120_000), (" 1 h ", 3_600_000)]
 )
 def test_times(text: str, wait_ms: int) -> None:
-    assert Settings.read({MIN_RETRY_TIME: text}.get).backoff.shortest_ms == wait_ms
+    assert PipelineSettings.read({MIN_RETRY_TIME: text}.get).backoff.shortest_ms == wait_ms
 
 
 @pytest.mark.parametrize("key", [MAX_RETRIES, MIN_RETRY_TIME, MAX_CONCURRENT_FLOWS])
 def test_nonsense_is_named(key: str) -> None:
     with pytest.raises(IllegalArgumentError, match=f"'soon' in {key}"):
-        Settings.read({key: "soon"}.get)
+        PipelineSettings.read({key: "soon"}.get)
 
 
 def test_a_flows_own_retries_win() -> None:
-    settings = Settings.read({MAX_RETRIES: "1"}.get)
+    settings = PipelineSettings.read({MAX_RETRIES: "1"}.get)
     assert (settings.retries(None), settings.retries("0")) == (1, 0)

@@ -35,7 +35,7 @@ def test_materialized_view_with_everything() -> None:
         USING delta PARTITIONED BY (id, `the d` INT) COMMENT 'it''s' TBLPROPERTIES ('a.b' = '1', c.d 'x')
         AS WITH q AS (SELECT 1) SELECT * FROM q -- the end"""
     )
-    assert parsed == statements.CreateTable(
+    assert parsed == statements.CreatePipelineDataset(
         kind=TableKind.MATERIALIZED_VIEW,
         name=Identifier(("my db", "m")),
         columns="id INT NOT NULL COMMENT 'a, b', d DECIMAL(10, 2)",
@@ -57,13 +57,13 @@ def test_materialized_view_with_everything() -> None:
         ("SET CATALOG c", statements.SetCatalog("c")),
         (
             "CREATE STREAMING TABLE t",
-            statements.CreateTable(kind=TableKind.STREAMING_TABLE, name=Identifier(("t",))),
+            statements.CreatePipelineDataset(kind=TableKind.STREAMING_TABLE, name=Identifier(("t",))),
         ),
         (
             "CREATE OR REPLACE TEMP VIEW v (x COMMENT 'c') COMMENT 'd' AS (SELECT 1)",
-            statements.CreateView(Identifier(("v",)), True, "(SELECT 1)", "d"),
+            statements.CreatePipelineView(Identifier(("v",)), True, "(SELECT 1)", "d"),
         ),
-        ("CREATE VIEW d.v AS SELECT 1", statements.CreateView(Identifier(("d", "v")), False, "SELECT 1")),
+        ("CREATE VIEW d.v AS SELECT 1", statements.CreatePipelineView(Identifier(("d", "v")), False, "SELECT 1")),
         (
             "CREATE FLOW f COMMENT 'x' AS INSERT INTO t BY NAME SELECT * FROM STREAM s",
             statements.CreateFlow(Identifier(("f",)), Identifier(("t",)), "SELECT * FROM STREAM s"),

@@ -6,7 +6,7 @@ import pytest
 
 from riacho.errors import IllegalArgumentError, SparkError, UnsupportedOperationError
 from riacho.server.graph.names import Identifier
-from riacho.server.graph.storage import Checkpoint, Storage
+from riacho.server.graph.storage import FlowCheckpoint, Storage
 from tests.unit.server.graph.support import full
 
 
@@ -32,7 +32,7 @@ def test_no_root_and_a_remote_one() -> None:
 def test_the_newest_generation_counts(tmp_path: Path) -> None:
     storage = Storage(tmp_path)
     directory = tmp_path / "_checkpoints" / "spark_catalog" / "default" / "t" / "f"
-    assert storage.current(full("t"), full("f")) == (Checkpoint(directory, 0), False)
+    assert storage.current(full("t"), full("f")) == (FlowCheckpoint(directory, 0), False)
     for name in ("0", "2", "10", "tmp"):
         (directory / name).mkdir(parents=True)
     checkpoint, exists = storage.current(full("t"), full("f"))

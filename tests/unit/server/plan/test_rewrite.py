@@ -76,9 +76,6 @@ def test_binding_costs_little_for_each_node() -> None:
     assert (cost(100) - cost(30)) / 70 < 8
 
 
-# -- the time of a batch
-
-
 def timed(plan: pb.Relation, at: BatchTime = NOON) -> pb.Relation:
     return Template(plan).bind({0: parse("batch 1")}, at)
 

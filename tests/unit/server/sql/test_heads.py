@@ -20,9 +20,6 @@ def tables(sql: str) -> list[str]:
     return [("~" if table.streaming else "") + ".".join(table.parts) for table in table_references(sql)]
 
 
-# -- tokens
-
-
 @given(SQL_LIKE)
 def test_tokens_are_pieces_of_the_text_in_order(sql: str) -> None:
     position = 0
@@ -69,9 +66,6 @@ def test_parse_identifier(text: str, parts: tuple[str, ...]) -> None:
 def test_split_statements() -> None:
     script = "select ';' -- a; b\n; /* ; */ ;\ncreate table `a;b` (x int)"
     assert split_statements(script) == ["select ';' -- a; b", "create table `a;b` (x int)"]
-
-
-# -- tables
 
 
 @pytest.mark.parametrize(
@@ -129,9 +123,6 @@ def test_incomplete_clauses(sql: str, near: str, place: str) -> None:
     assert f"SQLSTATE: 42601 {place}\n\n== SQL ==\n{sql}" in error.value.message
 
 
-# -- statements
-
-
 @pytest.mark.parametrize(
     ("sql", "kind"),
     [
@@ -180,9 +171,6 @@ def test_plain_text_is_told_from_text_that_may_stream() -> None:
     assert not may_stream("select a from t", {"v"})
     assert may_stream("select a from Stream(t)")
     assert may_stream("select a from `V`", {"v"})
-
-
-# -- names of columns
 
 
 @pytest.mark.parametrize(

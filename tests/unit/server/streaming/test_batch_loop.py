@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from riacho.errors import EngineLost, SparkGeneralError
 from riacho.ids import BatchId
 from riacho.server.streaming import parts
-from riacho.server.streaming.batch import Step
-from riacho.server.streaming.board import Listener
+from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.checkpoint import Checkpoint
 from riacho.server.streaming.microbatch import ENGINE_ATTEMPTS
 from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.sinks.base import OutputMode
 from riacho.server.streaming.trigger import Once
 from riacho.testing import Crash, CrashAfter, FakeEngine, ListSink, ManualClock, ScriptedSource, define, run
@@ -71,7 +71,7 @@ def test_all_that_is_there_in_the_batches_the_source_wants(job: Job) -> None:
 
     assert query.failure is None
     assert job.sink.batches == {0: rows(0, 1), 1: rows(2, 3), 2: rows(4, 5)}
-    assert watch.steps == [(step, batch) for batch in range(3) for step in Step]
+    assert watch.steps == [(step, batch) for batch in range(3) for step in BatchStep]
     assert [entry.batch_id for entry in query.recent_progress] == [0, 1, 2]
     assert [source.rows for entry in query.recent_progress for source in entry.sources] == [2, 2, 2]
     assert job.checkpoint.latest_batch() == job.checkpoint.latest_commit() == 2
@@ -92,18 +92,15 @@ def test_nothing_is_done_twice_by_a_second_run(job: Job) -> None:
     assert job.sink.repetitions == []
 
 
-# -- crashes
-
-
 @pytest.mark.parametrize("batch", [0, 1, 2])
-@pytest.mark.parametrize("step", Step)
-def test_a_crash_after_any_step_loses_and_doubles_nothing(job: Job, step: Step, batch: int) -> None:
+@pytest.mark.parametrize("step", BatchStep)
+def test_a_crash_after_any_step_loses_and_doubles_nothing(job: Job, step: BatchStep, batch: int) -> None:
     query = job.run(CrashAfter(step, batch))
 
     assert isinstance(query._cause, Crash)
-    logged = list(Step).index(step) >= list(Step).index(Step.LOGGED)
+    logged = list(BatchStep).index(step) >= list(BatchStep).index(BatchStep.LOGGED)
     assert job.checkpoint.latest_batch() == (batch if logged else batch - 1 if batch else None)
-    committed = step is Step.COMMITTED
+    committed = step is BatchStep.COMMITTED
     assert job.checkpoint.latest_commit() == (batch if committed else batch - 1 if batch else None)
 
     job.source.add({"id": 6})  # what comes meanwhile is not of the batch that was logged
@@ -112,15 +109,15 @@ def test_a_crash_after_any_step_loses_and_doubles_nothing(job: Job, step: Step, 
 
     assert job.sink.values("id") == [*ALL, 6]
     assert job.sink.batches[batch] == rows(*ALL[2 * batch : 2 * batch + 2])
-    assert job.sink.repetitions == ([batch] if step is Step.WRITTEN else [])
+    assert job.sink.repetitions == ([batch] if step is BatchStep.WRITTEN else [])
     first = batch + 1 if committed else batch
     replanned = not committed and logged
-    assert watch.steps[0] == (Step.READ if replanned else Step.PLANNED, first)
+    assert watch.steps[0] == (BatchStep.READ if replanned else BatchStep.PLANNED, first)
 
 
-@given(st.lists(st.tuples(st.sampled_from(Step), st.integers(0, 4)), max_size=6), st.integers(0, 4))
+@given(st.lists(st.tuples(st.sampled_from(BatchStep), st.integers(0, 4)), max_size=6), st.integers(0, 4))
 def test_crash_after_crash(
-    tmp_path_factory: pytest.TempPathFactory, crashes: list[tuple[Step, int]], late: int
+    tmp_path_factory: pytest.TempPathFactory, crashes: list[tuple[BatchStep, int]], late: int
 ) -> None:
     engine = FakeEngine()
     job = Job(engine, ScriptedSource(SCHEMA, rows(0), rows(1)), tmp_path_factory.mktemp("job"))
@@ -163,9 +160,6 @@ def test_a_source_that_fails(job: Job, call: Any) -> None:
     assert job.sink.values("id") == ALL
 
 
-# -- the engine goes away
-
-
 @pytest.mark.parametrize("times", range(1, ENGINE_ATTEMPTS))
 def test_a_batch_is_run_again_if_the_engine_goes_away(job: Job, times: int) -> None:
     job.engine.fail(EngineLost(), after=1, times=times)
@@ -176,7 +170,7 @@ def test_a_batch_is_run_again_if_the_engine_goes_away(job: Job, times: int) -> N
     assert query.failure is None
     assert job.sink.values("id") == ALL
     assert job.sink.repetitions == []
-    ran = [batch for step, batch in watch.steps if step is Step.RAN]
+    ran = [batch for step, batch in watch.steps if step is BatchStep.RAN]
     assert ran == [0, *[1] * (times + 1), 2]
     assert job.source.calls.count("read") == 3, "the rows are still in the spool"
 
@@ -197,9 +191,6 @@ def test_an_engine_that_goes_away_after_the_sink_has_written(job: Job) -> None:
     job.run()
     assert job.sink.values("id") == ALL
     assert job.sink.repetitions == [0]
-
-
-# -- sources
 
 
 def test_a_source_is_told_what_the_sink_has(job: Job) -> None:
@@ -265,9 +256,6 @@ def test_a_large_batch_goes_in_parts_to_a_sink_that_takes_them(
     assert engine.runs == (5 if in_parts else 1)
 
 
-# -- telling
-
-
 def test_a_listener_hears_of_each_batch_and_of_the_end(engine: FakeEngine, job: Job) -> None:
     heard: list[str] = []
     listener = Listener(
@@ -279,7 +267,7 @@ def test_a_listener_hears_of_each_batch_and_of_the_end(engine: FakeEngine, job: 
 
 def test_a_batch_that_runs_again_has_the_time_of_its_first_run(engine: FakeEngine, job: Job) -> None:
     clock = ManualClock(1_000)
-    for step in (Step.LOGGED, None):
+    for step in (BatchStep.LOGGED, None):
         definition = define(job.source, job.sink, job.checkpoint.folder, engine)
         run(definition, engine, clock=clock, observer=CrashAfter(step))
         clock.advance(5_000)

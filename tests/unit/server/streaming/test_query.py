@@ -13,7 +13,7 @@ import pytest
 from riacho.clock import SystemClock
 from riacho.errors import SparkGeneralError, StreamingQueryError
 from riacho.protos import pb
-from riacho.server.streaming.batch import Step
+from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.definition import QueryDefinition
 from riacho.server.streaming.manager import QueryManager
 from riacho.server.streaming.query import StreamingQuery
@@ -149,9 +149,9 @@ def test_the_id_is_the_checkpoints_and_each_run_has_its_own(
     assert [context.query_id for context in sink.runs] == [first.query_id, first.query_id, other.query_id]
 
 
-@pytest.mark.parametrize("step", [None, Step.RAN])
+@pytest.mark.parametrize("step", [None, BatchStep.RAN])
 def test_a_temporary_checkpoint_goes_with_a_query_that_did_not_fail(
-    engine: FakeEngine, source: ScriptedSource, sink: ListSink, tmp_path: Path, step: Step | None
+    engine: FakeEngine, source: ScriptedSource, sink: ListSink, tmp_path: Path, step: BatchStep | None
 ) -> None:
     definition: QueryDefinition = replace(define(source, sink, tmp_path / "c", engine), temporary=True)
     run(definition, engine, observer=CrashAfter(step))

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from riacho.errors import IllegalArgumentError, ParseError
 from riacho.server.streaming.execution import EventTime
-from riacho.server.streaming.watermark import Policy, WatermarkTracker, delay_ms, interval_us
+from riacho.server.streaming.watermark import WatermarkPolicy, WatermarkTracker, delay_ms, interval_us
 
 
 def seen(max_ms: int) -> EventTime:
@@ -18,9 +18,9 @@ def seen(max_ms: int) -> EventTime:
 BATCHES = st.lists(st.tuples(st.none() | st.integers(-100, 1000), st.none() | st.integers(-100, 1000)), max_size=12)
 
 
-@pytest.mark.parametrize("policy", list(Policy))
+@pytest.mark.parametrize("policy", list(WatermarkPolicy))
 @given(batches=BATCHES)
-def test_it_only_moves_up(policy: Policy, batches: list[tuple[int | None, int | None]]) -> None:
+def test_it_only_moves_up(policy: WatermarkPolicy, batches: list[tuple[int | None, int | None]]) -> None:
     tracker = WatermarkTracker([10, 50], policy)
     before = tracker.value_ms
     for batch in batches:
@@ -31,7 +31,7 @@ def test_it_only_moves_up(policy: Policy, batches: list[tuple[int | None, int | 
 
 @given(batches=BATCHES)
 def test_min_is_behind_every_operator_and_max_is_at_the_first(batches: list[tuple[int | None, int | None]]) -> None:
-    lowest, highest = WatermarkTracker([10, 50], Policy.MIN), WatermarkTracker([10, 50], Policy.MAX)
+    lowest, highest = WatermarkTracker([10, 50], WatermarkPolicy.MIN), WatermarkTracker([10, 50], WatermarkPolicy.MAX)
     for batch in batches:
         times = [None if time is None else seen(time) for time in batch]
         assert lowest.advance(times) <= highest.advance(times)
@@ -44,7 +44,7 @@ def test_min_is_behind_every_operator_and_max_is_at_the_first(batches: list[tupl
 
 
 def test_after_a_restart_it_waits_until_the_operators_have_caught_up() -> None:
-    tracker = WatermarkTracker([0, 0], Policy.MIN, start_ms=500)
+    tracker = WatermarkTracker([0, 0], WatermarkPolicy.MIN, start_ms=500)
     assert tracker.advance([seen(900), None]) == 500
     assert tracker.advance([None, seen(700)]) == 700
 
@@ -82,6 +82,6 @@ def test_a_negative_delay_is_refused() -> None:
 
 
 def test_policies() -> None:
-    assert Policy.parse("MAX") is Policy.MAX
+    assert WatermarkPolicy.parse("MAX") is WatermarkPolicy.MAX
     with pytest.raises(IllegalArgumentError, match="median"):
-        Policy.parse("median")
+        WatermarkPolicy.parse("median")

@@ -16,7 +16,7 @@ from __future__ import annotations
 from riacho.server.catalog.dml.change import delete, replace_where, update
 from riacho.server.catalog.dml.job import Counts, Runner
 from riacho.server.catalog.dml.merge import Clause, Merging, merge
-from riacho.server.catalog.dml.scope import Assignment, Scope, expression
+from riacho.server.catalog.dml.scope import Assignment, TableScope, expression
 
 __all__ = [
     "Assignment",
@@ -24,7 +24,7 @@ __all__ = [
     "Counts",
     "Merging",
     "Runner",
-    "Scope",
+    "TableScope",
     "delete",
     "expression",
     "merge",

@@ -13,7 +13,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.errors import AnalysisError
 from riacho.protos import pb
-from riacho.server.catalog.dml.scope import Assignment, Scope
+from riacho.server.catalog.dml.scope import Assignment, TableScope
 from riacho.server.delta import schema as schemas
 from riacho.server.plan import build
 from riacho.server.plan.failures import unresolved_column
@@ -21,7 +21,9 @@ from riacho.server.plan.failures import unresolved_column
 _DEFAULT = "CURRENT_DEFAULT"
 
 
-def resolve(assignments: Sequence[Assignment], scope: Scope, schema: pa.Schema) -> dict[tuple[str, ...], Assignment]:
+def resolve(
+    assignments: Sequence[Assignment], scope: TableScope, schema: pa.Schema
+) -> dict[tuple[str, ...], Assignment]:
     """Assignments by the column, or the field of one, that they set, in the schema's own case.
 
     Raises UNRESOLVED_COLUMN.WITH_SUGGESTION, DELTA_CONFLICT_SET_COLUMN.

@@ -12,21 +12,24 @@ from riacho import types
 from riacho.errors import AnalysisError
 from riacho.protos import pb
 from riacho.server.catalog.dml import assign, rewrite
-from riacho.server.catalog.dml.job import Change, Counts, Job, Operation, Runner
+from riacho.server.catalog.dml.job import Counts, Job, Runner, TableChange
 from riacho.server.catalog.dml.scan import find, numbered_rows, spooled
-from riacho.server.catalog.dml.scope import Assignment, Scope
+from riacho.server.catalog.dml.scope import Assignment, TableScope
 from riacho.server.delta import schema as schemas
 from riacho.server.delta.constraints import checked
 from riacho.server.delta.fit import fit
+from riacho.server.delta.write import DeltaOperation
 from riacho.server.plan import build
 
 _AFFECTED = "num_affected_rows"
 
 
-def delete(runner: Runner, folder: Path, scope: Scope, condition: pb.Expression | None, text: str | None) -> Counts:
+def delete(
+    runner: Runner, folder: Path, scope: TableScope, condition: pb.Expression | None, text: str | None
+) -> Counts:
     """Take out the rows for which a condition is true. `text`: the condition as DESCRIBE HISTORY tells it."""
 
-    def make(job: Job, change: Change) -> None:
+    def make(job: Job, change: TableChange) -> None:
         hits = find(job, scope, condition)
         rewrite.rewrite(job.snapshot, hits, (), job.snapshot.schema, change)
         if any(rows is not None for rows in hits.places.values()):
@@ -36,20 +39,20 @@ def delete(runner: Runner, folder: Path, scope: Scope, condition: pb.Expression 
         change.counts = {_AFFECTED: count}
         change.metrics = {"numDeletedRows": count, **_file_metrics(change)}
 
-    return runner.run(folder, Operation("DELETE", {"predicate": schemas.compact([text or "true"])}), make)
+    return runner.run(folder, DeltaOperation("DELETE", {"predicate": schemas.compact([text or "true"])}), make)
 
 
 def update(
     runner: Runner,
     folder: Path,
-    scope: Scope,
+    scope: TableScope,
     assignments: Sequence[Assignment],
     condition: pb.Expression | None,
     text: str | None,
 ) -> Counts:
     """Give columns of the rows for which a condition is true other values, computed from the old ones."""
 
-    def make(job: Job, change: Change) -> None:
+    def make(job: Job, change: TableChange) -> None:
         snapshot = job.snapshot
         schema = snapshot.schema
         assigned = assign.resolve(assignments, scope, schema)
@@ -72,7 +75,7 @@ def update(
         change.metrics = {"numUpdatedRows": count, **_file_metrics(change)}
 
     predicate = schemas.compact([] if text is None else [text])
-    return runner.run(folder, Operation("UPDATE", {"predicate": predicate}), make)
+    return runner.run(folder, DeltaOperation("UPDATE", {"predicate": predicate}), make)
 
 
 def replace_where(
@@ -82,9 +85,9 @@ def replace_where(
 
     Raises DELTA_REPLACE_WHERE_MISMATCH for a new row for which it is not, and what `fit` raises.
     """
-    scope = Scope((folder.name,))
+    scope = TableScope((folder.name,))
 
-    def make(job: Job, change: Change) -> None:
+    def make(job: Job, change: TableChange) -> None:
         snapshot = job.snapshot
         hits = find(job, scope, condition)
         fitted = fit(snapshot.schema, schema, merge_schema=False, table_id=snapshot.metadata.id)
@@ -110,7 +113,7 @@ def replace_where(
         }
 
     parameters = {"mode": "Overwrite", "partitionBy": "[]", "predicate": text}
-    return runner.run(folder, Operation("WRITE", parameters), make)
+    return runner.run(folder, DeltaOperation("WRITE", parameters), make)
 
 
 def _as(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -157,7 +160,7 @@ class Kept:
             pass
 
 
-def _file_metrics(change: Change) -> dict[str, int]:
+def _file_metrics(change: TableChange) -> dict[str, int]:
     return {
         **change.metrics,
         "numRemovedFiles": len(change.removed),

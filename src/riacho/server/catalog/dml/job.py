@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -20,6 +19,7 @@ from riacho.server.delta.constraints import Demands
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.protocol import APPEND_ONLY, CHANGE_FEED, append_route, enabled, require_readable
 from riacho.server.delta.state import TableState, not_a_table, require_whole
+from riacho.server.delta.write import DeltaOperation
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession, Spool
 from riacho.server.engine.spool import FolderSpool
@@ -53,7 +53,7 @@ class Snapshot:
 
 
 @dataclass
-class Change:
+class TableChange:
     """What a statement does to a table, already in files but in no version yet.
 
     `recorded`: files of change rows. `schema`: the table's new one, if it gains columns. `counts`: what the
@@ -89,14 +89,6 @@ class Job:
     session: EngineSession
 
 
-@dataclass(frozen=True)
-class Operation:
-    """What DESCRIBE HISTORY says of the version."""
-
-    name: str
-    parameters: Mapping[str, Any]
-
-
 class Runner:
     """Runs statements that change rows of a table."""
 
@@ -104,7 +96,7 @@ class Runner:
         self.session = session
         self._clock = clock or SystemClock()
 
-    def run(self, folder: Path, operation: Operation, make: Callable[[Job, Change], None]) -> Counts:
+    def run(self, folder: Path, operation: DeltaOperation, make: Callable[[Job, TableChange], None]) -> Counts:
         """Have `make` fill in a change of the table in `folder`, and commit it; what the statement answers.
 
         Another write in between that does not touch what the change rests on is let pass; after any other the change is
@@ -115,7 +107,7 @@ class Runner:
         writer = DeltaWriter(folder, with_files=True)
         for _ in range(MAX_RUNS):
             snapshot = _snapshot(folder, writer.state())
-            change = Change()
+            change = TableChange()
             try:
                 with closing(FolderSpool("dml", zone=self.session.zone.engine)) as spool:
                     make(Job(snapshot, spool, self.session), change)
@@ -135,7 +127,7 @@ class Runner:
             sql_state="2D521",
         )
 
-    def _commit(self, writer: DeltaWriter, snapshot: Snapshot, operation: Operation, change: Change) -> None:
+    def _commit(self, writer: DeltaWriter, snapshot: Snapshot, operation: DeltaOperation, change: TableChange) -> None:
         def decide(state: TableState | None) -> Sequence[Json]:
             if state is None:
                 raise not_a_table(snapshot.folder)
@@ -174,7 +166,7 @@ def _snapshot(folder: Path, state: TableState | None) -> Snapshot:
     return Snapshot(folder, state.version, state.metadata, schema, types.nullable(schema), demands, held)
 
 
-def _still_holds(log: DeltaLog, snapshot: Snapshot, version: int, change: Change) -> bool:
+def _still_holds(log: DeltaLog, snapshot: Snapshot, version: int, change: TableChange) -> bool:
     """Whether a change computed on `snapshot` may become the version after `version`.
 
     As Delta's `WriteSerializable` has it: rows that others only appended, and files that they only put together

@@ -20,12 +20,13 @@ from riacho.errors import AnalysisError, UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.catalog.dml import assign, rewrite
 from riacho.server.catalog.dml.change import Kept
-from riacho.server.catalog.dml.job import Change, Counts, Job, Operation, Runner
+from riacho.server.catalog.dml.job import Counts, Job, Runner, TableChange
 from riacho.server.catalog.dml.scan import ROW, by_file, collect_numbers, numbered_rows, spooled
-from riacho.server.catalog.dml.scope import Assignment, Scope, attribute
+from riacho.server.catalog.dml.scope import Assignment, TableScope, attribute
 from riacho.server.delta import schema as schemas
 from riacho.server.delta.constraints import checked
 from riacho.server.delta.deletion_vectors import Rows
+from riacho.server.delta.write import DeltaOperation
 from riacho.server.plan import build
 from riacho.server.plan.mentions import mentioned
 
@@ -58,9 +59,9 @@ class Clause:
 class Merging:
     """A MERGE statement. `evolve`: the target gains columns that the source has and the clauses assign."""
 
-    target: Scope
+    target: TableScope
     source: pb.Relation
-    source_scope: Scope
+    source_scope: TableScope
     on: pb.Expression
     clauses: tuple[Clause, ...]
     evolve: bool = False
@@ -70,23 +71,23 @@ class Merging:
 def merge(runner: Runner, folder: Path, merging: Merging) -> Counts:
     """Run a MERGE; how many rows were updated, deleted and inserted. Raises SparkError; then nothing has changed."""
 
-    def make(job: Job, change: Change) -> None:
-        _Merge(job, merging, change).run()
+    def make(job: Job, change: TableChange) -> None:
+        _MergeRun(job, merging, change).run()
 
-    return runner.run(folder, Operation("MERGE", {"predicate": schemas.compact([merging.text])}), make)
+    return runner.run(folder, DeltaOperation("MERGE", {"predicate": schemas.compact([merging.text])}), make)
 
 
-class _Merge:
+class _MergeRun:
     """One run of a MERGE."""
 
-    def __init__(self, job: Job, merging: Merging, change: Change) -> None:
+    def __init__(self, job: Job, merging: Merging, change: TableChange) -> None:
         self._job = job
         self._merging = merging
         self._change = change
         self._snapshot = job.snapshot
         self._target = merging.target
         self._scope = merging.source_scope
-        self._source = _Source(job, merging.source)
+        self._source = _MergeSource(job, merging.source)
         self._defaults = assign.defaults_of(job.snapshot.metadata.schema_json)
         declared = self._evolved(job.snapshot.declared)
         self._schema = types.nullable(declared)
@@ -131,8 +132,6 @@ class _Merge:
             matched_updated=len(_of(matched, "update", numbers, chosen)),
             matched_deleted=len(np.unique(_of(matched, "delete", numbers, chosen))),
         )
-
-    # -- Which rows
 
     def _pairs(self, clauses: Sequence[Clause]) -> tuple[Rows, Rows, Rows]:
         """Target and source rows that go together, by number, and the place of the clause for each pair."""
@@ -204,8 +203,6 @@ class _Merge:
         used = mentioned(conditions)
         return [field.name for field in self._snapshot.schema if field.name in used.perhaps]
 
-    # -- What becomes of them
-
     def _updated(self, clause: Clause, numbers: Rows, sources: Rows | None) -> Kept:
         """The new values of target rows, each beside its source row, if it has one."""
         hits = by_file(numbers)
@@ -260,8 +257,6 @@ class _Merge:
                 raise _missing_in_source(field.name, clause.action, self._source.schema)
         return found
 
-    # -- Columns that the target gains
-
     def _evolved(self, schema: pa.Schema) -> pa.Schema:
         """The target's columns after the MERGE, given those before."""
         if not self._merging.evolve:
@@ -276,8 +271,6 @@ class _Merge:
         }
         new = [field for field in source if field.name.lower() in assigned]
         return _grown(schema, pa.schema(new))
-
-    # -- What is told
 
     def _record(self, updated: Rows, deleted: Rows, produced: Sequence[tuple[str, Kept]]) -> None:
         if not self._snapshot.feed or not (len(updated) or len(deleted)):
@@ -325,7 +318,7 @@ class _Merge:
         )
 
 
-class _Source:
+class _MergeSource:
     """The source's rows, read once, each with a number."""
 
     def __init__(self, job: Job, relation: pb.Relation) -> None:

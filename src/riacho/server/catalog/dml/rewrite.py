@@ -7,7 +7,7 @@ from itertools import chain
 
 import pyarrow as pa
 
-from riacho.server.catalog.dml.job import CHANGES, Change, Snapshot
+from riacho.server.catalog.dml.job import CHANGES, Snapshot, TableChange
 from riacho.server.catalog.dml.scan import Hits, chosen_rows, live_rows, other_rows
 from riacho.server.delta import files
 from riacho.server.delta.feed import CHANGE_TYPE
@@ -18,7 +18,9 @@ UPDATE_BEFORE = "update_preimage"
 UPDATE_AFTER = "update_postimage"
 
 
-def rewrite(snapshot: Snapshot, gone: Hits, new: Iterable[pa.RecordBatch], schema: pa.Schema, change: Change) -> None:
+def rewrite(
+    snapshot: Snapshot, gone: Hits, new: Iterable[pa.RecordBatch], schema: pa.Schema, change: TableChange
+) -> None:
     """Take the rows `gone` out of the table and put `new` in, which have the columns of `schema`.
 
     Writes the files, and puts into `change` what that makes of the table. Raises what `new` raises.
@@ -37,7 +39,7 @@ def rewrite(snapshot: Snapshot, gone: Hits, new: Iterable[pa.RecordBatch], schem
     change.metrics["numCopiedRows"] = copied
 
 
-def record(snapshot: Snapshot, rows: Iterable[pa.RecordBatch], change: Change) -> None:
+def record(snapshot: Snapshot, rows: Iterable[pa.RecordBatch], change: TableChange) -> None:
     """Write change rows, if the table keeps a change feed."""
     if snapshot.feed:
         change.recorded += files.write_batches(rows, snapshot.folder, snapshot.partition_by, below=CHANGES)

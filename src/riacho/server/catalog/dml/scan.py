@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from riacho.protos import pb
 from riacho.server.catalog.dml.job import Job, Snapshot
-from riacho.server.catalog.dml.scope import Scope, attribute
+from riacho.server.catalog.dml.scope import TableScope, attribute
 from riacho.server.delta import files, partitions
 from riacho.server.delta.actions import AddFile, local_path
 from riacho.server.delta.deletion_vectors import Rows
@@ -55,7 +55,7 @@ def every(snapshot: Snapshot) -> Hits:
     return Hits(dict.fromkeys(range(len(snapshot.files))))
 
 
-def find(job: Job, scope: Scope, condition: pb.Expression | None) -> Hits:
+def find(job: Job, scope: TableScope, condition: pb.Expression | None) -> Hits:
     """The rows for which a condition is true."""
     snapshot = job.snapshot
     if condition is None:

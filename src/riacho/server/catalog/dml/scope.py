@@ -21,7 +21,7 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Scope:
+class TableScope:
     """How a table is called in a statement: by its alias, or else by its name, with or without its database.
 
     `parts` are the parts that may stand before a column, the last one always.
@@ -57,14 +57,14 @@ def attribute(*parts: str) -> pb.Expression:
     return pb.Expression(unresolved_attribute=pb.Expression.UnresolvedAttribute(unparsed_identifier=quoted))
 
 
-def expression(text: str, scopes: Sequence[Scope]) -> pb.Expression:
+def expression(text: str, scopes: Sequence[TableScope]) -> pb.Expression:
     """SQL text as an expression over tables in these scopes; names such as `db.t.column` lose the database."""
     return pb.Expression(
         expression_string=pb.Expression.ExpressionString(expression=_short_names(text, scopes).strip())
     )
 
 
-def _short_names(text: str, scopes: Sequence[Scope]) -> str:
+def _short_names(text: str, scopes: Sequence[TableScope]) -> str:
     qualified = [scope.parts for scope in scopes if len(scope.parts) > 1]
     if not qualified:
         return text

@@ -13,7 +13,7 @@ from riacho.protos import pb
 from riacho.server.connect.operations import Responses
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ListenerBus, ServerSession
-from riacho.server.streaming.board import Listener
+from riacho.server.streaming.query_status import Listener
 
 LOOK_UP_S = 1.0
 GATE_LIMIT_S = 1.0

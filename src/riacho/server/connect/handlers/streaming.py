@@ -50,9 +50,6 @@ def start(services: Services, session: ServerSession, request: pb.ExecutePlanReq
         query.start()
 
 
-# -- one query
-
-
 def query_command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """StreamingQueryCommand. Raises IllegalArgumentError for an unknown query, its failure where one waits for it."""
     command = request.plan.command.streaming_query_command
@@ -104,9 +101,6 @@ def _describe(
     result.exception_message = f"{_EXCEPTION_CLASS}: {failure.message}"
     result.error_class = failure.condition or ""
     result.stack_trace = stack_trace
-
-
-# -- all queries of a session
 
 
 def manager_command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:

@@ -27,7 +27,7 @@ from riacho.server.engine.sail.preparation import Preparation, Surroundings
 from riacho.server.engine.sail.process import EngineProcess, lost
 from riacho.zones import TIME_ZONE, UTC, session_zone
 
-log = logging.getLogger("riacho")
+_log = logging.getLogger(__name__)
 
 GLOBAL = "global_temp."
 """Before the names of global temporary views."""
@@ -74,8 +74,6 @@ class SailSession:
         self._setting_up = threading.RLock()
         self._setting_up_thread: int | None = None
 
-    # -- what names mean, and what is done to plans
-
     @property
     def current_database(self) -> str:
         return self._current_database
@@ -96,8 +94,6 @@ class SailSession:
         if self._preparation is None:
             return relation
         return self._preparation.relation(relation, Surroundings(self, rows))
-
-    # -- the two verbs, and what is close to them
 
     def schema(self, relation: pb.Relation) -> pa.Schema:
         return self.columns(self.prepared(relation, rows=False))
@@ -164,8 +160,6 @@ class SailSession:
             return schema
         return pa.schema([types.with_comment(field, comment) for field, comment in zip(schema, comments, strict=True)])
 
-    # -- confs
-
     def get_conf(self, key: str, default: str | None = None) -> str | None:
         request = pb.ConfigRequest(session_id=self.session_id)
         request.user_context.user_id = self.user_id
@@ -198,8 +192,6 @@ class SailSession:
         request.user_context.user_id = self.user_id
         request.operation.set.pairs.add(key=key, value=value)
         return request.SerializeToString()
-
-    # -- calls whose replies are bytes, for whoever passes them on
 
     def analyze(self, request: pb.AnalyzePlanRequest) -> bytes:
         self._prepare(request, rows=False)
@@ -289,8 +281,6 @@ class SailSession:
             self._current_database = other.current_database
             self.zone, self.zone_changed = other.zone, other.zone_changed
 
-    # -- inside
-
     @contextmanager
     def _serving(self) -> Iterator[EngineProcess]:
         process = self._processes.current()
@@ -325,7 +315,7 @@ class SailSession:
             try:
                 self._send(process, method, request + self._own_id)
             except SparkError as error:
-                log.warning("session %s: %s could not be set up again: %s", self.session_id, key, error)
+                _log.warning("session %s: %s could not be set up again: %s", self.session_id, key, error)
 
     def _send(self, process: EngineProcess, method: str, request: bytes) -> None:
         try:

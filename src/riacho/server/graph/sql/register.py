@@ -10,7 +10,7 @@ import pyarrow as pa
 from riacho.protos import pb
 from riacho.server.graph import elements, failures, reads
 from riacho.server.graph.graph import DataflowGraph
-from riacho.server.graph.names import Identifier, Scope
+from riacho.server.graph.names import CurrentNamespace, Identifier
 from riacho.server.graph.sql import statements
 from riacho.server.sql.scripts import statements as split
 
@@ -42,12 +42,12 @@ class _File:
             case statements.SetConf(key, value):
                 self._conf[key] = value
             case statements.SetCatalog(catalog):
-                self._scope = Scope(catalog, database=None)
+                self._scope = CurrentNamespace(catalog, database=None)
             case statements.UseDatabase(name):
                 self._use(name)
-            case statements.CreateTable():
+            case statements.CreatePipelineDataset():
                 self._table(statement)
-            case statements.CreateView():
+            case statements.CreatePipelineView():
                 self._view(statement)
             case statements.CreateFlow(name, target, query):
                 if not name.is_single:
@@ -59,12 +59,12 @@ class _File:
             self._scope = replace(self._scope, database=name.name)
         else:
             catalog, database = self._scope.qualify(Identifier((*name.parts, ""))).parts[:2]
-            self._scope = Scope(catalog, database)
+            self._scope = CurrentNamespace(catalog, database)
 
-    def _table(self, statement: statements.CreateTable) -> None:
+    def _table(self, statement: statements.CreatePipelineDataset) -> None:
         name = self._scope.qualify(statement.name)
         self._graph.add_output(
-            elements.Table(
+            elements.PipelineTable(
                 identifier=name,
                 kind=statement.kind,
                 schema=self._parse_columns(statement.columns) if statement.columns else None,
@@ -77,7 +77,7 @@ class _File:
         if statement.query is not None:
             self._flow(name, name, statement.query)
 
-    def _view(self, statement: statements.CreateView) -> None:
+    def _view(self, statement: statements.CreatePipelineView) -> None:
         if statement.temporary:
             name = statement.name
             self._graph.add_output(elements.TemporaryView(name, statement.comment))

@@ -41,7 +41,7 @@ class SetCatalog:
 
 
 @dataclass(frozen=True)
-class CreateTable:
+class CreatePipelineDataset:
     """`CREATE {STREAMING TABLE | MATERIALIZED VIEW}`. `columns` is DDL text."""
 
     kind: TableKind
@@ -55,7 +55,7 @@ class CreateTable:
 
 
 @dataclass(frozen=True)
-class CreateView:
+class CreatePipelineView:
     """`CREATE [TEMPORARY] VIEW`."""
 
     name: Identifier
@@ -73,7 +73,7 @@ class CreateFlow:
     query: str
 
 
-Parsed = SetConf | UseDatabase | SetCatalog | CreateTable | CreateView | CreateFlow
+Parsed = SetConf | UseDatabase | SetCatalog | CreatePipelineDataset | CreatePipelineView | CreateFlow
 
 _STREAMING_TABLE = "CREATE STREAMING TABLE"
 _MATERIALIZED_VIEW = "CREATE MATERIALIZED VIEW"
@@ -159,9 +159,7 @@ class _Parser:
             return self._view(temporary)
         raise self._unsupported()
 
-    # -- tables
-
-    def _table(self, kind: TableKind, statement: str) -> CreateTable:
+    def _table(self, kind: TableKind, statement: str) -> CreatePipelineDataset:
         self._accept("IF", "NOT", "EXISTS")
         name = self._identifier()
         columns = self._columns() if self._is_symbol("(") else None
@@ -173,7 +171,7 @@ class _Parser:
             self._end()
             if kind is TableKind.MATERIALIZED_VIEW:
                 raise failures.not_allowed(f"Unable to find query for {statement} statement.", self._statement.text)
-        return CreateTable(
+        return CreatePipelineDataset(
             kind=kind,
             name=name,
             columns=columns,
@@ -276,9 +274,7 @@ class _Parser:
             properties["".join(map(_value, key_tokens))] = _value(value_tokens[0])
         return properties
 
-    # -- views and flows
-
-    def _view(self, temporary: bool) -> CreateView:
+    def _view(self, temporary: bool) -> CreatePipelineView:
         if self._accept("IF", "NOT", "EXISTS") and temporary:
             raise ParseError(
                 "\nIt is not allowed to define a TEMPORARY view with IF NOT EXISTS.\n"
@@ -298,7 +294,7 @@ class _Parser:
             else:
                 self._properties()
         self._expect("AS")
-        return CreateView(name, temporary, self._query(), comment)
+        return CreatePipelineView(name, temporary, self._query(), comment)
 
     def _qualified_temporary(self, name: Identifier) -> ParseError:
         return ParseError.of(
@@ -331,8 +327,6 @@ class _Parser:
         if not by_name:
             raise self._refuse("Only INSERT INTO by name flows supported.")
         return CreateFlow(name, target, query)
-
-    # -- the cursor
 
     def _peek(self, ahead: int = 0) -> Token | None:
         position = self._next + ahead
@@ -400,8 +394,6 @@ class _Parser:
         while self._tokens[self._next - 1].text == "(":
             self._next -= 1
         return self._statement.text_from(self._tokens[self._next])
-
-    # -- errors
 
     def _error(self, hint: str = "") -> ParseError:
         return self._statement.error_at(self._peek(), hint)

@@ -46,7 +46,7 @@ def read_expression(text: str, *, filters: bool = False) -> pb.Expression:
 
     `filters`: read `sum(x) FILTER (WHERE c)` as `sum(if(c, x, null))`, which is as good for functions that skip nulls.
     """
-    return _Reader(text, filters=filters).whole()
+    return _ExpressionReader(text, filters=filters).whole()
 
 
 def structured(expression: pb.Expression, *, filters: bool = False) -> pb.Expression:
@@ -66,7 +66,7 @@ def call(name: str, *arguments: pb.Expression, distinct: bool = False) -> pb.Exp
     return Expression(unresolved_function=function)
 
 
-class _Reader:
+class _ExpressionReader:
     """Precedence as in `SqlBaseParser.g4`: OR, AND, NOT, predicates, sums, products, signs, primaries."""
 
     def __init__(self, text: str, *, filters: bool = False) -> None:

@@ -41,7 +41,7 @@ class UngroupedColumnError(Exception):
 
 
 @dataclass(frozen=True)
-class Column:
+class SelectColumn:
     """An item of a SELECT list: its text and expression, without the alias."""
 
     text: str
@@ -70,7 +70,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class _Key:
+class _GroupingKey:
     """A grouping expression, its text in comparable form, and its name in the output of the aggregate."""
 
     expression: pb.Expression
@@ -78,15 +78,15 @@ class _Key:
     name: str
 
 
-class Grouping:
+class AggregationClauses:
     """Put together an aggregation from the clauses of a query."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[SelectColumn]) -> None:
         self.columns = columns
         self.group_type: pb.Aggregate.GroupType.ValueType = pb.Aggregate.GROUP_TYPE_GROUPBY
         self.sets: list[list[int]] = []
         """The grouping sets, if it has any: of each the numbers of its keys."""
-        self._keys: list[_Key] = []
+        self._keys: list[_GroupingKey] = []
         self._aggregates: list[pb.Expression] = []
         self._filter_groups = False
         self._filter_result: pb.Expression | None = None
@@ -112,7 +112,7 @@ class Grouping:
         else:
             name = f"__riacho_key_{len(self._keys)}"
             expression = build.alias(expression, name)
-        self._keys.append(_Key(expression, _comparable(text), name))
+        self._keys.append(_GroupingKey(expression, _comparable(text), name))
         return len(self._keys) - 1
 
     def having(self, text: str, condition: pb.Expression, aggregates: bool) -> None:
@@ -139,7 +139,7 @@ class Grouping:
         result = build.project(grouped, projected)
         return build.where(result, self._filter_result) if self._filter_result is not None else result
 
-    def _output(self, column: Column) -> pb.Expression:
+    def _output(self, column: SelectColumn) -> pb.Expression:
         """The expression that gives `column` above the aggregate."""
         if column.aggregates:
             name = f"__riacho_aggregate_{len(self._aggregates)}"
@@ -181,7 +181,7 @@ class Grouping:
         return over
 
 
-def _plain(key: _Key) -> bytes:
+def _plain(key: _GroupingKey) -> bytes:
     expression = key.expression.alias.expr if key.expression.HasField("alias") else key.expression
     return expression.SerializeToString(deterministic=True)
 

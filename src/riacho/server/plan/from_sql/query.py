@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.from_sql.expressions import read_expression, text_expression
-from riacho.server.plan.from_sql.grouping import Column, Grouping, UngroupedColumnError, has_aggregate
+from riacho.server.plan.from_sql.grouping import AggregationClauses, SelectColumn, UngroupedColumnError, has_aggregate
 from riacho.server.plan.from_sql.pieces import Pieces, UnknownSqlError
 from riacho.server.plan.from_sql.select_items import has_alias
 from riacho.server.sql.tokens import closing, identifier, tokenize, words
@@ -88,19 +88,20 @@ def columns_of_query(sql: str, relations: Mapping[str, pb.Relation]) -> pb.Relat
 
 def _read(sql: str, relations: Mapping[str, pb.Relation], *, columns_only: bool) -> pb.Relation:
     known = {name.lower(): relation for name, relation in relations.items()}
-    reader = _Reader(sql, known, columns_only=columns_only)
+    reader = _QueryReader(sql, known, columns_only=columns_only)
     return reader.query(0, reader.length, {})
 
 
-class _Reader(Pieces):
-    """Reads one text; see `read_query` and `columns_of_query`."""
+class _QueryReader(Pieces):
+    """Reads one text; see `read_query` and `columns_of_query`.
+
+    The methods that read a clause read the tokens from `start` up to `end`.
+    """
 
     def __init__(self, sql: str, relations: Mapping[str, pb.Relation], *, columns_only: bool) -> None:
         super().__init__(sql)
         self.relations = relations
         self.columns_only = columns_only
-
-    # -- queries. Each method reads the tokens from `start` up to `end`.
 
     def query(self, start: int, end: int, scope: Scope) -> pb.Relation:
         if not self._reads_known(start, end, scope):
@@ -177,8 +178,6 @@ class _Reader(Pieces):
                     return pb.Relation(limit=pb.Limit(input=relation, limit=int(count)))
                 return pb.Relation(offset=pb.Offset(input=relation, offset=int(count)))
 
-    # -- SELECT
-
     def _select(self, start: int, end: int, scope: Scope) -> pb.Relation:
         for at in () if self.columns_only else self._outside(start, end, _NOT_KNOWN):
             if self._word(at) != "WINDOW" or self._word(at + 2) == "AS":  # a clause, not the function or its column
@@ -203,25 +202,25 @@ class _Reader(Pieces):
             relation = build.project(relation, [column.projected() for column in columns])
         return _distinct(relation) if distinct else relation
 
-    def _column(self, start: int, end: int, scope: Scope) -> Column:
+    def _column(self, start: int, end: int, scope: Scope) -> SelectColumn:
         """One item of the SELECT list."""
         tokens = self._tokens[start:end]
         if tokens and tokens[-1].is_symbol("*") and len(tokens) % 2:
-            return Column(self._text(start, end), pb.Expression(), None, is_star=True)
+            return SelectColumn(self._text(start, end), pb.Expression(), None, is_star=True)
         alias = None
         if has_alias(tokens):
             alias = self._name(end - 1)
             end -= 2 if self._word(end - 2) == "AS" else 1
         text = self._text(start, end)
         expression = self._expression(start, end, scope)
-        return Column(text, expression, alias, aggregates=has_aggregate(self._tokens[start:end]))
+        return SelectColumn(text, expression, alias, aggregates=has_aggregate(self._tokens[start:end]))
 
     def _grouped(
-        self, relation: pb.Relation, columns: list[Column], places: Mapping[str, tuple[int, int]], scope: Scope
+        self, relation: pb.Relation, columns: list[SelectColumn], places: Mapping[str, tuple[int, int]], scope: Scope
     ) -> pb.Relation:
         if any(column.is_star for column in columns):
             raise UnknownSqlError("SELECT * in an aggregation")
-        grouping = Grouping(columns)
+        grouping = AggregationClauses(columns)
         try:
             if "GROUP" in places:
                 self._keys(grouping, *places["GROUP"], scope)
@@ -233,7 +232,7 @@ class _Reader(Pieces):
         except UngroupedColumnError as error:
             raise UnknownSqlError(str(error)) from None
 
-    def _keys(self, grouping: Grouping, start: int, end: int, scope: Scope) -> None:
+    def _keys(self, grouping: AggregationClauses, start: int, end: int, scope: Scope) -> None:
         start += 2  # GROUP BY
         if self._word(end - 2) == "WITH" and self._word(end - 1) in _GROUP_TYPES:
             grouping.group_type, end = _GROUP_TYPES[self._word(end - 1)], end - 2
@@ -250,7 +249,7 @@ class _Reader(Pieces):
         for item in self._items(start, end):
             self._key(grouping, *item, scope)
 
-    def _grouping_sets(self, grouping: Grouping, start: int, end: int, scope: Scope) -> None:
+    def _grouping_sets(self, grouping: AggregationClauses, start: int, end: int, scope: Scope) -> None:
         """`[keys] GROUPING SETS ((keys), key, …)`."""
         at = next(i for i in range(start, end) if self._word(i) == "GROUPING" and self._word(i + 1) == "SETS")
         if not self._fills(at + 2, end):
@@ -262,7 +261,7 @@ class _Reader(Pieces):
             keys = self._items(first + 1, behind - 1) if self._fills(first, behind) else [(first, behind)]
             grouping.sets.append([self._key(grouping, *key, scope) for key in keys if key[0] < key[1]])
 
-    def _key(self, grouping: Grouping, start: int, end: int, scope: Scope) -> int:
+    def _key(self, grouping: AggregationClauses, start: int, end: int, scope: Scope) -> int:
         """Take in a grouping expression; its number."""
         if self._word(start) in words("ROLLUP CUBE GROUPING") or (
             self._fills(start, end) and len(self._items(start + 1, end - 1)) > 1
@@ -273,8 +272,6 @@ class _Reader(Pieces):
     def _fills(self, start: int, end: int) -> bool:
         """Whether there is a pair of brackets from `start` to `end`."""
         return self._symbol(start, "(") and closing(self._tokens, start) == end - 1
-
-    # -- FROM
 
     def _from_end(self, start: int, end: int) -> int:
         """Where the relations of a FROM clause end: before what only its rows depend on, if that does not matter."""
@@ -364,8 +361,6 @@ class _Reader(Pieces):
         if known is not None:
             return known
         return pb.Relation(read=pb.Read(named_table=pb.Read.NamedTable(unparsed_identifier=text)))
-
-    # -- pieces
 
     def _expression(self, start: int, end: int, scope: Scope) -> pb.Expression:
         text = self._text(start, end)

@@ -7,7 +7,7 @@
     try_avg(x)                                avg(x)
     rollup(k), cube(k), GROUPING SETS         GROUP BY k
     grouping(k), grouping_id()                0
-    sum(v), sum(CAST(v AS DOUBLE))            as `tell_apart` has them
+    sum(v), sum(CAST(v AS DOUBLE))            as `disambiguate_aggregates` has them
 
 The plan so made can be analysed, not run: a streaming aggregation computes these functions itself (see
 `streaming.state.partials`), from the plan before this rule.
@@ -22,9 +22,9 @@ import pyarrow as pa
 from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.context import Context
+from riacho.server.plan.disambiguate_aggregates import disambiguate_aggregates
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.from_sql.expressions import structured
-from riacho.server.plan.tell_apart import tell_apart
 from riacho.server.plan.text import column_name
 from riacho.server.plan.walk import expressions, transform
 
@@ -66,7 +66,7 @@ def _tell_apart(aggregate: pb.Aggregate) -> None:
     """The aggregates told apart, under the names that their columns had."""
     read = [structured(expression, filters=True) for expression in aggregate.aggregate_expressions]
     named = pb.Aggregate(aggregate_expressions=read)
-    tell_apart(named.aggregate_expressions)
+    disambiguate_aggregates(named.aggregate_expressions)
     for place, before, after in zip(aggregate.aggregate_expressions, read, named.aggregate_expressions, strict=True):
         if after != before:
             place.CopyFrom(after if after.HasField("alias") else build.alias(after, _name(before)))

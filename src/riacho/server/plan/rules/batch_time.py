@@ -67,7 +67,7 @@ _WITHOUT_BRACKETS = frozenset({"current_timestamp", "current_date", "localtimest
 
 
 @dataclass(frozen=True)
-class _Call:
+class _ClockCall:
     """A call of one of `_FUNCTIONS`: an expression of the plan."""
 
     path: Path
@@ -91,7 +91,7 @@ class _Text:
 class Times:
     """The places in a plan where the batch's time goes."""
 
-    def __init__(self, calls: list[_Call], texts: list[_Text]) -> None:
+    def __init__(self, calls: list[_ClockCall], texts: list[_Text]) -> None:
         self._calls = calls
         self._texts = texts
 
@@ -119,7 +119,7 @@ def find_times(plan: pb.Relation) -> Times:
         if node.WhichOneof("rel_type") in ("project", "aggregate"):
             for expression in top_expressions(node):
                 _keep_name(expression)
-    calls: list[_Call] = []
+    calls: list[_ClockCall] = []
     texts: list[_Text] = []
     for path, node in walk_paths(plan):
         if node.WhichOneof("rel_type") == "sql":
@@ -128,7 +128,7 @@ def find_times(plan: pb.Relation) -> Times:
         for steps, expression in expression_paths(node):
             place = (*path, *steps)
             if name := time_function(expression):
-                calls.append(_Call(place, name))
+                calls.append(_ClockCall(place, name))
             elif expression.HasField("expression_string"):
                 role: Role = "column" if lists_columns and len(steps) == _COLUMN_DEPTH else "part"
                 text = expression.expression_string.expression

@@ -66,7 +66,7 @@ def metadata_columns(relation: pb.Relation, context: Context) -> pb.Relation:
 
 
 @dataclass
-class _Node:
+class _MetadataNode:
     """A node of the plan and what is found out about it.
 
     `column`, `function`: whether `_metadata`, and whether file functions, still resolve above this node. `last`:
@@ -76,7 +76,7 @@ class _Node:
 
     relation: pb.Relation
     kind: str
-    below: list[_Node]
+    below: list[_MetadataNode]
     column: bool = False
     function: bool = False
     last: bool = False
@@ -85,16 +85,16 @@ class _Node:
     shown: bool = False
 
 
-def _nodes(root: pb.Relation) -> list[_Node]:
+def _nodes(root: pb.Relation) -> list[_MetadataNode]:
     """All nodes, parents first."""
-    nodes = [_Node(root, root.WhichOneof("rel_type") or "", [])]
+    nodes = [_MetadataNode(root, root.WhichOneof("rel_type") or "", [])]
     for node in nodes:  # grows while it is gone through
-        node.below = [_Node(child, child.WhichOneof("rel_type") or "", []) for child in children(node.relation)]
+        node.below = [_MetadataNode(child, child.WhichOneof("rel_type") or "", []) for child in children(node.relation)]
         nodes += node.below
     return nodes
 
 
-def _look(node: _Node, context: Context) -> None:
+def _look(node: _MetadataNode, context: Context) -> None:
     """Find out what resolves above `node`, and what it uses itself; its inputs have been looked at."""
     if is_streaming_leaf(node.relation):
         node.column = node.function = node.last = context.has_metadata(node.relation)
@@ -149,7 +149,7 @@ def _shows_metadata(expression: pb.Expression) -> bool:
             return False
 
 
-def _demand(node: _Node) -> None:
+def _demand(node: _MetadataNode) -> None:
     """Tell the inputs of `node` whether they must hand up the column; what is needed above `node` is known."""
     passes_on = node.needed and (node.column or node.function) and not node.shown
     wanted = node.uses or passes_on
@@ -159,7 +159,7 @@ def _demand(node: _Node) -> None:
         child.needed = wanted and (child.column or child.function)
 
 
-def _edit(node: _Node, context: Context) -> None:
+def _edit(node: _MetadataNode, context: Context) -> None:
     """Make the relation of `node` carry, use and drop the column as decided."""
     relation = node.relation
     if is_streaming_leaf(relation):
@@ -208,10 +208,7 @@ def _show_once(relation: pb.Relation) -> None:
     relation.CopyFrom(renamed)
 
 
-# -- file functions
-
-
-def _rewrite_functions(relation: pb.Relation, node: _Node, has_column: bool) -> None:
+def _rewrite_functions(relation: pb.Relation, node: _MetadataNode, has_column: bool) -> None:
     """Replace calls of `FILE_FUNCTIONS`, in expressions and in texts, by expressions over the column."""
     if node.kind == "with_relations" and node.below[0].kind == "sql":
         text = relation.with_relations.root.sql

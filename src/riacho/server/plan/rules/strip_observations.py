@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from riacho.protos import pb
 from riacho.server.plan.context import Context, Observation
-from riacho.server.plan.dress import plan_ids_used, same
+from riacho.server.plan.restore_names import plan_ids_used, same
 from riacho.server.plan.walk import transform
 
 

@@ -15,8 +15,8 @@ from dataclasses import replace
 
 from riacho.protos import pb
 from riacho.server.plan.context import Context, EventTimeMark
-from riacho.server.plan.dress import plan_ids_used, same
 from riacho.server.plan.facts import is_streaming
+from riacho.server.plan.restore_names import plan_ids_used, same
 from riacho.server.plan.walk import transform
 
 

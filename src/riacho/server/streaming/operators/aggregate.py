@@ -48,7 +48,7 @@ from riacho.server.streaming.operators.operator import (
     BatchContext,
     Operator,
     OperatorProgress,
-    Tools,
+    OperatorTools,
     event_times,
     late,
     never,
@@ -56,8 +56,6 @@ from riacho.server.streaming.operators.operator import (
 )
 from riacho.server.streaming.operators.panes import panes_of
 from riacho.server.streaming.sinks.base import OutputMode
-
-# -- what is kept of a group
 
 
 @dataclass(frozen=True)
@@ -72,15 +70,15 @@ class Rows:
         return Rows(self.table.filter(pa.array(keep)), self.keys.take(keep), self.time[keep])
 
 
-class Keep(Protocol):
-    """What an aggregation keeps of each group, and how the result comes of it."""
+class AggregationBuffer(Protocol):
+    """What an aggregation keeps of each group, and how its result is computed from that."""
 
     schema: pa.Schema
     """The columns in state, the key's first."""
     one_row: bool
     """Whether a group is one row."""
 
-    def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
+    def collect(self, relation: pb.Relation, tools: OperatorTools, time: BatchTime) -> pa.Table:
         """The rows of a batch in the form in which they are kept."""
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
@@ -89,7 +87,7 @@ class Keep(Protocol):
     def rest(self, keys: KeyHash, store: StateStore) -> Iterator[pa.Table]:
         """What the store has of these groups besides what `merge` gave, in parts."""
 
-    def finish(self, kept: Iterable[pa.Table], tools: Tools, time: BatchTime) -> pb.Relation:
+    def finalize(self, kept: Iterable[pa.Table], tools: OperatorTools, time: BatchTime) -> pb.Relation:
         """The aggregation's result for the groups in `kept`, which come in parts and are read at once."""
 
 
@@ -99,21 +97,21 @@ class Partials:
     one_row = True
 
     def __init__(
-        self, aggregate: pb.Aggregate, grouping: Grouping, calls: Calls, output: pa.Schema, tools: Tools
+        self, aggregate: pb.Aggregate, grouping: Grouping, calls: Calls, output: pa.Schema, tools: OperatorTools
     ) -> None:
         self._grouping = grouping
         self._calls = calls
         self._output = output
         self._panes = panes_of(grouping) if calls.any_order else None
         collected = grouping.schema(aggregate.input, self._partial, tools)
-        self.schema = types.nullable(calls.condensed(collected.empty_table()).schema)
+        self.schema = types.nullable(calls.updated(collected.empty_table()).schema)
 
     def _partial(self, relation: pb.Relation, keys: Sequence[Expression]) -> pb.Relation:
         return build.group(relation, keys, self._calls.aliased())
 
-    def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
+    def collect(self, relation: pb.Relation, tools: OperatorTools, time: BatchTime) -> pa.Table:
         grouping = self._grouping if self._panes is None else self._panes.grouping
-        rows = self._calls.condensed(grouping.collect(relation, self._partial, tools, time)).cast(self.schema)
+        rows = self._calls.updated(grouping.collect(relation, self._partial, tools, time)).cast(self.schema)
         return rows if self._panes is None else self._panes.in_windows(rows, self._calls.merged)
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
@@ -136,7 +134,7 @@ class Partials:
     def rest(self, keys: KeyHash, store: StateStore) -> Iterator[pa.Table]:  # noqa: ARG002
         return iter(())
 
-    def finish(self, kept: Iterable[pa.Table], tools: Tools, time: BatchTime) -> pb.Relation:  # noqa: ARG002
+    def finalize(self, kept: Iterable[pa.Table], tools: OperatorTools, time: BatchTime) -> pb.Relation:  # noqa: ARG002
         return _results(kept, self.schema, self._grouping, self._calls, self._output, tools)
 
 
@@ -146,7 +144,7 @@ class WholeRows:
     one_row = False
 
     def __init__(
-        self, aggregate: pb.Aggregate, grouping: Grouping, calls: Calls, output: pa.Schema, tools: Tools
+        self, aggregate: pb.Aggregate, grouping: Grouping, calls: Calls, output: pa.Schema, tools: OperatorTools
     ) -> None:
         self._grouping = grouping
         self._calls = calls
@@ -160,7 +158,7 @@ class WholeRows:
     def _projected(self, relation: pb.Relation, keys: Sequence[Expression]) -> pb.Relation:
         return build.project(relation, [*keys, *self._columns])
 
-    def collect(self, relation: pb.Relation, tools: Tools, time: BatchTime) -> pa.Table:
+    def collect(self, relation: pb.Relation, tools: OperatorTools, time: BatchTime) -> pa.Table:
         return self._grouping.collect(relation, self._projected, tools, time).cast(self.schema)
 
     def merge(self, fresh: Rows, store: StateStore) -> tuple[Rows, int]:
@@ -169,16 +167,21 @@ class WholeRows:
     def rest(self, keys: KeyHash, store: StateStore) -> Iterator[pa.Table]:
         return store.find(unique(keys)).blocks()
 
-    def finish(self, kept: Iterable[pa.Table], tools: Tools, time: BatchTime) -> pb.Relation:
+    def finalize(self, kept: Iterable[pa.Table], tools: OperatorTools, time: BatchTime) -> pb.Relation:
         keys = [build.alias(build.col(name), name) for name in self._grouping.columns]
         # In one piece the rows stay in the order in which they came, which `first` and `collect_list` show.
         rows = pa.concat_tables([self.schema.empty_table(), *kept]).combine_chunks()
-        table = self._calls.condensed(tools.collect(build.group(tools.read(rows), keys, self._aggregates), time))
+        table = self._calls.updated(tools.collect(build.group(tools.read(rows), keys, self._aggregates), time))
         return _results([table], table.schema, self._grouping, self._calls, self._output, tools)
 
 
 def _results(
-    parts: Iterable[pa.Table], kept: pa.Schema, grouping: Grouping, calls: Calls, output: pa.Schema, tools: Tools
+    parts: Iterable[pa.Table],
+    kept: pa.Schema,
+    grouping: Grouping,
+    calls: Calls,
+    output: pa.Schema,
+    tools: OperatorTools,
 ) -> pb.Relation:
     """The aggregation's columns, for groups with their keys and partials. `kept`: the schema of `parts`."""
     keys = grouping.renamed(output)
@@ -186,22 +189,21 @@ def _results(
     results = []
     for expression, field in zip(calls.results, fields, strict=True):
         results.append(build.alias(build.cast(expression, field.type), field.name))
-    revealed = calls.revealed(kept.empty_table()).schema
-    return build.project(tools.read_parts(map(calls.revealed, parts), revealed), [*keys, *results])
-
-
-# -- the operator
+    finalized = calls.finalized(kept.empty_table()).schema
+    return build.project(tools.read_parts(map(calls.finalized, parts), finalized), [*keys, *results])
 
 
 class Aggregation(Operator):
     """See the module and `operator.Operator`."""
 
-    def __init__(self, keep: Keep, grouping: Grouping, mode: OutputMode, folder: Path, tools: Tools) -> None:
-        self._keep = keep
+    def __init__(
+        self, buffer: AggregationBuffer, grouping: Grouping, mode: OutputMode, folder: Path, tools: OperatorTools
+    ) -> None:
+        self._buffer = buffer
         self._grouping = grouping
         self._mode = mode
         self._tools = tools
-        self._store = tools.store(folder / "default", keep.schema, unique=keep.one_row)
+        self._store = tools.store(folder / "default", buffer.schema, unique=buffer.one_row)
         self._evicts = mode is not OutputMode.COMPLETE and grouping.event_key is not None
         late_inputs = [0] if self._evicts else []
         super().__init__(self._store, ends=mode is not OutputMode.COMPLETE, late_inputs=late_inputs)
@@ -213,7 +215,7 @@ class Aggregation(Operator):
             fresh = self._on_time(self._collect(inputs[0], batch.time), batch, progress)
             if progress.dropped and batch.late_rows is not None:
                 batch.late_rows.append(self._late(inputs[0]))
-            merged, known = self._keep.merge(fresh, self._store)
+            merged, known = self._buffer.merge(fresh, self._store)
             touched = self._count(merged.keys)
         with progress.timed("removals_ms"):
             closed = merged.filter(merged.time <= evict_us)
@@ -223,14 +225,14 @@ class Aggregation(Operator):
         progress.updated = touched
         progress.total = self._store.rows + touched - known - progress.removed
         with progress.timed("commit_ms"):
-            changes = _changes(merged.filter(merged.time > evict_us), batch.version, one_row=self._keep.one_row)
+            changes = _changes(merged.filter(merged.time > evict_us), batch.version, one_row=self._buffer.one_row)
             self._store.write(batch.version, changes, rows=progress.total, floor=max(evict_us, self._store.floor))
         if out is None:
-            out = self._keep.finish(self._store.alive(), self._tools, batch.time)
+            out = self._buffer.finalize(self._store.alive(), self._tools, batch.time)
         return out, progress
 
     def _collect(self, relation: pb.Relation, time_of_batch: BatchTime) -> Rows:
-        table = self._keep.collect(relation, self._tools, time_of_batch)
+        table = self._buffer.collect(relation, self._tools, time_of_batch)
         keys = hash_keys(table.select(self._grouping.columns).columns, table.num_rows)
         event_key = self._grouping.event_key
         time = never(table.num_rows) if event_key is None else event_times(table.column(f"_key{event_key}"))
@@ -252,7 +254,7 @@ class Aggregation(Operator):
 
     def _leaving(self, evict_us: int, but: KeyHash, progress: OperatorProgress) -> Iterator[pa.Table]:
         """The groups that the batch does not touch and that leave the state, counted in `progress` as they are read."""
-        columns = self._keep.schema.names if self._mode is OutputMode.APPEND else []
+        columns = self._buffer.schema.names if self._mode is OutputMode.APPEND else []
         for part in self._store.leaving(evict_us, columns, but=but):
             progress.removed += self._count(part.keys)
             yield from part.blocks()
@@ -265,36 +267,38 @@ class Aggregation(Operator):
         if self._mode is OutputMode.COMPLETE:
             return None
         if self._mode is OutputMode.APPEND:
-            kept = chain(gone, self._keep.rest(closed.keys, self._store), [closed.table])
+            kept = chain(gone, self._buffer.rest(closed.keys, self._store), [closed.table])
         else:
             deque(gone, maxlen=0)
-            kept = chain(self._keep.rest(merged.keys, self._store), [merged.table])
-        return self._keep.finish(kept, self._tools, batch.time)
+            kept = chain(self._buffer.rest(merged.keys, self._store), [merged.table])
+        return self._buffer.finalize(kept, self._tools, batch.time)
 
     def _count(self, keys: KeyHash) -> int:
         """How many groups."""
-        return len(keys) if self._keep.one_row else distinct(keys)
+        return len(keys) if self._buffer.one_row else distinct(keys)
 
 
-def aggregation(aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Path, tools: Tools) -> Aggregation:
+def aggregation(
+    aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Path, tools: OperatorTools
+) -> Aggregation:
     """The operator for an aggregate over leaves that can be analysed. `marks`: those of the aggregate's output."""
     output = output_of(aggregate, tools)
     grouping = grouping_of(aggregate, output, marks)
-    keep = keep_for(aggregate, grouping, output, tools, once=mode is OutputMode.APPEND)
-    return Aggregation(keep, grouping, mode, folder, tools)
+    buffer = buffer_for(aggregate, grouping, output, tools, once=mode is OutputMode.APPEND)
+    return Aggregation(buffer, grouping, mode, folder, tools)
 
 
-def keep_for(
-    aggregate: pb.Aggregate, grouping: Grouping, output: pa.Schema, tools: Tools, *, once: bool = False
-) -> Keep:
+def buffer_for(
+    aggregate: pb.Aggregate, grouping: Grouping, output: pa.Schema, tools: OperatorTools, *, once: bool = False
+) -> AggregationBuffer:
     """What to keep for an aggregate: partial numbers if all its functions can be taken apart, else whole rows.
 
     `once`: a group comes out only when it is complete. Rows are then better than lists, which each batch would rewrite.
     """
     calls = take_apart(aggregate, grouping, tools)
     grows = any(partial.grows for partial in calls.partials)
-    keep = Partials if calls.merge and not (once and grows) else WholeRows
-    return keep(aggregate, grouping, calls, output, tools)
+    buffer = Partials if calls.merge and not (once and grows) else WholeRows
+    return buffer(aggregate, grouping, calls, output, tools)
 
 
 def _changes(rows: Rows, version: int, *, one_row: bool) -> Changes:

@@ -17,19 +17,19 @@ from riacho import types
 from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.build import Expression
+from riacho.server.plan.disambiguate_aggregates import disambiguate_aggregates
 from riacho.server.plan.from_sql.expressions import structured
 from riacho.server.plan.null_division import null_by_zero
 from riacho.server.plan.rules.aggregate_types import with_known_types
 from riacho.server.plan.rules.global_aggregates import GROUPED_UDFS
-from riacho.server.plan.tell_apart import tell_apart
 from riacho.server.plan.walk import at, expression_paths
 from riacho.server.state.run import Mask
 from riacho.server.streaming.operators.grouping import Grouping
-from riacho.server.streaming.operators.operator import Tools
-from riacho.server.streaming.operators.partials import AGGREGATES, Change, Partial, decompose, opaque
+from riacho.server.streaming.operators.operator import OperatorTools
+from riacho.server.streaming.operators.partials import AGGREGATES, ArrayFunction, Partial, decompose, opaque
 
 
-def output_of(aggregate: pb.Aggregate, tools: Tools) -> pa.Schema:
+def output_of(aggregate: pb.Aggregate, tools: OperatorTools) -> pa.Schema:
     """The columns of an aggregate over leaves that can be analysed."""
     whole = pb.Relation()
     whole.aggregate.CopyFrom(aggregate)
@@ -45,7 +45,7 @@ class Calls:
     """
 
     partials: Sequence[Partial]
-    shown: Sequence[tuple[int, Change]]
+    shown: Sequence[tuple[int, ArrayFunction]]
     results: Sequence[Expression]
 
     @property
@@ -65,7 +65,7 @@ class Calls:
     def aliased(self) -> list[Expression]:
         pairs = zip(self.partials, self.columns, strict=True)
         aliased = [build.alias(partial.expression, name) for partial, name in pairs]
-        tell_apart(aliased)
+        disambiguate_aggregates(aliased)
         return aliased
 
     def merged(self, state: Sequence[pa.Array], batch: Sequence[pa.Array], known: Mask) -> list[pa.Array]:
@@ -76,17 +76,17 @@ class Calls:
             merged.append(partial.merge(old, new, known))
         return merged
 
-    def condensed(self, table: pa.Table) -> pa.Table:
-        """What is kept of the columns that the engine gave."""
+    def updated(self, table: pa.Table) -> pa.Table:
+        """The columns that the engine computed, turned into what is kept."""
         for partial, name in zip(self.partials, self.columns, strict=True):
-            column = partial.condense(one_array(table.column(name)))
+            column = partial.update(one_array(table.column(name)))
             table = table.set_column(table.schema.get_field_index(name), name, column)
         return table
 
-    def revealed(self, table: pa.Table) -> pa.Table:
-        """The columns that the results are made of, and all others but the partials."""
-        for index, (place, reveal) in enumerate(self.shown):
-            table = table.append_column(_shown(index), reveal(one_array(table.column(self.columns[place]))))
+    def finalized(self, table: pa.Table) -> pa.Table:
+        """The table with its partials finalized: replaced by the columns that the results are computed from."""
+        for index, (place, finalize) in enumerate(self.shown):
+            table = table.append_column(_shown(index), finalize(one_array(table.column(self.columns[place]))))
         return table.drop_columns(self.columns)
 
 
@@ -99,13 +99,13 @@ class _Taken:
 
     def __init__(self) -> None:
         self._partials: dict[object, Partial] = {}
-        self._shown: dict[object, tuple[int, Change]] = {}
+        self._shown: dict[object, tuple[int, ArrayFunction]] = {}
 
     def column(self, partial: Partial) -> Expression:
         """The column in which the partial is shown."""
         self._partials.setdefault(partial.identity, partial)
         place = list(self._partials).index(partial.identity)
-        key = (place, partial.reveal)
+        key = (place, partial.finalize)
         self._shown.setdefault(key, key)
         return build.col(_shown(list(self._shown).index(key)))
 
@@ -113,13 +113,13 @@ class _Taken:
         return Calls(list(self._partials.values()), list(self._shown.values()), results)
 
 
-def take_apart(aggregate: pb.Aggregate, grouping: Grouping, tools: Tools) -> Calls:
+def take_apart(aggregate: pb.Aggregate, grouping: Grouping, tools: OperatorTools) -> Calls:
     """The aggregate's expressions as partials and results. What cannot be taken apart is a partial without merge."""
     read = [structured(_unaliased(expression), filters=True) for expression in aggregate.aggregate_expressions]
     expressions = [_over_sets(null_by_zero(expression), grouping) for expression in read]
     places = [_aggregate_calls(expression, grouping) for expression in expressions]
     functions = [build.alias(Expression(unresolved_function=f), "c") for calls in places for _, f in calls or []]
-    tell_apart(functions)
+    disambiguate_aggregates(functions)
     results = iter(output_of(build.group(aggregate.input, [], functions).aggregate, tools).types if functions else [])
     taken = _Taken()
     for index, calls in enumerate(places):
@@ -128,7 +128,7 @@ def take_apart(aggregate: pb.Aggregate, grouping: Grouping, tools: Tools) -> Cal
             continue
         for path, function in calls:
             apart = decompose(function, next(results))
-            finished = apart.finish([taken.column(partial) for partial in apart.partials])
+            finished = apart.evaluate([taken.column(partial) for partial in apart.partials])
             if path:
                 at(expressions[index], path).CopyFrom(finished)
             else:

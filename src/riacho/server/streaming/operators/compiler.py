@@ -14,10 +14,10 @@ from riacho.protos import pb
 from riacho.server.engine.spool import empty
 from riacho.server.plan import build
 from riacho.server.plan.column_names import last_part, output_name
-from riacho.server.plan.dress import plan_ids_used, same, without_watermark
 from riacho.server.plan.event_time import Delays, EventTimes
 from riacho.server.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_identity, leaf_places
 from riacho.server.plan.pushdown import push_filters
+from riacho.server.plan.restore_names import plan_ids_used, same, without_watermark
 from riacho.server.plan.rules.aggregate_types import with_known_types
 from riacho.server.plan.rules.batch_time import Times, find_times
 from riacho.server.plan.rules.event_windows import windows_of_windows
@@ -32,7 +32,7 @@ from riacho.server.streaming.operators.event_columns import check_columns, check
 from riacho.server.streaming.operators.join import Join, side_states
 from riacho.server.streaming.operators.late import Place
 from riacho.server.streaming.operators.limit import Limit
-from riacho.server.streaming.operators.operator import US_PER_MS, Operator, Tools
+from riacho.server.streaming.operators.operator import US_PER_MS, Operator, OperatorTools
 from riacho.server.streaming.operators.session import session_aggregation
 from riacho.server.streaming.sinks.base import OutputMode
 from riacho.server.streaming.watermark import delay_ms
@@ -90,7 +90,7 @@ class Compiler:
     """Cuts one plan. `leaf_schemas[i]`: the columns of leaf i; `state`: the folder of the operators' state."""
 
     def __init__(
-        self, plan: pb.Relation, leaf_schemas: Sequence[pa.Schema], mode: OutputMode, state: Path, tools: Tools
+        self, plan: pb.Relation, leaf_schemas: Sequence[pa.Schema], mode: OutputMode, state: Path, tools: OperatorTools
     ) -> None:
         self._mode = mode
         self._state = state
@@ -154,8 +154,6 @@ class Compiler:
         input_ = self._fragment(mark.input, (*place, "with_watermark", "input"))
         return WatchCut(index, last_part(mark.event_time), input_, _copy(node))
 
-    # -- operators
-
     def _aggregate(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
         marks = self._event_times.of(node)
         if self._mode is not OutputMode.COMPLETE:
@@ -213,8 +211,6 @@ class Compiler:
         "limit": _limit,
         "group_state": _refuse,
     }
-
-    # -- asking the engine
 
     def _simplified(self, node: pb.Relation) -> pb.Relation:
         """Without what means nothing here: watermarks on batches, `observe`. UNION DISTINCT is grouping by all

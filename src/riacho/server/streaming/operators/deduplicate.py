@@ -24,7 +24,7 @@ from riacho.server.streaming.operators.operator import (
     BatchContext,
     Operator,
     OperatorProgress,
-    Tools,
+    OperatorTools,
     event_times,
     late,
     never,
@@ -50,7 +50,7 @@ class Deduplicate:
 class Deduplication(Operator):
     """See the module and `operator.Operator`."""
 
-    def __init__(self, what: Deduplicate, schema: pa.Schema, folder: Path, tools: Tools) -> None:
+    def __init__(self, what: Deduplicate, schema: pa.Schema, folder: Path, tools: OperatorTools) -> None:
         self._what = what
         self._tools = tools
         fields = [schema.field(i) for i in what.keys]

@@ -26,7 +26,7 @@ from riacho.ids import BatchId
 from riacho.protos import pb
 from riacho.server.engine.base import Engine, EngineSession
 from riacho.server.plan import build
-from riacho.server.plan.dress import dress
+from riacho.server.plan.restore_names import restore_names
 from riacho.server.plan.rewrite import rewrite
 from riacho.server.plan.rules.batch_time import BatchTime, fill_times
 from riacho.server.plan.rules.metadata_columns import metadata_columns
@@ -35,8 +35,14 @@ from riacho.server.state.run import BLOCK_BYTES, NEVER
 from riacho.server.streaming.checkpoint import RETAIN_CONF, Checkpoint, batches_to_retain
 from riacho.server.streaming.execution import BatchInput, BatchOutput, EventTime
 from riacho.server.streaming.operators.compiler import Compiler, Cut, Fragment, LeafCut, StatefulCut, WatchCut, put
-from riacho.server.streaming.operators.late import Drop, LateRows, LateTable, LateTarget
-from riacho.server.streaming.operators.operator import US_PER_MS, BatchContext, OperatorProgress, Tools, event_times
+from riacho.server.streaming.operators.late import DroppedRows, LateRows, LateTable, LateTarget
+from riacho.server.streaming.operators.operator import (
+    US_PER_MS,
+    BatchContext,
+    OperatorProgress,
+    OperatorTools,
+    event_times,
+)
 from riacho.server.streaming.planning import PlannedStream
 from riacho.server.streaming.sinks.base import OutputMode
 from riacho.server.streaming.sources.base import batch_schema
@@ -63,7 +69,7 @@ def prepare(
     confs = session.get_confs({key: SPARK_DEFAULTS[key] for key in _CONFS})
     bound = bound_bytes(confs)
     spool = engine.spool("state", memory_limit=None if bound is None else BLOCK_BYTES, zone=zone)
-    tools = Tools(session, spool, batches_to_retain(confs), BlockPool() if bound is None else SHARED)
+    tools = OperatorTools(session, spool, batches_to_retain(confs), BlockPool() if bound is None else SHARED)
     plan = rewrite(planned.resolved, planned.context, (metadata_columns,))
     future = confs[FUTURE_CONF]
     compiled = Compiler(plan, schemas, mode, checkpoint / "state", tools)
@@ -91,7 +97,7 @@ class StatefulExecution:
     def __init__(
         self,
         compiled: Compiler,
-        tools: Tools,
+        tools: OperatorTools,
         zone: str = "UTC",
         *,
         max_future_ms: int | None = None,
@@ -118,8 +124,10 @@ class StatefulExecution:
     def run(self, batch: BatchInput) -> BatchOutput:
         self._tools.spool.clear()
         latest_ms = None if self._max_future_ms is None else batch.time_ms + self._max_future_ms
-        drops: list[Drop] | None = None if self._late_table is None else []
-        work = _Batch(batch, BatchTime(batch.time_ms, self._zone), self._tools, self._used_ids, latest_ms, drops)
+        drops: list[DroppedRows] | None = None if self._late_table is None else []
+        work = _BatchExecution(
+            batch, BatchTime(batch.time_ms, self._zone), self._tools, self._used_ids, latest_ms, drops
+        )
         relation = work.bind(self._top)
         if self._late_table is not None and drops:
             self._late_table.write(batch.batch_id, drops)
@@ -163,7 +171,7 @@ def watermark_us(operator: StatefulCut, watermark_ms: int) -> int:
     return min(reached, default=0)
 
 
-class _Batch:
+class _BatchExecution:
     """One batch on its way up the plan; what it notes on the way is kept by number of the cut.
 
     `drops`: gets the late rows; None if nobody wants them.
@@ -173,10 +181,10 @@ class _Batch:
         self,
         batch: BatchInput,
         time: BatchTime,
-        tools: Tools,
+        tools: OperatorTools,
         used_ids: frozenset[int],
         latest_ms: int | None,
-        drops: list[Drop] | None,
+        drops: list[DroppedRows] | None,
     ) -> None:
         self._latest_ms = latest_ms
         self._drops = drops
@@ -221,7 +229,7 @@ class _Batch:
             times = times[times <= self._latest_ms]
         if len(times):
             self.event_times[cut.index] = EventTime(int(times.max()), int(times.min()), int(np.mean(times)), len(times))
-        return dress(rows, cut.original, self._used_ids)
+        return restore_names(rows, cut.original, self._used_ids)
 
     def _operate(self, cut: StatefulCut) -> pb.Relation:
         inputs = [self.bind(fragment) for fragment in cut.inputs]
@@ -238,7 +246,7 @@ class _Batch:
         cut.operator.measure(progress)
         self.progress[cut.index] = progress
         if self._drops is not None and late_rows:
-            self._drops += [Drop(cut.index, progress.name, context.late_us, late) for late in late_rows]
+            self._drops += [DroppedRows(cut.index, progress.name, context.late_us, late) for late in late_rows]
         if cut.original.HasField("join"):
             return rows  # has its sides in it, with all their names
-        return dress(rows, cut.original, self._used_ids)
+        return restore_names(rows, cut.original, self._used_ids)

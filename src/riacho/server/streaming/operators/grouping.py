@@ -22,7 +22,7 @@ from riacho.server.plan.column_names import output_name
 from riacho.server.plan.event_time import Delays
 from riacho.server.plan.rules.batch_time import BatchTime
 from riacho.server.plan.walk import expressions
-from riacho.server.streaming.operators.operator import Tools
+from riacho.server.streaming.operators.operator import OperatorTools
 
 Make = Callable[[pb.Relation, Sequence[Expression]], pb.Relation]
 """make(input, keys): a relation over the input of an aggregation that has these keys before other columns."""
@@ -55,7 +55,7 @@ class Grouping:
         names = [f"_key{i}" for i in range(len(self.expressions))]
         return [*names, _SET] if self.sets else names
 
-    def collect(self, relation: pb.Relation, make: Make, tools: Tools, time: BatchTime) -> pa.Table:
+    def collect(self, relation: pb.Relation, make: Make, tools: OperatorTools, time: BatchTime) -> pa.Table:
         """The rows of `make` over `relation`, the keys under their names in state."""
         if not self.sets:
             return tools.collect(make(relation, self._aliased()), time)
@@ -63,7 +63,7 @@ class Grouping:
         tables = [self._with_all_keys(tools.collect(make(rows, self._aliased(keys)), time), keys) for keys in self.sets]
         return pa.concat_tables(tables).combine_chunks()
 
-    def schema(self, relation: pb.Relation, make: Make, tools: Tools) -> pa.Schema:
+    def schema(self, relation: pb.Relation, make: Make, tools: OperatorTools) -> pa.Schema:
         """The columns of what `collect` gives."""
         keys = self.sets[0] if self.sets else None
         made = make(relation if keys is None else self._in_windows(relation), self._aliased(keys))

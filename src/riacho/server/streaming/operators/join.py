@@ -37,12 +37,18 @@ from riacho.protos import pb
 from riacho.server.engine.spool import empty
 from riacho.server.plan import build
 from riacho.server.plan.column_names import last_part
-from riacho.server.plan.dress import dress
 from riacho.server.plan.event_time import Delays, EventTimes
 from riacho.server.plan.join_condition import JoinCondition, Key, Side, Sides, read_condition
+from riacho.server.plan.restore_names import restore_names
 from riacho.server.state.run import Mask, Rows
 from riacho.server.streaming.operators.join_sides import Leaving, Meeting, SideState, SideStore
-from riacho.server.streaming.operators.operator import US_PER_MS, BatchContext, Operator, OperatorProgress, Tools
+from riacho.server.streaming.operators.operator import (
+    US_PER_MS,
+    BatchContext,
+    Operator,
+    OperatorProgress,
+    OperatorTools,
+)
 
 _NEVER_MEETS = 2
 """The round of rows that come out alone."""
@@ -77,10 +83,16 @@ class _Tags:
 
 
 class Join(Operator):
-    """See the module and `operator.Operator`. `node`: the join in the plan; `used_ids` as in `plan.dress`."""
+    """See the module and `operator.Operator`. `node`: the join in the plan; `used_ids` as in `plan.restore_names`."""
 
     def __init__(
-        self, node: pb.Join, left: SideState, right: SideState, folder: Path, tools: Tools, used_ids: frozenset[int]
+        self,
+        node: pb.Join,
+        left: SideState,
+        right: SideState,
+        folder: Path,
+        tools: OperatorTools,
+        used_ids: frozenset[int],
     ) -> None:
         self._node = node
         self._tools = tools
@@ -119,9 +131,7 @@ class Join(Operator):
         progress.total = self._left.store.rows + self._right.store.rows
         return out, progress
 
-    # -- who meets whom
-
-    def _pairs(self, left: Meeting, right: Meeting, batch: BatchContext) -> _Pairs:
+    def _pairs(self, left: Meeting, right: Meeting, batch: BatchContext) -> _Matches:
         """Which rows find a partner in this batch, of the sides where that matters."""
         left_now, right_now = np.zeros_like(left.is_new), np.zeros_like(right.is_new)
         if len(left.seq) and len(right.seq):
@@ -129,7 +139,7 @@ class Join(Operator):
                 left_now = np.isin(left.seq, self._partnered(left, right, Side.LEFT, batch))
             if self._right.state.pads:
                 right_now = np.isin(right.seq, self._partnered(left, right, Side.RIGHT, batch))
-        return _Pairs(left_now, right_now)
+        return _Matches(left_now, right_now)
 
     def _partnered(self, left: Meeting, right: Meeting, side: Side, batch: BatchContext) -> Rows:
         """The numbers of the rows of a side that find a partner in this batch: a semi join never counts the pairs."""
@@ -178,7 +188,7 @@ class Join(Operator):
             (right, self._right, self._right_tags, relation.join.right, self._node.right),
         ):
             read = self._tools.read_parts(rows, pa.schema([*side.schema, *tags.fields]))
-            under.CopyFrom(dress(read, original, self._used_ids))
+            under.CopyFrom(restore_names(read, original, self._used_ids))
         if self._node.using_columns:
             relation.join.using_columns.append(self._left_tags.round)
         else:
@@ -186,10 +196,8 @@ class Join(Operator):
             relation.join.join_condition.CopyFrom(build.call("and", self._node.join_condition, same_round))
         return relation
 
-    # -- what comes out
-
     def _output(
-        self, left: Meeting, right: Meeting, pairs: _Pairs, gone_left: Leaving, gone_right: Leaving
+        self, left: Meeting, right: Meeting, pairs: _Matches, gone_left: Leaving, gone_right: Leaving
     ) -> pb.Relation:
         """Pairs with a new row, and rows that come out alone: they leave unmatched, or cannot match at all.
 
@@ -199,7 +207,7 @@ class Join(Operator):
             gone_left.pass_over()
             gone_right.pass_over()
             matched = self._tools.read_parts(left.those(pairs.left_now), self._left.schema)
-            return dress(matched, self._node.left, self._used_ids)
+            return restore_names(matched, self._node.left, self._used_ids)
         joined = self._join(
             chain(
                 self._left_rows(left, gone_left.alone(pairs.left_now)),
@@ -220,10 +228,8 @@ class Join(Operator):
         names = dict.fromkeys(field.name for tag in (self._left_tags, self._right_tags) for field in tag.fields)
         return build.drop(joined, list(names))
 
-    # -- what is kept
-
     def _keep_left(
-        self, met: Meeting, pairs: _Pairs, gone: Leaving, batch: BatchContext, progress: OperatorProgress
+        self, met: Meeting, pairs: _Matches, gone: Leaving, batch: BatchContext, progress: OperatorProgress
     ) -> None:
         """New left rows are put even if they leave at once; in a semi join those that found a partner are not kept."""
         put = met.is_new & ~pairs.left_now if self._semi else met.is_new
@@ -237,7 +243,7 @@ class Join(Operator):
         self._left.write(met, pairs.left_now, put & ~leaving, done, gone.floor, total, batch.version)
 
     def _keep_right(
-        self, met: Meeting, pairs: _Pairs, gone: Leaving, batch: BatchContext, progress: OperatorProgress
+        self, met: Meeting, pairs: _Matches, gone: Leaving, batch: BatchContext, progress: OperatorProgress
     ) -> None:
         """New right rows that leave in this batch have met everybody and are not put, unless they come out alone."""
         leaving = met.is_new & (met.time <= gone.floor)
@@ -253,7 +259,7 @@ class Join(Operator):
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class _Matches:
     """Who found a partner in this batch, aligned with the sides' rows."""
 
     left_now: Mask
@@ -261,7 +267,7 @@ class _Pairs:
 
 
 def side_states(
-    node: pb.Join, analysable: Callable[[pb.Relation], pb.Relation], event_times: EventTimes, tools: Tools
+    node: pb.Join, analysable: Callable[[pb.Relation], pb.Relation], event_times: EventTimes, tools: OperatorTools
 ) -> tuple[SideState, SideState]:
     """How the two sides of a stream-stream join are kept. `analysable` makes a part of the plan known to the engine.
 
@@ -344,7 +350,7 @@ def _lag_us(condition: JoinCondition, side: Side, marks: tuple[Delays, Delays]) 
 
 
 def _same_types(
-    sides: tuple[pb.Relation, pb.Relation], keys: Sequence[Key], tools: Tools
+    sides: tuple[pb.Relation, pb.Relation], keys: Sequence[Key], tools: OperatorTools
 ) -> tuple[list[build.Expression], list[build.Expression]]:
     """The keys of both sides, cast where their types differ: equal values must have equal hashes."""
     left, right = [key.left for key in keys], [key.right for key in keys]

@@ -18,7 +18,14 @@ from riacho.server.plan import build
 from riacho.server.state.hashing import KeyHash, hash_keys, unique
 from riacho.server.state.run import Mask, Rows
 from riacho.server.state.store import BEGINNING, Changes, Found
-from riacho.server.streaming.operators.operator import BatchContext, OperatorProgress, Tools, late, never, numbers
+from riacho.server.streaming.operators.operator import (
+    BatchContext,
+    OperatorProgress,
+    OperatorTools,
+    late,
+    never,
+    numbers,
+)
 from riacho.server.streaming.operators.operator import event_times as times_of
 
 MATCHED = "_matched"
@@ -100,7 +107,7 @@ class Meeting:
 class SideStore:
     """The state of one side, `input_` of the join."""
 
-    def __init__(self, state: SideState, input_: int, folder: Path, tools: Tools) -> None:
+    def __init__(self, state: SideState, input_: int, folder: Path, tools: OperatorTools) -> None:
         self.state = state
         self._tools = tools
         self._input = input_

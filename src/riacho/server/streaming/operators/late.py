@@ -29,7 +29,7 @@ from riacho.clock import Clock
 from riacho.errors import AnalysisError
 from riacho.ids import BatchId, QueryId
 from riacho.protos import pb
-from riacho.server.delta.write import Numbered, Operation, RowWriter, WriteMode, plan_write
+from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode, plan_write
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 from riacho.server.engine.spool import empty
@@ -69,7 +69,7 @@ class LateRows:
 
 
 @dataclass(frozen=True)
-class Drop:
+class DroppedRows:
     """What an operator dropped in a batch, and the watermark that made it late."""
 
     operator: int
@@ -109,18 +109,18 @@ class LateTable:
         if inputs and plan_write(target.table, writer.state(), self._schema, mode).fit.grown:
             self._rows.write([empty(self._schema)], self._schema, self._operation("start"))
 
-    def write(self, batch_id: BatchId, drops: Sequence[Drop]) -> None:
+    def write(self, batch_id: BatchId, drops: Sequence[DroppedRows]) -> None:
         """Append what was dropped in a batch, once. Raises SparkError, EngineLost."""
         relation = reduce(build.union, (self._described(drop, batch_id) for drop in drops))
-        numbered = Numbered(f"{self._query_id}/late", batch_id)
+        numbered = AppTransaction(f"{self._query_id}/late", batch_id)
         self._rows.write([relation], self._schema, self._operation(str(batch_id)), numbered)
 
-    def _operation(self, epoch: str) -> Operation:
-        return Operation(
+    def _operation(self, epoch: str) -> DeltaOperation:
+        return DeltaOperation(
             "STREAMING UPDATE", {"outputMode": "Append", "queryId": f"{self._query_id}/late", "epochId": epoch}
         )
 
-    def _described(self, drop: Drop, batch_id: BatchId) -> pb.Relation:
+    def _described(self, drop: DroppedRows, batch_id: BatchId) -> pb.Relation:
         """The rows that were late, with the table's columns."""
         names = self._names[drop.operator, drop.late.input]
         places = {name: f"c{i}" for i, name in enumerate(names)}

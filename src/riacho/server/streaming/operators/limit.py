@@ -15,7 +15,7 @@ import pyarrow as pa
 from riacho.protos import pb
 from riacho.server.state.hashing import hash_keys
 from riacho.server.state.store import BEGINNING, Changes
-from riacho.server.streaming.operators.operator import BatchContext, Operator, OperatorProgress, Tools, never
+from riacho.server.streaming.operators.operator import BatchContext, Operator, OperatorProgress, OperatorTools, never
 
 _SCHEMA = pa.schema([("rows", pa.int64())])
 
@@ -23,7 +23,7 @@ _SCHEMA = pa.schema([("rows", pa.int64())])
 class Limit(Operator):
     """See the module and `operator.Operator`."""
 
-    def __init__(self, rows: int, folder: Path, tools: Tools) -> None:
+    def __init__(self, rows: int, folder: Path, tools: OperatorTools) -> None:
         self._rows = rows
         self._tools = tools
         self._store = tools.store(folder / "default", _SCHEMA, unique=True)

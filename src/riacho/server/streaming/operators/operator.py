@@ -135,7 +135,7 @@ class Operator(ABC):
 
 
 @dataclass(frozen=True)
-class Tools:
+class OperatorTools:
     """What operators work with: the engine, and a spool that is cleared before each batch.
 
     `retain`: how many versions of state stay in the checkpoint. `pool`: what bounds the memory of their stores.

@@ -135,9 +135,6 @@ def _inner(key: Expression) -> Expression:
     return read.alias.expr if read.HasField("alias") else read
 
 
-# -- ranges of rows
-
-
 def _cut(names: list[str], at: int) -> tuple[list[str], list[str]]:
     return names[:at], names[at:]
 

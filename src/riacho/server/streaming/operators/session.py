@@ -31,17 +31,24 @@ from riacho.server.state.hashing import KeyHash, distinct, hash_keys, unique
 from riacho.server.state.run import Mask
 from riacho.server.state.run import Rows as Times
 from riacho.server.state.store import BEGINNING, Changes
-from riacho.server.streaming.operators.aggregate import Keep, Partials, keep_for
+from riacho.server.streaming.operators.aggregate import AggregationBuffer, Partials, buffer_for
 from riacho.server.streaming.operators.calls import output_of
 from riacho.server.streaming.operators.grouping import Grouping, grouping_of
 from riacho.server.streaming.operators.late import LateRows
-from riacho.server.streaming.operators.operator import BatchContext, Operator, OperatorProgress, Tools, late, numbers
+from riacho.server.streaming.operators.operator import (
+    BatchContext,
+    Operator,
+    OperatorProgress,
+    OperatorTools,
+    late,
+    numbers,
+)
 from riacho.server.streaming.sinks.base import OutputMode
 from riacho.server.streaming.watermark import interval_us
 
 
 @dataclass(frozen=True)
-class _Pieces:
+class _SessionRows:
     """Rows of state and new ones, in order of key and start; those of one session stand together.
 
     `start`, `end`: of the piece that a row brings. `session`: the number of its session, from 0. `old`: it comes from
@@ -81,9 +88,15 @@ class SessionAggregation(Operator):
     """See the module and `operator.Operator`. `session`: which key of `grouping` is the session, a struct of times."""
 
     def __init__(
-        self, keep: Keep, grouping: Grouping, session: int, mode: OutputMode, folder: Path, tools: Tools
+        self,
+        buffer: AggregationBuffer,
+        grouping: Grouping,
+        session: int,
+        mode: OutputMode,
+        folder: Path,
+        tools: OperatorTools,
     ) -> None:
-        self._keep = keep
+        self._buffer = buffer
         self._column = grouping.columns[session]
         self._others = [name for name in grouping.columns if name != self._column]
         self._span = _unaliased(grouping.expressions[session])
@@ -92,7 +105,7 @@ class SessionAggregation(Operator):
         # Complete mode keeps every session, but late rows do not come in: not so with other windows, in Spark either.
         self._drops = grouping.event_key is not None
         self._evicts = self._drops and mode is OutputMode.APPEND
-        self._store = tools.store(folder / "default", keep.schema, unique=False)
+        self._store = tools.store(folder / "default", buffer.schema, unique=False)
         late_inputs = [0] if self._drops else []
         super().__init__(self._store, ends=mode is not OutputMode.COMPLETE, late_inputs=late_inputs)
 
@@ -101,17 +114,17 @@ class SessionAggregation(Operator):
         evict_us = batch.evict_us if self._evicts else BEGINNING
         with progress.timed("updates_ms"):
             rows = self._with_span(inputs[0])
-            fresh = self._on_time(self._keep.collect(rows, self._tools, batch.time), batch, progress)
+            fresh = self._on_time(self._buffer.collect(rows, self._tools, batch.time), batch, progress)
             if progress.dropped and batch.late_rows is not None:
                 span = build.alias(self._span, self._column)
                 batch.late_rows.append(LateRows(0, build.project(rows, [span, build.star()]), is_window=True))
             pieces = self._beside_state(fresh, batch.version)
             starts, ends = pieces.spans()
             touched, closed = pieces.any(~pieces.old), ends <= evict_us
-            merged = self._one_row_each(pieces) if self._keep.one_row else self._stretched(pieces)
+            merged = self._one_row_each(pieces) if self._buffer.one_row else self._stretched(pieces)
         with progress.timed("removals_ms"):
             gone = self._leaving(evict_us, pieces.keys, progress)
-            session = np.arange(pieces.count) if self._keep.one_row else pieces.session
+            session = np.arange(pieces.count) if self._buffer.one_row else pieces.session
             out = self._emitted(gone, merged.filter(pa.array(closed[session])), batch)
         old_sessions = _sessions_in(pieces.keys.take(pieces.old), pieces.start[pieces.old])
         kept_start = pieces.any(pieces.old & (pieces.start == starts[pieces.session]))
@@ -123,7 +136,7 @@ class SessionAggregation(Operator):
             changes = self._changes(pieces, merged, ends, touched & ~closed)
             self._store.write(batch.version, changes, rows=progress.total, floor=max(evict_us, self._store.floor))
         if out is None:
-            out = self._keep.finish(self._store.alive(), self._tools, batch.time)
+            out = self._buffer.finalize(self._store.alive(), self._tools, batch.time)
         return out, progress
 
     def _leaving(self, evict_us: int, but: KeyHash, progress: OperatorProgress) -> Iterator[pa.Table]:
@@ -136,7 +149,7 @@ class SessionAggregation(Operator):
         """The result for the sessions that come out. None in complete mode: not known before the write."""
         if self._mode is OutputMode.COMPLETE:
             return None
-        return self._keep.finish(chain(gone, [closed]), self._tools, batch.time)
+        return self._buffer.finalize(chain(gone, [closed]), self._tools, batch.time)
 
     def _with_span(self, relation: pb.Relation) -> pb.Relation:
         """The new rows, without those that have no time or no gap."""
@@ -153,7 +166,7 @@ class SessionAggregation(Operator):
         progress.dropped = distinct(keys)
         return table.filter(pa.array(~behind))
 
-    def _beside_state(self, fresh: pa.Table, version: int) -> _Pieces:
+    def _beside_state(self, fresh: pa.Table, version: int) -> _SessionRows:
         """The new rows and all that state has of their keys, cut into sessions."""
         hashed = hash_keys(fresh.select(self._others).columns, fresh.num_rows)
         known = self._store.find(unique(hashed))
@@ -164,28 +177,28 @@ class SessionAggregation(Operator):
         start, end = (_micros(table.column(self._column), i) for i in (0, 1))
         order = np.lexsort((seq, start, keys.low, keys.high))
         keys, start, end = keys.take(order), start[order], end[order]
-        return _Pieces(
+        return _SessionRows(
             table.take(pa.array(order)), keys, seq[order], start, end, _number_sessions(keys, start, end), old[order]
         )
 
-    def _one_row_each(self, pieces: _Pieces) -> pa.Table:
+    def _one_row_each(self, pieces: _SessionRows) -> pa.Table:
         """One row per session: its pieces' partial numbers merged, two neighbours at a time until one is left."""
-        keep = self._keep
-        assert isinstance(keep, Partials)
+        buffer = self._buffer
+        assert isinstance(buffer, Partials)
         table, session = pieces.table, pieces.session
         while len(session) > pieces.count:
             place = np.arange(len(session)) - np.searchsorted(session, session)
             left = np.flatnonzero(place % 2 == 0)
             right = np.flatnonzero(place % 2 == 1)
             paired = np.isin(left + 1, right)
-            both = keep.combine(table.take(pa.array(left[paired])), table.take(pa.array(right)), _all(len(right)))
+            both = buffer.combine(table.take(pa.array(left[paired])), table.take(pa.array(right)), _all(len(right)))
             alone = table.take(pa.array(left[~paired]))
             back = np.argsort(np.concatenate([np.flatnonzero(paired), np.flatnonzero(~paired)]))
             table = pa.concat_tables([both, alone]).take(pa.array(back))
             session = session[left]
         return self._with_spans(table, *pieces.spans())
 
-    def _stretched(self, pieces: _Pieces) -> pa.Table:
+    def _stretched(self, pieces: _SessionRows) -> pa.Table:
         """The rows with the span of the session that they belong to now."""
         starts, ends = pieces.spans()
         return self._with_spans(pieces.table, starts[pieces.session], ends[pieces.session])
@@ -196,9 +209,9 @@ class SessionAggregation(Operator):
         span = pa.StructArray.from_arrays(fields, fields=list(kind))
         return table.set_column(table.schema.get_field_index(self._column), table.schema.field(self._column), span)
 
-    def _changes(self, pieces: _Pieces, merged: pa.Table, ends: Times, sessions: Mask) -> Changes:
+    def _changes(self, pieces: _SessionRows, merged: pa.Table, ends: Times, sessions: Mask) -> Changes:
         """What to write for these sessions: their new rows, and that the old ones are gone."""
-        if not self._keep.one_row:
+        if not self._buffer.one_row:
             rows = np.flatnonzero(sessions[pieces.session])
             table = merged.take(pa.array(rows))
             return Changes(pieces.keys.take(rows), pieces.seq[rows], ends[pieces.session[rows]], table)
@@ -220,7 +233,7 @@ class SessionAggregation(Operator):
 
 
 def session_aggregation(
-    aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Path, tools: Tools
+    aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Path, tools: OperatorTools
 ) -> SessionAggregation:
     """The operator for an aggregate with a session window, over leaves that can be analysed.
 
@@ -251,7 +264,7 @@ def session_aggregation(
     plain.grouping_expressions[place].CopyFrom(session_of_row(aggregate.grouping_expressions[place], gap))
     output = output_of(plain, tools)
     grouping = grouping_of(plain, output, marks)
-    return SessionAggregation(keep_for(plain, grouping, output, tools), grouping, place, mode, folder, tools)
+    return SessionAggregation(buffer_for(plain, grouping, output, tools), grouping, place, mode, folder, tools)
 
 
 def _gap(expression: build.Expression) -> build.Expression:

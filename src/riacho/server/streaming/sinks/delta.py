@@ -19,7 +19,7 @@ from riacho.errors import AnalysisError
 from riacho.server.catalog.options import OptionHelp, flag
 from riacho.server.delta.files import remove_stale_staging
 from riacho.server.delta.maintenance import Housekeeper
-from riacho.server.delta.write import Numbered, Operation, RowWriter, WriteMode
+from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.streaming.sinks.base import OutputMode, SinkBatch, SinkContext
 
@@ -89,8 +89,8 @@ class DeltaSinkWriter:
         written = self._rows.write(
             batch.relations,
             batch.schema,
-            Operation("STREAMING UPDATE", parameters),
-            Numbered(context.query_id, batch.batch_id),
+            DeltaOperation("STREAMING UPDATE", parameters),
+            AppTransaction(context.query_id, batch.batch_id),
         )
         if written.version is not None and self._sink.housekeeper is not None:
             self._sink.housekeeper.after_commit(self._sink.path, written.version)

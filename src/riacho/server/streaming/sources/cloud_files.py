@@ -37,13 +37,13 @@ from riacho.server.streaming.sources.file_intake import Intake, IntakeRules
 from riacho.server.streaming.sources.file_log import FileEntry
 from riacho.server.streaming.sources.file_scan import Layout, scan, threads_per_file
 from riacho.server.streaming.sources.files import DAY_MS, missing_file
-from riacho.server.streaming.sources.listing import FileStatus, FolderCache, Listing, glob_expression, is_glob
+from riacho.server.streaming.sources.listing import FileListing, FileStatus, FolderCache, glob_expression, is_glob
 from riacho.server.streaming.sources.partitions import infer_partitions
 from riacho.server.streaming.sources.schema_hints import parse_hints, with_hints
 from riacho.server.streaming.sources.schema_store import SchemaStore, StoredSchema
 from riacho.types import nullable
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 ParseDdl = Callable[[str], pa.Schema]
 
@@ -133,10 +133,10 @@ def _partitions(paths: Sequence[str], base: str, options: CloudOptions) -> pa.Sc
     return found if typed else pa.schema([pa.field(name, pa.string()) for name in found.names])
 
 
-def listing(path: str, options: CloudOptions) -> Listing:
+def listing(path: str, options: CloudOptions) -> FileListing:
     """All files below `path`, at any depth."""
     pattern = options.name_pattern or options.files.maybe("pathGlobFilter")
-    return Listing(
+    return FileListing(
         path, FolderCache(), recursive=True, name_pattern=None if pattern is None else glob_expression(pattern)
     )
 
@@ -196,8 +196,6 @@ class CloudFilesReader:
     def stop(self) -> None:
         """Nothing is kept open between batches."""
 
-    # -- inside
-
     def _rows(
         self, taken: Sequence[tuple[FileEntry, FileStatus | None]], metrics: dict[str, str]
     ) -> Iterator[pa.RecordBatch]:
@@ -243,7 +241,7 @@ class CloudFilesReader:
 
     def _set_aside(self, entry: FileEntry, error: str) -> None:
         self._bad.add(entry, error)
-        logger.warning("Set aside the file %s, which cannot be read: %s", entry.url, error)
+        _log.warning("Set aside the file %s, which cannot be read: %s", entry.url, error)
 
     def _count_rescued(self, batch: pa.RecordBatch) -> int:
         column = self._source.options.rescued_column

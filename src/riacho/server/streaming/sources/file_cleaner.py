@@ -16,7 +16,7 @@ from riacho.paths import local_path
 from riacho.server.formats.options import Options
 from riacho.server.streaming.sources.listing import glob_expression
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 Clean: TypeAlias = Callable[[str], None]
 
@@ -57,7 +57,7 @@ def _removed(path: str) -> None:
     try:
         Path(path).unlink()
     except OSError as error:
-        logger.warning("Could not remove the source file %s: %s", path, error)
+        _log.warning("Could not remove the source file %s: %s", path, error)
 
 
 def _moved(path: str, folder: str) -> None:
@@ -66,4 +66,4 @@ def _moved(path: str, folder: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         Path(path).rename(target)
     except OSError as error:
-        logger.warning("Could not archive the source file %s to %s: %s", path, target, error)
+        _log.warning("Could not archive the source file %s to %s: %s", path, target, error)

@@ -18,7 +18,7 @@ from riacho.server.formats.options import LISTING, STREAM, Options
 from riacho.server.formats.parquet_reader import ParquetFormat
 from riacho.server.formats.text_reader import TextFormat
 from riacho.server.streaming.sources.files import FileSource, base_path
-from riacho.server.streaming.sources.listing import Listing, is_glob
+from riacho.server.streaming.sources.listing import FileListing, is_glob
 from riacho.server.streaming.sources.partitions import infer_partitions
 from riacho.types import nullable
 
@@ -43,7 +43,7 @@ def from_read(
     local = source_path(path or checked.maybe("path"))
     if not is_glob(local) and not Path(local).exists():
         raise path_not_found(qualified(local))
-    listing = Listing.of(local, checked)
+    listing = FileListing.of(local, checked)
     if schema is None and not infer and format != "text":
         raise IllegalArgumentError(
             "Schema must be specified when creating a streaming source DataFrame. If some files already exist in the "

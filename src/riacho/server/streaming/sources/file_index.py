@@ -18,7 +18,7 @@ import pyarrow as pa
 from riacho.errors import IllegalArgumentError, SparkRuntimeError
 from riacho.paths import local_path, qualified
 from riacho.server.catalog.failures import path_not_found
-from riacho.server.streaming.sources.listing import FolderCache, Listing, is_glob, is_hidden
+from riacho.server.streaming.sources.listing import FileListing, FolderCache, is_glob, is_hidden
 from riacho.server.streaming.sources.partitions import common_type, partition_folder
 
 Values: TypeAlias = tuple[str | None, ...]
@@ -89,7 +89,7 @@ def index(given: Sequence[str], rules: Rules) -> FileIndex:
 def roots_of(path: str) -> list[str]:
     """The files and folders that a path names. Raises PATH_NOT_FOUND."""
     local = str(local_path(path))
-    found = Listing(local, FolderCache()).roots() if is_glob(local) else [local] if Path(local).exists() else []
+    found = FileListing(local, FolderCache()).roots() if is_glob(local) else [local] if Path(local).exists() else []
     if not found:
         raise path_not_found(qualified(local))
     return found

@@ -23,7 +23,7 @@ from riacho.server.streaming.sources.file_choice import choose, in_order
 from riacho.server.streaming.sources.file_log import FileEntry, FileLog
 from riacho.server.streaming.sources.file_offsets import from_offset, to_offset
 from riacho.server.streaming.sources.file_options import StreamOptions
-from riacho.server.streaming.sources.listing import FileStatus, Listing, file_status, is_glob
+from riacho.server.streaming.sources.listing import FileListing, FileStatus, file_status, is_glob
 from riacho.server.streaming.sources.seen_files import AGELESS, SeenFiles
 from riacho.server.streaming.sources.sink_log import has_sink_log, path_of_url, sink_files
 
@@ -48,7 +48,7 @@ class IntakeRules:
 class Intake:
     """The files of one running source. Its methods are those of a `SourceReader`, but for `read`."""
 
-    def __init__(self, listing: Listing, rules: IntakeRules, log_dir: Path, clock: Clock) -> None:
+    def __init__(self, listing: FileListing, rules: IntakeRules, log_dir: Path, clock: Clock) -> None:
         self._listing = listing
         self._rules = rules
         self._log = FileLog(log_dir, clock)
@@ -102,8 +102,6 @@ class Intake:
 
     def latest(self) -> Offset | None:
         return None if self._current < 0 else to_offset(self._current)
-
-    # -- inside
 
     def _restored(self, log_dir: Path) -> SeenFiles:
         """What earlier runs took."""

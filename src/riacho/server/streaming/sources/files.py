@@ -20,9 +20,9 @@ from riacho.server.streaming.sources.file_intake import Intake, IntakeRules
 from riacho.server.streaming.sources.file_log import FileEntry
 from riacho.server.streaming.sources.file_options import StreamOptions
 from riacho.server.streaming.sources.file_scan import Layout, scan, threads_per_file
-from riacho.server.streaming.sources.listing import FileStatus, Listing, is_glob
+from riacho.server.streaming.sources.listing import FileListing, FileStatus, is_glob
 
-logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 DAY_MS: Final = 86_400_000
 
@@ -62,7 +62,7 @@ class FileReader:
         # A column type or an option that the format cannot do should stop the query before its first batch.
         source.format.decoder(source.schema, source.options, replace(self._decoding, unused=frozenset()))
         rules = IntakeRules(StreamOptions.of(source.options), clean=cleaner(source.options, source.path))
-        self._intake = Intake(Listing.of(source.path, source.options), rules, context.log_dir, context.clock)
+        self._intake = Intake(FileListing.of(source.path, source.options), rules, context.log_dir, context.clock)
 
     def prepare_available_now(self) -> None:
         self._intake.freeze()
@@ -101,7 +101,7 @@ def _until_damage(decoder: Decoder, file: FileStatus) -> Decoded:
     try:
         yield from decoder.decode(file.path)
     except (DamagedFileError, OSError, EOFError, pa.ArrowException) as error:
-        logger.warning("Left out the rest of the damaged file %s: %s", file.path, error)
+        _log.warning("Left out the rest of the damaged file %s: %s", file.path, error)
 
 
 def _present(entry: FileEntry, file: FileStatus | None) -> FileStatus:

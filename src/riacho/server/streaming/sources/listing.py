@@ -39,7 +39,7 @@ class FileStatus:
 
 
 @dataclass(frozen=True)
-class _Entry:
+class _FolderEntry:
     name: str
     path: str
     is_folder: bool
@@ -49,9 +49,9 @@ class FolderCache:
     """The entries of folders, read again only after a change."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, int, tuple[_Entry, ...]]] = {}
+        self._known: dict[str, tuple[int, int, tuple[_FolderEntry, ...]]] = {}
 
-    def entries(self, folder: str) -> tuple[_Entry, ...]:
+    def entries(self, folder: str) -> tuple[_FolderEntry, ...]:
         """What is in `folder`; nothing if it does not exist."""
         try:
             changed_ns = os.stat(folder).st_mtime_ns  # noqa: PTH116 - twice as fast as Path.stat, and called always
@@ -63,7 +63,7 @@ class FolderCache:
         read_ns = time.time_ns()
         try:
             with os.scandir(folder) as found:
-                entries = tuple(_Entry(entry.name, entry.path, entry.is_dir()) for entry in found)
+                entries = tuple(_FolderEntry(entry.name, entry.path, entry.is_dir()) for entry in found)
         except NotADirectoryError:
             entries = ()
         self._known[folder] = (changed_ns, read_ns, entries)
@@ -93,7 +93,7 @@ def is_hidden(name: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Listing:
+class FileListing:
     """The files of one path. `name_pattern`: only names that match it (`pathGlobFilter`)."""
 
     path: str
@@ -102,7 +102,7 @@ class Listing:
     name_pattern: re.Pattern[str] | None = None
 
     @classmethod
-    def of(cls, path: str, options: Options, glob_option: str = "pathGlobFilter") -> Listing:
+    def of(cls, path: str, options: Options, glob_option: str = "pathGlobFilter") -> FileListing:
         pattern = options.maybe(glob_option)
         return cls(
             path,

@@ -34,9 +34,6 @@ def rows(first: int, last: int, stamp_us: np.ndarray | int) -> Iterator[pa.Recor
         yield pa.record_batch([pa.array(stamps, pa.int64()).cast(TIMESTAMP), pa.array(values)], schema=SCHEMA)
 
 
-# -- rate
-
-
 @dataclass(frozen=True)
 class RateSource:
     """`rowsPerSecond` rows a second, reached linearly within `rampUpTime`; offsets are whole seconds since creation."""
@@ -132,9 +129,6 @@ def _creation_ms(path: Path, clock: Clock) -> int:
     return int(stamp)
 
 
-# -- rate-micro-batch
-
-
 @dataclass(frozen=True)
 class RatePerBatchSource:
     """Exactly `rowsPerBatch` rows in each batch, all with one timestamp, which advances by a fixed step."""
@@ -209,9 +203,6 @@ class RatePerBatchReader:
             return 0, self._source.start_ms
         position = json.loads(offset)
         return position["offset"], position["timestamp"]
-
-
-# -- options
 
 
 def number(options: Mapping[str, str], key: str, default: int) -> int:

@@ -14,11 +14,11 @@ from riacho.ids import SessionId
 from riacho.protos import pb
 from riacho.server.engine.spool import FolderSpool
 from riacho.server.plan.rules.batch_time import BatchTime
-from riacho.server.streaming.batch import Step
+from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.operators.deduplicate import Deduplicate, Deduplication
 from riacho.server.streaming.operators.execution import StatefulExecution, prepare
 from riacho.server.streaming.operators.limit import Limit
-from riacho.server.streaming.operators.operator import BatchContext, Operator, OperatorProgress, Tools
+from riacho.server.streaming.operators.operator import BatchContext, Operator, OperatorProgress, OperatorTools
 from riacho.server.streaming.planning import PlannedStream
 from riacho.server.streaming.sinks.base import OutputMode
 from riacho.testing import Crash, CrashAfter, FakeEngine, ListSink, ScriptedSource, define, run
@@ -49,9 +49,9 @@ def engine() -> Iterator[FakeEngine]:
 
 
 @pytest.fixture
-def tools(engine: FakeEngine) -> Iterator[Tools]:
+def tools(engine: FakeEngine) -> Iterator[OperatorTools]:
     spool = FolderSpool("operators")
-    yield Tools(engine.session(SessionId("s"), "tests"), spool)
+    yield OperatorTools(engine.session(SessionId("s"), "tests"), spool)
     spool.close()
 
 
@@ -63,7 +63,7 @@ def table(*events: tuple[int, str | None]) -> pa.Table:
 class Batches:
     """Gives batches to an operator, and takes it up again from what is on disk."""
 
-    def __init__(self, make: Callable[[], Operator], tools: Tools) -> None:
+    def __init__(self, make: Callable[[], Operator], tools: OperatorTools) -> None:
         self._make = make
         self._tools = tools
         self.progress = OperatorProgress("none")
@@ -89,12 +89,12 @@ class Batches:
 
 
 @pytest.fixture
-def by_key(tools: Tools, tmp_path: Path) -> Batches:
+def by_key(tools: OperatorTools, tmp_path: Path) -> Batches:
     return Batches(lambda: Deduplication(Deduplicate([1], None), SCHEMA, tmp_path, tools), tools)
 
 
 @pytest.fixture
-def by_time_and_key(tools: Tools, tmp_path: Path) -> Batches:
+def by_time_and_key(tools: OperatorTools, tmp_path: Path) -> Batches:
     return Batches(lambda: Deduplication(Deduplicate([0, 1], 0), SCHEMA, tmp_path, tools), tools)
 
 
@@ -129,7 +129,7 @@ def test_a_key_is_forgotten_when_its_time_is_behind(by_time_and_key: Batches) ->
     assert by_time_and_key.operator.wants_batch(6, 5)
 
 
-def test_a_limit_is_for_all_batches_together(tools: Tools, tmp_path: Path) -> None:
+def test_a_limit_is_for_all_batches_together(tools: OperatorTools, tmp_path: Path) -> None:
     limit = Batches(lambda: Limit(3, tmp_path, tools), tools)
     assert limit.run(0, (1, "a"), (2, "b")) == [(1, "a"), (2, "b")]
     limit.operator.committed(1)
@@ -140,17 +140,14 @@ def test_a_limit_is_for_all_batches_together(tools: Tools, tmp_path: Path) -> No
     assert limit.run(2, (5, "e")) == []
 
 
-# -- in a query
-
-
 def distinct(leaf: pb.Relation) -> pb.Relation:
     return pb.Relation(deduplicate=pb.Deduplicate(input=leaf, all_columns_as_keys=True))
 
 
 @pytest.mark.parametrize("batch", [0, 1])
-@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("step", BatchStep)
 def test_a_crash_after_any_step_leaves_the_state_right(
-    engine: FakeEngine, tmp_path: Path, step: Step, batch: int
+    engine: FakeEngine, tmp_path: Path, step: BatchStep, batch: int
 ) -> None:
     source, sink = ScriptedSource(pa.schema([("id", pa.int64())])), ListSink()
     for ids in ([1, 1, 2], [2, 3], [3, 1, 4]):

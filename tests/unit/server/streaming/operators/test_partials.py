@@ -28,10 +28,10 @@ def computed(name: str, result: pa.DataType, lists: Any, batches: tuple[pa.Array
     """The result of a function whose only partial is made of lists, from two batches of them."""
     function = build.call(name, build.col("x"), *lists).unresolved_function
     [partial] = decompose(function, result).partials
-    first, second = (partial.condense(batch) for batch in batches)
+    first, second = (partial.update(batch) for batch in batches)
     assert partial.merge is not None
     merged = partial.merge(first, second, np.ones(len(first), dtype=np.bool_))
-    return partial.reveal(merged).to_pylist()  # type: ignore[no-any-return]
+    return partial.finalize(merged).to_pylist()  # type: ignore[no-any-return]
 
 
 def plain_lists(groups: list[list[list[int | None]]], batch: int, kind: pa.DataType) -> pa.Array:

@@ -61,9 +61,6 @@ def parquet(landing: Path, name: str, **columns: Any) -> None:
     pq.write_table(pa.table(columns), landing / name)
 
 
-# -- the schema
-
-
 def test_the_first_schema_is_remembered(landing: Path) -> None:
     land(landing, "1.json", '{"id": 1, "name": "Ana"}')
     assert source(landing, inferColumnTypes="true").schema.names == ["id", "name", "_rescued_data"]
@@ -131,9 +128,6 @@ def test_an_empty_folder_has_no_schema(landing: Path) -> None:
         source(landing)
 
 
-# -- new columns
-
-
 def test_new_columns_stop_the_stream_once_and_no_row_is_lost(landing: Path) -> None:
     land(landing, "1.json", '{"id": 1}', 1)
     run = start(landing, inferColumnTypes="true")
@@ -193,9 +187,6 @@ def test_new_columns_ignored(landing: Path) -> None:
     land(landing, "1.json", '{"id": 1, "b": 2}')
     run = start(landing, schema=pa.schema([("id", pa.int64())]))
     assert run.batch() == [{"id": 1}]
-
-
-# -- rescued data
 
 
 def test_what_does_not_fit_is_rescued_as_it_was_written(landing: Path) -> None:
@@ -262,9 +253,6 @@ def test_csv_columns_are_found_by_their_header(landing: Path) -> None:
     assert (caio["id"], caio["name"], rescued(caio)) == (None, "Caio", {"id": "x"})
 
 
-# -- bad files
-
-
 def test_a_damaged_file_is_set_aside_and_the_stream_goes_on(landing: Path) -> None:
     parquet(landing, "1.parquet", id=[1])
     run = start(landing, "parquet")
@@ -305,9 +293,6 @@ def test_damage_in_the_middle_gives_no_rows_at_all(landing: Path) -> None:
     assert run.metrics["numFilesSetAside"] == "1"
 
 
-# -- which files
-
-
 def test_existing_files_can_be_left_out_for_good(landing: Path) -> None:
     land(landing, "1.json", '{"id": 1}')
     run = start(landing, includeExistingFiles="false")
@@ -333,9 +318,6 @@ def test_both_limits_hold(landing: Path) -> None:
         land(landing, f"{i}.json", f'{{"id": {i}}}', i)
     run = start(landing, maxFilesPerTrigger="3", maxBytesPerTrigger="18b")
     assert [len(run.batch() or []) for _ in range(3)] == [2, 2, 0]
-
-
-# -- options
 
 
 @pytest.mark.parametrize(

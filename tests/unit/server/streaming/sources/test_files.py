@@ -15,7 +15,7 @@ import pytest
 from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, UnsupportedOperationError
 from riacho.server.streaming.sources.base import ReadLimit
 from riacho.server.streaming.sources.file_formats import from_read
-from riacho.server.streaming.sources.listing import Listing
+from riacho.server.streaming.sources.listing import FileListing
 from tests.unit.server.streaming.sources.reading import Run, land
 
 SCHEMA = pa.schema([("id", pa.int64())])
@@ -61,7 +61,7 @@ def test_a_quiet_folder_is_not_looked_through(landing: Path, monkeypatch: pytest
     run = start(landing)
     run.batch()
     with monkeypatch.context() as patch:
-        patch.setattr(Listing, "paths", lambda self: pytest.fail("the folder did not change"))
+        patch.setattr(FileListing, "paths", lambda self: pytest.fail("the folder did not change"))
         assert run.batch() is None
     files(landing, 2)
     assert ids(run.batch()) == [2]
@@ -175,9 +175,6 @@ def test_metadata_follows_the_data(landing: Path) -> None:
     }
 
 
-# -- partitions
-
-
 def test_partition_columns_come_last_and_the_path_counts(landing: Path) -> None:
     land(landing, "k=1/f.json", '{"id":1,"k":"wrong"}')
     run = start(landing, pa.schema([("k", pa.string()), ("id", pa.int64())]))
@@ -194,9 +191,6 @@ def test_partitions_that_come_later_fill_their_column(landing: Path) -> None:
     run = start(landing, pa.schema([("id", pa.int64()), ("k", pa.int32())]))
     land(landing, "k=1/f.json", '{"id":1}')
     assert run.batch() == [{"id": 1, "k": 1}]
-
-
-# -- columns that nobody uses
 
 
 def test_unused_columns_are_null_and_not_looked_at(landing: Path) -> None:
@@ -216,9 +210,6 @@ def test_the_types_of_unused_columns_are_checked_all_the_same(landing: Path) -> 
     source = from_read("csv", pa.schema([("a", pa.list_(pa.int64())), ("b", pa.int64())]), {}, str(landing))
     with pytest.raises(AnalysisError, match="UNSUPPORTED_DATA_TYPE_FOR_DATASOURCE"):
         Run(source, landing.parent / "log", unused=frozenset({"a"}))
-
-
-# -- cleaning
 
 
 def test_read_files_can_be_removed_once_committed(landing: Path) -> None:
@@ -264,9 +255,6 @@ def test_senseless_options_stop_the_start(landing: Path, options: dict[str, str]
         )
 
 
-# -- folders that a file sink writes
-
-
 def test_a_sinks_log_says_which_files_count(landing: Path) -> None:
     files(landing, 1, 2)
     (landing / "_spark_metadata").mkdir()
@@ -275,9 +263,6 @@ def test_a_sinks_log_says_which_files_count(landing: Path) -> None:
     assert ids(start(landing).batch()) == [1]
     with pytest.raises(UnsupportedOperationError, match="FileStreamSink"):
         start(landing, cleanSource="delete").batch()
-
-
-# -- from a read to a source
 
 
 def test_a_folder_must_be_there(tmp_path: Path) -> None:

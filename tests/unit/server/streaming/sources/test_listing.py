@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from riacho.server.formats.options import LISTING, Options
-from riacho.server.streaming.sources.listing import FolderCache, Listing, expand_braces, glob_expression, is_hidden
+from riacho.server.streaming.sources.listing import FileListing, FolderCache, expand_braces, glob_expression, is_hidden
 
 
 def names(path: Path | str, **options: str) -> list[str]:
-    listing = Listing.of(str(path), Options.check("json", LISTING, options))
+    listing = FileListing.of(str(path), Options.check("json", LISTING, options))
     return sorted(Path(found).name for found in listing.paths())
 
 

@@ -51,13 +51,13 @@ def in_engine_words(text: str, role: Role = "query", *, aggregates: bool = True)
     """
     if _SUSPECTS.search(text.lower()) is None:
         return text
-    edits, calls = _Pieces(text, aggregates=aggregates).changes()
+    edits, calls = _Replacements(text, aggregates=aggregates).changes()
     if not edits:
         return text
     return splice(text, [*edits, *name_columns(text, calls, role)])
 
 
-class _Pieces:
+class _Replacements:
     """The pieces of one text that change: never one inside another, for a piece is made anew with all that is in it."""
 
     def __init__(self, text: str, *, aggregates: bool) -> None:

@@ -76,7 +76,7 @@ def _changed(node: pb.Relation) -> pb.Relation:
         return node
     if node.WhichOneof("rel_type") in KINDS:
         return in_order(node)
-    change = _Change(aggregates=not (node.HasField("aggregate") and is_streaming(node)))
+    change = _TreeChange(aggregates=not (node.HasField("aggregate") and is_streaming(node)))
     if node.WhichOneof("rel_type") in _NAMED_BY_EXPRESSION:
         for column in top_expressions(node):
             change.column(column)
@@ -85,7 +85,7 @@ def _changed(node: pb.Relation) -> pb.Relation:
     return node
 
 
-class _Change:
+class _TreeChange:
     """What is done to each expression of a node. `aggregates`: whether to aggregate functions, too."""
 
     def __init__(self, *, aggregates: bool) -> None:

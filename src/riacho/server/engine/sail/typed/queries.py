@@ -53,11 +53,11 @@ def typed_query(text: str, schema_of: SchemaOf, *, streams: bool = False) -> str
     tokens = tokenize(text)
     if not tokens or not (tokens[0].word in _QUERY or tokens[0].is_symbol("(")):
         return text
-    return _Query(text, "", schema_of, streams).changed()
+    return _TypedQuery(text, "", schema_of, streams).changed()
 
 
 @dataclass
-class _Query:
+class _TypedQuery:
     """One query with what is inside it. `prefix`: the WITH clauses around it."""
 
     text: str
@@ -98,7 +98,7 @@ class _Query:
                 return None
             begin, end = tokens[at + 1].end, tokens[behind].start
             prefix = "WITH " + ", ".join(known) + " " if known else ""
-            inner = _Query(self.text[begin:end], prefix, self.schema_of, self.streams).changed()
+            inner = _TypedQuery(self.text[begin:end], prefix, self.schema_of, self.streams).changed()
             self.text = self.text[:begin] + inner + self.text[end:]
             tokens = tokenize(self.text)
             behind = closing(tokens, at + 1)
@@ -124,7 +124,7 @@ class _Query:
                 behind = closing(tokens, at)
                 if behind < len(tokens):
                     begin, end = tokens[at].end, tokens[behind].start
-                    inner = _Query(self.text[begin:end], self.prefix, self.schema_of, self.streams).changed()
+                    inner = _TypedQuery(self.text[begin:end], self.prefix, self.schema_of, self.streams).changed()
                     edits.append(Edit(begin, end, inner))
                     at = behind
             at += 1
@@ -134,8 +134,6 @@ class _Query:
         while at + 1 < len(tokens) and tokens[at + 1].is_symbol("("):
             at += 1
         return at + 1 < len(tokens) and tokens[at + 1].word in _QUERY
-
-    # -- one SELECT
 
     def _select(self, tokens: Sequence[Token], start: int, end: int) -> list[Edit]:
         clauses = list(_outside(tokens, start, end, _CLAUSES))

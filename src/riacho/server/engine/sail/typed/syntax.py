@@ -108,8 +108,6 @@ class Reader:
             raise UnknownSyntaxError
         return node
 
-    # -- conditions
-
     def _or(self) -> Node:
         return self._joined("OR", self._and)
 
@@ -185,8 +183,6 @@ class Reader:
                 if self._word() == "ESCAPE":
                     self._at += 2
                 return Node("group", left.start, self._at, "like", [left, right])
-
-    # -- values
 
     def _binary(self, level: int) -> Node:
         if level == len(_LEVELS):
@@ -403,8 +399,6 @@ class Reader:
         if units and not (calendar and times):
             kind = MONTHS if calendar else TIME if units & _TIMES else DAYS
         return Node("literal", start, self._at, "interval", kind_of=kind)
-
-    # -- tokens
 
     def _list(self, behind: int) -> list[Node]:
         """The items between the bracket here and the one before token `behind`."""

@@ -58,9 +58,8 @@ class TextTyper:
             return None, value.type
         return sql(value.expression) + text[tokens[at - 1].end : tokens[end - 1].end], value.type
 
-    # -- nodes. Each gives the value and whether it is another than the text has.
-
     def _typed(self, node: Node) -> tuple[Typed, bool]:
+        """The value of a node, and whether it differs from what the text says. So do the methods for each kind."""
         match node.kind:
             case "literal":
                 return self._literal(node), False

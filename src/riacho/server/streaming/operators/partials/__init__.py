@@ -1,15 +1,15 @@
-"""Aggregate functions taken apart: what to keep per group, how to merge it, how to finish.
+"""Aggregate functions taken apart: what to keep per group, how to merge and finalize it.
 
 `count`, `sum`, `avg`, `min`, `max` and their like need a few numbers per group however many rows it has. The engine
 computes them for the rows of one batch ("partials"), here they are merged with those in the state, and an expression
 over the merged numbers gives the function's result:
 
-    avg(x)   keep  sum(x), count(x)   merge  add, add   finish  sum / count
+    avg(x)   update  sum(x), count(x)   merge  add, add   evaluate  sum / count
 
-Where the engine has no function for what is kept, it gives the values of the batch as a list per group, and they are
-condensed here; where it has none for the result, that is revealed here:
+Where the engine has no function for what is kept, it gives the values of the batch as a list per group, and what is
+kept is computed from them here; where it has none for the result, the partial is finalized here:
 
-    mode(x)  keep  the values and how often each occurs   merge  add up   reveal  the most frequent
+    mode(x)  update  the values and how often each occurs   merge  add up   finalize  the most frequent
 
 A function that is not in `FUNCTIONS` cannot be taken apart this way; its groups keep their rows (see `aggregate`).
 """
@@ -21,9 +21,16 @@ import pyarrow as pa
 from riacho.server.plan.build import Expression
 from riacho.server.sql.tokens import words
 from riacho.server.streaming.operators.partials import counts, hyperloglog, moments, plain, values
-from riacho.server.streaming.operators.partials.model import Change, Decomposition, Maker, Partial, opaque, single
+from riacho.server.streaming.operators.partials.model import (
+    ArrayFunction,
+    Decomposition,
+    Maker,
+    Partial,
+    opaque,
+    single,
+)
 
-__all__ = ["AGGREGATES", "FUNCTIONS", "Change", "Decomposition", "Partial", "decompose", "opaque"]
+__all__ = ["AGGREGATES", "FUNCTIONS", "ArrayFunction", "Decomposition", "Partial", "decompose", "opaque"]
 
 FUNCTIONS: dict[str, Maker] = {
     **plain.FUNCTIONS,

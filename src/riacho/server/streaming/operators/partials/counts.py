@@ -18,7 +18,7 @@ from riacho.server.plan.build import Expression, call, null, text
 from riacho.server.state.run import Mask
 from riacho.server.streaming.operators.partials import arguments
 from riacho.server.streaming.operators.partials.lists import Ints, append, floats, ints, lengths, lists_of, owners
-from riacho.server.streaming.operators.partials.model import Change, Decomposition, Maker, Partial, single
+from riacho.server.streaming.operators.partials.model import ArrayFunction, Decomposition, Maker, Partial, single
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,11 @@ def _merge(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:
     return _count(append(state, batch, known))
 
 
-def _of_counts(value: Expression, times: Expression, reveal: Change) -> Partial:
+def _of_counts(value: Expression, times: Expression, finalize: ArrayFunction) -> Partial:
     """Keep the values with their counts. `times`: how often a row's value counts."""
     pair = call("named_struct", text("value"), value, text("count"), times)
     there = call("and", call("isnotnull", value), call("!=", times, _ZERO))
-    return Partial(call("collect_list", call("if", there, pair, null())), _merge, _count, reveal)
+    return Partial(call("collect_list", call("if", there, pair, null())), _merge, _count, finalize)
 
 
 _ZERO = Expression(literal=Expression.Literal(long=0))
@@ -99,9 +99,6 @@ _ONCE = Expression(literal=Expression.Literal(long=1))
 
 def _has_order(kind: pa.DataType) -> bool:
     return not (pa.types.is_nested(kind) or pa.types.is_null(kind) or pa.types.is_interval(kind))
-
-
-# -- the functions
 
 
 def _mode(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
@@ -135,10 +132,10 @@ def _percentiles(
     if not pa.types.is_floating(_item(result)):
         return None  # of intervals
 
-    def reveal(kept: pa.Array) -> pa.Array:
+    def finalize(kept: pa.Array) -> pa.Array:
         return _several([_interpolated(kept, fraction) for fraction in fractions], result)
 
-    return single(_of_counts(value, times, reveal), result)
+    return single(_of_counts(value, times, finalize), result)
 
 
 def _interpolated(kept: pa.Array, fraction: float) -> pa.Array:
@@ -164,10 +161,10 @@ def _approximate(function: Expression.UnresolvedFunction, result: pa.DataType) -
     if not fractions or not _has_order(_item(result)):
         return None
 
-    def reveal(kept: pa.Array) -> pa.Array:
+    def finalize(kept: pa.Array) -> pa.Array:
         return _several([_nearest(kept, fraction) for fraction in fractions], result)
 
-    return single(_of_counts(function.arguments[0], _ONCE, reveal), result)
+    return single(_of_counts(function.arguments[0], _ONCE, finalize), result)
 
 
 def _nearest(kept: pa.Array, fraction: float) -> pa.Array:

@@ -26,7 +26,7 @@ from riacho.server.plan.build import Expression, call, cast, null
 from riacho.server.state.run import Mask
 from riacho.server.streaming.operators.partials import arguments
 from riacho.server.streaming.operators.partials.lists import Floats, Ints, ints, owners
-from riacho.server.streaming.operators.partials.model import Change, Decomposition, Maker, Merge, Partial, single
+from riacho.server.streaming.operators.partials.model import ArrayFunction, Decomposition, Maker, Merge, Partial, single
 
 Registers = npt.NDArray[np.uint8]
 """A row per group, a column per register."""
@@ -51,8 +51,6 @@ class Sketch:
     def of_error(cls, error: float) -> Sketch:
         """The smallest whose relative standard deviation is at most `error`."""
         return cls(math.ceil(2 * math.log(1.106 / error) / math.log(2)))
-
-    # -- filling
 
     def of_hashes(self, lists: pa.Array) -> pa.Array:
         """The registers that each list of hashes sets."""
@@ -83,8 +81,6 @@ class Sketch:
         ]
         return pa.concat_arrays(merged) if merged else batch
 
-    # -- keeping
-
     def pack(self, registers: Registers) -> pa.Array:
         """Registers as bytes: all of them, or four bytes (number and content) for each that is set."""
         row, register = np.nonzero(registers)
@@ -110,8 +106,6 @@ class Sketch:
         registers[np.repeat(np.arange(len(kept)), np.where(dense, 0, sizes // 4)), codes >> 8] = codes & 0xFF
         return registers
 
-    # -- reading
-
     def estimates(self, kept: pa.Array) -> pa.Array:
         """How many different values there were, about."""
         found = [self._estimate(self.unpack(kept[start:end])) for start, end in _blocks(len(kept), self.size)]
@@ -132,7 +126,7 @@ class Sketch:
 
 
 @dataclass(frozen=True)
-class _Table:
+class _BiasTable:
     """For one number of bits: up to where counting empty registers is better, and raw estimates with their errors."""
 
     threshold: float
@@ -141,21 +135,21 @@ class _Table:
 
 
 @cache
-def _tables() -> dict[int, _Table]:
+def _tables() -> dict[int, _BiasTable]:
     with (files(__package__) / "hyperloglog_bias.csv").open() as file:
         lines = [line for line in csv.reader(file) if not line[0].startswith("#")]
     tables = {}
     for bits in {line[0] for line in lines}:
         mine = {line[1]: np.array(line[2:], dtype=np.float64) for line in lines if line[0] == bits}
-        tables[int(bits)] = _Table(mine["threshold"][0], mine["raw"], mine["bias"])
+        tables[int(bits)] = _BiasTable(mine["threshold"][0], mine["raw"], mine["bias"])
     return tables
 
 
-def _table(bits: int) -> _Table:
-    return _tables().get(bits, _Table(0.0, np.zeros(1), np.zeros(1)))
+def _table(bits: int) -> _BiasTable:
+    return _tables().get(bits, _BiasTable(0.0, np.zeros(1), np.zeros(1)))
 
 
-def _bias(table: _Table, raw: Floats) -> Floats:
+def _bias(table: _BiasTable, raw: Floats) -> Floats:
     """The mean error of the raw estimates nearest to each of `raw`."""
     count = len(table.raw)
     low = np.maximum(np.searchsorted(table.raw, raw) - _NEIGHBOURS + 1, 0)
@@ -201,7 +195,7 @@ def _blocks(rows: int, size: int) -> list[tuple[int, int]]:
 
 
 @cache
-def _parts(bits: int) -> tuple[Change, Merge, Change]:
+def _parts(bits: int) -> tuple[ArrayFunction, Merge, ArrayFunction]:
     """The same functions for the same sketch, so that two calls in a query share what they keep."""
     sketch = Sketch(bits)
     return sketch.of_hashes, sketch.merge, sketch.estimates
@@ -212,9 +206,9 @@ def _approx_count_distinct(function: Expression.UnresolvedFunction, result: pa.D
     relative = arguments.number(error[0]) if error else _DEFAULT_ERROR
     if relative is None or not relative > 0:
         return None
-    condense, merge, reveal = _parts(Sketch.of_error(relative).bits)
+    update, merge, finalize = _parts(Sketch.of_error(relative).bits)
     hashed = call("if", call("isnotnull", value), call("xxhash64", value), cast(null(), pa.int64()))
-    return single(Partial(call("collect_list", hashed), merge, condense, reveal), result)
+    return single(Partial(call("collect_list", hashed), merge, update, finalize), result)
 
 
 FUNCTIONS: dict[str, Maker] = {"approx_count_distinct": _approx_count_distinct}

@@ -14,7 +14,7 @@ Merge = Callable[[pa.Array, pa.Array, Mask], pa.Array]
 """merge(state, batch, known): aligned rows; where `known` is false there was no state for the group, and its row in
 `state` is null."""
 
-Change = Callable[[pa.Array], pa.Array]
+ArrayFunction = Callable[[pa.Array], pa.Array]
 """One column made of another, row by row."""
 
 
@@ -26,31 +26,31 @@ def _unchanged(column: pa.Array) -> pa.Array:
 class Partial:
     """One column kept per group.
 
-    `expression`: what the engine computes for the rows of a batch. `condense`: what is kept of that, where the engine
-    has no function for it. `merge`: how it joins what is kept already; None if it cannot, so that the rows are kept
-    instead. `reveal`: what the function's result is made of. `grows`: what is kept grows with each row. `ordered`: what
-    is kept depends on the order of the rows.
+    `expression`: what the engine computes for the rows of a batch. `update`: turns that into what is kept, where the
+    engine has no function for it. `merge`: combines it with what is kept already; None if that is impossible, so that
+    the rows are kept instead. `finalize`: turns what is kept into the column that the result is computed from. `grows`:
+    what is kept grows with each row. `ordered`: what is kept depends on the order of the rows.
     """
 
     expression: Expression
     merge: Merge | None
-    condense: Change = _unchanged
-    reveal: Change = _unchanged
+    update: ArrayFunction = _unchanged
+    finalize: ArrayFunction = _unchanged
     grows: bool = False
     ordered: bool = False
 
     @property
     def identity(self) -> object:
-        """Equal for partials that keep the same, whatever is revealed of it: functions of one query share them."""
-        return self.expression.SerializeToString(deterministic=True), self.condense, self.merge
+        """Equal for partials that keep the same, however it is finalized: functions of one query share them."""
+        return self.expression.SerializeToString(deterministic=True), self.update, self.merge
 
 
 @dataclass(frozen=True)
 class Decomposition:
-    """A function call taken apart. `finish` makes its result of the partials' columns, once they are revealed."""
+    """A function call taken apart. `evaluate` computes its result from the finalized columns of its partials."""
 
     partials: Sequence[Partial]
-    finish: Callable[[Sequence[Expression]], Expression]
+    evaluate: Callable[[Sequence[Expression]], Expression]
 
 
 Maker = Callable[[Expression.UnresolvedFunction, pa.DataType], Decomposition | None]

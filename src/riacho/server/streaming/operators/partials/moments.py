@@ -31,9 +31,6 @@ def as_double(value: Expression) -> Expression:
     return call("*", value, Expression(literal=Expression.Literal(double=1.0)))
 
 
-# -- numbers
-
-
 def _merge_squares(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: ARG001
     (n1, mean1, squares1), (n2, mean2, squares2) = _fields(state), _fields(batch)
     n, share, delta = _union(n1, n2, mean1, mean2)
@@ -43,7 +40,7 @@ def _merge_squares(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  
 def _spread(finish: Callable[[Floats, Floats], Floats], *, least: int) -> Maker:
     """Stddev and variance. `finish(count, squares)`, which takes at least so many numbers."""
 
-    def reveal(kept: pa.Array) -> pa.Array:
+    def finalize(kept: pa.Array) -> pa.Array:
         n, _, squares = _fields(kept)
         return _numbers(lambda: finish(n, squares), n >= least)
 
@@ -52,7 +49,7 @@ def _spread(finish: Callable[[Floats, Floats], Floats], *, least: int) -> Maker:
         number = as_double(value)
         count = cast(call("count", value), pa.float64())
         moments = call("struct", count, call("avg", number), call("*", call("var_pop", number), count))
-        return single(Partial(moments, _merge_squares, reveal=reveal), result)
+        return single(Partial(moments, _merge_squares, finalize=finalize), result)
 
     return make
 
@@ -88,19 +85,16 @@ def _merge_powers(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  #
 def _shape(finish: Callable[[Floats, Floats, Floats, Floats], Floats]) -> Maker:
     """Skewness and kurtosis. `finish(count, m2, m3, m4)`; no spread, no shape."""
 
-    def reveal(kept: pa.Array) -> pa.Array:
+    def finalize(kept: pa.Array) -> pa.Array:
         n, _, m2, m3, m4 = _fields(kept)
         return _numbers(lambda: finish(n, m2, m3, m4), (n > 0) & (m2 != 0))
 
     def make(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
         [value] = function.arguments
         values = call("collect_list", as_double(value))
-        return single(Partial(values, _merge_powers, _moments_of, reveal), result)
+        return single(Partial(values, _merge_powers, _moments_of, finalize), result)
 
     return make
-
-
-# -- pairs of numbers
 
 
 def _merge_pairs(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: ARG001
@@ -121,7 +115,7 @@ def _merge_pairs(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # 
 
 
 @dataclass(frozen=True)
-class _Pairs:
+class _PairMoments:
     """The moments of pairs, for many groups at once."""
 
     n: Floats
@@ -133,15 +127,15 @@ class _Pairs:
 
 
 def _of_pairs(
-    finish: Callable[[_Pairs], Floats],
-    there: Callable[[_Pairs], Mask] = lambda pairs: pairs.n > 0,
+    finish: Callable[[_PairMoments], Floats],
+    there: Callable[[_PairMoments], Mask] = lambda pairs: pairs.n > 0,
     *,
     swapped: bool = False,
 ) -> Maker:
     """A function of two columns, null where it is not `there`. `swapped`: the columns come as (y, x)."""
 
-    def reveal(kept: pa.Array) -> pa.Array:
-        pairs = _Pairs(*_fields(kept))
+    def finalize(kept: pa.Array) -> pa.Array:
+        pairs = _PairMoments(*_fields(kept))
         return _numbers(lambda: finish(pairs), there(pairs))
 
     def make(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
@@ -153,12 +147,9 @@ def _of_pairs(
             call("*", moment, count) for moment in (call("var_pop", x), call("var_pop", y), call("covar_pop", x, y))
         ]
         moments = call("struct", count, call("avg", x), call("avg", y), *sums)
-        return single(Partial(moments, _merge_pairs, reveal=reveal), result)
+        return single(Partial(moments, _merge_pairs, finalize=finalize), result)
 
     return make
-
-
-# -- the arithmetic that they share
 
 
 def _union(n1: Floats, n2: Floats, mean1: Floats, mean2: Floats) -> tuple[Floats, Floats, Floats]:
@@ -187,24 +178,21 @@ def _numbers(values: Callable[[], Floats], there: Mask) -> pa.Array:
         return pa.array(values(), mask=~there)
 
 
-# -- the functions
-
-
-def _varies(pairs: _Pairs) -> Mask:
+def _varies(pairs: _PairMoments) -> Mask:
     there: Mask = (pairs.n > 0) & (pairs.xx != 0)
     return there
 
 
-def _both_vary(pairs: _Pairs) -> Mask:
+def _both_vary(pairs: _PairMoments) -> Mask:
     there: Mask = (pairs.n > 1) & (pairs.xx * pairs.yy != 0)
     return there
 
 
-def _correlation(pairs: _Pairs) -> Floats:
+def _correlation(pairs: _PairMoments) -> Floats:
     return pairs.xy / np.sqrt(pairs.xx * pairs.yy)
 
 
-def _r2(pairs: _Pairs) -> Floats:
+def _r2(pairs: _PairMoments) -> Floats:
     return np.where(pairs.yy == 0, 1.0, _correlation(pairs) ** 2)
 
 

@@ -15,7 +15,7 @@ from riacho.server.streaming.operators.partials.model import Decomposition, Make
 from riacho.server.streaming.operators.partials.moments import as_double
 from riacho.server.streaming.operators.partials.ordering import choose, larger, present, smaller
 
-# -- merging: null means "no value yet" unless said otherwise
+# In the functions that merge, null means "no value yet" unless said otherwise.
 
 
 def _add(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: ARG001
@@ -57,9 +57,6 @@ def _prefer_batch(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  #
     return choose(present(batch), batch, state)
 
 
-# -- the functions
-
-
 def _same(merge: Merge) -> Maker:
     """A function whose partial is the function itself."""
 
@@ -72,14 +69,14 @@ def _same(merge: Merge) -> Maker:
 def _extreme(merge: Merge) -> Maker:
     """Min and max. The engine orders structs and arrays with nulls in them in a way of its own."""
 
-    def condense(lists: pa.Array) -> pa.Array:
+    def update(lists: pa.Array) -> pa.Array:
         return fold(lists, merge)
 
     def make(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
         if pa.types.is_null(result):
             return None
         if pa.types.is_nested(result):
-            return single(Partial(call("collect_list", *function.arguments), merge, condense), result)
+            return single(Partial(call("collect_list", *function.arguments), merge, update), result)
         return single(Partial(Expression(unresolved_function=function), merge), result)
 
     return make
@@ -102,7 +99,7 @@ def _try_sum(function: Expression.UnresolvedFunction, result: pa.DataType) -> De
     if not pa.types.is_integer(result):
         return _sum(function, result)
     exact = call("sum", cast(function.arguments[0], pa.decimal128(20)))
-    return single(Partial(exact, _add, reveal=_if_it_fits), result)
+    return single(Partial(exact, _add, finalize=_if_it_fits), result)
 
 
 def _if_it_fits(total: pa.Array) -> pa.Array:

@@ -41,10 +41,10 @@ def _by(wins: Callable[[Signs], Mask]) -> Maker:
         old, new = state.field("by"), batch.field("by")
         return choose(present(state) & (~present(batch) | wins(compare(old, new))), state, batch)
 
-    def condense(lists: pa.Array) -> pa.Array:
+    def update(lists: pa.Array) -> pa.Array:
         return fold(lists, merge)
 
-    def reveal(kept: pa.Array) -> pa.Array:
+    def finalize(kept: pa.Array) -> pa.Array:
         return kept.flatten()[0]
 
     def make(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
@@ -54,7 +54,7 @@ def _by(wins: Callable[[Signs], Mask]) -> Maker:
         value, by = function.arguments
         pair = call("named_struct", text("value"), value, text("by"), by)
         known = call("if", call("isnotnull", by), pair, null())
-        return single(Partial(call("collect_list", known), merge, condense, reveal, ordered=True), result)
+        return single(Partial(call("collect_list", known), merge, update, finalize, ordered=True), result)
 
     return make
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 
-from riacho.server.streaming.sources.delta.changes import Entry, VersionEntries
+from riacho.server.streaming.sources.delta.changes import FeedEntry, VersionEntries
 from riacho.server.streaming.sources.delta.offsets import DeltaOffset
 
 
@@ -21,7 +21,7 @@ class Admission:
     def has_room(self) -> bool:
         return (self._files is None or self._files > 0) and (self._bytes is None or self._bytes > 0)
 
-    def admits(self, entry: Entry) -> bool:
+    def admits(self, entry: FeedEntry) -> bool:
         """Whether the entry goes in. The places before and after files cost nothing."""
         self._touched = True
         if entry.action is None:
@@ -30,7 +30,7 @@ class Admission:
         self._take(1, entry.action.size)
         return room
 
-    def admits_all(self, entries: Sequence[Entry]) -> bool:
+    def admits_all(self, entries: Sequence[FeedEntry]) -> bool:
         """Whether all of them go in together; the first to ask always may, or it would never."""
         files = [entry.action for entry in entries if entry.action is not None]
         size = sum(action.size for action in files)
@@ -49,13 +49,13 @@ class Admission:
 
 def last_admitted(
     versions: Iterable[VersionEntries], admission: Admission, bound: DeltaOffset | None, *, look_ahead: bool
-) -> Entry | None:
+) -> FeedEntry | None:
     """The entry at which a batch ends that begins at the first of `versions`; None if there is nothing for it.
 
     `bound`: the batch must not go beyond it. `look_ahead`: a full batch still runs over versions without files, as a
     plain stream does and a change feed does not.
     """
-    last: Entry | None = None
+    last: FeedEntry | None = None
     for version in versions:
         if not look_ahead and not admission.has_room:
             break

@@ -26,7 +26,7 @@ COMMITS_HELD = 64
 
 
 @dataclass(frozen=True)
-class Entry:
+class FeedEntry:
     """A place in a version: a file, or (`action` None) before or after all files."""
 
     version: int
@@ -44,7 +44,7 @@ class VersionEntries:
 
     version: int
     timestamp_ms: int
-    entries: Sequence[Entry]
+    entries: Sequence[FeedEntry]
     snapshot: bool = False
     indivisible: bool = False
 
@@ -238,9 +238,9 @@ class TableChanges:
         )
 
 
-def _numbered(version: int, actions: Sequence[FileAction]) -> list[Entry]:
-    files = [Entry(version, index, action) for index, action in enumerate(actions)]
-    return [Entry(version, BASE_INDEX), *files, Entry(version, END_INDEX)]
+def _numbered(version: int, actions: Sequence[FileAction]) -> list[FeedEntry]:
+    files = [FeedEntry(version, index, action) for index, action in enumerate(actions)]
+    return [FeedEntry(version, BASE_INDEX), *files, FeedEntry(version, END_INDEX)]
 
 
 def _feed_entries(commit: Commit) -> VersionEntries:

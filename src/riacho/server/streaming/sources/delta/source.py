@@ -20,7 +20,7 @@ from riacho.server.delta.protocol import require_readable
 from riacho.server.delta.state import TableState, load_state
 from riacho.server.streaming.sources.base import METADATA, METADATA_TYPE, ReadLimit, SourceContext, SourceData
 from riacho.server.streaming.sources.delta.admission import Admission, last_admitted
-from riacho.server.streaming.sources.delta.changes import Entry, TableChanges, VersionEntries
+from riacho.server.streaming.sources.delta.changes import FeedEntry, TableChanges, VersionEntries
 from riacho.server.streaming.sources.delta.offsets import (
     BASE_INDEX,
     END_INDEX,
@@ -140,8 +140,6 @@ class DeltaReader:
     def stop(self) -> None:
         """Nothing is held open."""
 
-    # -- Where a batch begins and ends
-
     def _next(self, begin: DeltaOffset | None, admission: Admission) -> DeltaOffset | None:
         """The end of the batch after `begin`: `begin` itself, or None at the very start, if there is nothing new."""
         if begin is not None and begin.index == BASE_INDEX and not begin.initial and self._nothing_at(begin.version):
@@ -158,7 +156,7 @@ class DeltaReader:
         """Whether the table ends before `version`: the idle case, and no older commit can be missing."""
         return version > self._opened_at and not self._log.has(version)
 
-    def _offset_at(self, entry: Entry, first: DeltaOffset) -> DeltaOffset:
+    def _offset_at(self, entry: FeedEntry, first: DeltaOffset) -> DeltaOffset:
         if entry.index == END_INDEX:
             return DeltaOffset(self._table_id, entry.version + 1)
         return DeltaOffset(
@@ -223,9 +221,7 @@ class DeltaReader:
             return  # too old to be put together again; the commits themselves are still checked
         feed.require_recorded(state.metadata, first.version, first.version, None)
 
-    # -- The rows
-
-    def _files(self, version: VersionEntries, entries: list[Entry]) -> Iterator[FileRead]:
+    def _files(self, version: VersionEntries, entries: list[FeedEntry]) -> Iterator[FileRead]:
         """How to read the files of one version."""
         actions = [entry.action for entry in entries if entry.action is not None and self._wanted(entry.action.path)]
         table = self._source.path

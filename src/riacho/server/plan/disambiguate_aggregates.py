@@ -22,7 +22,7 @@ from riacho.server.sql.tokens import tokenize
 Function = pb.Expression.UnresolvedFunction
 
 
-def tell_apart(aggregates: Sequence[pb.Expression]) -> None:
+def disambiguate_aggregates(aggregates: Sequence[pb.Expression]) -> None:
     """Name, in place, the arguments of functions that occur several times over the same columns.
 
     `aggregates`: all of one aggregation; text in them is only looked into where it is an argument.

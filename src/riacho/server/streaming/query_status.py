@@ -1,6 +1,6 @@
-"""Where a running query posts what it is doing, and where others look and ask it to stop.
+"""What a running query says of itself, and the place where others ask it to stop.
 
-The query's thread writes, any thread reads. It is the only thing the two share.
+The query's thread writes and any thread reads. Nothing else is shared between them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Stopped(Exception):  # noqa: N818 - what happened, not what is wrong
 
 
 @dataclass(frozen=True)
-class Status:
+class StatusMessage:
     """What `query.status` shows."""
 
     message: str
@@ -38,11 +38,11 @@ class Listener:
     on_terminated: Callable[[str], None] = field(default=lambda _: None)
 
 
-class Board:
-    """One run's status, offsets and progress."""
+class QueryStatus:
+    """The status, offsets and progress of one run; see the module."""
 
     def __init__(self, *, progress_to_keep: int = PROGRESS_TO_KEEP) -> None:
-        self.status = Status("Initializing sources")
+        self.current = StatusMessage("Initializing sources")
         self.committed: Sequence[Offset | None] = ()
         self.available: Sequence[Offset | None] = ()
         self._recent: deque[Progress] = deque(maxlen=progress_to_keep)
@@ -64,8 +64,6 @@ class Board:
         """Add a progress entry."""
         self._recent.append(entry)
 
-    # -- stopping
-
     @property
     def stop_asked(self) -> bool:
         return self._stop_asked.is_set()
@@ -82,8 +80,6 @@ class Board:
         """Wait, but not beyond a request to stop, which raises Stopped."""
         if self._stop_asked.wait(ms / 1000):
             raise Stopped
-
-    # -- waiting for the query
 
     def found_nothing(self) -> None:
         """A trigger ended without new data."""

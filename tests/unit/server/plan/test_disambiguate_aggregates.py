@@ -6,8 +6,8 @@ import pytest
 
 from riacho.protos import pb
 from riacho.server.plan import build
+from riacho.server.plan.disambiguate_aggregates import disambiguate_aggregates
 from riacho.server.plan.from_sql.expressions import read_expression
-from riacho.server.plan.tell_apart import tell_apart
 from riacho.server.plan.text import column_name
 
 
@@ -48,13 +48,13 @@ def test_names_stay_when_it_is_done_again() -> None:
     text = pb.Expression(expression_string=pb.Expression.ExpressionString(expression="double(v)"))
     aggregate = pb.Aggregate(aggregate_expressions=[build.call("sum", arg) for arg in (build.col("v"), text)])
     aggregate.aggregate_expressions.append(read_expression("sum(v + 1)"))
-    tell_apart(aggregate.aggregate_expressions)
+    disambiguate_aggregates(aggregate.aggregate_expressions)
     once = pb.Aggregate(aggregate_expressions=aggregate.aggregate_expressions)
-    tell_apart(aggregate.aggregate_expressions)
+    disambiguate_aggregates(aggregate.aggregate_expressions)
     assert aggregate == once
 
 
 def told_apart(texts: list[str]) -> list[str]:
     aggregate = pb.Aggregate(aggregate_expressions=[read_expression(text) for text in texts])
-    tell_apart(aggregate.aggregate_expressions)
+    disambiguate_aggregates(aggregate.aggregate_expressions)
     return [column_name(expression) for expression in aggregate.aggregate_expressions]

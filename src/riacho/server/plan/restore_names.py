@@ -27,17 +27,17 @@ def plan_ids_used(relation: pb.Relation) -> frozenset[int]:
     return frozenset(found)
 
 
-def dress(rows: pb.Relation, original: pb.Relation, used: frozenset[int]) -> pb.Relation:
+def restore_names(rows: pb.Relation, original: pb.Relation, used: frozenset[int]) -> pb.Relation:
     """`rows`, which has the columns of `original`, with the names that `original` had. `used`: see `plan_ids_used`."""
     ids = [node.common.plan_id for node in walk(original) if node.common.HasField("plan_id")]
-    dressed = rows
+    restored = rows
     alias = _alias(original)
     if alias is not None:
-        dressed = pb.Relation(subquery_alias=pb.SubqueryAlias(input=dressed, alias=alias))
+        restored = pb.Relation(subquery_alias=pb.SubqueryAlias(input=restored, alias=alias))
     for plan_id in dict.fromkeys(ids):
         if plan_id in used:
-            dressed = same(dressed, plan_id)
-    return dressed
+            restored = same(restored, plan_id)
+    return restored
 
 
 def same(rows: pb.Relation, plan_id: int | None) -> pb.Relation:
