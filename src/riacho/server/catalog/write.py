@@ -21,9 +21,9 @@ from riacho.server.catalog import failures
 from riacho.server.catalog.assignment import naming_overflow, policy, to_delta, to_files
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.conditions import column_name, condition_text
-from riacho.server.catalog.dml import Runner, expression, replace_where
 from riacho.server.catalog.names import full, name_parts
 from riacho.server.catalog.options import OptionHelp, flag, illegal, option
+from riacho.server.catalog.row_changes import Runner, expression, replace_where
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode

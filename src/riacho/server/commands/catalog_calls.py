@@ -14,9 +14,7 @@ from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.base import CATALOG_NAME, TableName
 from riacho.server.catalog.names import database_name, name_parts
-from riacho.server.commands import describe as run_describe
-from riacho.server.commands import names as run_names
-from riacho.server.commands import rows as run_rows
+from riacho.server.commands import ddl, describe, maintenance
 from riacho.server.commands.context import SqlContext
 from riacho.server.commands.describe import simple_type
 from riacho.server.commands.patterns import matches
@@ -80,12 +78,12 @@ def _database_exists(call: pb.DatabaseExists, context: SqlContext) -> pa.Table:
 def _create_database(call: pb.CreateDatabase, context: SqlContext) -> pa.Table:
     comment = call.properties.get("comment")
     name = name_parts(call.db_name)
-    return _done(run_names.create_database(sql.CreateDatabase(name, call.if_not_exists, comment), context))
+    return _done(ddl.create_database(sql.CreateDatabase(name, call.if_not_exists, comment), context))
 
 
 def _drop_database(call: pb.DropDatabase, context: SqlContext) -> pa.Table:
     name = name_parts(call.db_name)
-    return _done(run_names.drop_database(sql.DropDatabase(name, call.if_exists, call.cascade), context))
+    return _done(ddl.drop_database(sql.DropDatabase(name, call.if_exists, call.cascade), context))
 
 
 def _table_exists(call: pb.TableExists, context: SqlContext) -> pa.Table:
@@ -152,27 +150,27 @@ def _view_row(name: TableName, context: SqlContext) -> dict[str, object]:
 
 
 def _drop_table(call: pb.DropTable, context: SqlContext) -> pa.Table:
-    return _done(run_names.drop(sql.Drop(name_parts(call.table_name), False, call.if_exists), context))
+    return _done(ddl.drop(sql.Drop(name_parts(call.table_name), False, call.if_exists), context))
 
 
 def _drop_view(call: pb.DropView, context: SqlContext) -> pa.Table:
-    return _done(run_names.drop(sql.Drop(name_parts(call.view_name), True, call.if_exists), context))
+    return _done(ddl.drop(sql.Drop(name_parts(call.view_name), True, call.if_exists), context))
 
 
 def _truncate_table(call: pb.TruncateTable, context: SqlContext) -> pa.Table:
-    return _done(run_names.truncate(sql.Truncate(name_parts(call.table_name)), context))
+    return _done(ddl.truncate(sql.Truncate(name_parts(call.table_name)), context))
 
 
 def _table_properties(call: pb.GetTableProperties, context: SqlContext) -> pa.Table:
-    return run_describe.show_properties(sql.ShowProperties(name_parts(call.table_name)), context)
+    return describe.show_properties(sql.ShowProperties(name_parts(call.table_name)), context)
 
 
 def _create_table_string(call: pb.GetCreateTableString, context: SqlContext) -> pa.Table:
-    return run_describe.show_create_table(sql.ShowCreateTable(name_parts(call.table_name)), context)
+    return describe.show_create_table(sql.ShowCreateTable(name_parts(call.table_name)), context)
 
 
 def _refresh_table(call: pb.RefreshTable, context: SqlContext) -> pa.Table:
-    return _done(run_rows.refresh(sql.Refresh(name_parts(call.table_name)), context))
+    return _done(maintenance.refresh(sql.Refresh(name_parts(call.table_name)), context))
 
 
 def _name(table: str, database: str | None) -> tuple[str, ...]:

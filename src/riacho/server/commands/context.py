@@ -13,7 +13,7 @@ from riacho.errors import AnalysisError
 from riacho.protos import pb
 from riacho.server.catalog import failures
 from riacho.server.catalog.base import Table, TableName
-from riacho.server.catalog.dml import Runner
+from riacho.server.catalog.row_changes import Runner
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.catalog.write import TableWrites
 from riacho.server.delta.log import DeltaLog

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from riacho.errors import InvalidPlanInputError
 from riacho.protos import pb
-from riacho.server.catalog import dml
+from riacho.server.catalog import row_changes
 from riacho.server.catalog.names import name_parts
 from riacho.server.catalog.write import AUTO_MERGE
 from riacho.server.commands.context import SqlContext
-from riacho.server.commands.rows import target
+from riacho.server.commands.dml import target
 
 _ACTIONS = {
     pb.MergeAction.ACTION_TYPE_DELETE: "delete",
@@ -32,21 +32,21 @@ def merge_into(command: pb.MergeIntoTableCommand, context: SqlContext) -> None:
     ]
     evolve = command.with_schema_evolution or context.session.get_conf(AUTO_MERGE, "false") == "true"
     source = command.source_table_plan
-    merging = dml.Merging(
+    merging = row_changes.Merging(
         scope, source, _source_scope(source, context), command.merge_condition, tuple(clauses), evolve
     )
-    dml.merge(context.changes, folder, merging)
+    row_changes.merge(context.changes, folder, merging)
 
 
-def _clauses(match: str, actions: Sequence[pb.Expression]) -> list[dml.Clause]:
+def _clauses(match: str, actions: Sequence[pb.Expression]) -> list[row_changes.Clause]:
     found = []
     for expression in actions:
         action = expression.merge_action
         assignments = tuple(
-            dml.Assignment(_column(assignment.key), assignment.value) for assignment in action.assignments
+            row_changes.Assignment(_column(assignment.key), assignment.value) for assignment in action.assignments
         )
         found.append(
-            dml.Clause(
+            row_changes.Clause(
                 match,
                 _ACTIONS[action.action_type],
                 action.condition if action.HasField("condition") else None,
@@ -68,15 +68,15 @@ def _column(key: pb.Expression) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _source_scope(source: pb.Relation, context: SqlContext) -> dml.TableScope:
+def _source_scope(source: pb.Relation, context: SqlContext) -> row_changes.TableScope:
     """How the expressions may call the source: by its alias, or as the table that it is."""
     match source.WhichOneof("rel_type"):
         case "subquery_alias":
-            return dml.TableScope((source.subquery_alias.alias,))
+            return row_changes.TableScope((source.subquery_alias.alias,))
         case "read" if source.read.HasField("named_table"):
             parts = tuple(name_parts(source.read.named_table.unparsed_identifier))
             if context.is_temporary(parts):
-                return dml.TableScope(parts)
+                return row_changes.TableScope(parts)
             full = context.qualify(parts)
-            return dml.TableScope((full.catalog, full.database, full.table))
-    return dml.TableScope(("__auto_generated_subquery_name",))
+            return row_changes.TableScope((full.catalog, full.database, full.table))
+    return row_changes.TableScope(("__auto_generated_subquery_name",))

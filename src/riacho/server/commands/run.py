@@ -1,4 +1,4 @@
-"""Do what a statement says. See `run_names`, `run_describe`, `run_rows` for each."""
+"""Run a statement: each kind has its function in `ddl`, `constraints`, `describe`, `dml` or `maintenance`."""
 
 from __future__ import annotations
 
@@ -7,46 +7,43 @@ from typing import Any
 
 import pyarrow as pa
 
-from riacho.server.commands import constraints as run_constraints
-from riacho.server.commands import describe as run_describe
-from riacho.server.commands import names as run_names
-from riacho.server.commands import rows as run_rows
+from riacho.server.commands import constraints, ddl, describe, dml, maintenance
 from riacho.server.commands.context import SqlContext
 from riacho.server.sql import statements
 
 _RUN: dict[type, Callable[[Any, SqlContext], pa.Table | None]] = {
-    statements.CreateDatabase: run_names.create_database,
-    statements.DropDatabase: run_names.drop_database,
-    statements.Use: run_names.use,
-    statements.ShowDatabases: run_names.show_databases,
-    statements.ShowTables: run_names.show_tables,
-    statements.CreateTable: run_names.create_table,
-    statements.CreateView: run_names.create_view,
-    statements.Drop: run_names.drop,
-    statements.Truncate: run_names.truncate,
-    statements.SetProperties: run_names.set_properties,
-    statements.AddColumns: run_names.add_columns,
-    statements.AlterColumn: run_names.alter_column,
-    statements.RenameTable: run_names.rename,
-    statements.Constrain: run_constraints.constrain,
-    statements.Comment: run_names.comment,
-    statements.DescribeDatabase: run_describe.describe_database,
-    statements.DescribeTable: run_describe.describe_table,
-    statements.DescribeDetail: run_describe.describe_detail,
-    statements.DescribeHistory: run_describe.describe_history,
-    statements.ShowProperties: run_describe.show_properties,
-    statements.ShowColumns: run_describe.show_columns,
-    statements.ShowCreateTable: run_describe.show_create_table,
-    statements.Insert: run_rows.insert,
-    statements.InsertDirectory: run_rows.insert_directory,
-    statements.Delete: run_rows.delete,
-    statements.Update: run_rows.update,
-    statements.Merge: run_rows.merge,
-    statements.Optimize: run_rows.optimize,
-    statements.Vacuum: run_rows.vacuum,
-    statements.Restore: run_rows.restore,
-    statements.Repair: run_rows.fsck,
-    statements.Refresh: run_rows.refresh,
+    statements.CreateDatabase: ddl.create_database,
+    statements.DropDatabase: ddl.drop_database,
+    statements.Use: ddl.use,
+    statements.ShowDatabases: ddl.show_databases,
+    statements.ShowTables: ddl.show_tables,
+    statements.CreateTable: ddl.create_table,
+    statements.CreateView: ddl.create_view,
+    statements.Drop: ddl.drop,
+    statements.Truncate: ddl.truncate,
+    statements.SetProperties: ddl.set_properties,
+    statements.AddColumns: ddl.add_columns,
+    statements.AlterColumn: ddl.alter_column,
+    statements.RenameTable: ddl.rename,
+    statements.Constrain: constraints.constrain,
+    statements.Comment: ddl.comment,
+    statements.DescribeDatabase: describe.describe_database,
+    statements.DescribeTable: describe.describe_table,
+    statements.DescribeDetail: describe.describe_detail,
+    statements.DescribeHistory: describe.describe_history,
+    statements.ShowProperties: describe.show_properties,
+    statements.ShowColumns: describe.show_columns,
+    statements.ShowCreateTable: describe.show_create_table,
+    statements.Insert: dml.insert,
+    statements.InsertDirectory: dml.insert_directory,
+    statements.Delete: dml.delete,
+    statements.Update: dml.update,
+    statements.Merge: dml.merge,
+    statements.Optimize: maintenance.optimize,
+    statements.Vacuum: maintenance.vacuum,
+    statements.Restore: maintenance.restore,
+    statements.Repair: maintenance.fsck,
+    statements.Refresh: maintenance.refresh,
 }
 
 

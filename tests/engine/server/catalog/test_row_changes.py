@@ -11,8 +11,8 @@ import pytest
 
 from riacho.clock import SystemClock
 from riacho.errors import SparkError
-from riacho.server.catalog import dml
-from riacho.server.catalog.dml.job import Job, TableChange
+from riacho.server.catalog import row_changes
+from riacho.server.catalog.row_changes.job import Job, TableChange
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.commands import SqlContext
 from riacho.server.delta import tables
@@ -52,21 +52,21 @@ def test_others_write_meanwhile(
     sql("INSERT INTO t VALUES (1, 1)")
     sql("INSERT INTO t VALUES (2, 2)")
     done: list[int] = []
-    run = dml.Runner.run
+    run = row_changes.Runner.run
 
     def between(
-        self: dml.Runner, folder: Path, operation: DeltaOperation, make: Callable[[Job, TableChange], None]
-    ) -> dml.Counts:
+        self: row_changes.Runner, folder: Path, operation: DeltaOperation, make: Callable[[Job, TableChange], None]
+    ) -> row_changes.Counts:
         def made(job: Job, change: TableChange) -> None:
             make(job, change)
             done.append(len(change.added))
             if len(done) == 1 and operation.name == "UPDATE":
-                monkeypatch.setattr(dml.Runner, "run", run)
+                monkeypatch.setattr(row_changes.Runner, "run", run)
                 sql(meanwhile)
 
         return run(self, folder, operation, made)
 
-    monkeypatch.setattr(dml.Runner, "run", between)
+    monkeypatch.setattr(row_changes.Runner, "run", between)
     sql("UPDATE t SET v = 0")
     assert rows(sql) == expected
     assert len(done) == runs

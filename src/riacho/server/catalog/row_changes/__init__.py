@@ -13,10 +13,10 @@ and a file that is removed under another name stays in the table.
 
 from __future__ import annotations
 
-from riacho.server.catalog.dml.change import delete, replace_where, update
-from riacho.server.catalog.dml.job import Counts, Runner
-from riacho.server.catalog.dml.merge import Clause, Merging, merge
-from riacho.server.catalog.dml.scope import Assignment, TableScope, expression
+from riacho.server.catalog.row_changes.change import delete, replace_where, update
+from riacho.server.catalog.row_changes.job import Counts, Runner
+from riacho.server.catalog.row_changes.merge import Clause, Merging, merge
+from riacho.server.catalog.row_changes.scope import Assignment, TableScope, expression
 
 __all__ = [
     "Assignment",

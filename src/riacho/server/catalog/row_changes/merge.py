@@ -18,11 +18,11 @@ import pyarrow as pa
 from riacho import types
 from riacho.errors import AnalysisError, UnsupportedOperationError
 from riacho.protos import pb
-from riacho.server.catalog.dml import assign, rewrite
-from riacho.server.catalog.dml.change import Kept
-from riacho.server.catalog.dml.job import Counts, Job, Runner, TableChange
-from riacho.server.catalog.dml.scan import ROW, by_file, collect_numbers, numbered_rows, spooled
-from riacho.server.catalog.dml.scope import Assignment, TableScope, attribute
+from riacho.server.catalog.row_changes import assign, rewrite
+from riacho.server.catalog.row_changes.change import Kept
+from riacho.server.catalog.row_changes.job import Counts, Job, Runner, TableChange
+from riacho.server.catalog.row_changes.scan import ROW, by_file, collect_numbers, numbered_rows, spooled
+from riacho.server.catalog.row_changes.scope import Assignment, TableScope, attribute
 from riacho.server.delta import schema as schemas
 from riacho.server.delta.constraints import checked
 from riacho.server.delta.deletion_vectors import Rows

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from riacho.protos import pb
-from riacho.server.catalog.dml.job import Job, Snapshot
-from riacho.server.catalog.dml.scope import TableScope, attribute
+from riacho.server.catalog.row_changes.job import Job, Snapshot
+from riacho.server.catalog.row_changes.scope import TableScope, attribute
 from riacho.server.delta import files, partitions
 from riacho.server.delta.actions import AddFile, local_path
 from riacho.server.delta.deletion_vectors import Rows

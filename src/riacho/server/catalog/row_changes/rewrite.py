@@ -7,8 +7,8 @@ from itertools import chain
 
 import pyarrow as pa
 
-from riacho.server.catalog.dml.job import CHANGES, Snapshot, TableChange
-from riacho.server.catalog.dml.scan import Hits, chosen_rows, live_rows, other_rows
+from riacho.server.catalog.row_changes.job import CHANGES, Snapshot, TableChange
+from riacho.server.catalog.row_changes.scan import Hits, chosen_rows, live_rows, other_rows
 from riacho.server.delta import files
 from riacho.server.delta.feed import CHANGE_TYPE
 

@@ -13,7 +13,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.errors import AnalysisError
 from riacho.protos import pb
-from riacho.server.catalog.dml.scope import Assignment, TableScope
+from riacho.server.catalog.row_changes.scope import Assignment, TableScope
 from riacho.server.delta import schema as schemas
 from riacho.server.plan import build
 from riacho.server.plan.failures import unresolved_column

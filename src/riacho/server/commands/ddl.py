@@ -1,4 +1,4 @@
-"""Databases, tables and views made, dropped, altered and listed."""
+"""The statements that create, drop, alter and list databases, tables and views."""
 
 from __future__ import annotations
 

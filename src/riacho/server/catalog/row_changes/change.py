@@ -11,10 +11,10 @@ import pyarrow as pa
 from riacho import types
 from riacho.errors import AnalysisError
 from riacho.protos import pb
-from riacho.server.catalog.dml import assign, rewrite
-from riacho.server.catalog.dml.job import Counts, Job, Runner, TableChange
-from riacho.server.catalog.dml.scan import find, numbered_rows, spooled
-from riacho.server.catalog.dml.scope import Assignment, TableScope
+from riacho.server.catalog.row_changes import assign, rewrite
+from riacho.server.catalog.row_changes.job import Counts, Job, Runner, TableChange
+from riacho.server.catalog.row_changes.scan import find, numbered_rows, spooled
+from riacho.server.catalog.row_changes.scope import Assignment, TableScope
 from riacho.server.delta import schema as schemas
 from riacho.server.delta.constraints import checked
 from riacho.server.delta.fit import fit
