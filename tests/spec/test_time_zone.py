@@ -292,3 +292,84 @@ def test_a_batch_that_a_query_hands_over_is_in_the_zone_of_the_session(
     spark.conf.set(ZONE, NEW_YORK)
     finish(stream.selectExpr("ts", "hour(ts) AS h").writeStream.foreachBatch(note).trigger(availableNow=True).start())
     assert seen.read_text() == "[(23, 13)]"
+
+
+def test_days_are_added_and_differences_taken_by_the_clock(spark: SparkSession, database: str) -> None:
+    """Over the hours that New York's clocks skip or have twice, and the days on which they change."""
+    hours = (
+        "03-09T07:30",
+        "03-09T12:00",
+        "03-10T04:30",
+        "03-11T06:30",
+        "11-02T05:30",
+        "11-03T05:30",
+        "11-03T06:30",
+        "11-04T06:30",
+    )
+    values = ", ".join(f"(TIMESTAMP'2024-{each}:00Z')" for each in hours)
+    spark.sql(f"CREATE TABLE {database}.t (ts TIMESTAMP) USING delta")
+    spark.sql(f"INSERT INTO {database}.t VALUES {values}")
+    spark.conf.set(ZONE, NEW_YORK)
+    asked = [
+        "ts + INTERVAL 1 DAY",
+        "ts - INTERVAL '1' DAY",
+        "INTERVAL 1 DAY + ts",
+        "timestampadd(WEEK, -1, ts)",
+        "ts + INTERVAL 5 HOURS",
+        "CAST(CAST(ts AS TIMESTAMP_NTZ) AS TIMESTAMP)",
+    ]
+    frame = spark.table(f"{database}.t")
+    added = frame.select("ts", *(F.expr(f"unix_seconds({text}) - unix_seconds(ts)").alias(text) for text in asked))
+    texts = ", ".join(f"unix_seconds({text}) - unix_seconds(ts)" for text in asked)
+    found = [tuple(row)[1:] for row in added.orderBy("ts").collect()]
+    day = 24 * 3600
+    assert [row[:4] for row in found] == [
+        (day, -day, day, -7 * day),
+        (day - 3600, -day, day - 3600, -7 * day),
+        (day - 3600, -day, day - 3600, -7 * day),
+        (day, -day + 3600, day, -7 * day + 3600),
+        (day, -day, day, -7 * day),
+        (day + 3600, -day, day + 3600, -7 * day),
+        (day, -day - 3600, day, -7 * day - 3600),
+        (day, -day, day, -7 * day - 3600),
+    ]
+    assert [row[4] for row in found] == [5 * 3600] * 8
+    assert [row[5] for row in found] == [0, 0, 0, 0, 0, 0, -3600, 0]
+    by_the_clock = [row[0] for row in frame.selectExpr("CAST(ts AS TIMESTAMP_NTZ) AS n").orderBy("n").collect()]
+    assert str(by_the_clock[0]) == "2024-03-09 02:30:00"
+    assert rows(spark.sql(f"SELECT {texts} FROM {database}.t")) == sorted(found, key=repr)
+    pairs = frame.alias("a").crossJoin(frame.alias("b")).where("hour(a.ts) = 7 OR hour(a.ts) = 23")
+    differences = pairs.select(
+        (F.col("a.ts") - F.col("b.ts")).cast("string").alias("d"),
+        F.expr("timestampdiff(MINUTE, b.ts, a.ts)").alias("m"),
+    )
+    local = "unix_micros(CAST(CONCAT(CAST(CAST({0} AS TIMESTAMP_NTZ) AS STRING), 'Z') AS TIMESTAMP))"
+    again = pairs.selectExpr(f"{local.format('a.ts')} - {local.format('b.ts')} AS us")
+    assert sorted(row.m for row in differences.collect()) == sorted(int(row.us / 60_000_000) for row in again.collect())
+    spark.conf.set(ZONE, "America/Sao_Paulo")
+    midnight = "SELECT CAST(DATE'2018-11-04' AS TIMESTAMP) AS a, to_date(TIMESTAMP'2018-11-04 12:00:00') AS d"
+    [row] = spark.sql(f"SELECT string(a), string(CAST(d AS TIMESTAMP)), a = d, d < a FROM ({midnight})").collect()
+    assert tuple(row) == ("2018-11-04 01:00:00", "2018-11-04 01:00:00", True, False)
+
+
+def test_dates_and_times_are_compared_by_the_clock(spark: SparkSession, database: str) -> None:
+    spark.sql(f"CREATE TABLE {database}.t (ts TIMESTAMP, d DATE, n TIMESTAMP_NTZ) USING delta")
+    spark.sql(
+        f"INSERT INTO {database}.t VALUES (TIMESTAMP'{MOMENT}', DATE'2024-03-10', TIMESTAMP_NTZ'2024-03-09 23:30:15')"
+    )
+    spark.conf.set(ZONE, NEW_YORK)
+    asked = (
+        "ts < d",
+        "d <= ts",
+        "ts BETWEEN d AND d + 1",
+        "n = ts",
+        "ts > '2024-03-10'",
+        "to_date(ts) < d",
+        "ts IN (n)",
+    )
+    expected = [(True, False, False, True, False, True, True)]
+    assert rows(spark.table(f"{database}.t").selectExpr(*asked)) == expected
+    assert rows(spark.sql(f"SELECT {', '.join(asked)} FROM {database}.t")) == expected
+    assert _taken(spark, spark.readStream.table(f"{database}.t").selectExpr(*asked, "string(ts + INTERVAL 1 DAY)")) == [
+        (*expected[0], "2024-03-10 23:30:15")
+    ]

@@ -40,7 +40,9 @@ class FlowAnalyzer:
         own = _with_engine(session, engine)
         resolved = resolve(own, relation)
         if is_streaming(resolved):
-            resolved = plan_stream(resolved, own.views, self._services.make_source(own), engine.columns).empty()
+            resolved = plan_stream(
+                resolved, own.views, self._services.make_source(own), engine.columns, engine.zone
+            ).empty()
         return engine.schema(resolved)
 
 

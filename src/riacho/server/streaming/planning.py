@@ -24,6 +24,7 @@ from riacho.server.plan.walk import walk
 from riacho.server.streaming.definition import SourceUse
 from riacho.server.streaming.sources.base import Source, batch_schema
 from riacho.server.streaming.watermark import delay_ms
+from riacho.zones import UTC, Zone
 
 SchemaOf = Callable[[pb.Relation], pa.Schema]
 MakeSource = Callable[[pb.Relation], Source]
@@ -65,11 +66,12 @@ def plan_stream(
     views: Mapping[str, pb.Relation],
     make_source: MakeSource,
     columns: SchemaOf | None = None,
+    zone: Zone = UTC,
 ) -> PlannedStream:
     """Apply the rules, then make the sources. `views`: the session's temporary views by lower-case name.
 
     `columns` tells those of a batch plan, with which the expressions get their types; without it they keep those that
-    they have. Raises SparkError (see `MakeSource`), also for a watermark's delay that is none.
+    they have; `zone` is the session's. Raises SparkError (see `MakeSource`), also for a watermark's delay that is none.
     """
     context = Context(views=views)
     resolved = rewrite(relation, context, RESOLVE)
@@ -78,7 +80,7 @@ def plan_stream(
             delay_ms(node.with_watermark.delay_threshold)
     sources = {leaf_identity(leaf.relation): make_source(leaf.relation) for leaf in leaves(resolved)}
     if columns is not None:
-        resolved = typed_plan(resolved, _columns_of_parts(columns, sources))
+        resolved = typed_plan(resolved, _columns_of_parts(columns, sources), zone)
     context.has_metadata = lambda leaf: sources[leaf_identity(leaf)].has_metadata
     template = Template(rewrite(resolved, context, PREPARE), context.metadata_leaves)
     uses = [SourceUse(sources[leaf_identity(leaf.relation)], leaf.with_metadata) for leaf in template.leaves]

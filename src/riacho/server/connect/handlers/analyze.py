@@ -38,7 +38,7 @@ def _reply(services: Services, session: ServerSession, request: pb.AnalyzePlanRe
         streams = is_streaming(relation)
         if streams:
             relation = plan_stream(
-                relation, session.views, services.make_source(session), session.engine.columns
+                relation, session.views, services.make_source(session), session.engine.columns, session.engine.zone
             ).empty()
         if kind == "is_streaming":
             response.is_streaming.is_streaming = streams

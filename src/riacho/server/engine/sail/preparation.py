@@ -61,7 +61,8 @@ class Preparation:
         """`relation`, prepared; the same object if it was so already. Raises what steps raise."""
         if not is_streaming(relation):
             parts = replace(surroundings, rows=False)
-            relation = typed_plan(relation, lambda part: surroundings.session.columns(self._worded(part, parts)))
+            session = surroundings.session
+            relation = typed_plan(relation, lambda part: session.columns(self._worded(part, parts)), session.zone)
         return self._worded(relation, surroundings)
 
     def _worded(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:

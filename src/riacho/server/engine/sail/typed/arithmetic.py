@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from riacho.errors import AnalysisError, ArithmeticFailure
 from riacho.protos import pb
-from riacho.server.engine.sail.typed import coercion
+from riacho.server.engine.sail.typed import clocks, coercion
 from riacho.server.engine.sail.typed.coercion import is_decimal, is_fraction, is_integral, is_numeric, is_text
 from riacho.server.engine.sail.typed.values import Result, Typed, Values, decimal_of, to
 from riacho.server.plan import build
@@ -21,6 +21,7 @@ from riacho.server.plan.literals import string_of
 from riacho.server.plan.text import column_name
 from riacho.server.sql.tokens import words
 from riacho.types import TIMESTAMP, TIMESTAMP_NTZ
+from riacho.zones import DAY_US
 
 DAYS = pa.duration("s")
 """Stands for an interval of whole days; one with a time of day is `TIME`."""
@@ -165,7 +166,10 @@ def _with_times(name: str, left: Typed, right: Typed) -> Result | None:
         days = build.call("datediff", left.expression, right.expression)
         return Result(build.call("make_dt_interval", build.cast(days, _INT)), TIME)
     if name == "-" and _DATE in kinds and (TIMESTAMP in kinds or TIMESTAMP_NTZ in kinds):
-        return _result(name, to(left, TIMESTAMP), to(right, TIMESTAMP), TIME)
+        left, right = to(left, TIMESTAMP), to(right, TIMESTAMP)
+        if clocks.clocks_change():
+            return Result(clocks.between(left.expression, right.expression), TIME)
+        return _result(name, left, right, TIME)
     if name not in ("+", "-"):
         return None
     time, other = (right, left) if name == "+" and coercion.is_time(right.type or pa.null()) else (left, right)
@@ -174,12 +178,35 @@ def _with_times(name: str, left: Typed, right: Typed) -> Result | None:
         return _result(name, first, second, TIMESTAMP)
     if time.type == _DATE and (other.type in (DAYS, MONTHS) or is_integral(other.type or pa.null())):
         return Result(None, _DATE)
+    if time.type == TIMESTAMP and clocks.clocks_change() and (made := _by_the_clock(name, left, right, time)):
+        return made
     if time.type in (TIMESTAMP, TIMESTAMP_NTZ):
         if other.type in (DAYS, TIME, MONTHS):
             return Result(None, time.type)
         if name == "-" and time.type == other.type:
             return Result(None, TIME)
     return None
+
+
+def _by_the_clock(name: str, left: Typed, right: Typed, time: Typed) -> Result | None:
+    """A TIMESTAMP, which is `time`, and an interval of days or another TIMESTAMP, where clocks change."""
+    other = right if time is left else left
+    if other.type == DAYS:
+        return Result(clocks.plus_days(name, left.expression, right.expression, time.expression), TIMESTAMP)
+    if other.type == TIME and other.expression.literal.HasField("day_time_interval"):
+        return _with_days_and_time(name, time, other.expression.literal.day_time_interval)
+    if name == "-" and other.type == TIMESTAMP:
+        return Result(clocks.between(left.expression, right.expression), TIME)
+    return None
+
+
+def _with_days_and_time(name: str, time: Typed, micros: int) -> Result:
+    """A TIMESTAMP and an interval with a time of day: first its days, by the calendar, then the rest."""
+    days = int(micros / DAY_US) * DAY_US
+    if not days:
+        return Result(None, TIMESTAMP)
+    moved = clocks.plus_days(name, time.expression, build.duration(days), time.expression)
+    return Result(build.call(name, moved, build.duration(micros - days)), TIMESTAMP)
 
 
 def _of_integrals(name: str, left: Typed, right: Typed) -> Result:

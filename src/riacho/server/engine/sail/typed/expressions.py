@@ -10,9 +10,10 @@ import pyarrow as pa
 from riacho import types
 from riacho.errors import SparkError
 from riacho.protos import pb
+from riacho.server.engine.sail.typed import clocks
 from riacho.server.engine.sail.typed.arithmetic import DAYS, MONTHS, TIME, is_checked
 from riacho.server.engine.sail.typed.names import type_named
-from riacho.server.engine.sail.typed.rules import RULES, checked_sum, decide, lambda_types
+from riacho.server.engine.sail.typed.rules import checked_sum, decide, has_rule, lambda_types
 from riacho.server.engine.sail.typed.scope import Scope, field_of
 from riacho.server.engine.sail.typed.text import TextTyper
 from riacho.server.engine.sail.typed.values import Result, Typed
@@ -109,6 +110,8 @@ class ExpressionTyper:
         if is_checked(expression):
             first = function.arguments[0].unresolved_function
             return Typed(expression, self.typed(first.arguments[0]).type if first.arguments else None)
+        if clocks.is_by_calendar(expression):
+            return Typed(expression, types.TIMESTAMP)
         values: list[Typed] = []
         for argument in function.arguments:
             is_lambda = argument.HasField("lambda_function")
@@ -120,7 +123,7 @@ class ExpressionTyper:
             arguments = getattr(current, kind or "").arguments
             for place, value in zip(arguments, values, strict=True):
                 place.CopyFrom(value.expression)
-        if name in RULES and any(value.type is None for value in values):
+        if has_rule(name) and any(value.type is None for value in values):
             values = [self._known(value) for value in values]
         distinct = kind == "unresolved_function" and function.is_distinct
         made = decide(name, values)
@@ -156,6 +159,9 @@ class ExpressionTyper:
         cast = expression.cast
         inner = self.typed(cast.expr)
         kind = type_named(cast.type_str) if cast.HasField("type_str") else _from_proto(cast.type)
+        made = None if cast.eval_mode == cast.EVAL_MODE_TRY else clocks.cast(inner.expression, inner.type, kind)
+        if made is not None:
+            return Typed(made, kind)
         if inner.expression is cast.expr:
             return Typed(expression, kind)
         changed = _copy(expression)

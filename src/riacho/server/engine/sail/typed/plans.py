@@ -9,11 +9,12 @@ import pyarrow as pa
 
 from riacho.errors import SparkError
 from riacho.protos import pb
+from riacho.server.engine.sail.typed import clocks
 from riacho.server.engine.sail.typed.arithmetic import MONTHS
 from riacho.server.engine.sail.typed.expressions import ExpressionTyper
 from riacho.server.engine.sail.typed.naming import shown
 from riacho.server.engine.sail.typed.queries import is_suspect, typed_query
-from riacho.server.engine.sail.typed.rules import NAMES
+from riacho.server.engine.sail.typed.rules import NAMES, may_change
 from riacho.server.engine.sail.typed.scope import Scope
 from riacho.server.engine.sail.typed.unions import widened
 from riacho.server.plan import build
@@ -22,6 +23,7 @@ from riacho.server.plan.from_sql.select_items import has_alias
 from riacho.server.plan.text import column_name
 from riacho.server.plan.walk import children, expressions, top_expressions, walk
 from riacho.server.sql.tokens import parse_identifier, tokenize, words
+from riacho.zones import UTC, Zone
 
 SchemaOf = Callable[[pb.Relation], pa.Schema]
 """The columns that a relation has, streams and all. Raises SparkError."""
@@ -37,11 +39,15 @@ _SUSPECTS = re.compile(rb"\n[\x01-\x14](?:" + _NAMES + rb")(?![a-z_0-9])", re.DO
 _LONGEST = 1 << 20
 
 
-def typed_plan(relation: pb.Relation, schema_of: SchemaOf) -> pb.Relation:
-    """`relation` as the engine is to have it; the same object if it will do as it is. Raises AnalysisError."""
-    if not any(_may_change(node) for node in walk(relation)):
-        return relation
-    return _Plan(schema_of).changed(relation)
+def typed_plan(relation: pb.Relation, schema_of: SchemaOf, zone: Zone = UTC) -> pb.Relation:
+    """`relation` as the engine is to have it; the same object if it will do as it is. Raises AnalysisError.
+
+    `zone`: the session's time zone.
+    """
+    with clocks.in_zone(zone):
+        if not any(_may_change(node) for node in walk(relation)):
+            return relation
+        return _Plan(schema_of).changed(relation)
 
 
 def _may_change(node: pb.Relation) -> bool:
@@ -59,11 +65,13 @@ def _may_change(node: pb.Relation) -> bool:
 def _is_suspect(expression: pb.Expression) -> bool:
     match expression.WhichOneof("expr_type"):
         case "unresolved_function":
-            return expression.unresolved_function.function_name.lower() in NAMES
+            return may_change(expression.unresolved_function.function_name.lower())
         case "call_function":
-            return expression.call_function.function_name.lower() in NAMES
+            return may_change(expression.call_function.function_name.lower())
         case "expression_string":
             return is_suspect(expression.expression_string.expression)
+        case "cast":
+            return not clocks.is_utc()
         case _:
             return False
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from riacho.protos import pb
+from riacho.server.engine.sail.typed import clocks
 from riacho.server.engine.sail.typed.naming import shown
 from riacho.server.engine.sail.typed.rules import NAMES
 from riacho.server.engine.sail.typed.scope import Scope
@@ -38,12 +39,14 @@ _SUSPECTS = re.compile(
     + r")\b",
     re.IGNORECASE,
 )
+_CASTS = re.compile(r"\bcast\b|::|\b(?:timestamp|date_?|try_)(?:add|diff)", re.IGNORECASE)
+"""What depends on the session's time zone besides."""
 _ORDER_WORDS = words("ASC DESC NULLS FIRST LAST")
 
 
 def is_suspect(text: str) -> bool:
     """Whether something may have to change in it, whatever the types."""
-    return _SUSPECTS.search(text) is not None
+    return _SUSPECTS.search(text) is not None or (not clocks.is_utc() and _CASTS.search(text) is not None)
 
 
 def typed_query(text: str, schema_of: SchemaOf, *, streams: bool = False) -> str:

@@ -13,8 +13,11 @@ from dataclasses import replace
 import pyarrow as pa
 
 from riacho.errors import AnalysisError
-from riacho.server.engine.sail.typed import coercion
+from riacho.server.engine.sail.typed import clocks, coercion
 from riacho.server.engine.sail.typed.arithmetic import (
+    DAYS,
+    MONTHS,
+    TIME,
     arithmetic,
     bitwise,
     division,
@@ -22,8 +25,9 @@ from riacho.server.engine.sail.typed.arithmetic import (
     unless_null,
     whole_division,
 )
-from riacho.server.engine.sail.typed.values import Result, Rule, Values, to
+from riacho.server.engine.sail.typed.values import Result, Rule, Typed, Values, to
 from riacho.server.plan import build
+from riacho.server.plan.literals import string_of
 from riacho.server.plan.text import column_name
 from riacho.server.sql.tokens import words
 from riacho.types import TIMESTAMP, TIMESTAMP_NTZ, type_to_ddl
@@ -341,6 +345,52 @@ RULES: Mapping[str, Rule] = {
 }
 """By name in lower case."""
 
+
+def _moved(name: str, values: Values) -> Result | None:  # noqa: ARG001
+    """`timestampadd(DAY, n, ts)`, by the calendar."""
+    if len(values) != 3 or values[2].type != TIMESTAMP or not clocks.clocks_change():
+        return None
+    days = _DAYS.get(_unit(values[0]))
+    if days is None:
+        return None
+    count = build.call("*", values[1].expression, build.integer(days)) if days > 1 else values[1].expression
+    interval = build.call("make_dt_interval", build.cast(count, pa.int32()))
+    timestamp = values[2].expression
+    return Result(clocks.plus_days("+", timestamp, interval, timestamp), TIMESTAMP)
+
+
+def _elapsed(name: str, values: Values) -> Result | None:
+    """`timestampdiff(unit, a, b)`, by the clock."""
+    if len(values) != 3 or {value.type for value in values[1:]} != {TIMESTAMP} or not clocks.clocks_change():
+        return None
+    return Result(build.call(name, values[0].expression, *(clocks.local(v.expression) for v in values[1:])), pa.int64())
+
+
+def _try_add(name: str, values: Values) -> Result | None:
+    """A TIMESTAMP and an interval: the engine's result has no zone, and overflows are out of reach."""
+    if len(values) != 2 or values[0].type != TIMESTAMP or values[1].type not in (DAYS, TIME, MONTHS):
+        return None
+    sign = "+" if name == "try_add" else "-"
+    made = arithmetic(sign, values)
+    if made is not None and made.expression is not None:
+        return made
+    return Result(build.call(sign, values[0].expression, values[1].expression), TIMESTAMP)
+
+
+def _unit(value: Typed) -> str:
+    """The unit that an argument names: a string in plans, a bare word in SQL text."""
+    return (string_of(value.expression) or value.expression.expression_string.expression).upper()
+
+
+_DAYS = {"DAY": 1, "DAYOFYEAR": 1, "WEEK": 7}
+
+OUTSIDE_UTC: Mapping[str, Rule] = {
+    **dict.fromkeys(("timestampadd", "dateadd", "date_add"), _moved),
+    **dict.fromkeys(("timestampdiff", "datediff", "date_diff"), _elapsed),
+    **dict.fromkeys(("try_add", "try_subtract"), _try_add),
+}
+"""Further rules, which come first, for sessions that are not in UTC."""
+
 _OVER_ELEMENTS = words("transform filter exists forall any")
 
 
@@ -355,8 +405,20 @@ NAMES = frozenset({*RULES, *ARGUMENTS})
 """The functions that may have to change."""
 
 
+def has_rule(name: str) -> bool:
+    """Whether the types of a call's arguments matter."""
+    return name in RULES or (not clocks.is_utc() and name in OUTSIDE_UTC)
+
+
+def may_change(name: str) -> bool:
+    """Whether a call of that function may have to change."""
+    return name in NAMES or (not clocks.is_utc() and name in OUTSIDE_UTC)
+
+
 def decide(name: str, values: Values) -> Result | None:
     """What to ask for instead of a call, and the type of it; None if nothing is known of it."""
+    if not clocks.is_utc() and name in OUTSIDE_UTC and (made := OUTSIDE_UTC[name](name, values)) is not None:
+        return made
     rule = RULES.get(name)
     made = rule(name, values) if rule is not None and values else None
     if made is None and name in ARGUMENTS:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from riacho.protos import pb
+from riacho.server.engine.sail.typed import clocks
 from riacho.server.engine.sail.typed.arithmetic import CHECKED_TEXT
-from riacho.server.engine.sail.typed.rules import RESULTS, RULES, checked_sum, decide, lambda_types
+from riacho.server.engine.sail.typed.rules import RESULTS, checked_sum, decide, has_rule, lambda_types
 from riacho.server.engine.sail.typed.scope import Scope, field_of
 from riacho.server.engine.sail.typed.syntax import Node, Reader, UnknownSyntaxError
 from riacho.server.engine.sail.typed.values import Result, Typed
@@ -19,6 +20,7 @@ from riacho.server.plan.from_sql.expressions import text_expression
 from riacho.server.plan.from_sql.select_items import has_alias
 from riacho.server.plan.notation import sql
 from riacho.server.sql.tokens import Edit, Token, splice, tokenize
+from riacho.types import TIMESTAMP
 
 _BOOLEAN = frozenset({"not", "is", "like", "distinct", "in_query"})
 
@@ -74,11 +76,20 @@ class TextTyper:
                 kind = pa.bool_() if node.name in _BOOLEAN else None
                 return self._inside(node, kind, as_child=node.name == "()")
             case "cast":
-                return self._inside(node, node.kind_of)
+                return self._cast(node)
             case "field":
                 return self._field(node)
             case _:
                 return self._call(node)
+
+    def _cast(self, node: Node) -> tuple[Typed, bool]:
+        inner = [(child, *self._typed(child)) for child in node.children]
+        if node.name != "try_cast" and len(inner) == 1:
+            value = inner[0][1]
+            made = clocks.cast(value.expression, value.type, node.kind_of)
+            if made is not None:
+                return Typed(made, node.kind_of), True
+        return self._spliced(node, inner, node.kind_of)
 
     def _literal(self, node: Node) -> Typed:
         text = self._piece(node)
@@ -115,6 +126,8 @@ class TextTyper:
     def _call(self, node: Node) -> tuple[Typed, bool]:
         if node.name == "coalesce" and CHECKED_TEXT in self._piece(node):
             return self._same(node, self._checked_type(node)), False
+        if node.name == "if" and clocks.CALENDAR_TEXT in self._piece(node.children[0]):
+            return self._same(node, TIMESTAMP), False
         inner = self._arguments(node)
         values = [value for _, value, _ in inner]
         negated = node.name.startswith("not ")
@@ -122,7 +135,7 @@ class TextTyper:
         if name == "negative" and values[0].number is not None:
             return _negative(values[0]), False
         rule = "when" if node.kind == "case" else name
-        if rule in RULES and node.kind != "opaque":
+        if has_rule(rule) and node.kind != "opaque":
             values = [self._known(value) for value in values]
             inner = [(child, value, changed) for (child, _, changed), value in zip(inner, values, strict=True)]
         made = decide(rule, values)

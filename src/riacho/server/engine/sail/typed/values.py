@@ -9,7 +9,7 @@ from decimal import Decimal
 import pyarrow as pa
 
 from riacho.protos import pb
-from riacho.server.engine.sail.typed import coercion
+from riacho.server.engine.sail.typed import clocks, coercion
 from riacho.server.plan import build
 from riacho.server.plan.literals import integer_of
 
@@ -64,7 +64,8 @@ def to(value: Typed, kind: pa.DataType) -> Typed:
     if value.number is not None and kind == pa.int64():
         return Typed(build.integer(value.number), kind)
     plain = None if value.plain is None else build.cast(value.plain, kind)
-    return Typed(build.cast(value.expression, kind), kind, plain)
+    made = clocks.cast(value.expression, value.type, kind) or build.cast(value.expression, kind)
+    return Typed(made, kind, plain)
 
 
 def decimal_of(value: Typed) -> Typed:
