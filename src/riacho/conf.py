@@ -18,7 +18,11 @@ class Conf:
 
 
 CONFS = (
-    Conf("spark.sql.session.timeZone", "UTC", "Time zone of days, hours and text of timestamps. riacho's default is UTC everywhere."),
+    Conf(
+        "spark.sql.session.timeZone",
+        "UTC",
+        "Time zone of days, hours and text of timestamps. riacho's default is UTC everywhere.",
+    ),
     Conf("spark.sql.shuffle.partitions", "200", "Kept in checkpoints for Spark's sake; riacho has no shuffles."),
     Conf("spark.sql.sources.default", "delta", "Format of tables and of reads that name none (Spark: parquet)."),
     Conf("spark.sql.caseSensitive", "false", "Whether column names differ by case alone."),

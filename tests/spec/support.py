@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.listener import StreamingQueryProgress
 from pyspark.sql.streaming.query import StreamingQuery
@@ -85,3 +86,16 @@ def log_files(folder: Path) -> list[str]:
 def files(spark: SparkSession, path: Path, schema: str = "id BIGINT", form: str = "json", **options: Any) -> DataFrame:
     """A stream over the files of a folder."""
     return spark.readStream.format(form).schema(schema).options(**options).load(str(path))
+
+
+def syntax_error(text: str, near: str, line: int, position: int) -> str:
+    """What Spark says of `text`, whose token `near` stands at that line and position."""
+    lines = text.split("\n")
+    marked = [*lines[:line], "-" * position + "^^^", *lines[line:]]
+    place = f"SQLSTATE: 42601 (line {line}, pos {position})"
+    return f"\n[PARSE_SYNTAX_ERROR] Syntax error at or near {near}. {place}\n\n== SQL ==\n" + "\n".join(marked) + "\n"
+
+
+def said(error: PySparkException) -> str:
+    """The message of an error, without the server's stack trace."""
+    return str(error).partition("\n\nJVM stacktrace:")[0]

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from pyspark.errors import ParseException
 
 from tests.spec.pipelines.support import Project
+from tests.spec.support import said, syntax_error
 
 Define = Callable[[], None]
 
@@ -160,3 +162,25 @@ def test_a_dry_run_leaves_no_trace(project: Project, events: Define) -> None:
     assert outcome.error is None
     assert project.spark.catalog.listTables(project.database) == []
     assert not project.storage.exists()
+
+
+def test_syntax_errors_have_a_place(project: Project) -> None:
+    for text, near, line, position in [
+        ("CREATE STREAMING TABLE t x", "'x': extra input 'x'", 1, 25),
+        ("CREATE MATERIALIZED x", "'x': missing 'VIEW'", 1, 20),
+        ("CREATE STREAMING TABLE t COMMENT x", "'x'", 1, 33),
+        ("CREATE STREAMING TABLE t (a INT", "end of input", 1, 31),
+        ("CREATE STREAMING TABLE t\n(a INT,)", "')'", 2, 7),
+        ("CREATE STREAMING TABLE t USING", "end of input", 1, 30),
+        ("CREATE MATERIALIZED VIEW m PARTITIONED (a) AS SELECT 1", "'(': missing 'BY'", 1, 39),
+        ("CREATE MATERIALIZED VIEW m AS\nSELEC 1", "'SELEC'", 2, 0),
+        ("CREATE MATERIALIZED VIEW m AS (FOO)", "'FOO'", 1, 31),
+        ("CREATE FLOW AS INSERT INTO t BY NAME SELECT 1", "'INSERT'", 1, 15),
+        ("CREATE FLOW f INSERT INTO t BY NAME SELECT 1", "'INSERT'", 1, 14),
+        ("USE DATABASE a b", "'b': extra input 'b'", 1, 15),
+        ("CREATE STREAMING TABLE t AS SELECT * FROM STREAM s\nWATERMARK ts", "end of input", 2, 12),
+        ("SELECT 'x", "'''", 1, 7),
+    ]:
+        error = project.dry_run(text).error
+        assert isinstance(error, ParseException)
+        assert said(error) == syntax_error(text, near, line, position)

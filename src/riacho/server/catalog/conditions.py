@@ -5,7 +5,7 @@ from __future__ import annotations
 from riacho import types
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
-from riacho.server.catalog.names import name_parts
+from riacho.server.sql.cursor import dotted_name
 
 _COMPARISONS = {"==": "=", "=": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "!=": "!=", "and": "AND", "or": "OR"}
 
@@ -17,7 +17,7 @@ def column_name(expression: pb.Expression) -> str:
             "Delta tables are partitioned by columns, not by functions of them. Add a column with the function's "
             "value, and partition by it."
         )
-    return name_parts(expression.unresolved_attribute.unparsed_identifier)[-1]
+    return dotted_name(expression.unresolved_attribute.unparsed_identifier)[-1]
 
 
 def condition_text(expression: pb.Expression) -> str | None:

@@ -9,27 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from riacho.errors import AnalysisError, ParseError
+from riacho.errors import AnalysisError
 from riacho.paths import delta_path
 from riacho.server.catalog.base import CATALOG_NAME, DEFAULT_DATABASE, TableName
-from riacho.server.sql.tokens import parse_identifier
+from riacho.server.sql.cursor import dotted_name
 
 DATABASE_SUFFIX = ".db"
 _VALID = re.compile(r"\w+", re.ASCII)
-
-
-def name_parts(text: str) -> tuple[str, ...]:
-    """The parts of a name such as ``bronze.`my_table` ``. Raises PARSE_SYNTAX_ERROR."""
-    parts = parse_identifier(text)
-    if not parts:
-        raise ParseError.of(
-            "PARSE_SYNTAX_ERROR",
-            f"Syntax error at or near '{text}': a table's name was expected.",
-            sql_state="42601",
-            error=f"'{text}'",
-            hint="",
-        )
-    return parts
 
 
 def qualify(parts: Sequence[str] | str, current_database: str = DEFAULT_DATABASE) -> TableName:
@@ -37,7 +23,7 @@ def qualify(parts: Sequence[str] | str, current_database: str = DEFAULT_DATABASE
 
     Raises REQUIRES_SINGLE_PART_NAMESPACE, ParseError, and as `local_path`.
     """
-    given = name_parts(parts) if isinstance(parts, str) else tuple(parts)
+    given = dotted_name(parts) if isinstance(parts, str) else tuple(parts)
     if (path := delta_path(given)) is not None:
         return TableName(CATALOG_NAME, "delta", str(path))
     lowered = tuple(part.lower() for part in given)
@@ -59,7 +45,7 @@ def qualify(parts: Sequence[str] | str, current_database: str = DEFAULT_DATABASE
 
 def database_name(parts: Sequence[str] | str) -> str:
     """The database that one or two parts name, in lower case. Raises as `qualify`."""
-    given = name_parts(parts) if isinstance(parts, str) else tuple(parts)
+    given = dotted_name(parts) if isinstance(parts, str) else tuple(parts)
     return qualify([*given, "_"]).database
 
 

@@ -21,7 +21,7 @@ from riacho.server.catalog import failures
 from riacho.server.catalog.assignment import naming_overflow, policy, to_delta, to_files
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.conditions import column_name, condition_text
-from riacho.server.catalog.names import full, name_parts
+from riacho.server.catalog.names import full
 from riacho.server.catalog.options import OptionHelp, flag, illegal, option
 from riacho.server.catalog.row_changes import Runner, expression, replace_where
 from riacho.server.catalog.warehouse import WarehouseCatalog
@@ -29,6 +29,7 @@ from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
+from riacho.server.sql.cursor import dotted_name
 
 DEFAULT_FORMAT = "delta"
 OPTIONS = (
@@ -190,7 +191,7 @@ class TableWrites:
 
     def _aimed(self, request: TableWrite, name: str, current_database: str) -> TableWrite:
         """With the table that `name` means, which may be ``delta.`/path` ``."""
-        parts = name_parts(name)
+        parts = dotted_name(name)
         if (path := delta_path(parts)) is not None:
             return replace(request, path=path)
         return replace(request, table=self._catalog.qualify(parts, current_database))

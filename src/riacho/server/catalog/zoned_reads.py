@@ -36,7 +36,8 @@ from riacho.server.engine.sail.preparation import Surroundings
 from riacho.server.plan import build
 from riacho.server.plan.walk import transform
 from riacho.server.sql.references import TableReference, table_references
-from riacho.server.sql.tokens import Edit, parse_identifier, splice, tokenize, words
+from riacho.server.sql.tokens import Edit, parse_identifier, splice, tokenize
+from riacho.server.sql.words import words
 from riacho.types import quote
 
 _DONE = "riacho: in the session's time zone"

@@ -13,12 +13,13 @@ from riacho import types
 from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.base import CATALOG_NAME, TableName
-from riacho.server.catalog.names import database_name, name_parts
+from riacho.server.catalog.names import database_name
 from riacho.server.commands import ddl, describe, maintenance
 from riacho.server.commands.context import SqlContext
 from riacho.server.commands.describe import simple_type
 from riacho.server.commands.patterns import matches
 from riacho.server.sql import statements as sql
+from riacho.server.sql.cursor import dotted_name
 
 _DATABASE = pa.schema([(name, pa.string()) for name in ("name", "catalog", "description", "locationUri")])
 _COLUMN = pa.schema(
@@ -77,12 +78,12 @@ def _database_exists(call: pb.DatabaseExists, context: SqlContext) -> pa.Table:
 
 def _create_database(call: pb.CreateDatabase, context: SqlContext) -> pa.Table:
     comment = call.properties.get("comment")
-    name = name_parts(call.db_name)
+    name = dotted_name(call.db_name)
     return _done(ddl.create_database(sql.CreateDatabase(name, call.if_not_exists, comment), context))
 
 
 def _drop_database(call: pb.DropDatabase, context: SqlContext) -> pa.Table:
-    name = name_parts(call.db_name)
+    name = dotted_name(call.db_name)
     return _done(ddl.drop_database(sql.DropDatabase(name, call.if_exists, call.cascade), context))
 
 
@@ -116,7 +117,7 @@ def _list_columns(call: pb.ListColumns, context: SqlContext) -> pa.Table:
 def _create_table(call: pb.CreateTable, context: SqlContext) -> pa.Table:
     """Both `createTable` and `createExternalTable`. The reply has the table's columns."""
     table = context.catalog.create_table(
-        context.qualify(name_parts(call.table_name)),
+        context.qualify(dotted_name(call.table_name)),
         types.schema_from_proto(call.schema) if call.HasField("schema") else pa.schema([]),
         format=call.source or "delta",
         comment=getattr(call, "description", "") or None,
@@ -150,31 +151,31 @@ def _view_row(name: TableName, context: SqlContext) -> dict[str, object]:
 
 
 def _drop_table(call: pb.DropTable, context: SqlContext) -> pa.Table:
-    return _done(ddl.drop(sql.Drop(name_parts(call.table_name), False, call.if_exists), context))
+    return _done(ddl.drop(sql.Drop(dotted_name(call.table_name), False, call.if_exists), context))
 
 
 def _drop_view(call: pb.DropView, context: SqlContext) -> pa.Table:
-    return _done(ddl.drop(sql.Drop(name_parts(call.view_name), True, call.if_exists), context))
+    return _done(ddl.drop(sql.Drop(dotted_name(call.view_name), True, call.if_exists), context))
 
 
 def _truncate_table(call: pb.TruncateTable, context: SqlContext) -> pa.Table:
-    return _done(ddl.truncate(sql.Truncate(name_parts(call.table_name)), context))
+    return _done(ddl.truncate(sql.Truncate(dotted_name(call.table_name)), context))
 
 
 def _table_properties(call: pb.GetTableProperties, context: SqlContext) -> pa.Table:
-    return describe.show_properties(sql.ShowProperties(name_parts(call.table_name)), context)
+    return describe.show_properties(sql.ShowProperties(dotted_name(call.table_name)), context)
 
 
 def _create_table_string(call: pb.GetCreateTableString, context: SqlContext) -> pa.Table:
-    return describe.show_create_table(sql.ShowCreateTable(name_parts(call.table_name)), context)
+    return describe.show_create_table(sql.ShowCreateTable(dotted_name(call.table_name)), context)
 
 
 def _refresh_table(call: pb.RefreshTable, context: SqlContext) -> pa.Table:
-    return _done(maintenance.refresh(sql.Refresh(name_parts(call.table_name)), context))
+    return _done(maintenance.refresh(sql.Refresh(dotted_name(call.table_name)), context))
 
 
 def _name(table: str, database: str | None) -> tuple[str, ...]:
-    return name_parts(table) if database is None else (database_name(database), name_parts(table)[-1])
+    return dotted_name(table) if database is None else (database_name(database), dotted_name(table)[-1])
 
 
 def _truth(value: bool) -> pa.Table:

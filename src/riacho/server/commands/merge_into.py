@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from riacho.errors import InvalidPlanInputError
 from riacho.protos import pb
 from riacho.server.catalog import row_changes
-from riacho.server.catalog.names import name_parts
 from riacho.server.catalog.write import AUTO_MERGE
 from riacho.server.commands.context import SqlContext
 from riacho.server.commands.dml import target
+from riacho.server.sql.cursor import dotted_name
 
 _ACTIONS = {
     pb.MergeAction.ACTION_TYPE_DELETE: "delete",
@@ -24,7 +24,7 @@ _STARS = {pb.MergeAction.ACTION_TYPE_INSERT_STAR, pb.MergeAction.ACTION_TYPE_UPD
 
 def merge_into(command: pb.MergeIntoTableCommand, context: SqlContext) -> None:
     """Run it; its relations have been prepared. Raises what MERGE raises."""
-    folder, scope = target(tuple(name_parts(command.target_table_name)), None, "MERGE", context)
+    folder, scope = target(tuple(dotted_name(command.target_table_name)), None, "MERGE", context)
     clauses = [
         *_clauses("matched", command.match_actions),
         *_clauses("not_matched", command.not_matched_actions),
@@ -60,9 +60,9 @@ def _column(key: pb.Expression) -> tuple[str, ...]:
     """The column that an assignment sets. Raises InvalidPlanInputError."""
     match key.WhichOneof("expr_type"):
         case "expression_string":
-            parts = name_parts(key.expression_string.expression)
+            parts = dotted_name(key.expression_string.expression)
         case "unresolved_attribute":
-            parts = name_parts(key.unresolved_attribute.unparsed_identifier)
+            parts = dotted_name(key.unresolved_attribute.unparsed_identifier)
         case kind:
             raise InvalidPlanInputError(f"A column of a merge must be given by its name, not as {kind}.")
     return tuple(parts)
@@ -74,7 +74,7 @@ def _source_scope(source: pb.Relation, context: SqlContext) -> row_changes.Table
         case "subquery_alias":
             return row_changes.TableScope((source.subquery_alias.alias,))
         case "read" if source.read.HasField("named_table"):
-            parts = tuple(name_parts(source.read.named_table.unparsed_identifier))
+            parts = tuple(dotted_name(source.read.named_table.unparsed_identifier))
             if context.is_temporary(parts):
                 return row_changes.TableScope(parts)
             full = context.qualify(parts)

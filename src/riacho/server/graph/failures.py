@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from riacho.errors import AnalysisError, IllegalArgumentError, ParseError, SparkError, SparkGeneralError
+from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, SparkGeneralError
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.schemas import tree_string
 
@@ -376,22 +376,4 @@ def registration(message: str, *, query: str, file: str, line: int) -> AnalysisE
         message=message,
         offendingQuery=query,
         codeLocation=f"Query defined at {file}:{line}",
-    )
-
-
-def not_allowed(message: str, statement: str) -> ParseError:
-    return ParseError(
-        f"\nOperation not allowed: {message}.\n== SQL (line 1, position 1) ==\n{statement}\n{'^' * len(statement)}\n",
-        condition="_LEGACY_ERROR_TEMP_0035",
-        parameters={"message": message},
-    )
-
-
-def duplicate_clauses(clause: str, statement: str) -> ParseError:
-    return ParseError(
-        f"\n[DUPLICATE_CLAUSES] Found duplicate clauses: {clause}. Please, remove one of them. SQLSTATE: 42614\n"
-        f"== SQL (line 1, position 1) ==\n{statement}\n{'^' * len(statement)}\n",
-        condition="DUPLICATE_CLAUSES",
-        sql_state="42614",
-        parameters={"clauseName": clause},
     )

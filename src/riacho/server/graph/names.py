@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from riacho.errors import UnsupportedOperationError
 from riacho.server.catalog.base import TableName
-from riacho.server.sql.scripts import syntax_error
-from riacho.server.sql.tokens import identifier, tokenize
+from riacho.server.sql.cursor import dotted_name
 
 
 @dataclass(frozen=True, order=True)
@@ -79,8 +78,4 @@ class CurrentNamespace:
 
 def parse(text: str) -> Identifier:
     """The identifier that `text` spells, backticks allowed. Raises PARSE_SYNTAX_ERROR."""
-    tokens = tokenize(text)
-    parts, behind = identifier(tokens, 0)
-    if not parts or behind < len(tokens):
-        raise syntax_error(text, tokens[behind] if behind < len(tokens) else None)
-    return Identifier(parts)
+    return Identifier(dotted_name(text))

@@ -16,7 +16,8 @@ from riacho.protos import pb
 from riacho.server.plan.column_names import last_part, parts_of
 from riacho.server.plan.from_sql.expressions import structured
 from riacho.server.plan.walk import expressions
-from riacho.server.sql.tokens import Token, tokenize, words
+from riacho.server.sql.tokens import Token, tokenize
+from riacho.server.sql.words import words
 
 
 @dataclass(frozen=True)

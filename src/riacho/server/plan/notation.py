@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from riacho import types
 from riacho.protos import pb
-from riacho.server.sql.tokens import words
+from riacho.server.sql.words import words
 
 Expression = pb.Expression
 

@@ -32,7 +32,8 @@ from riacho.server.plan.from_sql.expressions import conjuncts, structured
 from riacho.server.plan.join_condition import Side, Sides, read_condition
 from riacho.server.plan.rules.batch_time import time_function
 from riacho.server.plan.walk import children, expressions, replace, transform, walk
-from riacho.server.sql.tokens import tokenize, words
+from riacho.server.sql.tokens import tokenize
+from riacho.server.sql.words import words
 
 NOT_DETERMINISTIC = frozenset(
     {"rand", "random", "randn", "randstr", "uniform", "uuid", "shuffle", "monotonically_increasing_id",

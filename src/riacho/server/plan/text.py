@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from riacho.protos import pb
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.walk import children, top_expressions
-from riacho.server.sql.tokens import words
+from riacho.server.sql.words import words
 
 _INFIX = words("+ - * / % div = == <=> < <= > >= and or & | ^")
 _UNEQUAL = words("!= <>")

@@ -2,35 +2,63 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Sequence
+from typing import Literal
+
 from riacho.errors import ParseError
 from riacho.paths import local_path
+from riacho.server.sql.errors import empty_statement, extra, missing, not_allowed, syntax_error
 from riacho.server.sql.statements import Name
-from riacho.server.sql.tokens import Token, closing, identifier, string_value, tokenize
+from riacho.server.sql.tokens import Token, TokenKind, closing, identifier, string_value, tokenize
+from riacho.server.sql.words import QUERY_STARTS
+
+Follower = Literal["", "name", "string", "bracket"]
+"""What may stand behind a word that is missing: with it there, Spark sees that only the word is."""
 
 
 class Cursor:
     """Reads a statement from left to right. What does not fit raises PARSE_SYNTAX_ERROR at the token that does not."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, tokens: Sequence[Token] | None = None) -> None:
+        """`tokens`: those of `text`, where they are known already."""
         self.text = text
-        self._tokens = tokenize(text)
-        while self._tokens and self._tokens[-1].is_symbol(";"):
-            self._tokens.pop()
+        self._tokens = tokenize(text) if tokens is None else tokens
         self._at = 0
+        self._end = len(self._tokens)
+        while self._end and self._tokens[self._end - 1].is_symbol(";"):
+            self._end -= 1
+
+    @property
+    def token(self) -> Token | None:
+        """The token that comes next."""
+        return self.ahead(0)
+
+    def ahead(self, count: int) -> Token | None:
+        """The token that comes `count` tokens later."""
+        at = self._at + count
+        return self._tokens[at] if at < self._end else None
 
     @property
     def word(self) -> str:
         """The keyword that comes next, in upper case; empty if something else does."""
-        return "" if self.done else self._tokens[self._at].word
+        return self.word_ahead(0)
+
+    def word_ahead(self, count: int) -> str:
+        """The keyword that comes `count` tokens later."""
+        token = self.ahead(count)
+        return "" if token is None else token.word
 
     @property
     def done(self) -> bool:
-        return self._at >= len(self._tokens)
+        return self._at >= self._end
+
+    def at_kind(self, kind: TokenKind) -> bool:
+        """Whether a token of this kind comes next."""
+        return not self.done and self._tokens[self._at].kind == kind
 
     def accept(self, *words: str) -> bool:
         """Step over these keywords if they come next, all of them."""
-        ahead = self._tokens[self._at : self._at + len(words)]
-        if [token.word for token in ahead] != list(words):
+        if any(self.word_ahead(count) != word for count, word in enumerate(words)):
             return False
         self._at += len(words)
         return True
@@ -43,45 +71,55 @@ class Cursor:
         self._at += 1
         return found
 
-    def expect(self, *words: str) -> None:
-        if not self.accept(*words):
-            raise self.error(f"expected {' '.join(words)}")
+    def expect(self, *words: str, then: Follower = "") -> None:
+        """Step over these keywords. `then`: what follows the last one, where nothing else can stand in its place."""
+        for word in words:
+            if not self.accept(word):
+                raise self.error(self._hint(word, then) if word == words[-1] else "")
+
+    def _hint(self, word: str, then: Follower) -> str:
+        token = self._here
+        if token is None or not then:
+            return ""
+        if self.word_ahead(1) == word:
+            return extra(token)
+        follows = {"name": token.name is not None, "string": token.kind == "string", "bracket": token.is_symbol("(")}
+        return missing(word) if follows[then] else ""
 
     def accept_symbol(self, symbol: str) -> bool:
-        if self.done or not self._tokens[self._at].is_symbol(symbol):
+        if not self.looking_at_symbol(symbol):
             return False
         self._at += 1
         return True
 
     def expect_symbol(self, symbol: str) -> None:
         if not self.accept_symbol(symbol):
-            raise self.error(f"expected '{symbol}'")
+            raise self.missing(symbol)
 
     def expect_end(self) -> None:
-        if not self.done:
-            raise self.error("expected the end of the statement")
+        token = self.token
+        if token is not None:
+            raise self.error(extra(token) if self.ahead(1) is None else "")
 
     def name(self) -> Name:
         """A dotted name."""
         parts, end = identifier(self._tokens, self._at)
-        if not parts:
-            raise self.error("expected a name")
+        if not parts or self.done:
+            raise self.error()
         self._at = end
         return parts
 
     def name_or_path(self) -> Name:
         """A dotted name, or the path of a Delta table as a string."""
-        if self.done or self._tokens[self._at].kind != "string":
-            return self.name()
-        return ("delta", str(local_path(self.string())))
+        return ("delta", str(local_path(self.string()))) if self.at_kind("string") else self.name()
 
     def identifier(self) -> str:
         """A name of one part."""
-        found = None if self.done else self._tokens[self._at].name
-        if found is None:
-            raise self.error("expected a name")
+        token = self.token
+        if token is None or token.name is None:
+            raise self.error()
         self._at += 1
-        return found
+        return token.name
 
     def identifiers(self) -> tuple[str, ...]:
         """Names in brackets."""
@@ -89,65 +127,91 @@ class Cursor:
 
     def string(self) -> str:
         """A string literal."""
-        if self.done or self._tokens[self._at].kind != "string":
-            raise self.error("expected a string")
+        token = self.token
+        if token is None or token.kind != "string":
+            raise self.error()
         self._at += 1
-        return string_value(self._tokens[self._at - 1])
+        return string_value(token)
 
     def number(self) -> int:
-        if self.done or not self._tokens[self._at].text.isdigit():
-            raise self.error("expected a number")
+        token = self.token
+        if token is None or not token.text.isdigit():
+            raise self.error()
         self._at += 1
-        return int(self._tokens[self._at - 1].text)
+        return int(token.text)
 
     def value(self) -> str:
         """A property's value: a string, number, word, or a negative number, as text."""
-        if not self.done and self._tokens[self._at].kind == "string":
+        if self.at_kind("string"):
             return self.string()
         sign = "-" if self.accept_symbol("-") else ""
-        if self.done or self._tokens[self._at].kind == "symbol":
-            raise self.error("expected a value")
+        token = self.token
+        if token is None or token.kind == "symbol":
+            raise self.error()
         self._at += 1
-        return sign + self._tokens[self._at - 1].text
+        return sign + (token.name or token.text)
 
     def key(self) -> str:
         """A property's key: a string or a dotted name."""
-        if not self.done and self._tokens[self._at].kind == "string":
-            return self.string()
-        return ".".join(self.name())
+        return self.string() if self.at_kind("string") else ".".join(self.name())
 
     def properties(self) -> dict[str, str]:
-        """`('key' = 'value', …)`; the `=` may be left out, and so may the value."""
-        found: dict[str, str] = {}
+        """`('key' = 'value', …)`; the `=` may be left out."""
+        found = self._key_values()
+        without = [key for key, value in found.items() if value is None]
+        if without:
+            raise not_allowed(self.text, f"Values must be specified for key(s): [{','.join(without)}]")
+        return {key: value or "" for key, value in found.items()}
+
+    def options(self) -> dict[str, str]:
+        """As `properties`; Spark has other words for an option without a value."""
+        found = self._key_values()
+        for key, value in found.items():
+            if value is None:
+                raise not_allowed(self.text, f"A value must be specified for the key: {key}.")
+        return {key: value or "" for key, value in found.items()}
+
+    def _key_values(self) -> dict[str, str | None]:
+        found: dict[str, str | None] = {}
         for part in self.brackets():
             key = part.key()
-            part.accept_symbol("=") or part.accept_symbol("==")
-            found[key] = "" if part.done else part.value()
+            equals = part.accept_symbol("=") or part.accept_symbol("==")
+            found[key] = None if part.done and not equals else part.value()
             part.expect_end()
         return found
 
     def brackets(self) -> list[Cursor]:
-        """What stands between brackets, split at its commas."""
+        """What stands between brackets, split at its commas; nothing at all is one part that is done."""
         return [self._part(start, end) for start, end in self._split_brackets()]
 
     def bracketed_text(self) -> str:
         """The text between brackets."""
-        if self.done or not self._tokens[self._at].is_symbol("("):
-            raise self.error("expected '('")
-        end = closing(self._tokens, self._at)
-        if end >= len(self._tokens):
-            raise self.error("this bracket is never closed")
-        inside = self.text[self._tokens[self._at].end : self._tokens[end].start]
-        self._at = end + 1
+        closed = self._closed()
+        inside = self.text[self._tokens[self._at].end : self._tokens[closed].start]
+        self._at = closed + 1
         return inside.strip()
 
     def rest(self) -> str:
         """The text from here to the end of the statement."""
         if self.done:
-            raise self.error("expected a query")
-        text = self.text[self._tokens[self._at].start : self._tokens[-1].end]
-        self._at = len(self._tokens)
+            raise self.error()
+        text = self.text_ahead()
+        self._at = self._end
         return text
+
+    def text_ahead(self) -> str:
+        """The text from here to the end, which stays to be read; empty at the end."""
+        return "" if self.done else self.text[self._tokens[self._at].start : self._tokens[self._end - 1].end]
+
+    def query(self) -> str:
+        """The rest, which begins as a query does; what follows is for the engine to read."""
+        start = self._at
+        while self.accept_symbol("("):
+            pass
+        if self.word not in QUERY_STARTS:
+            raise self.error()
+        self._at = start
+        return self.rest()
 
     def text_until(self, *words: str) -> str:
         """The text up to one of these keywords outside brackets and CASE … END, or to the end."""
@@ -160,7 +224,7 @@ class Cursor:
         while not self.done:
             token = self._tokens[self._at]
             if token.is_symbol("("):
-                self._at = min(closing(self._tokens, self._at), len(self._tokens) - 1)
+                self._at = min(closing(self._tokens, self._at), self._end - 1)
             elif token.word == "CASE":
                 cases += 1
             elif token.word == "END" and cases:
@@ -169,40 +233,47 @@ class Cursor:
                 break
             self._at += 1
         if start == self._at:
-            raise self.error("expected an expression")
+            raise self.error()
         return self.text[self._tokens[start].start : self._tokens[self._at - 1].end]
 
     def looking_at_symbol(self, symbol: str) -> bool:
         return not self.done and self._tokens[self._at].is_symbol(symbol)
 
-    def bracket_holds(self, *words: str) -> bool:
+    def bracket_holds(self, words: Container[str]) -> bool:
         """Whether the bracket that comes next begins with one of these keywords."""
-        return self._at + 1 < len(self._tokens) and self._tokens[self._at + 1].word in words
+        return self.word_ahead(1) in words
 
-    def error(self, what: str) -> ParseError:
-        """PARSE_SYNTAX_ERROR at the token that comes next."""
-        near = "end of input" if self.done else f"'{self._tokens[self._at].text}'"
-        return ParseError.of(
-            "PARSE_SYNTAX_ERROR",
-            f"Syntax error at or near {near}: {what}.\n\n== SQL ==\n{self.text}\n",
-            sql_state="42601",
-            error=near,
-            hint=what,
-        )
+    def error(self, hint: str = "") -> ParseError:
+        """PARSE_SYNTAX_ERROR at the token that comes next, which may be what ends this part of the statement."""
+        return syntax_error(self.text, self._here, hint)
+
+    def missing(self, expected: str) -> ParseError:
+        """The same where only this word or symbol is lacking."""
+        return self.error("" if self._here is None else missing(expected))
+
+    @property
+    def _here(self) -> Token | None:
+        """The token that comes next, perhaps behind this part; None at the end of the statement."""
+        return self._tokens[self._at] if self._at < len(self._tokens) else None
+
+    def _closed(self) -> int:
+        """Where the bracket that must come next is closed."""
+        if not self.looking_at_symbol("("):
+            raise self.missing("(")
+        found = closing(self._tokens, self._at)
+        if found >= self._end:
+            self._at = self._end
+            raise self.error()
+        return found
 
     def _split_brackets(self) -> list[tuple[int, int]]:
-        if self.done or not self._tokens[self._at].is_symbol("("):
-            raise self.error("expected '('")
-        end = closing(self._tokens, self._at)
-        if end >= len(self._tokens):
-            raise self.error("this bracket is never closed")
+        end = self._closed()
         parts: list[tuple[int, int]] = []
         start = position = self._at + 1
         while position <= end:
             token = self._tokens[position]
             if position == end or token.is_symbol(","):
-                if position > start:
-                    parts.append((start, position))
+                parts.append((start, position))
                 start = position + 1
             elif token.is_symbol("("):
                 position = closing(self._tokens, position)
@@ -213,14 +284,22 @@ class Cursor:
         return parts
 
     def _part(self, start: int, end: int) -> Cursor:
-        part = Cursor.__new__(Cursor)
-        part.text = self.text
-        part._tokens = self._tokens[start:end]  # noqa: SLF001 (its own kind)
-        part._at = 0  # noqa: SLF001
+        part = Cursor(self.text, self._tokens)
+        part._at, part._end = start, end
         return part
 
 
-def _closing_angle(tokens: list[Token], at: int, end: int) -> int:
+def dotted_name(text: str) -> Name:
+    """The parts of a text that is a name and nothing else. Raises PARSE_SYNTAX_ERROR, PARSE_EMPTY_STATEMENT."""
+    if not text.strip():
+        raise empty_statement(text)
+    cursor = Cursor(text)
+    parts = cursor.name()
+    cursor.expect_end()
+    return parts
+
+
+def _closing_angle(tokens: Sequence[Token], at: int, end: int) -> int:
     """Where the `<` of a type at `at` is closed; `at` itself if it is a comparison."""
     depth = 0
     for position in range(at, end):

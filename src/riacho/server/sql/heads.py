@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from riacho.server.sql.references import TableReference, table_references
-from riacho.server.sql.tokens import Token, closing, identifier, tokenize, words
+from riacho.server.sql.tokens import Token, closing, identifier, tokenize
+from riacho.server.sql.words import words
 
 _STREAMING_WORDS = re.compile(r"\bstream\b|\bwatermark\b", re.IGNORECASE)
 _QUERY_WORDS = words("SELECT VALUES FROM TABLE MAP REDUCE")

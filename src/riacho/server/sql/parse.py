@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from riacho.server.sql.cursor import Cursor
+from riacho.server.sql.errors import empty_statement
 from riacho.server.sql.parse_alter import alter
 from riacho.server.sql.parse_create import create, replace
 from riacho.server.sql.parse_rows import delete, insert, merge, update
@@ -30,14 +31,19 @@ from riacho.server.sql.statements import (
     Use,
     Vacuum,
 )
-
-DATABASE_WORDS = ("DATABASE", "SCHEMA", "NAMESPACE")
-_DATABASES_WORDS = ("DATABASES", "SCHEMAS", "NAMESPACES")
+from riacho.server.sql.words import DATABASE_WORDS, DATABASES_WORDS
 
 
 def parse(text: str) -> Statement | None:
-    """The statement that `text` is, or None if it is not about names. Raises PARSE_SYNTAX_ERROR."""
+    """The statement that `text` is, or None if it is not about names.
+
+    Raises PARSE_SYNTAX_ERROR, and PARSE_EMPTY_STATEMENT for blanks.
+    """
+    if not text.strip():
+        raise empty_statement(text)
     cursor = Cursor(text)
+    if cursor.done:
+        raise cursor.error()
     rule = _RULES.get(cursor.word)
     return None if rule is None else rule(cursor)
 
@@ -73,7 +79,7 @@ def _use(cursor: Cursor) -> Statement | None:
 
 def _show(cursor: Cursor) -> Statement | None:
     cursor.expect("SHOW")
-    if cursor.accept_any(*_DATABASES_WORDS):
+    if cursor.accept_any(*DATABASES_WORDS):
         if cursor.accept_any("IN", "FROM"):
             cursor.name()
         return ShowDatabases(_pattern(cursor))
@@ -101,7 +107,7 @@ def _show(cursor: Cursor) -> Statement | None:
 def _table_in(cursor: Cursor) -> tuple[str, ...]:
     """`IN table [IN database]`."""
     if not cursor.accept_any("IN", "FROM"):
-        raise cursor.error("expected IN or FROM")
+        raise cursor.error()
     table = cursor.name()
     return (*cursor.name(), table[-1]) if cursor.accept_any("IN", "FROM") else table
 
@@ -109,7 +115,7 @@ def _table_in(cursor: Cursor) -> tuple[str, ...]:
 def _pattern(cursor: Cursor) -> str | None:
     """`[LIKE] 'pattern'`, the last part of a SHOW statement."""
     like = cursor.accept("LIKE")
-    pattern = cursor.string() if like or not cursor.done else None
+    pattern = cursor.string() if like or cursor.at_kind("string") else None
     cursor.expect_end()
     return pattern
 
@@ -140,7 +146,7 @@ def _describe(cursor: Cursor) -> Statement | None:
 
 
 def _truncate(cursor: Cursor) -> Statement:
-    cursor.expect("TRUNCATE", "TABLE")
+    cursor.expect("TRUNCATE", "TABLE", then="name")
     name = cursor.name()
     cursor.expect_end()
     return Truncate(name)
@@ -152,7 +158,7 @@ def _comment(cursor: Cursor) -> Statement | None:
     if not database and not cursor.accept("TABLE"):
         return None
     name = cursor.name()
-    cursor.expect("IS")
+    cursor.expect("IS", then="string")
     comment = "" if cursor.accept("NULL") else cursor.string()
     cursor.expect_end()
     return Comment(name, comment, database)

@@ -27,7 +27,7 @@ def alter(cursor: Cursor) -> Statement | None:
     if cursor.accept("VIEW"):
         name = cursor.name()
         cursor.expect("AS")
-        return CreateView(name, cursor.rest(), replace=True)
+        return CreateView(name, cursor.query(), replace=True)
     if not cursor.accept("TABLE"):
         return None
     table = cursor.name()
@@ -45,7 +45,8 @@ def alter(cursor: Cursor) -> Statement | None:
         return _ended(cursor, Constrain(table, cursor.identifier(), None, if_exists))
     if cursor.accept("ADD"):
         return _add_columns(cursor, table)
-    if cursor.accept("RENAME", "TO"):
+    if cursor.word == "RENAME" and cursor.word_ahead(1) != "COLUMN":
+        cursor.expect("RENAME", "TO")
         return _ended(cursor, RenameTable(table, cursor.name()))
     if cursor.accept_any("ALTER", "CHANGE"):
         cursor.accept("COLUMN")
@@ -56,7 +57,7 @@ def alter(cursor: Cursor) -> Statement | None:
 def _add_columns(cursor: Cursor, table: Name) -> AddColumns:
     plural = cursor.accept_any("COLUMNS", "COLUMN")
     if not plural:
-        raise cursor.error("expected COLUMNS or CONSTRAINT")
+        raise cursor.error()
     parts = cursor.brackets() if cursor.looking_at_symbol("(") else [cursor]
     columns = tuple(column(part) for part in parts)
     return _ended(cursor, AddColumns(table, columns))

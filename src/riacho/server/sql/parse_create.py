@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from riacho.errors import ParseError, UnsupportedOperationError
+from riacho.errors import UnsupportedOperationError
 from riacho.server.sql.cursor import Cursor
 from riacho.server.sql.statements import (
     ColumnDefinition,
@@ -14,8 +14,8 @@ from riacho.server.sql.statements import (
     CreateView,
     Statement,
 )
+from riacho.server.sql.words import DATABASE_WORDS, QUERY_STARTS
 
-_QUERY_WORDS = ("AS", "SELECT", "WITH", "VALUES", "FROM", "TABLE")
 _AFTER_TYPE = ("NOT", "COMMENT", "DEFAULT", "GENERATED", "PRIMARY", "CONSTRAINT", "CHECK", "FIRST", "AFTER")
 
 
@@ -23,7 +23,7 @@ def create(cursor: Cursor) -> Statement | None:
     """What CREATE makes; None for temporary views, functions and other things that have no place in the catalog."""
     cursor.expect("CREATE")
     or_replace = cursor.accept("OR", "REPLACE")
-    if cursor.accept_any("DATABASE", "SCHEMA", "NAMESPACE"):
+    if cursor.accept_any(*DATABASE_WORDS):
         return _database(cursor)
     if cursor.accept("VIEW"):
         return _view(cursor, or_replace)
@@ -48,7 +48,9 @@ def column(cursor: Cursor) -> ColumnDefinition:
     type_text = cursor.text_until(*_AFTER_TYPE)
     nullable, comment = True, None
     while not cursor.done:
-        if cursor.accept("NOT", "NULL"):
+        if cursor.accept("NOT"):
+            if not cursor.accept("NULL"):
+                raise cursor.missing("NULL")
             nullable = False
         elif cursor.accept("COMMENT"):
             comment = cursor.string()
@@ -58,7 +60,7 @@ def column(cursor: Cursor) -> ColumnDefinition:
                 "query that writes the table."
             )
         else:
-            raise cursor.error("expected NOT NULL or COMMENT")
+            raise cursor.error()
     return ColumnDefinition(name, type_text, nullable, comment)
 
 
@@ -78,7 +80,7 @@ def _database(cursor: Cursor) -> CreateDatabase:
         elif cursor.accept("WITH", "DBPROPERTIES") or cursor.accept("WITH", "PROPERTIES"):
             cursor.properties()
         else:
-            raise cursor.error("expected COMMENT, LOCATION or WITH DBPROPERTIES")
+            cursor.expect_end()
     return CreateDatabase(name, if_not_exists, comment)
 
 
@@ -95,8 +97,8 @@ def _view(cursor: Cursor, or_replace: bool) -> CreateView:
         elif cursor.accept("WITH", "SCHEMA"):
             cursor.identifier()
         else:
-            raise cursor.error("expected AS and a query")
-    return CreateView(name, cursor.rest(), columns, comment, if_not_exists, or_replace)
+            raise cursor.error()
+    return CreateView(name, cursor.query(), columns, comment, if_not_exists, or_replace)
 
 
 def _file_view(cursor: Cursor, *, is_global: bool, replace: bool) -> CreateFileView | None:
@@ -106,7 +108,7 @@ def _file_view(cursor: Cursor, *, is_global: bool, replace: bool) -> CreateFileV
     if not cursor.accept("USING"):
         return None
     kind = ".".join(cursor.name())
-    options = cursor.properties() if cursor.accept("OPTIONS") else {}
+    options = cursor.options() if cursor.accept("OPTIONS") else {}
     cursor.expect_end()
     return CreateFileView(name[-1], kind, columns, options, is_global, replace)
 
@@ -119,10 +121,9 @@ def _table(cursor: Cursor, *, replace: bool, must_exist: bool = False) -> Create
         found["like"] = cursor.name()
     elif cursor.looking_at_symbol("("):
         found |= _columns(cursor)
-    while not cursor.done and cursor.word not in _QUERY_WORDS:
+    while not cursor.done and cursor.word not in QUERY_STARTS | {"AS"}:
         _clause(cursor, found)
-    cursor.accept("AS")
-    query = None if cursor.done else cursor.rest()
+    query = cursor.query() if cursor.accept("AS") or not cursor.done else None
     return CreateTable(name, query=query, **found)
 
 
@@ -148,14 +149,15 @@ def _clause(cursor: Cursor, found: dict[str, Any]) -> None:
     """One clause between a table's columns and its query."""
     if cursor.accept("USING"):
         found["format"] = ".".join(cursor.name()).lower()
-    elif cursor.accept("PARTITIONED", "BY"):
+    elif cursor.accept("PARTITIONED"):
+        cursor.expect("BY", then="bracket")
         found["partition_by"] = tuple(_partition(part, found) for part in cursor.brackets())
     elif cursor.accept("COMMENT"):
         found["comment"] = cursor.string()
     elif cursor.accept("TBLPROPERTIES"):
         found["properties"] = cursor.properties()
     elif cursor.accept("OPTIONS"):
-        found["options"] = cursor.properties()
+        found["options"] = cursor.options()
     elif cursor.accept("LOCATION"):
         found["location"] = cursor.string()
     elif cursor.accept("CLUSTER", "BY") or cursor.accept("CLUSTERED", "BY"):
@@ -163,7 +165,7 @@ def _clause(cursor: Cursor, found: dict[str, Any]) -> None:
             "Clustered and bucketed tables are not supported by riacho. Leave the clause out, or partition the table."
         )
     else:
-        raise _unknown_clause(cursor)
+        cursor.expect_end()
 
 
 def _partition(part: Cursor, found: dict[str, Any]) -> str:
@@ -178,7 +180,3 @@ def _partition(part: Cursor, found: dict[str, Any]) -> str:
         )
     found["columns"] = (*found.get("columns", ()), ColumnDefinition(name, part.rest()))
     return name
-
-
-def _unknown_clause(cursor: Cursor) -> ParseError:
-    return cursor.error("expected USING, PARTITIONED BY, COMMENT, TBLPROPERTIES, LOCATION or AS")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from riacho.errors import AnalysisError
 from riacho.server.sql.cursor import Cursor
+from riacho.server.sql.errors import refused
 from riacho.server.sql.statements import (
     Delete,
     Insert,
@@ -15,12 +16,16 @@ from riacho.server.sql.statements import (
     Statement,
     Update,
 )
+from riacho.server.sql.words import QUERY_STARTS
 
 
 def insert(cursor: Cursor) -> Statement | None:
     """None for a PARTITION clause, which is the engine's to refuse."""
     cursor.expect("INSERT")
-    overwrite = cursor.accept_any("INTO", "OVERWRITE") == "OVERWRITE"
+    how = cursor.accept_any("INTO", "OVERWRITE")
+    if not how:
+        raise cursor.error()
+    overwrite = how == "OVERWRITE"
     if overwrite and (cursor.accept("LOCAL", "DIRECTORY") or cursor.accept("DIRECTORY")):
         return _directory(cursor)
     cursor.accept("TABLE")
@@ -28,12 +33,12 @@ def insert(cursor: Cursor) -> Statement | None:
     if cursor.word == "PARTITION":
         return None
     if cursor.accept("REPLACE", "WHERE"):
-        where = cursor.text_until("SELECT", "WITH", "VALUES", "TABLE", "FROM")
-        return Insert(table, cursor.rest(), overwrite=True, where=where, by_name=True)
+        where = cursor.text_until(*QUERY_STARTS)
+        return Insert(table, cursor.query(), overwrite=True, where=where, by_name=True)
     by_name = cursor.accept("BY", "NAME")
     columns = _column_list(cursor)
     by_name = by_name or cursor.accept("BY", "NAME")
-    return Insert(table, cursor.rest(), columns, by_name, overwrite)
+    return Insert(table, cursor.query(), columns, by_name, overwrite)
 
 
 def _directory(cursor: Cursor) -> InsertDirectory:
@@ -46,19 +51,19 @@ def _directory(cursor: Cursor) -> InsertDirectory:
             cmd="INSERT OVERWRITE DIRECTORY with the Hive format",
         )
     kind = ".".join(cursor.name())
-    options = cursor.properties() if cursor.accept("OPTIONS") else {}
-    return InsertDirectory(path or options.pop("path", ""), kind, cursor.rest(), options)
+    options = cursor.options() if cursor.accept("OPTIONS") else {}
+    return InsertDirectory(path or options.pop("path", ""), kind, cursor.query(), options)
 
 
 def _column_list(cursor: Cursor) -> tuple[str, ...]:
     """`(a, b)` before the query; a bracket around the query itself is none."""
-    if not cursor.looking_at_symbol("(") or cursor.bracket_holds("SELECT", "WITH", "VALUES", "FROM", "TABLE"):
+    if not cursor.looking_at_symbol("(") or cursor.bracket_holds(QUERY_STARTS):
         return ()
     return cursor.identifiers()
 
 
 def delete(cursor: Cursor) -> Statement:
-    cursor.expect("DELETE", "FROM")
+    cursor.expect("DELETE", "FROM", then="name")
     table, alias = _aliased(cursor)
     where = cursor.rest() if cursor.accept("WHERE") else None
     cursor.expect_end()
@@ -90,7 +95,12 @@ def merge(cursor: Cursor) -> Statement:
         clauses.append(_merge_clause(cursor))
     cursor.expect_end()
     if not clauses:
-        raise cursor.error("expected WHEN")
+        raise refused(
+            cursor.text,
+            "MERGE_WITHOUT_WHEN",
+            "There must be at least one WHEN clause in a MERGE statement.",
+            sql_state="42601",
+        )
     return Merge(table, alias, source, source_alias, condition, tuple(clauses), evolve)
 
 
@@ -115,10 +125,18 @@ def _merge_clause(cursor: Cursor) -> MergeClause:
             cursor.expect("VALUES")
             values = [part.rest() for part in cursor.brackets()]
             if len(names) != len(values):
-                raise cursor.error(f"{len(names)} columns and {len(values)} values")
+                raise refused(
+                    cursor.text,
+                    "MERGE_INSERT_VALUE_COUNT_MISMATCH",
+                    f"The number of provided values ({len(values)}) must match the number of expected columns "
+                    f"({len(names)}) in the INSERT clause of MERGE.",
+                    sql_state="21S01",
+                    numValues=str(len(values)),
+                    numColumns=str(len(names)),
+                )
             assignments = tuple(zip(names, values, strict=True))
     elif not action:
-        raise cursor.error("expected UPDATE, INSERT or DELETE")
+        raise cursor.error()
     return MergeClause(match, action, condition, assignments)
 
 

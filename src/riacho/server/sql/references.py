@@ -17,19 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from riacho.errors import ParseError
-from riacho.server.sql.tokens import Edit, Token, closing, identifier, splice, tokenize, words
-
-_QUERY_STARTS = words("SELECT WITH FROM VALUES TABLE MAP REDUCE")
-_ENDS_FROM = words(
-    "SELECT WHERE GROUP HAVING ORDER SORT CLUSTER DISTRIBUTE LIMIT OFFSET WINDOW QUALIFY UNION EXCEPT INTERSECT MINUS "
-    "SET VALUES LATERAL INSERT"
-)
-# Words that end a relation, so that none of them is its alias.
-_NO_ALIAS = _ENDS_FROM | words(
-    "ON USING JOIN INNER CROSS LEFT RIGHT FULL OUTER SEMI ANTI NATURAL ASOF PIVOT UNPIVOT TABLESAMPLE WATERMARK WITH "
-    "IDENTIFIED FOR VERSION TIMESTAMP SYSTEM_VERSION SYSTEM_TIME CHANGES WHEN"
-)
-
+from riacho.server.sql.errors import missing, syntax_error
+from riacho.server.sql.tokens import Edit, Token, closing, identifier, splice, tokenize
+from riacho.server.sql.words import ENDS_FROM, NO_ALIAS, QUERY_STARTS, SET_OPERATIONS, words
 
 _VERSIONS = {"VERSION": True, "SYSTEM_VERSION": True, "TIMESTAMP": False, "SYSTEM_TIME": False}
 """The words before AS OF, and whether what follows is a single literal."""
@@ -99,7 +89,7 @@ def respelled(sql: str, spelling: Spelling) -> str:
     return splice(sql, list(edits.values())) if edits else sql
 
 
-_BEFORE_TABLE = words("UNION ALL DISTINCT EXCEPT INTERSECT MINUS AS")
+_BEFORE_TABLE = SET_OPERATIONS | words("ALL DISTINCT AS")
 """What may stand before `TABLE name` as a query."""
 
 
@@ -157,7 +147,7 @@ class _Scan:
         """Take in the token at `at`; the position of the next one."""
         token, frame = self._tokens[at], self._frames[-1]
         if token.is_symbol("("):
-            opens_query = self._word(at + 1) in _QUERY_STARTS
+            opens_query = self._word(at + 1) in QUERY_STARTS
             self._frames.append(_Frame(is_query=opens_query))
             return at + 1
         if token.is_symbol(")"):
@@ -182,7 +172,7 @@ class _Scan:
                 return self._relation(at + 1)
             case "USING" if not self._symbol(at + 1, "(") and not frame.in_from:  # MERGE INTO … USING source
                 return self._relation(at + 1)
-            case word if word in _ENDS_FROM:
+            case word if word in ENDS_FROM:
                 frame.in_from = frame.in_with = False
         return at + 1
 
@@ -191,7 +181,7 @@ class _Scan:
         if self._word(at) == "LATERAL":
             at += 1
         if self._symbol(at, "("):
-            if self._word(at + 1) in _QUERY_STARTS:
+            if self._word(at + 1) in QUERY_STARTS:
                 return at
             self._frames.append(_Frame(is_query=False, in_from=True))  # FROM (a JOIN b)
             return self._relation(at + 1)
@@ -204,7 +194,7 @@ class _Scan:
         """`TABLE name` as a query, or as what a table function is given. There it cannot have an alias."""
         opens = at == 0 or self._symbol(at - 1, "(") or self._symbol(at - 1, ")")
         parts, behind = identifier(self._tokens, at + 1)
-        names_one = bool(parts) and self._word(at + 1) not in _NO_ALIAS
+        names_one = bool(parts) and self._word(at + 1) not in NO_ALIAS
         if names_one and (opens or self._word(at - 1) in _BEFORE_TABLE):
             reference = _bare(parts, self._tokens[at + 1 : behind])
             if not self._is_cte(reference):
@@ -216,14 +206,14 @@ class _Scan:
         streaming = self._is_stream_mark(at)
         bracketed = streaming and self._symbol(at + 1, "(")
         at += streaming + bracketed
-        if self._word(at) in _QUERY_STARTS or self._word(at) in _NO_ALIAS:
+        if self._word(at) in QUERY_STARTS or self._word(at) in NO_ALIAS:
             return None, at
         parts, at = identifier(self._tokens, at)
         if not parts or self._symbol(at, "("):
             return None, at  # a table function, a literal, or nothing
         if bracketed:
             if not self._symbol(at, ")"):
-                raise self._error(at, "')'")
+                raise self._error(at)
             at += 1
         options: dict[str, str] = {}
         source_name = ""
@@ -263,7 +253,7 @@ class _Scan:
             return min(at + 1, len(self._tokens))
         while at < len(self._tokens):
             token = self._tokens[at]
-            if token.word in _NO_ALIAS - {"TIMESTAMP"} or token.word == "AS" or token.is_symbol(","):
+            if token.word in NO_ALIAS - {"TIMESTAMP"} or token.word == "AS" or token.is_symbol(","):
                 break
             if token.is_symbol(")") or token.is_symbol(";"):
                 break
@@ -282,7 +272,7 @@ class _Scan:
         if self._word(at) != "STREAM" or at + 1 >= len(self._tokens):
             return False
         behind = self._tokens[at + 1]
-        return behind.is_symbol("(") or (behind.name is not None and behind.word not in _NO_ALIAS | {"AS"})
+        return behind.is_symbol("(") or (behind.name is not None and behind.word not in NO_ALIAS | {"AS"})
 
     def _watermark(self, at: int) -> tuple[Watermark, int]:
         """The WATERMARK clause at `at` and the position behind it."""
@@ -290,15 +280,15 @@ class _Scan:
         while (self._word(at), self._word(at + 1)) != ("DELAY", "OF"):
             at += 1
             if at >= len(self._tokens):
-                raise self._error(at, "'DELAY OF INTERVAL …'")
+                raise self._error(at)
         column, name = self._tokens[first:at], None
         if len(column) > 2 and column[-2].word == "AS":
             name, column = column[-1].name, column[:-2]
         if not column:
-            raise self._error(first, "a column")
+            raise self._error(first)
         at += 2
         if self._word(at) != "INTERVAL":
-            raise self._error(at, "'INTERVAL'")
+            raise self._error(at, missing("INTERVAL") if at < len(self._tokens) else "")
         at += 1
         first_of_delay = at
         # value unit pairs: INTERVAL 10 MINUTES 30 SECONDS, INTERVAL '10' MINUTE, INTERVAL '1:30' HOUR TO MINUTE
@@ -307,7 +297,7 @@ class _Scan:
             if self._word(at) == "TO":
                 at += 2
         if at == first_of_delay:
-            raise self._error(at, "an interval")
+            raise self._error(at)
         text = self._sql[column[0].start : column[-1].end]
         delay = " ".join(token.text.strip("'\"") for token in self._tokens[first_of_delay:at])
         return Watermark(text, name, delay), at
@@ -316,7 +306,7 @@ class _Scan:
         if at >= len(self._tokens):
             return False
         token = self._tokens[at]
-        return token.word == "AS" or (token.name is not None and token.word not in _NO_ALIAS)
+        return token.word == "AS" or (token.name is not None and token.word not in NO_ALIAS)
 
     def _cte_name(self, at: int) -> str | None:
         """The name before the AS at `at`, in `name AS (` or `name (columns) AS (`."""
@@ -348,24 +338,12 @@ class _Scan:
     def _name(self, at: int) -> str:
         name = self._tokens[at].name if at < len(self._tokens) else None
         if name is None:
-            raise self._error(at, "a name")
+            raise self._error(at)
         return name
 
-    def _error(self, at: int, expected: str) -> ParseError:
-        if at < len(self._tokens):
-            near, position = f"'{self._tokens[at].text}'", self._tokens[at].start
-        else:
-            near, position = "end of input", len(self._sql)
-        line = self._sql.count("\n", 0, position) + 1
-        column = position - (self._sql.rfind("\n", 0, position) + 1)
-        # As Spark: the place follows the state, and the text itself follows both.
-        return ParseError(
-            f"\n[PARSE_SYNTAX_ERROR] Syntax error at or near {near}: missing {expected}. SQLSTATE: 42601 "
-            f"(line {line}, pos {column})\n\n== SQL ==\n{self._sql}",
-            condition="PARSE_SYNTAX_ERROR",
-            sql_state="42601",
-            parameters={"error": near, "hint": f": missing {expected}"},
-        )
+    def _error(self, at: int, hint: str = "") -> ParseError:
+        """PARSE_SYNTAX_ERROR at the token at `at`, or at the end."""
+        return syntax_error(self._sql, self._tokens[at] if at < len(self._tokens) else None, hint)
 
 
 def _options(tokens: Sequence[Token]) -> dict[str, str]:

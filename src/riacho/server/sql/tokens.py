@@ -78,11 +78,6 @@ def string_value(token: Token) -> str:
     return _ESCAPE.sub(change, token.text[1:-1])
 
 
-def words(text: str) -> frozenset[str]:
-    """A set of words, written as one string."""
-    return frozenset(text.split())
-
-
 def tokenize(sql: str) -> list[Token]:
     """The tokens of `sql` in order, without blanks and comments. Never fails: an odd character is a symbol."""
     tokens: list[Token] = []

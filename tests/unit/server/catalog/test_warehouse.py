@@ -38,7 +38,7 @@ class TestNames:
 
     @pytest.mark.parametrize("text", ["a.b.t", "spark_catalog.a.b.t", "", "a b", "a."])
     def test_what_is_no_name(self, warehouse: WarehouseCatalog, text: str) -> None:
-        with pytest.raises(AnalysisError, match="REQUIRES_SINGLE_PART_NAMESPACE|PARSE_SYNTAX_ERROR"):
+        with pytest.raises(AnalysisError, match="REQUIRES_SINGLE_PART_NAMESPACE|PARSE_[ES]"):
             warehouse.qualify(text)
 
     @pytest.mark.parametrize("table", ["../t", "a/b", ".", "..", "a b", "a-b", "ç"])

@@ -175,7 +175,6 @@ PAIRS: list[tuple[str, s.Statement | None]] = [
     # not about names
     ("SELECT 1", None),
     ("/* drop table t */ SELECT 1", None),
-    ("", None),
     ("SET x = 1", None),
 ]
 
@@ -190,11 +189,11 @@ def test_pairs(text: str, expected: s.Statement | None) -> None:
     [
         ("DROP TABLE", "end of input"),
         ("DROP TABLE a b", "'b'"),
-        ("CREATE TABLE t (a INT", r"'\('"),
+        ("CREATE TABLE t (a INT", "end of input"),
         ("CREATE VIEW v SELECT 1", "'SELECT'"),
         ("ALTER TABLE t SET TBLPROPERTIES", "end of input"),
         ("UPDATE t SET a 1", "'1'"),
-        ("MERGE INTO t USING s ON a = b", "end of input"),
+        ("MERGE INTO t USING s ON", "end of input"),
         ("SHOW TABLES LIKE x", "'x'"),
         ("VACUUM t RETAIN many HOURS", "'many'"),
         ("RESTORE t TO 3", "'3'"),

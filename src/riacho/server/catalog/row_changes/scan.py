@@ -18,7 +18,7 @@ from riacho.server.delta.deletion_vectors import Rows
 from riacho.server.plan import build
 from riacho.server.plan.mentions import function_names, mentioned
 from riacho.server.plan.walk import expressions
-from riacho.server.sql.tokens import words
+from riacho.server.sql.words import words
 
 ROW = "__riacho_row"
 """The column of a row's number."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pyarrow as pa
 
 from riacho import types
-from riacho.errors import ParseError
 from riacho.protos import pb
 from riacho.server.catalog.names import quoted
 from riacho.server.commands import SqlContext, run
@@ -15,6 +14,7 @@ from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
 from riacho.server.graph.context import is_query_function
 from riacho.server.plan.arguments import with_arguments
+from riacho.server.sql.errors import qualified_temporary, temporary_if_not_exists
 from riacho.server.sql.heads import ViewDefinition, may_stream, read_sql
 from riacho.server.sql.parse import parse
 from riacho.server.sql.statements import CreateFileView, Drop
@@ -70,18 +70,9 @@ def _forward(session: ServerSession, request: pb.ExecutePlanRequest, relation: p
 def _create_view(session: ServerSession, view: ViewDefinition, relation: pb.Relation) -> Responses:
     """CREATE TEMPORARY VIEW, as the DataFrame API makes one."""
     if view.if_not_exists:
-        raise ParseError("It is not allowed to define a TEMPORARY view with IF NOT EXISTS.")
+        raise temporary_if_not_exists(_text_of(relation).query)
     if len(view.parts) > 1:
-        name, qualifier = quoted(view.parts[-1:]), quoted(view.parts[:-1])
-        raise ParseError.of(
-            "INVALID_TEMP_OBJ_QUALIFIER",
-            f"Temporary VIEW {name} cannot be qualified with {qualifier}. Temporary objects can only be qualified with "
-            "SESSION or SYSTEM.SESSION.",
-            sql_state="42602",
-            objectType="VIEW",
-            objectName=name,
-            qualifier=qualifier,
-        )
+        raise qualified_temporary(quoted(view.parts[-1:]), quoted(view.parts[:-1]))
     query = pb.Relation()
     query.CopyFrom(relation)
     inner = query.with_relations.root if query.HasField("with_relations") else query

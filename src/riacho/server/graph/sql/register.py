@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from riacho.protos import pb
-from riacho.server.graph import elements, failures, reads
+from riacho.server.graph import elements, failures
 from riacho.server.graph.graph import DataflowGraph
 from riacho.server.graph.names import CurrentNamespace, Identifier
 from riacho.server.graph.sql import statements
@@ -88,5 +88,4 @@ class _File:
 
     def _flow(self, name: Identifier, target: Identifier, query: str) -> None:
         relation = pb.Relation(sql=pb.SQL(query=query))
-        reads.reads(relation)  # a wrong query is refused here, with its file still at hand
         self._graph.add_flow(elements.Flow(name, target, relation, self._scope, dict(self._conf)))

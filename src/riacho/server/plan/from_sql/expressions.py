@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from riacho.protos import pb
-from riacho.server.sql.tokens import Token, closing, identifier, string_value, tokenize, words
+from riacho.server.sql.tokens import Token, closing, identifier, string_value, tokenize
+from riacho.server.sql.words import words
 
 Expression = pb.Expression
 

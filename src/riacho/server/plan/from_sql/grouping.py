@@ -11,7 +11,8 @@ from riacho.server.plan import build
 from riacho.server.plan.column_names import last_part
 from riacho.server.plan.text import column_name
 from riacho.server.plan.walk import expressions
-from riacho.server.sql.tokens import Token, parse_identifier, tokenize, words
+from riacho.server.sql.tokens import Token, parse_identifier, tokenize
+from riacho.server.sql.words import words
 
 AGGREGATES = words(
     "any any_value approx_count_distinct approx_percentile approx_top_k array_agg avg bit_and bit_or bit_xor "

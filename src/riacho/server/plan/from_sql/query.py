@@ -22,7 +22,8 @@ from riacho.server.plan.from_sql.expressions import read_expression, text_expres
 from riacho.server.plan.from_sql.grouping import AggregationClauses, SelectColumn, UngroupedColumnError, has_aggregate
 from riacho.server.plan.from_sql.pieces import Pieces, UnknownSqlError
 from riacho.server.plan.from_sql.select_items import has_alias
-from riacho.server.sql.tokens import closing, identifier, tokenize, words
+from riacho.server.sql.tokens import closing, identifier, tokenize
+from riacho.server.sql.words import words
 
 _SET_OPS = {
     "UNION": pb.SetOperation.SET_OP_TYPE_UNION,

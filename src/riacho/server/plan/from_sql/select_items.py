@@ -13,7 +13,8 @@ from typing import Literal
 
 from riacho.server.plan.from_sql.expressions import read_expression
 from riacho.server.plan.text import column_name
-from riacho.server.sql.tokens import Edit, Token, splice, tokenize, words
+from riacho.server.sql.tokens import Edit, Token, splice, tokenize
+from riacho.server.sql.words import words
 
 _QUANTIFIERS = words("DISTINCT ALL")
 _CLAUSES = words("FROM WHERE GROUP HAVING ORDER SORT CLUSTER DISTRIBUTE LIMIT OFFSET WINDOW ON JOIN VALUES SET USING")

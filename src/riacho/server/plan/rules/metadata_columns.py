@@ -35,7 +35,8 @@ from riacho.server.plan.facts import (
 from riacho.server.plan.from_sql.select_items import Call, Role, name_columns
 from riacho.server.plan.text import column_name
 from riacho.server.plan.walk import children, expressions, replace, top_expressions, transform_expressions
-from riacho.server.sql.tokens import Edit, Token, closing, splice, tokenize, words
+from riacho.server.sql.tokens import Edit, Token, closing, splice, tokenize
+from riacho.server.sql.words import words
 
 _THROUGH = words(
     "filter sort limit offset sample repartition repartition_by_expression subquery_alias with_columns hint tail drop "

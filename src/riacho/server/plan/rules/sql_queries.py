@@ -21,7 +21,8 @@ from riacho.server.plan.from_sql.pieces import UnknownSqlError
 from riacho.server.plan.from_sql.query import read_query
 from riacho.server.plan.rules.inline_views import find_view
 from riacho.server.plan.walk import transform
-from riacho.server.sql.tokens import parse_identifier, tokenize, words
+from riacho.server.sql.tokens import parse_identifier, tokenize
+from riacho.server.sql.words import words
 
 _WITH_STATE = words("GROUP HAVING DISTINCT ORDER SORT LIMIT OFFSET OVER INTERSECT EXCEPT MINUS PIVOT")
 _PERHAPS = words("JOIN UNION")

@@ -18,7 +18,8 @@ from riacho.errors import AnalysisError, SparkError, UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.literals import string_of
-from riacho.server.sql.tokens import Edit, splice, tokenize, words
+from riacho.server.sql.tokens import Edit, splice, tokenize
+from riacho.server.sql.words import words
 
 Expression = pb.Expression
 

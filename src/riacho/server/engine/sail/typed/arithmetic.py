@@ -19,7 +19,7 @@ from riacho.server.engine.sail.typed.values import Result, Typed, Values, decima
 from riacho.server.plan import build
 from riacho.server.plan.literals import string_of
 from riacho.server.plan.text import column_name
-from riacho.server.sql.tokens import words
+from riacho.server.sql.words import words
 from riacho.types import TIMESTAMP, TIMESTAMP_NTZ
 from riacho.zones import DAY_US
 

@@ -22,7 +22,8 @@ from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.from_sql.select_items import has_alias
 from riacho.server.plan.text import column_name
 from riacho.server.plan.walk import children, expressions, top_expressions, walk
-from riacho.server.sql.tokens import parse_identifier, tokenize, words
+from riacho.server.sql.tokens import parse_identifier, tokenize
+from riacho.server.sql.words import words
 from riacho.zones import UTC, Zone
 
 SchemaOf = Callable[[pb.Relation], pa.Schema]

@@ -22,7 +22,8 @@ from riacho.server.engine.sail.typed.scope import Scope
 from riacho.server.engine.sail.typed.text import TextTyper
 from riacho.server.plan.from_sql.select_items import has_alias
 from riacho.server.plan.notation import sql
-from riacho.server.sql.tokens import Edit, Token, closing, splice, tokenize, words
+from riacho.server.sql.tokens import Edit, Token, closing, splice, tokenize
+from riacho.server.sql.words import words
 
 SchemaOf = Callable[[str], "pa.Schema | None"]
 """The columns of a query, None if it cannot be analysed."""

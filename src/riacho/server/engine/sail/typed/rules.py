@@ -29,7 +29,7 @@ from riacho.server.engine.sail.typed.values import Result, Rule, Typed, Values, 
 from riacho.server.plan import build
 from riacho.server.plan.literals import string_of
 from riacho.server.plan.text import column_name
-from riacho.server.sql.tokens import words
+from riacho.server.sql.words import words
 from riacho.types import TIMESTAMP, TIMESTAMP_NTZ, type_to_ddl
 
 _KINDS = {"d": pa.float64(), "i": pa.int32(), "l": pa.int64(), "s": pa.string(), "-": None}

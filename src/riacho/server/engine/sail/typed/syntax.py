@@ -14,7 +14,8 @@ import pyarrow as pa
 
 from riacho.server.engine.sail.typed.arithmetic import DAYS, MONTHS, TIME
 from riacho.server.engine.sail.typed.names import type_named
-from riacho.server.sql.tokens import Token, closing, identifier, words
+from riacho.server.sql.tokens import Token, closing, identifier
+from riacho.server.sql.words import words
 from riacho.types import TIMESTAMP, TIMESTAMP_NTZ
 
 NodeKind = Literal["column", "literal", "call", "infix", "case", "cast", "field", "lambda", "group", "opaque"]

@@ -19,7 +19,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from riacho.server.plan.build import Expression
-from riacho.server.sql.tokens import words
+from riacho.server.sql.words import words
 from riacho.server.streaming.operators.partials import counts, hyperloglog, moments, plain, values
 from riacho.server.streaming.operators.partials.model import (
     ArrayFunction,

@@ -1,0 +1,98 @@
+"""What is wrong with a statement, and where, in the words and the form of Spark's parser.
+
+    [PARSE_SYNTAX_ERROR] Syntax error at or near 'b': extra input 'b'. SQLSTATE: 42601 (line 1, pos 13)
+
+    == SQL ==
+    DROP TABLE a b
+    -------------^^^
+
+Source: `ParseException` and `SparkParserErrorStrategy`.
+"""
+
+from __future__ import annotations
+
+from riacho.errors import ParseError
+from riacho.server.sql.tokens import Token
+
+_BLANKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
+_SYMBOL_NAMES = {"=": "EQ"}
+
+
+def syntax_error(text: str, token: Token | None, hint: str = "") -> ParseError:
+    """PARSE_SYNTAX_ERROR at `token`, one of those of `text`; None stands for the end of the text.
+
+    `hint` is put behind the token: what `missing` and `extra` say, or nothing.
+    """
+    near = "end of input" if token is None else f"'{token.text.translate(_BLANKS)}'"
+    return ParseError(
+        f"\n[PARSE_SYNTAX_ERROR] Syntax error at or near {near}{hint}. SQLSTATE: 42601"
+        f"{_place(text, len(text) if token is None else token.start)}",
+        condition="PARSE_SYNTAX_ERROR",
+        sql_state="42601",
+        parameters={"error": near, "hint": hint},
+    )
+
+
+def missing(expected: str) -> str:
+    """The hint that only this word or symbol is lacking before the token."""
+    return f": missing {_SYMBOL_NAMES.get(expected) or repr(expected)}"
+
+
+def extra(token: Token) -> str:
+    """The hint that the statement would be right without the token."""
+    return f": extra input '{token.text.translate(_BLANKS)}'"
+
+
+def empty_statement(text: str) -> ParseError:
+    """PARSE_EMPTY_STATEMENT for a text of blanks."""
+    return ParseError(
+        f"\n[PARSE_EMPTY_STATEMENT] Syntax error, unexpected empty statement. SQLSTATE: 42617{_place(text, len(text))}",
+        condition="PARSE_EMPTY_STATEMENT",
+        sql_state="42617",
+    )
+
+
+def refused(text: str, condition: str, what: str, *, sql_state: str, **parameters: str) -> ParseError:
+    """An error of one of Spark's conditions about a statement as a whole, which `text` is."""
+    rendered = f"[{condition}] {what} SQLSTATE: {sql_state}"
+    return ParseError(_about(text, rendered), condition=condition, sql_state=sql_state, parameters=parameters)
+
+
+def not_allowed(text: str, what: str) -> ParseError:
+    """The error for a statement that Spark's grammar has and Spark does not allow."""
+    parameters = {"message": what}
+    return ParseError(
+        _about(text, f"Operation not allowed: {what}."), condition="_LEGACY_ERROR_TEMP_0035", parameters=parameters
+    )
+
+
+def temporary_if_not_exists(text: str) -> ParseError:
+    """The error for CREATE TEMPORARY VIEW IF NOT EXISTS."""
+    what = "It is not allowed to define a TEMPORARY view with IF NOT EXISTS."
+    return ParseError(_about(text, what), condition="_LEGACY_ERROR_TEMP_0053")
+
+
+def qualified_temporary(name: str, qualifier: str) -> ParseError:
+    """The error for a temporary view with a database; both names quoted."""
+    return ParseError.of(
+        "INVALID_TEMP_OBJ_QUALIFIER",
+        f"Temporary VIEW {name} cannot be qualified with {qualifier}. Temporary objects can only be qualified with "
+        "SESSION or SYSTEM.SESSION.",
+        sql_state="42602",
+        objectType="VIEW",
+        objectName=name,
+        qualifier=qualifier,
+    )
+
+
+def _about(text: str, what: str) -> str:
+    """A message with the statement under it."""
+    return f"\n{what}\n== SQL (line 1, position 1) ==\n{text}\n{'^' * len(text)}\n"
+
+
+def _place(text: str, start: int) -> str:
+    """Where `start` is in `text`, and the text with that place underlined."""
+    before = text[:start].split("\n")
+    lines = text.rstrip("\n").split("\n")
+    shown = [*lines[: len(before)], "-" * len(before[-1]) + "^^^", *lines[len(before) :]]
+    return f" (line {len(before)}, pos {len(before[-1])})\n\n== SQL ==\n" + "\n".join(shown) + "\n"
