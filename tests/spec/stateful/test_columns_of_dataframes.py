@@ -47,6 +47,39 @@ def test_columns_from_below_operators(spark: SparkSession, left: Feed, right: Fe
     assert totals.step() == [("a", 4)]
 
 
+def test_columns_of_joins(spark: SparkSession, left: Feed, right: Feed, watch: Watch) -> None:
+    w, x = left.stream.withWatermark("ts", "5 minutes"), right.stream.withWatermark("ts", "5 minutes")
+    a, b, c = w.alias("a"), x.alias("b"), right.file_by_file.withWatermark("ts", "5 minutes").alias("c")
+    same = a.join(b, F.expr("a.k = b.k AND a.ts = b.ts")).join(c, F.expr("b.k = c.k AND a.ts = c.ts"))
+    three = watch(same.select("a.k", F.col("b.v").alias("bv"), F.col("c.v").alias("cv")))
+    soon = "{0}.k = a.k AND {0}.ts >= a.ts AND {0}.ts <= a.ts + INTERVAL 5 MINUTES"
+    outer = a.join(b, F.expr(soon.format("b")), "left_outer").join(c, F.expr(soon.format("c")), "left_outer")
+    padded = watch(outer.select("a.k", F.col("b.v").alias("bv"), F.col("c.v").alias("cv")))
+    by_frame = watch(
+        w.join(x, (w.k == x.k) & (w.ts == x.ts)).join(c, (w.k == F.col("c.k")) & (x.ts == F.col("c.ts"))).select(w.k)
+    )
+    names = spark.createDataFrame([("a", "A"), ("b", "B")], "k string, name string")
+    named = left.stream.alias("a").join(names.alias("n"), F.expr("a.k = n.k"))
+    windows = watch(
+        named.withWatermark("ts", "5 minutes").groupBy(F.window("a.ts", "10 minutes"), "n.k", "n.name").count()
+    )
+    first = watch(named.limit(1).select("a.k", "n.name"))
+    once = watch(a.join(names.alias("n"), F.expr("a.k = n.k")).dropDuplicates(["ts"]).select("n.k", "a.v"))
+    left.put((1, "a", 1), (2, "b", 2), (2, "b", 3))
+    right.put((1, "a", 10))
+    assert three.step() == [("a", 10, 10)]
+    assert by_frame.step() == [("a",)]
+    assert padded.step() == [("a", 10, 10)]
+    assert windows.step() == []
+    assert first.step() == [("a", "A")]
+    assert once.step() == [("a", 1), ("b", 2)]
+    left.put((60, "z", 1))
+    right.put((60, "z", 20))
+    assert padded.step() == [("b", None, None), ("b", None, None), ("z", 20, 20)]
+    left.put((61, "a", 1))
+    assert windows.step() == [((0, 10), "a", "A", 1), ((0, 10), "b", "B", 2)]
+
+
 def test_columns_of_views_and_queries_of_them(spark: SparkSession, left: Feed, watch: Watch) -> None:
     name = f"v_{uuid4().hex[:8]}"
     left.stream.createOrReplaceTempView(name)
@@ -68,6 +101,8 @@ def test_keys_of_groups_in_a_batch(spark: SparkSession) -> None:
     assert counts.filter(d.k == "a").collect() == [("a", 2)]
     totals = d.groupBy(d.k, "v").count().where(d.v > 1).groupBy(d.k).agg(F.sum("count").alias("n"))
     assert sorted(totals.select(d.k, totals.n).collect()) == [("a", 1), ("b", 1)]
+    named = d.alias("d").groupBy("d.k").agg(F.sum("d.v").alias("n")).orderBy("d.k").select("d.k", "n")
+    assert [tuple(row) for row in named.collect()] == [("a", 3), ("b", 3)]
     back = d.join(counts, d.k == counts.k).select(d.v, counts.k, "count")
     assert sorted(map(plain, back.collect())) == [(1, "a", 2), (2, "a", 2), (3, "b", 1)]
 

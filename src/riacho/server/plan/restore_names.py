@@ -11,8 +11,8 @@ from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.walk import children, expressions, walk
 
-_SAME_NAMES = frozenset({"filter", "sort", "limit", "offset", "deduplicate", "with_watermark", "hint", "repartition",
-                         "repartition_by_expression", "sample", "collect_metrics"})  # fmt: skip
+SAME_NAMES = frozenset({"filter", "sort", "limit", "offset", "deduplicate", "with_watermark", "hint", "repartition",
+                        "repartition_by_expression", "sample", "collect_metrics"})  # fmt: skip
 """Relations above which an alias below can still be used."""
 
 
@@ -62,6 +62,6 @@ def without_watermark(node: pb.Relation) -> pb.Relation:
 
 def _alias(relation: pb.Relation) -> str | None:
     node = relation
-    while (kind := node.WhichOneof("rel_type")) in _SAME_NAMES:
+    while (kind := node.WhichOneof("rel_type")) in SAME_NAMES:
         [node] = children(node)
     return node.subquery_alias.alias if kind == "subquery_alias" else None

@@ -13,6 +13,7 @@ from riacho.errors import AnalysisError, IllegalStateError, UnsupportedOperation
 from riacho.protos import pb
 from riacho.server.engine.spool import empty
 from riacho.server.plan import build
+from riacho.server.plan.apart import Apart, apart
 from riacho.server.plan.column_names import last_part, output_name
 from riacho.server.plan.event_time import Delays, EventTimes
 from riacho.server.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_identity, leaf_places
@@ -47,12 +48,15 @@ class LeafCut:
 
 @dataclass(frozen=True)
 class WatchCut:
-    """A `withWatermark`: rows pass, and the event times in `column` are noted. `original`: the plan there."""
+    """A `withWatermark`: rows pass, and the event times in `column` are noted. `original`: the plan there; `apart`: how
+    rows stand in for it, where `restore_names` is not enough.
+    """
 
     index: int
     column: str
     input: Fragment
     original: pb.Relation
+    apart: Apart | None = None
 
 
 @dataclass(frozen=True)
@@ -136,6 +140,7 @@ class Compiler:
         self._operator_count += 1
         operator, inputs = self._MAKERS[kind](self, node, place, self._state / str(index))
         fragments = [self._fragment(at(node, path), (*place, *path)) for path in inputs]
+        operator.apart = self._apart(node)
         cut = StatefulCut(index, operator, fragments, _copy(node))
         self.operators.append(cut)
         return cut
@@ -152,7 +157,11 @@ class Compiler:
         index = len(self.delays_ms)
         self.delays_ms.append(delay_ms(mark.delay_threshold))
         input_ = self._fragment(mark.input, (*place, "with_watermark", "input"))
-        return WatchCut(index, last_part(mark.event_time), input_, _copy(node))
+        return WatchCut(index, last_part(mark.event_time), input_, _copy(node), self._apart(node))
+
+    def _apart(self, node: pb.Relation) -> Apart | None:
+        """How rows stand in for a node that has the columns of its input."""
+        return None if node.HasField("join") else apart(_copy(node), self.used_ids, self._event_times.columns)
 
     def _aggregate(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
         marks = self._event_times.of(node)
@@ -189,7 +198,7 @@ class Compiler:
         for side, relation in (("left", node.join.left), ("right", node.join.right)):
             marks = self._event_times.of(relation)
             check_columns(sorted(self._used(marks, (*place, "join", side))), marks)
-        left, right = side_states(node.join, self.analysable, self._event_times, self._tools)
+        left, right = side_states(node.join, self.analysable, self._event_times, self._tools, self.used_ids)
         return Join(node.join, left, right, folder, self._tools, self.used_ids), [("join", "left"), ("join", "right")]
 
     def _limit(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002

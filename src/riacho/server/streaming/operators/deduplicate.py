@@ -87,7 +87,7 @@ class Deduplication(Operator):
                 pa.Table.from_arrays(columns, names=self._key_schema.names),
             )
             self._store.write(batch.version, changes, rows=progress.total, floor=max(forget_us, self._store.floor))
-        return self._tools.read(out), progress
+        return self._tools.stand_in(out, self.apart), progress
 
     def _on_time(self, rows: pa.Table, batch: BatchContext, progress: OperatorProgress) -> pa.Table:
         if self._what.event_time is None:

@@ -222,14 +222,14 @@ class _BatchExecution:
             table = self._tools.collect(rows, self._time)
             names = [name.lower() for name in table.schema.names]
             column = table.column(names.index(cut.column))
-            rows = self._tools.read(table)
+            rows = self._tools.stand_in(table, cut.apart)
         times = event_times(column)
         times = np.where(times == NEVER, 0, times) // US_PER_MS  # Spark counts a missing event time as 0
         if self._latest_ms is not None:
             times = times[times <= self._latest_ms]
         if len(times):
             self.event_times[cut.index] = EventTime(int(times.max()), int(times.min()), int(np.mean(times)), len(times))
-        return restore_names(rows, cut.original, self._used_ids)
+        return rows if cut.apart is not None else restore_names(rows, cut.original, self._used_ids)
 
     def _operate(self, cut: StatefulCut) -> pb.Relation:
         inputs = [self.bind(fragment) for fragment in cut.inputs]
@@ -249,4 +249,6 @@ class _BatchExecution:
             self._drops += [DroppedRows(cut.index, progress.name, context.late_us, late) for late in late_rows]
         if cut.original.HasField("join"):
             return rows  # has its sides in it, with all their names
+        if cut.operator.apart is not None:
+            return rows
         return restore_names(rows, cut.original, self._used_ids)

@@ -36,10 +36,10 @@ from riacho.errors import AnalysisError
 from riacho.protos import pb
 from riacho.server.engine.spool import empty
 from riacho.server.plan import build
+from riacho.server.plan.apart import apart
 from riacho.server.plan.column_names import last_part
 from riacho.server.plan.event_time import Delays, EventTimes
 from riacho.server.plan.join_condition import JoinCondition, Key, Side, Sides, read_condition
-from riacho.server.plan.restore_names import restore_names
 from riacho.server.state.run import Mask, Rows
 from riacho.server.streaming.operators.join_sides import Leaving, Meeting, SideState, SideStore
 from riacho.server.streaming.operators.operator import (
@@ -183,12 +183,11 @@ class Join(Operator):
         relation = pb.Relation()
         relation.join.CopyFrom(self._node)
         relation.join.join_type = join_type
-        for rows, side, tags, under, original in (
-            (left, self._left, self._left_tags, relation.join.left, self._node.left),
-            (right, self._right, self._right_tags, relation.join.right, self._node.right),
+        for rows, side, tags, under in (
+            (left, self._left, self._left_tags, relation.join.left),
+            (right, self._right, self._right_tags, relation.join.right),
         ):
-            read = self._tools.read_parts(rows, pa.schema([*side.schema, *tags.fields]))
-            under.CopyFrom(restore_names(read, original, self._used_ids))
+            under.CopyFrom(side.standing_in(iter(rows), tags.fields, self._used_ids))
         if self._node.using_columns:
             relation.join.using_columns.append(self._left_tags.round)
         else:
@@ -206,8 +205,7 @@ class Join(Operator):
         if self._semi:
             gone_left.pass_over()
             gone_right.pass_over()
-            matched = self._tools.read_parts(left.those(pairs.left_now), self._left.schema)
-            return restore_names(matched, self._node.left, self._used_ids)
+            return self._left.standing_in(left.those(pairs.left_now), [], self._used_ids)
         joined = self._join(
             chain(
                 self._left_rows(left, gone_left.alone(pairs.left_now)),
@@ -267,11 +265,15 @@ class _Matches:
 
 
 def side_states(
-    node: pb.Join, analysable: Callable[[pb.Relation], pb.Relation], event_times: EventTimes, tools: OperatorTools
+    node: pb.Join,
+    analysable: Callable[[pb.Relation], pb.Relation],
+    event_times: EventTimes,
+    tools: OperatorTools,
+    used_ids: frozenset[int],
 ) -> tuple[SideState, SideState]:
     """How the two sides of a stream-stream join are kept. `analysable` makes a part of the plan known to the engine.
 
-    Raises AnalysisError for a join without keys.
+    `used_ids`: as in `plan_ids_used`. Raises AnalysisError for a join without keys.
     """
     condition = read_condition(node, event_times.columns)
     if not condition.keys:
@@ -305,6 +307,8 @@ def side_states(
                 time_column=marked if lag_us is not None else None,
                 lag_us=lag_us or 0,
                 pads=pads,
+                original=relation,
+                apart=apart(relation, used_ids, event_times.columns),
             )
         )
     return states[0], states[1]

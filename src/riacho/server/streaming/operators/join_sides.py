@@ -15,6 +15,8 @@ import pyarrow as pa
 from riacho import types
 from riacho.protos import pb
 from riacho.server.plan import build
+from riacho.server.plan.apart import NUMBER, Apart
+from riacho.server.plan.restore_names import restore_names
 from riacho.server.state.hashing import KeyHash, hash_keys, unique
 from riacho.server.state.run import Mask, Rows
 from riacho.server.state.store import BEGINNING, Changes, Found
@@ -40,7 +42,8 @@ class SideState:
     side alone, that a row must meet to be kept (outer joins; elsewhere they stand below the join). `event_time`: the
     position of the column that makes rows late, if there is one. `time_key`, `time_column`: what the row's life
     depends on, a key or a column; both None if it lives for ever. `lag_us`: how far behind the watermark a row may be
-    and still live. `pads`: whether unmatched rows come out.
+    and still live. `pads`: whether unmatched rows come out. `original`: the side in the plan; `apart`: how rows stand
+    in for it, where `restore_names` is not enough.
     """
 
     relation: pb.Relation
@@ -51,6 +54,8 @@ class SideState:
     time_column: int | None
     lag_us: int
     pads: bool
+    original: pb.Relation
+    apart: Apart | None
 
     @property
     def ends(self) -> bool:
@@ -112,6 +117,8 @@ class SideStore:
         self._tools = tools
         self._input = input_
         schema = types.normalise_schema(tools.session.schema(state.relation))
+        if state.apart is not None:
+            schema = pa.schema([f.with_name(name) for f, name in zip(schema, state.apart.stored, strict=True)])
         self.schema = types.nullable(schema)
         stored = self.schema.append(pa.field(MATCHED, pa.bool_()))
         self.store = tools.store(folder, stored, unique=False)
@@ -131,7 +138,8 @@ class SideStore:
             dropped = int(np.count_nonzero(behind))
             progress.dropped += dropped
             if dropped and batch.late_rows is not None:
-                batch.late_rows.append(self._tools.late(rows, times, behind, self._input))
+                named = rows if state.apart is None else rows.rename_columns(list(state.apart.names))
+                batch.late_rows.append(self._tools.late(named, times, behind, self._input))
             kept &= ~behind
         filtered = np.zeros(table.num_rows, dtype=np.bool_)
         if passes:
@@ -148,6 +156,15 @@ class SideStore:
         seq = numbers(batch.version, count)
         mask = pa.array(kept)
         return Fresh(rows.filter(mask), hashed.take(kept), seq, time[kept], rows.filter(pa.array(filtered)))
+
+    def standing_in(self, parts: Iterator[pa.Table], further: Sequence[pa.Field], used: frozenset[int]) -> pb.Relation:
+        """The side's relation in the plan, of rows of it that have further columns. `used`: see `plan_ids_used`."""
+        apart = self.state.apart
+        schema = pa.schema([*self.schema, *further])
+        if apart is None:
+            return restore_names(self._tools.read_parts(parts, schema), self.state.original, used)
+        read = self._tools.read_parts(apart.numbered(parts), schema.append(NUMBER))
+        return apart.dressed(read, [field.name for field in further])
 
     def meet(self, fresh: Fresh, others: KeyHash) -> Meeting:
         """The rows that take part in a batch: those waiting under the keys `others`, and the new ones."""

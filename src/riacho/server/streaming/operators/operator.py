@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from riacho import types
 from riacho.protos import pb
 from riacho.server.engine.base import EngineSession, Spool
+from riacho.server.plan.apart import Apart
 from riacho.server.plan.rules.batch_time import BatchTime, fill_times
 from riacho.server.state.memory import BlockPool
 from riacho.server.state.run import NEVER, Mask, Rows
@@ -92,8 +93,10 @@ class Operator(ABC):
 
     `stores`: all its state; they go from version to version together. `ends`: whether a watermark that moves takes
     something out of them, so that a batch without rows may be worth running. `late_inputs`: the inputs whose rows can
-    be late.
+    be late. `apart`: how what it gives stands in for its node of the plan, where `restore_names` is not enough.
     """
+
+    apart: Apart | None = None
 
     def __init__(self, *stores: StateStore, ends: bool, late_inputs: Sequence[int] = ()) -> None:
         self._stores = stores
@@ -159,6 +162,10 @@ class OperatorTools:
     def read(self, table: pa.Table) -> pb.Relation:
         """A relation that reads `table`."""
         return self.read_parts([table], table.schema)
+
+    def stand_in(self, table: pa.Table, apart: Apart | None) -> pb.Relation:
+        """A relation that reads `table`, which is taken apart if need be."""
+        return self.read(table) if apart is None else apart.stand_in(table, self.read)
 
     def read_parts(self, parts: Iterable[pa.Table], schema: pa.Schema) -> pb.Relation:
         """A relation that reads all of `parts`, which are taken one by one: they need not fit in memory together."""

@@ -1,11 +1,12 @@
-"""Keys of a grouping that are asked for by a DataFrame below it → by the grouping itself.
+"""Keys of a grouping that are asked for by a DataFrame or an alias below it → by the grouping itself.
 
     before                          after
     Filter k@1 = 'a'                Filter k@2 = 'a'
       Aggregate k -> count(1) @2      Aggregate k -> count(1) @2
         Read t @1                       Read t @1
 
-`df.groupBy("k").count().where(df.k == "a")`: the engine forgets above an aggregation where columns come from.
+`df.groupBy("k").count().where(df.k == "a")`: the engine forgets above an aggregation where columns come from. The same
+goes for `df.alias("d").groupBy("d.k").count().where("d.k = 'a'")`, as far as it is no text.
 """
 
 from __future__ import annotations
@@ -14,66 +15,86 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from riacho.protos import pb
-from riacho.server.plan.column_names import last_part
+from riacho.server.plan.column_names import last_part, parts_of
 from riacho.server.plan.walk import Path, child_paths, expressions, walk, walk_paths
+from riacho.types import quote
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """The DataFrames that a node's columns may be asked for by.
+    """What a node's columns may be asked for by: the plan ids of DataFrames, and aliases in lower case.
 
     `plain`: as the engine knows them. `grouped`: those below a grouping, to the grouping and the names of its keys.
     """
 
-    plain: frozenset[int] = frozenset()
-    grouped: dict[int, tuple[int, frozenset[str]]] = field(default_factory=dict)
+    plain: frozenset[int | str] = frozenset()
+    grouped: dict[int | str, tuple[int, frozenset[str]]] = field(default_factory=dict)
+
+
+_Change = tuple[pb.Expression.UnresolvedAttribute, str, int]
+"""A column, and what to ask for instead: its name, and the DataFrame."""
 
 
 def keys_of_groups(relation: pb.Relation) -> pb.Relation:
     """`relation` as the engine is to have it; the same object if it will do as it is."""
-    if not any(_is_grouped(node) for node in walk(relation)) or not any(_renamed(relation)):
+    if not any(_is_on_group(node) for node in walk(relation)) or not any(_changes(relation)):
         return relation
     changed = pb.Relation()
     changed.CopyFrom(relation)
-    for column, plan_id in list(_renamed(changed)):
-        column.plan_id = plan_id
+    for column, name, plan_id in list(_changes(changed)):
+        column.unparsed_identifier, column.plan_id = name, plan_id
     return changed
 
 
-def _is_grouped(node: pb.Relation) -> bool:
-    """Whether something other than an aggregation stands directly on one; the cheap test that most plans fail."""
+def _is_on_group(node: pb.Relation) -> bool:
+    """Whether a node stands directly on an aggregation; the cheap test that most plans fail."""
     return any(child.HasField("aggregate") for _, child in child_paths(node))
 
 
-def _renamed(relation: pb.Relation) -> Iterator[tuple[pb.Expression.UnresolvedAttribute, int]]:
-    """The columns to ask for by another DataFrame, and that one."""
+def _changes(relation: pb.Relation) -> Iterator[_Change]:
     seen: dict[Path, _Seen] = {}
     for path, node in reversed(list(walk_paths(relation))):
         below = _together([seen.pop((*path, *steps)) for steps, _ in child_paths(node)])
         if below.grouped:
             for expression in expressions(node):
-                column = expression.unresolved_attribute
-                if expression.HasField("unresolved_attribute") and column.plan_id in below.grouped.keys() - below.plain:
-                    grouping, keys = below.grouped[column.plan_id]
-                    if last_part(column.unparsed_identifier) in keys:
-                        yield column, grouping
+                if expression.HasField("unresolved_attribute"):
+                    yield from _change(expression.unresolved_attribute, below)
         seen[path] = _of(node, below)
 
 
+def _change(column: pb.Expression.UnresolvedAttribute, below: _Seen) -> Iterator[_Change]:
+    parts = parts_of(column.unparsed_identifier)
+    asked: int | str = column.plan_id if column.HasField("plan_id") else parts[0].lower() if len(parts) == 2 else ""
+    if asked not in below.grouped.keys() - below.plain:
+        return
+    grouping, keys = below.grouped[asked]
+    if parts[-1].lower() in keys:
+        name = column.unparsed_identifier if column.HasField("plan_id") else quote(parts[-1])
+        yield column, name, grouping
+
+
 def _of(node: pb.Relation, below: _Seen) -> _Seen:
-    if not node.common.HasField("plan_id"):
-        return below if not node.HasField("aggregate") else _Seen()
-    own = node.common.plan_id
+    own = node.common.plan_id if node.common.HasField("plan_id") else None
     if not node.HasField("aggregate"):
-        return _Seen(below.plain | {own}, below.grouped)
+        alias = _alias(node)
+        return _Seen(below.plain | {name for name in (own, alias) if name is not None}, below.grouped)
+    if own is None:
+        return _Seen()
     attributes = (key.unresolved_attribute for key in node.aggregate.grouping_expressions)
     keys = frozenset(last_part(key.unparsed_identifier) for key in attributes if key.unparsed_identifier)
     return _Seen(frozenset({own}), dict.fromkeys(below.plain | below.grouped.keys(), (own, keys)))
 
 
+def _alias(node: pb.Relation) -> str | None:
+    if node.HasField("subquery_alias"):
+        return node.subquery_alias.alias.lower()
+    is_named = node.HasField("read") and node.read.HasField("named_table")
+    return last_part(node.read.named_table.unparsed_identifier) if is_named else None
+
+
 def _together(sides: list[_Seen]) -> _Seen:
-    plain = frozenset[int]().union(*(side.plain for side in sides))
-    grouped: dict[int, tuple[int, frozenset[str]]] = {}
+    plain = frozenset[int | str]().union(*(side.plain for side in sides))
+    grouped: dict[int | str, tuple[int, frozenset[str]]] = {}
     for side in sides:
         grouped |= side.grouped
     return _Seen(plain, grouped)

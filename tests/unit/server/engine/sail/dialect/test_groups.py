@@ -17,7 +17,14 @@ CHANGED = {
         "project k@3, n @4\n  aggregate k -> sum(n) AS n @3\n    aggregate k, v -> count(1) AS n @2\n      table t @1",
     ),
 }
+ALIASED = (
+    "project d.k, d.n @3\n  aggregate d.k -> count(1) AS n @2\n    alias d @1\n      table t",
+    "project k@2, d.n @3\n  aggregate d.k -> count(1) AS n @2\n    alias d @1\n      table t",
+)
 KEPT = {
+    "a field of a key": "project d.k @3\n  aggregate d -> count(1) AS n @2\n    table t @1",
+    "an alias above the grouping": "project d.k @4\n  alias d @3\n    aggregate d.k -> count(1) AS n @2\n"
+    "      alias d @1\n        table t",
     "no key": "project v@1 @3\n  aggregate k -> count(1) AS v @2\n    table t @1",
     "a key under another name": "project k@1 @3\n  aggregate k AS g -> count(1) AS n @2\n    table t @1",
     "beside the grouping too": "project k@1 @4\n  join inner ON k@1 = k@2 @3\n    table t @1\n"
@@ -38,3 +45,8 @@ def test_what_is_asked_for_by_the_grouping(name: str) -> None:
 def test_what_stays(name: str) -> None:
     plan = parse(KEPT[name])
     assert keys_of_groups(plan) is plan
+
+
+def test_a_key_that_is_asked_for_by_an_alias() -> None:
+    before, after = map(parse, ALIASED)
+    assert keys_of_groups(before) == after
