@@ -249,7 +249,8 @@ class _Scan:
         if kind not in _VERSIONS or (self._word(at + 1), self._word(at + 2)) != ("AS", "OF"):
             return first
         at += 3
-        if _VERSIONS[kind]:
+        behind = self._tokens[at + 1] if at + 1 < len(self._tokens) else None
+        if _VERSIONS[kind] or behind is None or (self._tokens[at].kind == "string" and behind.kind != "symbol"):
             return min(at + 1, len(self._tokens))
         while at < len(self._tokens):
             token = self._tokens[at]
