@@ -71,3 +71,18 @@ def test_joins_by_where(spark: SparkSession, left: Feed, right: Feed, watch: Wat
     right.put((62, "z", 50))
     assert joined.step() == [("z", 50), ("z", 50)]
     assert joined.state() == {"total": 4, "updated": 2, "late": 0}
+
+
+def test_distinct_rows_come_out_when_their_time_has_passed(
+    spark: SparkSession, left: Feed, right: Feed, watch: Watch
+) -> None:
+    views = Views(spark, watch, left, right)
+    every = views.query("SELECT DISTINCT * FROM {a}")
+    some = views.query("SELECT DISTINCT x.*, upper(k) AS u FROM {a} x WHERE v > 1")
+    updated = views.query("SELECT DISTINCT * FROM {a}", "update")
+    left.put((1, "a", 1), (1, "a", 1), (2, "b", 2))
+    assert every.step() == some.step() == []
+    assert updated.step() == [(1, "a", 1), (2, "b", 2)]
+    left.put((30, "c", 3), (2, "b", 2))
+    assert every.step() == [(1, "a", 1), (2, "b", 2)]
+    assert some.step() == [(2, "b", 2, "B")]

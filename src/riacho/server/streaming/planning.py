@@ -19,6 +19,7 @@ from riacho.server.plan.context import Context
 from riacho.server.plan.facts import is_streaming, leaf_identity, leaf_places, leaves
 from riacho.server.plan.mentions import Names
 from riacho.server.plan.rewrite import PREPARE, RESOLVE, Template, rewrite
+from riacho.server.plan.rules.all_keys import all_keys
 from riacho.server.plan.usage import columns_used
 from riacho.server.plan.walk import walk
 from riacho.server.streaming.definition import SourceUse
@@ -80,7 +81,8 @@ def plan_stream(
             delay_ms(node.with_watermark.delay_threshold)
     sources = {leaf_identity(leaf.relation): make_source(leaf.relation) for leaf in leaves(resolved)}
     if columns is not None:
-        resolved = typed_plan(resolved, _columns_of_parts(columns, sources), zone)
+        of_part = _columns_of_parts(columns, sources)
+        resolved = typed_plan(all_keys(resolved, of_part), of_part, zone)
     context.has_metadata = lambda leaf: sources[leaf_identity(leaf)].has_metadata
     template = Template(rewrite(resolved, context, PREPARE), context.metadata_leaves)
     uses = [SourceUse(sources[leaf_identity(leaf.relation)], leaf.with_metadata) for leaf in template.leaves]

@@ -380,10 +380,10 @@ class _QueryReader(Pieces):
 
 
 def _distinct(relation: pb.Relation) -> pb.Relation:
-    """SELECT DISTINCT: a grouping by all columns, where they are listed."""
+    """SELECT DISTINCT: a grouping by all columns. See `rules.all_keys` for those that are not listed."""
     if relation.HasField("project") and not any(e.HasField("unresolved_star") for e in relation.project.expressions):
         return build.group(relation.project.input, list(relation.project.expressions), [])
-    return pb.Relation(deduplicate=pb.Deduplicate(input=relation, all_columns_as_keys=True))
+    return build.group(relation, [build.star()], [])
 
 
 def _order(text: str) -> pb.Expression.SortOrder:
