@@ -50,6 +50,7 @@ class Watched:
             writer = writer.option("checkpointLocation", str(checkpoint))
         self._spark, self._name, self._mode = frame.sparkSession, name, mode
         self._seen: Counter[Any] = Counter()
+        self.frame = frame
         self.query: StreamingQuery = writer.start()
 
     def step(self) -> list[Any]:

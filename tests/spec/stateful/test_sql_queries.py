@@ -48,8 +48,9 @@ def test_keys_that_are_not_listed_or_computed(spark: SparkSession, left: Feed, r
     every = views.query("SELECT window(ts, '10 minutes') AS w, k, sum(v) AS total FROM {a} GROUP BY ALL")
     field = views.query(
         "WITH c AS (SELECT ts AS t, k FROM {a}) "
-        "SELECT window(t, '10 minutes').start AS s, count(*) AS n FROM c GROUP BY window(t, '10 minutes')"
+        "SELECT window(t, '10 minutes').start, count(*) AS n FROM c GROUP BY window(t, '10 minutes')"
     )
+    assert field.frame.columns == ["window.start", "n"]
     inside = views.query("SELECT ts, upper(k) || '!' AS u, v % 2 + 1 AS p FROM {a} GROUP BY ts, upper(k), v % 2, ts")
     left.put((1, "a", 1), (2, "a", 2), (30, "a", 1))
     assert every.step() == [((0, 10), "a", 3)]

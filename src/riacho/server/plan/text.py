@@ -49,6 +49,7 @@ _SUFFIX = re.compile(r"^(\d+)[LSY]$|^(\d+\.\d+)(?:BD|[DF])$", re.IGNORECASE)
 
 _TYPED = re.compile(r"^(date|timestamp|timestamp_ntz)\s*'([^']*)'$", re.IGNORECASE)
 
+_WINDOWS = frozenset({"window", "session_window"})
 _LONGEST = 200
 
 
@@ -80,7 +81,9 @@ def column_name(expression: pb.Expression) -> str:
         case "unresolved_extract_value":
             extract = expression.unresolved_extract_value
             key = extract.extraction.literal
-            child = column_name(extract.child)
+            called = extract.child.unresolved_function.function_name
+            # Spark puts a window into a column of its own before it makes up names.
+            child = called if called in _WINDOWS else column_name(extract.child)
             return f"{child}.{key.string}" if key.HasField("string") else f"{child}[{column_name(extract.extraction)}]"
         case "sort_order":
             order = expression.sort_order
