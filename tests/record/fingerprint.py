@@ -8,6 +8,7 @@ whole.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -197,4 +198,7 @@ def _is_plain(value: Any) -> bool:
         return all(_is_plain(part) for pair in value.items() for part in pair)
     if isinstance(value, list | tuple):
         return all(_is_plain(part) for part in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = dataclasses.fields(value)
+        return all(field.repr and _is_plain(getattr(value, field.name)) for field in fields)
     return isinstance(value, PLAIN) or type(value).__module__ in ("datetime", "decimal")

@@ -41,6 +41,7 @@ def other(server):
 """
 HELPERS = """
 import functools
+from dataclasses import dataclass
 
 FACTOR = 2
 
@@ -50,16 +51,22 @@ def double(n):
 def never_used(n):
     return n
 
+@dataclass(frozen=True)
+class Event:
+    name: str
+    at: tuple
+
 class Shape:
     def side(self):
         return 3
 """
 TESTS = """
 import pytest
-from helpers import Shape, double
+from helpers import Event, Shape, double
 
 LIMIT = 5
 CASES = [1, 2]
+EVENTS = [Event("a", (1, 2)), Event("b", (3,))]
 PLANS = {"small": lambda n: n, "large": lambda n: n + 10}
 
 def within(n):
@@ -78,6 +85,10 @@ def test_class(server):
 @pytest.mark.parametrize("n", CASES)
 def test_values(server, n):
     assert n < 9
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.name)
+def test_events(server, event):
+    assert event.at
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_functions(server, plan):
@@ -102,6 +113,7 @@ def test_bug(server):
 """
 ALL = {
     "test_fixture", "test_helper", "test_class", "test_values[1]", "test_values[2]", "test_functions[small]",
+    "test_events[a]", "test_events[b]",
     "test_functions[large]", "TestInside::test_method", "test_gap", "test_bug",
 }  # fmt: skip
 FILES = {
@@ -181,6 +193,7 @@ def test_what_was_recorded_is_left_out_until_asked_for(project: Project) -> None
         ("tests/spec/test_it.py", "FLOOR = 0", "FLOOR = -1", {"TestInside::test_method"}),
         ("tests/spec/test_it.py", "return n > self", "return n >= self", {"TestInside::test_method"}),
         ("tests/spec/test_it.py", "CASES = [1, 2]", "CASES = [1, 3]", {"test_values[3]"}),
+        ("tests/spec/test_it.py", 'Event("b", (3,))', 'Event("b", (4,))', {"test_events[b]"}),
         ("tests/spec/test_it.py", "n + 10", "n + 11", {"test_functions[small]", "test_functions[large]"}),
         ("tests/spec/test_it.py", '@pytest.mark.riacho_gap("not yet")\n', "", set()),
         ("tests/spec/test_it.py", '@pytest.mark.spark_bug("wrong there")\n', "", {"test_bug"}),
@@ -247,7 +260,8 @@ def test_only_what_passed_is_recorded(project: Project) -> None:
 
     assert set(project.recorded()) == {
         "test_fixture[spark]", "test_helper[spark]", "test_values[spark-1]", "test_functions[spark-small]",
-        "test_functions[spark-large]", "TestInside::test_method[spark]", "test_gap[spark]",
+        "test_functions[spark-large]", "test_events[spark-a]", "test_events[spark-b]",
+        "TestInside::test_method[spark]", "test_gap[spark]",
     }  # fmt: skip
     assert project.run() == {"test_values[2]", "test_bug", "test_class"}
 
