@@ -273,7 +273,7 @@ def test_doctor_uses_what_it_checks(tmp_path: Path) -> None:
     lines = riacho("doctor", "--warehouse", tmp_path, "--port", "0").stdout.splitlines()
 
     assert {line.split()[0] for line in lines if not line.startswith(" ")} - {"warn"} == {"ok"}
-    assert any(line.startswith("ok   server         up and connected in ") for line in lines)
+    assert any(line.startswith("ok   server         started and connected in ") for line in lines)
 
 
 def test_demo_answers_and_goes_on_where_it_stopped(tmp_path: Path) -> None:

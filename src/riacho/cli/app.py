@@ -21,14 +21,14 @@ from riacho.cli.failures import FAILED, INTERRUPTED, explain
 from riacho.cli.options import Settings
 from riacho.cli.terminal import aside, notes
 
-_EXAMPLES = """[bold]Begin with[/]
-  riacho demo                       [dim]see a whole system run, in seconds[/]
+_EXAMPLES = """[bold]Getting started[/]
+  riacho demo                       [dim]see a whole system run in seconds[/]
   riacho up                         [dim]then connect to sc://localhost:15002[/]
-  riacho run systems/telecom        [dim]run a folder of pipelines[/]
-  riacho sql 'SHOW TABLES IN gold'  [dim]ask[/]
+  riacho run systems/telecom        [dim]run a pipeline project[/]
+  riacho sql 'SHOW TABLES IN gold'  [dim]query the tables[/]
 
-Each command explains itself: riacho COMMAND --help
-Exit codes: 0 it worked, 1 it failed, 2 the words were wrong.
+Help for each command: riacho COMMAND --help
+Exit codes: 0 success, 1 failure, 2 wrong usage.
 """
 
 

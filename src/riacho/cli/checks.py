@@ -1,4 +1,4 @@
-"""What `riacho doctor` looks at. A check looks at one thing and says how it is, and, if it is not well, the way out."""
+"""The checks of `riacho doctor`. Each checks one thing and reports its health and, if it is not well, what to do."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Place:
 def python(_: Place) -> Finding:
     version = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro} in {sys.prefix}"
     if sys.version_info < OLDEST_PYTHON:
-        return Finding("Python", Health.FAIL, version, "riacho needs 3.11 or newer: make a new environment with one")
+        return Finding("Python", Health.FAIL, version, "riacho needs 3.11 or newer: create an environment with it")
     return Finding("Python", Health.OK, version)
 
 
@@ -72,7 +72,7 @@ def packages(_: Place) -> Finding:
         return Finding("packages", Health.FAIL, f"missing: {', '.join(missing)}", f"pip install {' '.join(missing)}")
     if other:
         return Finding("packages", Health.WARN, ", ".join(other), "pip install --force-reinstall riacho")
-    return Finding("packages", Health.OK, f"all {len(needed)} are there, the engine is pysail {_version('pysail')}")
+    return Finding("packages", Health.OK, f"all {len(needed)} installed; the engine is pysail {_version('pysail')}")
 
 
 def client(_: Place) -> Finding:
@@ -85,7 +85,7 @@ def client(_: Place) -> Finding:
         )
     if home := os.environ.get("SPARK_HOME"):
         detail = f"pyspark-client {light}; SPARK_HOME is {home}"
-        return Finding("client", Health.WARN, detail, "unset SPARK_HOME unless you mean to use that Spark")
+        return Finding("client", Health.WARN, detail, "unset SPARK_HOME unless you want to use that Spark")
     return Finding("client", Health.OK, f"pyspark-client {light}")
 
 
@@ -93,7 +93,9 @@ def shared_memory(_: Place) -> Finding:
     """Batches go to the engine through shared memory; where there is none, through a temporary folder."""
     if not SHARED_MEMORY.is_dir() or not os.access(SHARED_MEMORY, os.W_OK):
         detail = f"no {SHARED_MEMORY}; batches go through {tempfile.gettempdir()}"
-        return Finding("shared memory", Health.WARN, detail, "it works, somewhat slower; on Linux mount a tmpfs there")
+        return Finding(
+            "shared memory", Health.WARN, detail, "this works, but more slowly; on Linux, mount a tmpfs there"
+        )
     free = shutil.disk_usage(SHARED_MEMORY).free
     if free < ROOMY_SHARED_MEMORY:
         detail = f"{size(free)} free in {SHARED_MEMORY}"
@@ -106,9 +108,11 @@ def memory(_: Place) -> Finding:
         free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         available = _available_memory() or free
     except (ValueError, OSError):
-        return Finding("memory", Health.OK, "this system does not say how much is free")
+        return Finding("memory", Health.OK, "this system does not report how much is free")
     if available < ROOMY_MEMORY:
-        return Finding("memory", Health.WARN, f"{size(available)} free", "large queries may need more: close something")
+        return Finding(
+            "memory", Health.WARN, f"{size(available)} free", "large queries may need more: close other programs"
+        )
     return Finding("memory", Health.OK, f"{size(available)} free, {os.cpu_count()} cores")
 
 
@@ -120,7 +124,10 @@ def port(place: Place) -> Finding:
         except OSError as error:
             detail = f"{place.port} cannot be used: {error.strerror}"
             return Finding(
-                "port", Health.WARN, detail, "perhaps riacho runs already; else take another: riacho up --port 0"
+                "port",
+                Health.WARN,
+                detail,
+                "riacho may already be running; otherwise choose another: riacho up --port 0",
             )
     return Finding("port", Health.OK, f"{place.port} is free")
 
@@ -130,7 +137,7 @@ def warehouse(place: Place) -> Finding:
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         return Finding("warehouse", Health.FAIL, f"{existing} cannot be written to", "choose another with --warehouse")
-    state = "" if folder.exists() else ", made when needed"
+    state = "" if folder.exists() else ", created when needed"
     return Finding("warehouse", Health.OK, f"{folder}{state}, {size(shutil.disk_usage(existing).free)} free")
 
 
@@ -145,16 +152,16 @@ def server(_: Place) -> Finding:
             spark.range(3).write.saveAsTable("written_by_doctor")
             count = spark.table("written_by_doctor").count()
     except Exception as error:  # noqa: BLE001 (whatever it is, it is the finding)
-        return Finding("server", Health.FAIL, explain(error).line, "riacho doctor --verbose shows all that was said")
+        return Finding("server", Health.FAIL, explain(error).line, "run riacho doctor --verbose for details")
     if count != 3:
         return Finding("server", Health.FAIL, f"wrote 3 rows and read {count}", "please report this")
-    return Finding("server", Health.OK, f"up and connected in {duration(up)}; a Delta table was written and read")
+    return Finding("server", Health.OK, f"started and connected in {duration(up)}; wrote and read a Delta table")
 
 
 def generators(_: Place) -> Finding:
     version = _version("faker")
     if version is None:
-        detail = "Faker is not there; `riacho generate` and `riacho demo` need it"
+        detail = "Faker is not installed; `riacho generate` and `riacho demo` need it"
         return Finding("generators", Health.WARN, detail, "pip install 'riacho[generate]'")
     return Finding("generators", Health.OK, f"Faker {version}")
 
@@ -162,7 +169,7 @@ def generators(_: Place) -> Finding:
 def java(_: Place) -> Finding:
     """Not needed, except to compare with Apache Spark."""
     found = shutil.which("java")
-    detail = f"{found}, to compare with Apache Spark" if found else "none, and none is needed to use riacho"
+    detail = f"{found}, to compare with Apache Spark" if found else "none, and riacho does not need it"
     return Finding("Java", Health.OK, detail)
 
 
@@ -170,7 +177,7 @@ CHECKS: tuple[Callable[[Place], Finding], ...] = (
     *(python, packages, client, generators),
     *(memory, shared_memory, warehouse, port, server, java),
 )
-"""In the order in which they are told: what rests on something comes after it."""
+"""In the order of the report: a check comes after those it depends on."""
 
 
 def _requirements() -> Iterator[tuple[str, str]]:

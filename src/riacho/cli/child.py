@@ -58,7 +58,7 @@ class ServerChild:
         if not line.startswith("sc://"):
             took = "" if ready else f" within {START_LIMIT_S:.0f} s"
             raise CommandError(
-                f"the server did not start{took}: {self.last_words() or 'it said nothing'}",
+                f"the server did not start{took}: {self.last_words() or 'it printed nothing'}",
                 "`riacho doctor` looks for the cause",
             )
         # A console sink prints on the server's standard output.
@@ -85,7 +85,7 @@ class ServerChild:
                 raise
             ended = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
             told = f": {words}" if (words := self.last_words()) else ""
-            hint = "run it again: it goes on where it stopped; --verbose shows what the server logs"
+            hint = "run it again: it continues where it stopped; --verbose shows the server's log"
             raise CommandError(f"the server {ended}{told}", hint) from error
 
     def stop(self) -> None:

@@ -25,28 +25,29 @@ from riacho.cli.terminal import aside, counted, duration, output
 
 EXAMPLES = """[bold]Examples[/]
   riacho demo                     [dim]everything goes into ./demo[/]
-  riacho demo                     [dim]again: goes on with what is there[/]
+  riacho demo                     [dim]again: continues where it stopped[/]
   riacho demo --folder /tmp/demo  [dim]elsewhere[/]
 """
 
 DEFAULT_SYSTEM = "telecom"
 DEFAULT_FOLDER = Path("demo")
 RETRY_TIME = "500ms"
-"""A new column stops a stream once; whoever watches a demo need not wait the usual five seconds for it to go on."""
+"""A new column stops a stream once. The demo should not pause for the usual five seconds before it continues."""
 
 
 def demo(
-    system: Annotated[str, typer.Argument(help="The system to show: a name, or a folder.")] = DEFAULT_SYSTEM,
+    system: Annotated[str, typer.Argument(help="The system to run: a name, or a folder.")] = DEFAULT_SYSTEM,
     folder: Annotated[
-        Path, typer.Option(metavar="FOLDER", help="Where files land and tables are kept; a second run goes on there.")
+        Path,
+        typer.Option(metavar="FOLDER", help="Where input files and tables are kept; a second run continues there."),
     ] = DEFAULT_FOLDER,
     verbose: options.Verbose = False,
 ) -> None:
-    """Run a system, from input that comes in to business answers, through Spark Connect.
+    """Run a system from incoming files to business answers, through Spark Connect.
 
-    For telecom: files of an internet provider's devices land. A server starts. The pipeline brings them through bronze,
-    silver and gold while more files land, damaged ones among them; a second update takes those. Then come the answers,
-    where the tables lie, how long it took, and what to try next.
+    For telecom: files from an internet provider's devices arrive and a server starts. The pipeline processes them
+    through bronze, silver and gold while more files arrive, some of them damaged; a second update processes those. The
+    demo then prints the answers, where the tables are, how long each step took, and what to try next.
     """
     project = systems.find(system)
     folder = folder.absolute()
@@ -57,7 +58,7 @@ def demo(
     steps = Steps(console)
     with ExitStack() as stack:
         child = stack.enter_context(serving(warehouse, verbose=verbose))
-        with steps.step("Data come in"):
+        with steps.step("Data arrives"):
             steps.tell(*show.history())
         with steps.step("A server starts, PySpark connects"):
             spec = load_spec(spec_path, confs, warehouse)
@@ -67,11 +68,11 @@ def demo(
             for statement in setup_statements(project):
                 spark.sql(statement)
             steps.tell(f"{url}, no JVM")
-        with steps.step("The pipeline runs, while more come in"):
+        with steps.step("The pipeline runs while more data arrives"):
             with show.live() as what_came:
                 board = update(spark, spec, spec_path, Selection(), console)
             steps.tell(f"{counted(board.count(FlowStatus.COMPLETED), 'flow')} completed", *what_came())
-        with steps.step("It runs again, and reads only what is new"):
+        with steps.step("It runs again and reads only new data"):
             board = update(spark, spec, spec_path, Selection(), console, quiet=True)
             steps.tell(f"{counted(board.count(FlowStatus.COMPLETED), 'flow')} completed")
         with steps.step("The answers"):
@@ -106,8 +107,8 @@ class Steps:
 
     def print_times(self) -> None:
         self._console.print(Text("\nHow long it took", style="bold"))
-        for title, seconds in (*self._times, ("together", sum(seconds for _, seconds in self._times))):
-            style = "bold" if title == "together" else ""
+        for title, seconds in (*self._times, ("total", sum(seconds for _, seconds in self._times))):
+            style = "bold" if title == "total" else ""
             self._console.print(Text(f"   {title:<42} {duration(seconds):>9}", style=style))
 
 
@@ -118,10 +119,10 @@ def _print_next(console: Console, system: str, folder: Path, question: str) -> N
     again += "" if folder == DEFAULT_FOLDER.absolute() else f" --folder {_from_here(folder)}"
     console.print(Text("\nTry next", style="bold"))
     for command, what in (
-        (f"{riacho} demo{again}", "again: it goes on where it stopped"),
-        (f"{riacho} sql -w {shown} '{question}'", "ask something else"),
+        (f"{riacho} demo{again}", "run it again: it continues where it stopped"),
+        (f"{riacho} sql -w {shown} '{question}'", "ask another question"),
         (f"{riacho} up -w {shown}", "serve these tables to PySpark"),
-        (f"{riacho} --help", "what else there is"),
+        (f"{riacho} --help", "see all commands"),
     ):
         console.print(Text.assemble(("   # ", "dim"), (f"{what}\n", "dim"), f"   {command}"), soft_wrap=True)
 

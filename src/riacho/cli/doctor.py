@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 EXAMPLES = """[bold]Examples[/]
   riacho doctor
   riacho doctor --port 15010 --warehouse /data/lake   [dim]before riacho up there[/]
-  riacho doctor bronze.events             [dim]is this log sound?[/]
+  riacho doctor bronze.events             [dim]check this table's log[/]
   riacho doctor /data/lake/events --repair
 
 [bold]Good to know[/]
-pyspark-client is Spark without the JVM part: scripts and notebooks work as
-they are. If a one-liner (python -c) ends with "Could not find valid
+pyspark-client is Spark's Python client without the JVM: scripts and notebooks
+work unchanged. If a one-liner (python -c) fails with "Could not find valid
 SPARK_HOME", put it in a file, or set SPARK_HOME to any folder.
 """
 
@@ -34,19 +34,19 @@ _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
 def doctor(
     table: Annotated[
-        str | None, typer.Argument(help="Look at this Delta table instead: a name in the warehouse, or a path.")
+        str | None, typer.Argument(help="Check this Delta table instead: a name in the warehouse, or a path.")
     ] = None,
-    repair: Annotated[bool, typer.Option("--repair", help="Mend what was found in the table.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Repair the faults found in the table.")] = False,
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="The port that the server is to have.")
+        int, typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="The port that the server will use.")
     ] = options.DEFAULT_PORT,
     warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
     verbose: options.Verbose = False,  # noqa: ARG001 (its callback does the work)
 ) -> None:
-    """Check Python, packages, memory, port and folder, start a server and use it once.
+    """Check Python, packages, memory, port and folder, then start a server and use it once.
 
-    With TABLE, look for files in its log that are not there, are there twice, or were removed under another name, so
-    that readers disagree on its rows. Each line says ok, warn or fail, and the way out. Ends with 1 if something
+    With TABLE, look for files in its log that do not exist, are listed twice, or were removed under another name, so
+    that readers disagree about its rows. Each line says ok, warn or fail, and what to do. The exit code is 1 if a check
     failed.
     """
     if table is not None:

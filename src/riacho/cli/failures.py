@@ -53,7 +53,7 @@ _HINTS = (
     ("No module named", "install it in the environment of riacho"),
 )
 _WRAPPING = re.compile(r"^\[STREAM_FAILED\] Query \[id = [^\]]*\] terminated with exception: ")
-_BUG = "this is not expected; run it again with --verbose, and report what it says"
+_BUG = "this is a bug; run it again with --verbose, and report the output"
 
 
 def explain(error: BaseException) -> Failure:

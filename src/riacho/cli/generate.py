@@ -24,7 +24,7 @@ from riacho.cli.systems import Generator, Landed
 from riacho.cli.terminal import aside, counted, duration, output
 
 _ABOUT = """[bold]Examples[/]
-  riacho generate telecom --help    [dim]what can be set[/]
+  riacho generate telecom --help    [dim]all options[/]
 """
 
 
@@ -47,7 +47,7 @@ app = typer.Typer(name="generate", cls=Generators, invoke_without_command=True, 
 
 @app.callback()
 def generate(context: typer.Context) -> None:
-    """Write the files that a system's source would write, seeded and repeatable."""
+    """Generate the input files of a system, reproducibly from a seed."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -63,7 +63,7 @@ def _command(system: Path) -> Any:
             raise typer.BadParameter(str(error)) from error
         _write(system, generator, directory, settings)
 
-    directory = Annotated[Path, typer.Argument(help="Landing folder; made if it is missing.")]
+    directory = Annotated[Path, typer.Argument(help="Landing folder; created if missing.")]
     parameters = [
         _parameter("directory", directory, Path("landing")),
         *_settings(generator),

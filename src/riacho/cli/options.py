@@ -28,31 +28,27 @@ def _remember(context: typer.Context, verbose: bool) -> bool:
 
 def _connect_url(value: str | None) -> str | None:
     if value is not None and not value.startswith("sc://"):
-        raise typer.BadParameter(f"{value!r} is no address of a Spark Connect server: write sc://HOST:PORT")
+        raise typer.BadParameter(f"{value!r} is not the address of a Spark Connect server: write sc://HOST:PORT")
     return value
 
 
 Warehouse = Annotated[
     Path,
-    typer.Option(
-        "--warehouse", "-w", metavar="FOLDER", help="Folder that holds the tables.", envvar="RIACHO_WAREHOUSE"
-    ),
+    typer.Option("--warehouse", "-w", metavar="FOLDER", help="The folder with the tables.", envvar="RIACHO_WAREHOUSE"),
 ]
 
 Remote = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Use the Spark Connect server at this address (sc://HOST:PORT), riacho's or Spark's, and its tables.",
+        help="Use the Spark Connect server at this address (sc://HOST:PORT) and its tables; it can be riacho or Spark.",
         callback=_connect_url,
     ),
 ]
 
 Verbose = Annotated[
     bool,
-    typer.Option(
-        "--verbose", help="Show the whole traceback of an error, and what the server logs.", callback=_remember
-    ),
+    typer.Option("--verbose", help="Show the full traceback of an error, and the server's log.", callback=_remember),
 ]
 
 
@@ -64,6 +60,4 @@ class OutputFormat(StrEnum):
     CSV = "csv"
 
 
-Format = Annotated[
-    OutputFormat, typer.Option("--format", help="A table for people; json or csv for programs, on standard output.")
-]
+Format = Annotated[OutputFormat, typer.Option("--format", help="A table for people, or json or csv for programs.")]

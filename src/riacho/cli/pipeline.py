@@ -101,7 +101,7 @@ def _register(spark: SparkSession, spec: PipelineSpec, spec_path: Path, graph: s
         raise
     except Exception as error:
         where = _place(error, spec_path.parent.resolve())
-        raise CommandError(f"{where}{type(error).__name__}: {error}", "mend the definition and run again") from error
+        raise CommandError(f"{where}{type(error).__name__}: {error}", "fix the definition and run again") from error
     finally:
         for line in said.getvalue().splitlines():
             if not _CLIENT_LOG.match(line):

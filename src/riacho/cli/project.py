@@ -30,7 +30,7 @@ def find_spec(project: Path) -> Path:
     if project.is_file():
         return project
     if not project.is_dir():
-        raise CommandError(f"there is no folder {project}", "name the folder of a project, such as systems/telecom")
+        raise CommandError(f"there is no folder {project}", "give the folder of a project, such as systems/telecom")
     found = [project / name for name in SPEC_NAMES if (project / name).is_file()]
     if not found:
         raise CommandError(
@@ -53,9 +53,9 @@ def load_spec(path: Path, confs: Mapping[str, str], warehouse: Path | None) -> P
     try:
         written = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:
-        raise CommandError(f"{path} is not valid YAML: {error}", "mend it where it says") from error
+        raise CommandError(f"{path} is not valid YAML: {error}", "fix it at that place") from error
     if not isinstance(written, dict):
-        raise CommandError(f"{path} holds no specification", "write at least `name:`, `storage:` and `libraries:`")
+        raise CommandError(f"{path} contains no specification", "write at least `name:`, `storage:` and `libraries:`")
     if warehouse is not None and "name" in written:
         written["storage"] = (warehouse.absolute() / STATE_FOLDER / str(written["name"])).as_uri()
     spec = unpack_pipeline_spec(written)

@@ -20,8 +20,8 @@ from riacho.cli.terminal import aside, counted, duration, output, warn
 EVERYTHING = "all"
 
 EXAMPLES = """[bold]Examples[/]
-  riacho run systems/telecom                          [dim]all that is new[/]
-  riacho run systems/telecom --dry-run                [dim]check it, run nothing[/]
+  riacho run systems/telecom                          [dim]everything new[/]
+  riacho run systems/telecom --dry-run                [dim]check it without running[/]
   riacho run systems/telecom --refresh gold.clock     [dim]these tables only[/]
   riacho run systems/telecom --full-refresh all       [dim]from scratch[/]
   riacho run systems/telecom --conf telecom.now=wall  [dim]another setting[/]
@@ -31,29 +31,27 @@ EXAMPLES = """[bold]Examples[/]
 
 def run(
     project: Annotated[
-        Path, typer.Argument(help="Folder with a spark-pipeline.yml, or that file.", show_default="here")
+        Path, typer.Argument(help="Folder with a spark-pipeline.yml, or the file itself.", show_default="here")
     ] = Path(),
     full_refresh: Annotated[
         str | None,
-        typer.Option(metavar="TABLES", help="Empty these tables and fill them from scratch: a,b,c or all."),
+        typer.Option(metavar="TABLES", help="Empty these tables and rebuild them from scratch: a,b,c or all."),
     ] = None,
-    refresh: Annotated[
-        str | None, typer.Option(metavar="TABLES", help="Bring only these tables up to date: a,b,c.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the definitions; run nothing.")] = False,
+    refresh: Annotated[str | None, typer.Option(metavar="TABLES", help="Update only these tables: a,b,c.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the definitions without running anything.")] = False,
     conf: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Set this over the project's `configuration`; may be repeated."),
+        typer.Option(metavar="KEY=VALUE", help="Override the project's `configuration`; can be repeated."),
     ] = None,
     warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
     remote: options.Remote = None,
     verbose: options.Verbose = False,
 ) -> None:
-    """Run a folder of pipelines: everything that is new since the last run, through to the last table.
+    """Run a pipeline project: process everything new since the last run, through to the last table.
 
-    The folder is a Spark Declarative Pipelines project and stays one: Spark's own command runs it, too. Before the
-    run the statements in its setup.sql are run, if it has one. Without --remote a server is started for the run, and
-    the pipeline's checkpoints lie in the warehouse, whatever `storage` says.
+    The folder is an ordinary Spark Declarative Pipelines project, which Spark's own command can run too. If it has a
+    setup.sql, its statements run first. Without --remote, a server is started for the run, and the pipeline's
+    checkpoints are kept in the warehouse, whatever `storage` says.
     """
     selection = _selection(refresh, full_refresh, dry_run)
     confs = parse_confs(conf or ())
@@ -85,9 +83,11 @@ def _selection(refresh: str | None, full_refresh: str | None, dry: bool) -> Sele
     """What the options choose. Raises BadParameter where they contradict each other."""
     everything = full_refresh == EVERYTHING
     if everything and refresh is not None:
-        raise typer.BadParameter("it adds nothing to --full-refresh all: give one of them", param_hint="--refresh")
+        raise typer.BadParameter(
+            "cannot be combined with --full-refresh all: give only one of them", param_hint="--refresh"
+        )
     if dry and (refresh is not None or full_refresh is not None):
-        raise typer.BadParameter("it refreshes nothing: leave out what to refresh", param_hint="--dry-run")
+        raise typer.BadParameter("cannot be combined with --refresh or --full-refresh", param_hint="--dry-run")
     full = () if everything else _names(full_refresh)
     return Selection(_names(refresh), full, everything, dry)
 

@@ -83,7 +83,7 @@ def _require_listener(url: str) -> None:
         host, port = parts.hostname or "", parts.port or options.DEFAULT_PORT
         socket.create_connection((host, port), ANSWER_LIMIT_S).close()
     except ValueError:
-        raise CommandError(f"{url} is no address of a Spark Connect server", "write sc://HOST:PORT") from None
+        raise CommandError(f"{url} is not the address of a Spark Connect server", "write sc://HOST:PORT") from None
     except OSError as error:
         reason = error.strerror or str(error)
         hint = "is a server running there? `riacho up` starts one"

@@ -24,29 +24,33 @@ EXAMPLES = """[bold]Examples[/]
 
 def sql(
     statement: Annotated[
-        str | None, typer.Argument(help="What to run; several statements with ; between them; - reads standard input.")
+        str | None,
+        typer.Argument(help="The statement to run, or several separated by ;; use - to read standard input."),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="Run what is in this file.", exists=True, dir_okay=False)
+        Path | None, typer.Option("--file", "-f", help="Run the statements in this file.", exists=True, dir_okay=False)
     ] = None,
     format: options.Format = options.OutputFormat.TABLE,
     limit: Annotated[
-        int, typer.Option(min=0, metavar="ROWS", help="Rows to show in a table; 0 shows all. Other formats have all.")
+        int,
+        typer.Option(
+            min=0, metavar="ROWS", help="Rows to show in a table; 0 shows all. The other formats always print all rows."
+        ),
     ] = 100,
     warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
     remote: options.Remote = None,
     verbose: options.Verbose = False,
 ) -> None:
-    """Run SQL over the tables of a warehouse; of several statements, the last one's rows are printed.
+    """Run SQL on the tables of a warehouse. With several statements, the rows of the last one are printed.
 
-    It may run beside a server on the same warehouse. As JSON, an array with an object for each row; as CSV, a null is
-    empty; in both, times are ISO 8601 in UTC.
+    This works while a server uses the same warehouse. JSON output is an array with an object for each row; in CSV
+    output, nulls are empty. In both, times are ISO 8601 in UTC.
     """
     from riacho.cli import rows
 
     statements = split_statements(_text(statement, file))
     if not statements:
-        raise typer.BadParameter("there is no statement in it", param_hint="STATEMENT")
+        raise typer.BadParameter("it contains no statement", param_hint="STATEMENT")
     shown = limit if format is options.OutputFormat.TABLE else 0
     with session(warehouse, remote, verbose=verbose) as spark:
         *before, last = statements

@@ -25,7 +25,7 @@ EXAMPLES = """[bold]Examples[/]
   riacho state show CHECKPOINT --rows 1000000 --format csv  [dim]for programs[/]
 """
 
-app = typer.Typer(name="state", help="Look into the state of a streaming query.", no_args_is_help=True)
+app = typer.Typer(name="state", help="Inspect the state of a streaming query.", no_args_is_help=True)
 
 
 @app.command(epilog=EXAMPLES)
@@ -35,7 +35,7 @@ def show(
     format: options.Format = options.OutputFormat.TABLE,
     verbose: options.Verbose = False,  # noqa: ARG001 (its callback does the work)
 ) -> None:
-    """List what each stateful operator of a query keeps, in the newest version. Nothing is changed."""
+    """List the newest state of each stateful operator of a query. This only reads."""
     import pyarrow as pa
 
     from riacho.cli import rows as printed
@@ -44,7 +44,7 @@ def show(
     found = stores(checkpoint)
     if not found:
         raise CommandError(
-            f"there is no state in {checkpoint.absolute()}", "name the checkpointLocation of a stateful query"
+            f"there is no state in {checkpoint.absolute()}", "give the checkpointLocation of a stateful query"
         )
     if rows:
         for store in found:

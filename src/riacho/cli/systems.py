@@ -117,7 +117,7 @@ def load_generator(system: Path) -> Generator:
 def load_demo(system: Path, folder: Path) -> Demo:
     """The demo of the system in the folder `system`, over `folder`. Raises CommandError if it has none."""
     if not (system / "demo.py").is_file():
-        raise CommandError(f"{system} has no demo", "`riacho run` runs it")
+        raise CommandError(f"{system} has no demo", "run it with `riacho run`")
     return cast("Demo", _load(system, "demo").Demo(folder))
 
 

@@ -1,4 +1,4 @@
-"""What `riacho doctor TABLE` says of a Delta table, and mends in it."""
+"""What `riacho doctor TABLE` reports about a Delta table, and how it repairs it."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ _MEANINGS = {
     Damage.NOT_REMOVED: "were removed under another name: other readers still see their rows",
     Damage.NOT_ENCODED: "are named without encoding: readers look for them elsewhere",
     Damage.TWICE: "are in the table twice",
-    Damage.MISSING: "are not there: their rows are lost",
-    Damage.CARRIED_ON: "were removed under another name, and a later version wrote their rows into other files",
+    Damage.MISSING: "do not exist: their rows are lost",
+    Damage.CARRIED_ON: "were removed under another name, and a later version copied their rows into other files",
 }
 
 
 def check_table(table: str, warehouse: Path, *, repair: bool) -> list[Finding]:
-    """What is wrong with a table; with `repair` it is mended, and the findings say so.
+    """What is wrong with a table; with `repair` it is repaired, and the findings say so.
 
-    Raises CommandError for a name that there is not, and what `examine` raises.
+    Raises CommandError for a table that does not exist, and what `examine` raises.
     """
     folder = _folder(table, warehouse)
     found = repairs.repair(folder, SystemClock()) if repair else repairs.examine(folder)
     version = DeltaLog(folder).latest_version()
     if not found:
-        return [Finding("table", Health.OK, f"{folder}: version {version}, every file is there, once")]
+        return [Finding("table", Health.OK, f"{folder}: version {version}, every file exists once")]
     findings = []
     for damage, count in Counter(finding.damage for finding in found).items():
         first = next(finding for finding in found if finding.damage is damage)
@@ -41,7 +41,7 @@ def check_table(table: str, warehouse: Path, *, repair: bool) -> list[Finding]:
         if not first.mendable:
             findings.append(Finding("table", Health.FAIL, what, _undo(folder, first)))
         elif repair:
-            findings.append(Finding("table", Health.OK, f"mended in version {version}: {what}"))
+            findings.append(Finding("table", Health.OK, f"repaired in version {version}: {what}"))
         else:
             findings.append(Finding("table", Health.FAIL, what, f"riacho doctor {table} --repair"))
     return findings
@@ -50,7 +50,7 @@ def check_table(table: str, warehouse: Path, *, repair: bool) -> list[Finding]:
 def _undo(folder: Path, finding: repairs.BrokenFile) -> str:
     before = (finding.later or 1) - 1
     return (
-        f"go back before version {finding.later}, mend, and do again what came later: RESTORE TABLE delta.`{folder}` "
+        f"go back to before version {finding.later}, repair, and repeat later changes: RESTORE TABLE delta.`{folder}` "
         f"TO VERSION AS OF {before}, then FSCK REPAIR TABLE delta.`{folder}`"
     )
 
@@ -59,7 +59,7 @@ def _folder(table: str, warehouse: Path) -> Path:
     if "/" in table or DeltaLog(Path(table)).exists():
         return local_path(table)
     if not warehouse.is_dir():
-        raise CommandError(f"there is no warehouse at {warehouse.absolute()}", "--warehouse names another")
+        raise CommandError(f"there is no warehouse at {warehouse.absolute()}", "choose another with --warehouse")
     catalog = WarehouseCatalog(warehouse)
     known = catalog.table(catalog.qualify(table))
     if known is None:

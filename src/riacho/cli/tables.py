@@ -58,7 +58,7 @@ def tables(
 ) -> None:
     """List the tables of a warehouse: rows, size, version, last change, comment.
 
-    They are read from the tables' logs, beside a server or without one. With --remote, a server counts the rows.
+    The facts come from the tables' logs, whether or not a server is running. With --remote, a server counts the rows.
     """
     import pyarrow as pa
 
@@ -81,7 +81,7 @@ def tables(
     console = output()
     comments = console.width >= WIDE
     console.print(grid(found, time.time(), comments=comments))
-    aside(notes(), where if comments else f"{where} · a wider terminal shows comments, too")
+    aside(notes(), where if comments else f"{where} · a wider terminal also shows comments")
 
 
 def look(warehouse: Path, database: str | None = None) -> list[TableFacts]:
@@ -91,7 +91,7 @@ def look(warehouse: Path, database: str | None = None) -> list[TableFacts]:
     if not warehouse.is_dir():
         raise CommandError(
             f"there is no warehouse at {warehouse.absolute()}",
-            "`riacho up` and `riacho run` make one; --warehouse names another",
+            "`riacho up` and `riacho run` create one; choose another with --warehouse",
         )
     catalog = WarehouseCatalog(warehouse)
     wanted = catalog.databases() if database is None else [database.lower()]

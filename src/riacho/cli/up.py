@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """[bold]Examples[/]
   riacho up                               [dim]tables in ./warehouse[/]
-  riacho up --port 0 -w /data/lake        [dim]any free port, printed first[/]
+  riacho up --port 0 -w /data/lake        [dim]any free port; it is printed[/]
 
 [bold]Then, in Python[/]
   from pyspark.sql import SparkSession
@@ -37,22 +37,22 @@ EXAMPLES = """[bold]Examples[/]
 def up(
     port: Annotated[
         int,
-        typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="Port to listen on; 0 takes any free one."),
+        typer.Option("--port", "-p", min=0, max=65535, metavar="PORT", help="Port to listen on; 0 picks a free one."),
     ] = options.DEFAULT_PORT,
     warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
     host: Annotated[
         str,
-        typer.Option(metavar="ADDRESS", help="Address to listen on. Any but loopback lets in whoever can reach it."),
+        typer.Option(metavar="ADDRESS", help="Address to listen on. Anyone who can reach it can connect."),
     ] = "127.0.0.1",
     until_eof: Annotated[
-        bool, typer.Option("--until-eof", help="Stop when standard input ends, as a child of another program should.")
+        bool, typer.Option("--until-eof", help="Stop when standard input ends, for use as a child process.")
     ] = False,
     verbose: options.Verbose = False,  # noqa: ARG001 (its callback does the work)
 ) -> None:
     """Start the server that PySpark connects to.
 
-    Prints its address, serves until Ctrl-C (or SIGTERM), then stops the queries between two steps of a batch: nothing
-    is lost, and the next start goes on from there.
+    Prints its address and serves until Ctrl-C or SIGTERM. Then it stops each query between two steps of a batch, so
+    that nothing is lost and the next start continues from there.
     """
     # Before anything else: it loads while we do.
     engine = EngineChild()

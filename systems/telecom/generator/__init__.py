@@ -10,7 +10,7 @@ from .source import Damage, TelecomOptions, generate
 
 __all__ = ["ABOUT", "EXAMPLES", "WORDS", "Options", "generate"]
 
-ABOUT = "Devices of an internet provider connect and disconnect: a Parquet file every few seconds."
+ABOUT = "Devices of an internet provider connect and disconnect, written as a Parquet file every few seconds."
 EXAMPLES = """[bold]Examples[/]
   riacho generate telecom systems/telecom/landing          [dim]until Ctrl-C[/]
   riacho generate telecom landing --batches 48 --no-wait   [dim]at once[/]

@@ -136,20 +136,20 @@ class TelecomOptions:
     """Every setting of the generator; the command line is made of these fields and of the help beside each type."""
 
     seed: Annotated[int, "Seed of the random numbers; the same seed gives the same customers and events."] = 7
-    batches: Annotated[int | None, "How many batches to write; without it, until interrupted."] = None
-    first_batch: Annotated[int, "Number of the first batch: go on where a run with the same options stopped."] = 0
+    batches: Annotated[int | None, "How many batches to write; by default, until interrupted."] = None
+    first_batch: Annotated[int, "Number of the first batch, to continue where a run with the same options stopped."] = 0
     interval_s: Annotated[float, "Seconds between two batches."] = 10.0
-    start: Annotated[datetime | None, "When the first event may happen; without it, events are recent."] = None
-    wait: Annotated[bool, "Wait between batches as a real source would; else write them at once."] = True
-    customers: Annotated[int, "Size of the pool of customers."] = 2_000
+    start: Annotated[datetime | None, "The earliest time of an event; by default, events are recent."] = None
+    wait: Annotated[bool, "Wait between batches as a real source would, or write them at once."] = True
+    customers: Annotated[int, "Number of customers."] = 2_000
     rows: Annotated[
         tuple[int, int, int, int],
-        "Rows a batch: phones connected, phones disconnected, computers connected, computers disconnected.",
+        "Rows per batch: phones connected, phones disconnected, computers connected, computers disconnected.",
     ] = (80, 60, 40, 70)
-    dirt: Annotated[float, "How dirty the rows are: 0 clean, 1 the documented shares, 2 twice that."] = 1.0
+    dirt: Annotated[float, "How dirty the rows are: 0 is clean, 1 the documented shares, 2 twice those."] = 1.0
     damage: Annotated[
         tuple[tuple[int, Damage], ...],
-        "Files to damage: the number of the batch, and extra-column, changed-type or truncated.",
+        "Files to damage: a batch number, and extra-column, changed-type or truncated.",
     ] = ()
 
     def __post_init__(self) -> None:

@@ -63,7 +63,7 @@ def test_what_spark_refuses_is_refused(spec: Path) -> None:
         load_spec(spec, {}, spec.parent)
 
 
-@pytest.mark.parametrize(("text", "message"), [("name: [", "not valid YAML"), ("", "holds no specification")])
+@pytest.mark.parametrize(("text", "message"), [("name: [", "not valid YAML"), ("", "contains no specification")])
 def test_what_is_no_mapping_is_refused(spec: Path, text: str, message: str) -> None:
     spec.write_text(text)
     with pytest.raises(CommandError, match=message):
