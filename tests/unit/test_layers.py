@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,3 +70,19 @@ def test_the_server_half_is_met_at_spark_connect() -> None:
         str(path.relative_to(SOURCE)) for path in outside for module in imports(path) if module.startswith("server")
     }
     assert inside == INTO_THE_SERVER
+
+
+OF_THE_ENGINE = frozenset({"cli/up.py", "server/connect/backend.py", "server/connect/server.py"})
+"""What starts the engine and puts the server together; everything else knows `engine.base`."""
+
+
+def test_nothing_else_knows_which_engine_it_is() -> None:
+    outside = [path for path in SOURCE.rglob("*.py") if not path.is_relative_to(SOURCE / "server" / "engine" / "sail")]
+    knowing = {
+        str(path.relative_to(SOURCE))
+        for path in outside
+        if any(module.startswith("server.engine.sail") for module in imports(path))
+    }
+    assert knowing == OF_THE_ENGINE
+    talking = {str(path.relative_to(SOURCE)) for path in outside if re.search(r"\bSail\b", path.read_text())}
+    assert not talking

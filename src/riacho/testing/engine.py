@@ -171,6 +171,12 @@ class FakeSession:
     def prepared(self, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:  # noqa: ARG002 - nothing to prepare
         return relation
 
+    def typed(self, relation: pb.Relation, without_rows: Callable[[pb.Relation], pb.Relation]) -> pb.Relation:  # noqa: ARG002
+        return relation
+
+    def means_path(self, text: str) -> bool:  # noqa: ARG002 - it reads no names of paths
+        return False
+
     def schema(self, relation: pb.Relation) -> pa.Schema:
         return self._engine.rows(self, relation).schema
 

@@ -29,9 +29,7 @@ from riacho.server.catalog.names import quoted
 from riacho.server.catalog.registry import qualified
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta.log import DeltaLog
-from riacho.server.engine.base import EngineSession
-from riacho.server.engine.sail.links import plain_path, plain_text
-from riacho.server.engine.sail.preparation import Surroundings
+from riacho.server.engine.base import EngineSession, Surroundings
 from riacho.server.formats.times import to_micros
 from riacho.server.plan.walk import transform, walk
 from riacho.server.sql.references import TableReference, respelled, table_references
@@ -70,7 +68,7 @@ class FileReads:
         kind = node.WhichOneof("rel_type")
         if kind == "sql":
             text = node.sql.query
-            return _with_plain_paths(text) != text or bool(self._references(text, around))
+            return _with_paths(text) != text or bool(self._references(text, around))
         if kind != "read" or node.read.is_streaming:
             return False
         if node.read.HasField("named_table"):
@@ -146,12 +144,12 @@ class FileReads:
         edits: list[Edit] = []
         beside: dict[str, pb.Relation] = {}
         names: dict[tuple[str, ...], str] = {}
-        node.sql.query = _with_plain_paths(node.sql.query)
+        node.sql.query = _with_paths(node.sql.query)
         for found in self._references(node.sql.query, around):
             key = found.parts
             if key not in names:
                 read = self._named(key, {}, around)
-                plain = _plain_name(read)
+                plain = _plain_name(read, around.session)
                 names[key] = plain or f"riacho_files_{next(_PLAN_IDS)}"
                 if plain is None:
                     beside[names[key]] = read
@@ -225,8 +223,8 @@ def _given_paths(source: pb.Read.DataSource) -> list[str]:
     return list(source.paths) or ([options["path"]] if "path" in options else [])
 
 
-def _with_plain_paths(text: str) -> str:
-    """SQL text with the paths of Delta tables as the engine can read them. Raises as `_delta`."""
+def _with_paths(text: str) -> str:
+    """SQL text with the paths of Delta tables as they are on this machine. Raises as `_delta`."""
 
     def plain(parts: tuple[str, ...]) -> str | None:
         named = path_in_name(parts)
@@ -238,7 +236,7 @@ def _with_plain_paths(text: str) -> str:
 
 
 def _delta(source: pb.Read.DataSource, paths: Sequence[str]) -> pb.Read.DataSource:
-    """A read of a Delta table by a path that the engine can read.
+    """A read of a Delta table by its path on this machine.
 
     Raises IllegalArgumentError, PATH_NOT_FOUND, DELTA_TABLE_NOT_FOUND.
     """
@@ -249,7 +247,7 @@ def _delta(source: pb.Read.DataSource, paths: Sequence[str]) -> pb.Read.DataSour
         raise path_not_found(paths[0])
     if not DeltaLog(folder).exists():
         raise delta_table_not_found(paths[0])
-    found = pb.Read.DataSource(format="delta", schema=source.schema, paths=[str(plain_path(folder))])
+    found = pb.Read.DataSource(format="delta", schema=source.schema, paths=[str(folder)])
     found.options.update({key: value for key, value in source.options.items() if key.lower() not in {"path", "paths"}})
     found.options[LISTED] = "true"
     return found
@@ -297,12 +295,12 @@ def _schema(text: str, session: EngineSession) -> pa.Schema:
     return types.from_json(text) if text.lstrip().startswith("{") else session.parse_ddl(text)
 
 
-def _plain_name(relation: pb.Relation) -> str | None:
+def _plain_name(relation: pb.Relation, session: EngineSession) -> str | None:
     """A name under which the engine reads just this, if there is one."""
     source = relation.read.data_source
     if relation.WhichOneof("rel_type") != "read" or len(source.paths) != 1 or len(source.options) > 1 or source.schema:
         return None
-    return quoted((source.format.lower(), source.paths[0])) if plain_text(source.paths[0]) else None
+    return quoted((source.format.lower(), source.paths[0])) if session.means_path(source.paths[0]) else None
 
 
 def _flat(node: pb.Relation) -> pb.Relation:

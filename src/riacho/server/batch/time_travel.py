@@ -18,8 +18,7 @@ from riacho.server.catalog.options import timestamp_ms
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta.history import last_version_until, require_version
 from riacho.server.delta.log import DeltaLog
-from riacho.server.engine.sail.links import plain_path
-from riacho.server.engine.sail.preparation import Surroundings
+from riacho.server.engine.base import Surroundings
 from riacho.server.plan.walk import transform, walk
 from riacho.server.sql.references import table_references
 from riacho.server.sql.tokens import Edit, Token, parse_identifier, splice, string_value, tokenize
@@ -29,7 +28,7 @@ _CLAUSES = {"VERSION": _VERSION, "SYSTEM_VERSION": _VERSION, "TIMESTAMP": _TIMES
 
 
 class TimeTravel:
-    """A step of `engine.preparation`, for one catalog."""
+    """A step of the preparation of plans, for one catalog."""
 
     def __init__(self, catalog: WarehouseCatalog) -> None:
         self._catalog = catalog
@@ -58,9 +57,7 @@ class TimeTravel:
             if folder is None:
                 return node
             options = _resolved(DeltaLog(folder), named.options, zone)
-            node.read.data_source.CopyFrom(
-                pb.Read.DataSource(format="delta", paths=[str(plain_path(folder))], options=options)
-            )
+            node.read.data_source.CopyFrom(pb.Read.DataSource(format="delta", paths=[str(folder)], options=options))
             return node
         source = node.read.data_source
         path = source.paths[0] if source.paths else _lowered(source.options).get("path", "")

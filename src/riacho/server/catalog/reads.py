@@ -14,7 +14,7 @@ from riacho.protos import pb
 from riacho.server.catalog.change_feed import asks_for_changes, plan_change_feed
 from riacho.server.catalog.names import quoted
 from riacho.server.catalog.warehouse import WarehouseCatalog
-from riacho.server.engine.sail.preparation import Surroundings
+from riacho.server.engine.base import Surroundings
 from riacho.server.plan.walk import Finder, transform
 from riacho.server.sql.references import respelled
 from riacho.server.sql.tokens import parse_identifier
@@ -27,7 +27,7 @@ _TEXTS = Finder(pb.SQL)
 
 
 class CatalogReads:
-    """A step of `engine.preparation`, for one catalog."""
+    """A step of the preparation of plans, for one catalog."""
 
     def __init__(self, catalog: WarehouseCatalog) -> None:
         self._catalog = catalog

@@ -24,7 +24,6 @@ from riacho.server.catalog.listing import TableEntry, WarehouseListing
 from riacho.server.catalog.records import ViewRecord
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.engine.base import EngineSession
-from riacho.server.engine.sail.links import plain_path
 from riacho.server.sql.references import table_references
 from riacho.server.sql.tokens import Edit, splice
 
@@ -146,7 +145,7 @@ def _create_table(name: TableName, entry: TableEntry) -> pb.Relation:
     relation = pb.Relation()
     create = relation.catalog.create_table
     create.table_name = _short(name)
-    create.path = str(plain_path(entry.location))
+    create.path = str(entry.location)
     create.source = entry.format
     schema = entry.record.arrow if entry.record is not None else pa.schema([])
     create.schema.CopyFrom(types.schema_to_proto(schema))

@@ -31,8 +31,7 @@ from riacho.server.catalog.base import TableName
 from riacho.server.catalog.options import moment_of
 from riacho.server.catalog.registry import qualified
 from riacho.server.catalog.warehouse import WarehouseCatalog
-from riacho.server.engine.base import EngineSession
-from riacho.server.engine.sail.preparation import Surroundings
+from riacho.server.engine.base import EngineSession, Surroundings
 from riacho.server.plan import build
 from riacho.server.plan.walk import transform
 from riacho.server.sql.references import TableReference, table_references
@@ -52,7 +51,7 @@ Parts = tuple[str, ...]
 
 
 class ZonedReads:
-    """A step of `engine.preparation`, for one catalog."""
+    """A step of the preparation of plans, for one catalog."""
 
     def __init__(self, catalog: WarehouseCatalog) -> None:
         self._catalog = catalog

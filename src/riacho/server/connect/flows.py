@@ -40,9 +40,7 @@ class FlowAnalyzer:
         own = _with_engine(session, engine)
         resolved = resolve(own, relation)
         if is_streaming(resolved):
-            resolved = plan_stream(
-                resolved, own.views, self._services.make_source(own), engine.columns, engine.zone
-            ).empty()
+            resolved = plan_stream(resolved, own.views, self._services.make_source(own), engine).empty()
         return engine.schema(resolved)
 
 

@@ -11,7 +11,7 @@ from riacho.server.connect.operations import Operations
 from riacho.server.connect.session import ServerSession, Sessions
 from riacho.server.connect.status import ErrorLog
 from riacho.server.delta.maintenance import Housekeeper
-from riacho.server.engine.sail.engine import SailEngine
+from riacho.server.engine.base import ConnectEngine
 from riacho.server.graph.service import PipelineService
 from riacho.server.streaming.manager import QueryManager
 from riacho.server.streaming.planning import MakeSource
@@ -22,7 +22,7 @@ from riacho.server.streaming.sources.registry import make_source
 class Services:
     """`connect_url` is where the server can be reached from this machine, for workers that connect back."""
 
-    engine: SailEngine
+    engine: ConnectEngine
     catalog: WarehouseCatalog
     writes: TableWrites
     housekeeper: Housekeeper

@@ -12,8 +12,7 @@ from riacho.clock import Clock
 from riacho.errors import SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
-from riacho.server.engine.base import ConnectSession
-from riacho.server.engine.sail.engine import SailEngine
+from riacho.server.engine.base import ConnectEngine, ConnectSession
 from riacho.server.plan.facts import is_streaming
 
 RELEASED_TO_KEEP = 1000
@@ -88,7 +87,7 @@ class ServerSession:
 class Sessions:
     """All sessions of a server, by user and id."""
 
-    def __init__(self, engine: SailEngine, clock: Clock) -> None:
+    def __init__(self, engine: ConnectEngine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
         self._sessions: dict[tuple[str, SessionId], ServerSession] = {}

@@ -102,7 +102,7 @@ def define(services: Services, session: ServerSession, request: StartRequest) ->
     mode = _output_mode(request.output_mode)
     confs = _confs(session.engine)
     make_source = services.make_source(session)
-    planned = plan_stream(request.relation, session.views, make_source, session.engine.columns, session.engine.zone)
+    planned = plan_stream(request.relation, session.views, make_source, session.engine)
     _check(session, planned, mode, make_source, confs)
     analysed = planned.empty()
     schema = session.engine.schema(analysed)

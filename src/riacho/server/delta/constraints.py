@@ -71,6 +71,8 @@ def checked(
     if rules:
         columns = [build.col(field.name) for field in schema]
         relation = build.project(relation, [*columns, _broken(list(rules.values()))])
+    if made or rules:
+        relation = session.prepared(relation)  # a stream's session runs plans as they are
     for batch in computed(session, relation, schema):
         rows = batch
         if rules:

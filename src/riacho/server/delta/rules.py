@@ -19,7 +19,8 @@ from riacho import types
 from riacho.errors import SparkError, SparkRuntimeError
 from riacho.protos import pb
 from riacho.server.delta.actions import Metadata
-from riacho.server.engine.sail.dialect import text_in_engine_words
+from riacho.server.engine.base import EngineSession
+from riacho.server.engine.pieces import prepared_columns
 from riacho.server.plan import build
 from riacho.server.sql.tokens import Edit, splice, tokenize
 
@@ -54,10 +55,8 @@ def _in_spark_words(condition: str, columns: frozenset[str]) -> str:
 
 
 def parsed(text: str) -> pb.Expression:
-    """A condition of a table, for the engine."""
-    return pb.Expression(
-        expression_string=pb.Expression.ExpressionString(expression=text_in_engine_words(text, "part"))
-    )
+    """A condition of a table."""
+    return pb.Expression(expression_string=pb.Expression.ExpressionString(expression=text))
 
 
 def broken(rule: str) -> pb.Expression:
@@ -65,19 +64,27 @@ def broken(rule: str) -> pb.Expression:
     return build.call("not", build.call("coalesce", parsed(rule), build.boolean(False)))
 
 
-def guarded(relation: pb.Relation, given: list[str], table: pa.Schema, rules: Mapping[str, str]) -> pb.Relation:
-    """`relation`, whose columns are `given`, as one that fails at a row that breaks a rule of the table."""
+def guard(session: EngineSession, table: pa.Schema, rules: Mapping[str, str]) -> pb.Expression | None:
+    """What fails at a row that breaks a rule of the table, and is true of others; None without rules."""
     if not rules:
+        return None
+    cases: list[pb.Expression] = []
+    for name, rule in rules.items():
+        raised = build.call("raise_error", _message(name, rule, table))
+        cases += [broken(rule), build.cast(raised, pa.bool_())]
+    [whole] = prepared_columns(session, table, [build.alias(build.call("when", *cases, build.boolean(True)), "guard")])
+    return whole.alias.expr
+
+
+def guarded(relation: pb.Relation, given: list[str], table: pa.Schema, condition: pb.Expression | None) -> pb.Relation:
+    """`relation`, whose columns are `given`, with the guard of the table that it goes to."""
+    if condition is None:
         return relation
     missing = [field for field in table if field.name not in given]
     if missing:
         nulls = [build.alias(build.cast(build.null(), field.type), field.name) for field in missing]
         relation = build.project(relation, [*map(build.col, given), *nulls])
-    cases: list[pb.Expression] = []
-    for name, rule in rules.items():
-        raised = build.call("raise_error", _message(name, rule, table))
-        cases += [broken(rule), build.cast(raised, pa.bool_())]
-    return build.where(relation, build.call("when", *cases, build.boolean(True)))
+    return build.where(relation, condition)
 
 
 @contextmanager

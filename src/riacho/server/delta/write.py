@@ -23,7 +23,7 @@ from riacho.server.delta.actions import Json, Metadata, Protocol, transaction
 from riacho.server.delta.constraints import Demands, checked
 from riacho.server.delta.fit import Fit, fit, fresh
 from riacho.server.delta.protocol import APPEND_ONLY, CHANGE_FEED, AppendRoute, append_route, enabled
-from riacho.server.delta.rules import checks, guarded, told
+from riacho.server.delta.rules import checks, guard, guarded, told
 from riacho.server.delta.state import TableState
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
@@ -92,10 +92,10 @@ class _WritePlan:
     rules: Mapping[str, str] = field(default_factory=dict)
     """CHECK constraints and invariants, by name."""
 
-    def project(self, relation: pb.Relation) -> pb.Relation:
-        """The rows as they are written, checked on the way."""
+    def project(self, relation: pb.Relation, condition: pb.Expression | None) -> pb.Relation:
+        """The rows as they are written, checked on the way. `condition`: see `rules.guard`."""
         given = [column.target for column in self.fit.columns]
-        return guarded(self.fit.project(relation), given, self.fit.table, self.rules)
+        return guarded(self.fit.project(relation), given, self.fit.table, condition)
 
 
 class _TableChangedError(Exception):
@@ -139,7 +139,7 @@ class RowWriter:
                 new = files.write_batches(self._computed(relations, plan), self.table, plan.partition_by)
             else:
                 with told():
-                    projected = map(plan.project, relations)
+                    projected = (plan.project(relation, self._guard) for relation in relations)
                     new = files.write_relations(self._session, projected, self.table, plan.partition_by)
             try:
                 _check_not_null(plan, new)
@@ -162,6 +162,7 @@ class RowWriter:
         basis = None if state is None else (state.metadata, state.protocol)
         if last is None or last.schema is not schema or last.basis is None or basis is None or last.basis != basis:
             self._plan = last = plan_write(self.table, state, schema, self._mode)
+            self._guard = guard(self._session, last.fit.table, last.rules)
         return last
 
     def _commit(

@@ -1,4 +1,4 @@
-"""What riacho asks of a batch engine.
+"""What riacho asks of a batch engine. Which engine it is, only `connect.backend` knows, and whoever starts it.
 
 Two verbs carry everything: `schema(relation)` and `run(relation)`. A relation is a Spark Connect `Relation` message
 without streaming parts. Data enter through a `Spool`: Arrow IPC files in shared memory that a relation reads.
@@ -7,6 +7,7 @@ without streaming parts. Data enter through a `Spool`: Arrow IPC files in shared
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -15,6 +16,9 @@ import pyarrow as pa
 from riacho.ids import SessionId
 from riacho.protos import pb
 from riacho.zones import Zone
+
+GLOBAL = "global_temp."
+"""Before the names of global temporary views."""
 
 
 class EngineSession(Protocol):
@@ -44,10 +48,19 @@ class EngineSession(Protocol):
         """The temporary views that the engine has for this session, in lower case; global ones `global_temp.name`."""
 
     def prepared(self, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:
-        """`relation` as the engine is to have it (see `engine.preparation`); what all calls here do to theirs.
+        """`relation` as the engine is to have it; what all calls here do to theirs.
 
         For a plan that is kept and run again. `rows`: False for one that is only analysed. Raises SparkError.
         """
+
+    def typed(self, relation: pb.Relation, without_rows: Callable[[pb.Relation], pb.Relation]) -> pb.Relation:
+        """`relation`, a stream's plan with its sources known, with what the types of its columns decide about it.
+
+        `without_rows` makes a batch plan of a part of it that streams: its columns can be asked for.
+        """
+
+    def means_path(self, text: str) -> bool:
+        """Whether the engine takes a path that is part of a name in SQL text for what it says."""
 
     def schema(self, relation: pb.Relation) -> pa.Schema:
         """The columns that `relation` would give; nothing is executed."""
@@ -129,6 +142,33 @@ class ConnectSession(EngineSession, Protocol):
         """What `remember` kept under `key` is gone, for instance a dropped view."""
 
 
+@dataclass(frozen=True)
+class Surroundings:
+    """What a `Step` is told besides the relation.
+
+    `session` is asked for confs. `rows`: False for a plan that is only analysed. See `EngineSession` for
+    `current_database` and `views`.
+    """
+
+    session: EngineSession
+    rows: bool = True
+
+    @property
+    def current_database(self) -> str:
+        return self.session.current_database
+
+    @property
+    def views(self) -> frozenset[str]:
+        return self.session.views
+
+
+Step = Callable[[pb.Relation, Surroundings], pb.Relation]
+"""One thing that is done to every plan and statement on its way to the engine, and leaves its own result as it is.
+
+Gives the relation as the engine is to have it; the same object if it will do as it is. Raises SparkError.
+"""
+
+
 class Spool(Protocol):
     """A folder of Arrow IPC files that feeds one query's batches to the engine; gone when closed."""
 
@@ -173,3 +213,10 @@ class Engine(Protocol):
 
     def stop(self) -> None:
         """Stop the engine's process. Idempotent."""
+
+
+class ConnectEngine(Engine, Protocol):
+    """An engine whose sessions speak Spark Connect."""
+
+    def session(self, session_id: SessionId, user_id: str) -> ConnectSession:
+        """See `Engine.session`."""

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import pyarrow as pa
-
 from riacho.protos import pb
-from riacho.server.engine.sail.typed import typed_plan
+from riacho.server.engine.base import EngineSession
 from riacho.server.engine.spool import empty
 from riacho.server.plan.context import Context
 from riacho.server.plan.facts import is_streaming, leaf_identity, leaf_places, leaves
@@ -25,9 +23,7 @@ from riacho.server.plan.walk import walk
 from riacho.server.streaming.definition import SourceUse
 from riacho.server.streaming.sources.base import Source, batch_schema
 from riacho.server.streaming.watermark import delay_ms
-from riacho.zones import UTC, Zone
 
-SchemaOf = Callable[[pb.Relation], pa.Schema]
 MakeSource = Callable[[pb.Relation], Source]
 """Makes the source of a streaming leaf. Raises SparkError for a format, table or option that there is not."""
 
@@ -66,13 +62,12 @@ def plan_stream(
     relation: pb.Relation,
     views: Mapping[str, pb.Relation],
     make_source: MakeSource,
-    columns: SchemaOf | None = None,
-    zone: Zone = UTC,
+    session: EngineSession | None = None,
 ) -> PlannedStream:
     """Apply the rules, then make the sources. `views`: the session's temporary views by lower-case name.
 
-    `columns` tells those of a batch plan, with which the expressions get their types; without it they keep those that
-    they have; `zone` is the session's. Raises SparkError (see `MakeSource`), also for a watermark's delay that is none.
+    `session` gives expressions what their types decide; without it they stay as they are. Raises SparkError (see
+    `MakeSource`), also for a watermark's delay that is none.
     """
     context = Context(views=views)
     resolved = rewrite(relation, context, RESOLVE)
@@ -80,21 +75,15 @@ def plan_stream(
         if node.WhichOneof("rel_type") == "with_watermark":
             delay_ms(node.with_watermark.delay_threshold)
     sources = {leaf_identity(leaf.relation): make_source(leaf.relation) for leaf in leaves(resolved)}
-    if columns is not None:
-        of_part = _columns_of_parts(columns, sources)
-        resolved = typed_plan(all_keys(resolved, of_part), of_part, zone)
+    if session is not None:
+        resolved = all_keys(resolved, lambda part: session.columns(_without_rows(part, sources)))
+        resolved = session.typed(resolved, lambda part: _without_rows(part, sources))
     context.has_metadata = lambda leaf: sources[leaf_identity(leaf)].has_metadata
     template = Template(rewrite(resolved, context, PREPARE), context.metadata_leaves)
     uses = [SourceUse(sources[leaf_identity(leaf.relation)], leaf.with_metadata) for leaf in template.leaves]
     return PlannedStream(resolved, template, uses, context)
 
 
-def _columns_of_parts(columns: SchemaOf, sources: Mapping[bytes, Source]) -> SchemaOf:
-    """What tells the columns of the parts of a plan with these sources, by the identity of their leaves."""
-
-    def of_part(relation: pb.Relation) -> pa.Schema:
-        if is_streaming(relation):
-            relation = plan_stream(relation, {}, lambda leaf: sources[leaf_identity(leaf)]).empty()
-        return columns(relation)
-
-    return of_part
+def _without_rows(part: pb.Relation, sources: Mapping[bytes, Source]) -> pb.Relation:
+    """A part of a plan with these sources, by the identity of their leaves, as a plan that can be analysed."""
+    return plan_stream(part, {}, lambda leaf: sources[leaf_identity(leaf)]).empty() if is_streaming(part) else part

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from riacho import types
 from riacho.errors import AnalysisError
 from riacho.protos import pb
 from riacho.server.connect.relations import resolve
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
-from riacho.server.engine.sail.mixed_types import may_mix_types
 from riacho.server.graph.context import check_analysis
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.failures import told_of_dataframe
@@ -37,14 +35,9 @@ def _reply(services: Services, session: ServerSession, request: pb.AnalyzePlanRe
         relation = resolve(session, detail.plan.root, rows=False)
         streams = is_streaming(relation)
         if streams:
-            relation = plan_stream(
-                relation, session.views, services.make_source(session), session.engine.columns, session.engine.zone
-            ).empty()
+            relation = plan_stream(relation, session.views, services.make_source(session), session.engine).empty()
         if kind == "is_streaming":
             response.is_streaming.is_streaming = streams
-            return response.SerializeToString()
-        if kind == "schema" and may_mix_types(relation):
-            response.schema.schema.CopyFrom(types.schema_to_proto(session.engine.schema(relation)))
             return response.SerializeToString()
         if relation is not detail.plan.root:
             detail.plan.root.CopyFrom(relation)

@@ -15,7 +15,7 @@ from riacho.server.connect.handlers import views
 from riacho.server.connect.operations import Responses
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
-from riacho.server.engine.sail.session import GLOBAL
+from riacho.server.engine.base import GLOBAL
 from riacho.server.sql.tokens import parse_identifier
 
 _TABLE_COLUMNS = pa.schema(

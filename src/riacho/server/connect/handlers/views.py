@@ -11,7 +11,7 @@ from riacho.server.connect.operations import Responses
 from riacho.server.connect.relations import resolve
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
-from riacho.server.engine.sail.session import GLOBAL
+from riacho.server.engine.base import GLOBAL
 from riacho.server.plan.facts import is_streaming
 
 

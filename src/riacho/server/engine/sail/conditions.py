@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from riacho import errors
 from riacho.errors import SparkError
-from riacho.server.engine.sail.typed.arithmetic import overflow
+from riacho.server.plan.overflow import overflow
 
 _ANSI = '"spark.sql.ansi.enabled"'
 _TYPES = {

@@ -16,9 +16,9 @@ import grpc
 from riacho.errors import SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
-from riacho.server.engine.base import EngineSession
+from riacho.server.engine.base import EngineSession, Step
 from riacho.server.engine.sail.child import EngineChild
-from riacho.server.engine.sail.preparation import Preparation, Step
+from riacho.server.engine.sail.preparation import Preparation
 from riacho.server.engine.sail.process import EngineProcess
 from riacho.server.engine.sail.session import SailSession
 from riacho.server.engine.spool import FolderSpool, remove_leftovers
@@ -32,7 +32,7 @@ class SailEngine:
     """See `engine.base.Engine`. Its first process is `first`, which may be starting still, or else started here.
 
     `before_call` runs before each call of a session, for instance to register tables that others have made.
-    `steps` are done to every plan and statement, after those that the engine always needs (`engine.preparation`).
+    `steps` are done to every plan and statement, after those that the engine always needs (see `preparation`).
     `memory_limit`: resident bytes of the process beyond which it is replaced.
     """
 
@@ -65,18 +65,20 @@ class SailEngine:
         return self.current().child.pid
 
     def session(self, session_id: SessionId, user_id: str) -> SailSession:
-        return self._session(session_id, user_id, self._preparation)
+        return self._session(session_id, user_id)
 
-    def _session(self, session_id: SessionId, user_id: str, preparation: Preparation | None) -> SailSession:
+    def _session(self, session_id: SessionId, user_id: str, *, prepares: bool = True) -> SailSession:
         with self._lock:
             key = (user_id, session_id)
             if key not in self._sessions:
-                self._sessions[key] = SailSession(self, session_id, user_id, self._prepare, preparation)
+                self._sessions[key] = SailSession(
+                    self, session_id, user_id, self._prepare, self._preparation, prepares=prepares
+                )
             return self._sessions[key]
 
     def clone(self, session: EngineSession, *, prepares: bool = True) -> SailSession:
         original = self.session(session.session_id, session.user_id)
-        copy = self._session(SessionId(new_uuid()), session.user_id, self._preparation if prepares else None)
+        copy = self._session(SessionId(new_uuid()), session.user_id, prepares=prepares)
         copy.copy_journal(original)
         return copy
 

@@ -11,59 +11,43 @@ all else a plan may be prepared more than once, so a step must do no harm when i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from google.protobuf.message import Message
 
 from riacho.protos import pb
-from riacho.server.engine.base import EngineSession
+from riacho.server.engine.base import Step, Surroundings
 from riacho.server.engine.sail.dialect import in_engine_words, keys_of_groups
+from riacho.server.engine.sail.links import plain_paths
 from riacho.server.engine.sail.typed import typed_plan
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.walk import children
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What a step is told besides the relation.
-
-    `session` is asked for confs. `rows`: False for a plan that is only analysed. See `EngineSession` for
-    `current_database` and `views`.
-    """
-
-    session: EngineSession
-    rows: bool = True
-
-    @property
-    def current_database(self) -> str:
-        return self.session.current_database
-
-    @property
-    def views(self) -> frozenset[str]:
-        return self.session.views
-
-
-Step = Callable[[pb.Relation, Surroundings], pb.Relation]
-"""The relation as the engine is to have it; the same object if it will do as it is. Raises SparkError."""
 
 
 class Preparation:
     """The steps: what types decide, the engine's words, and `further` ones that know what the engine does not.
 
     Types come first, for their rules are in Spark's words; to find the columns of a part of a plan, that part goes
-    through the other steps. A stream's types are found where its sources are known (`streaming.planning`).
+    through the other steps. A stream's types are found where its sources are known (`streaming.planning`). Paths come
+    last, for further steps find them.
     """
 
     def __init__(self, further: Sequence[Step] = ()) -> None:
-        self._steps: tuple[Step, ...] = (_engine_words, *further)
+        self._steps: tuple[Step, ...] = (_engine_words, *further, _plain_paths)
 
     def relation(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
         """`relation`, prepared; the same object if it was so already. Raises what steps raise."""
         if not is_streaming(relation):
-            parts = replace(surroundings, rows=False)
-            session = surroundings.session
-            relation = typed_plan(relation, lambda part: session.columns(self._worded(part, parts)), session.zone)
+            relation = self.typed(relation, surroundings, lambda part: part)
         return self._worded(relation, surroundings)
+
+    def typed(
+        self, relation: pb.Relation, surroundings: Surroundings, without_rows: Callable[[pb.Relation], pb.Relation]
+    ) -> pb.Relation:
+        """`relation` with what types decide. `without_rows`: see `EngineSession.typed`."""
+        parts = replace(surroundings, rows=False)
+        session = surroundings.session
+        return typed_plan(relation, lambda part: session.columns(self._worded(without_rows(part), parts)), session.zone)
 
     def _worded(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
         """`relation` after the steps that need no types."""
@@ -86,3 +70,7 @@ class Preparation:
 
 def _engine_words(relation: pb.Relation, _: Surroundings) -> pb.Relation:
     return in_engine_words(keys_of_groups(relation))
+
+
+def _plain_paths(relation: pb.Relation, _: Surroundings) -> pb.Relation:
+    return plain_paths(relation)

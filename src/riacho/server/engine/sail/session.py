@@ -21,16 +21,15 @@ from riacho import types
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
+from riacho.server.engine.base import GLOBAL, Surroundings
 from riacho.server.engine.sail import ddl, failures
+from riacho.server.engine.sail.links import plain_text
 from riacho.server.engine.sail.mixed_types import corrected, may_mix_types, without_rows
-from riacho.server.engine.sail.preparation import Preparation, Surroundings
+from riacho.server.engine.sail.preparation import Preparation
 from riacho.server.engine.sail.process import EngineProcess, lost
 from riacho.zones import TIME_ZONE, UTC, session_zone
 
 _log = logging.getLogger(__name__)
-
-GLOBAL = "global_temp."
-"""Before the names of global temporary views."""
 
 
 class Processes(Protocol):
@@ -46,7 +45,8 @@ class Processes(Protocol):
 class SailSession:
     """See `engine.base.EngineSession`. `before_call` runs ahead of each call, for instance to register tables.
 
-    `preparation` is applied to all plans and statements; None for a session whose plans come prepared.
+    `preparation` is what plans and statements go through, on their way with `prepares`; without it those that are
+    run here come prepared.
     """
 
     def __init__(
@@ -56,6 +56,8 @@ class SailSession:
         user_id: str,
         before_call: Callable[[SailSession], None] | None = None,
         preparation: Preparation | None = None,
+        *,
+        prepares: bool = True,
     ) -> None:
         self.session_id = session_id
         self.user_id = user_id
@@ -65,7 +67,8 @@ class SailSession:
         """The process that knows what this session has set up; 0 while none does."""
         self._processes = processes
         self._before_call = before_call
-        self._preparation = preparation
+        self._preparation = preparation or Preparation()
+        self._prepares = prepares
         self._current_database = "default"
         self._journal: dict[Hashable, tuple[str, bytes]] = {}
         self._on_release: list[Callable[[], None]] = []
@@ -91,9 +94,13 @@ class SailSession:
             return frozenset(str(key[1]) for key in self._journal if isinstance(key, tuple) and key[0] == "view")
 
     def prepared(self, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:
-        if self._preparation is None:
-            return relation
         return self._preparation.relation(relation, Surroundings(self, rows))
+
+    def typed(self, relation: pb.Relation, without_rows: Callable[[pb.Relation], pb.Relation]) -> pb.Relation:
+        return self._preparation.typed(relation, Surroundings(self), without_rows)
+
+    def means_path(self, text: str) -> bool:
+        return plain_text(text)
 
     def schema(self, relation: pb.Relation) -> pa.Schema:
         return self.columns(self.prepared(relation, rows=False))
@@ -195,6 +202,11 @@ class SailSession:
 
     def analyze(self, request: pb.AnalyzePlanRequest) -> bytes:
         self._prepare(request, rows=False)
+        plan = request.schema.plan.root
+        if request.HasField("schema") and may_mix_types(plan):
+            reply = pb.AnalyzePlanResponse()
+            reply.schema.schema.CopyFrom(types.schema_to_proto(self.columns(plan)))
+            return reply.SerializeToString()
         return self.call("AnalyzePlan", request.SerializeToString())
 
     def execute_plan(self, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
@@ -339,7 +351,7 @@ class SailSession:
             yield pb.ExecutePlanResponse.FromString(reply)
 
     def _prepare(self, request: pb.ExecutePlanRequest | pb.AnalyzePlanRequest, *, rows: bool) -> None:
-        if self._preparation is not None:
+        if self._prepares:
             self._preparation.message(request, Surroundings(self, rows))
 
     def _request(self, plan: pb.Plan) -> pb.ExecutePlanRequest:

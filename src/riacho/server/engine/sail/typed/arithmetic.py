@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from riacho.errors import AnalysisError, ArithmeticFailure
+from riacho.errors import AnalysisError
 from riacho.protos import pb
 from riacho.server.engine.sail.typed import clocks, coercion
 from riacho.server.engine.sail.typed.coercion import is_decimal, is_fraction, is_integral, is_numeric, is_text
 from riacho.server.engine.sail.typed.values import Result, Typed, Values, decimal_of, to
 from riacho.server.plan import build
 from riacho.server.plan.literals import string_of
+from riacho.server.plan.overflow import OVERFLOW, unless_null
 from riacho.server.plan.text import column_name
 from riacho.server.sql.words import words
 from riacho.types import TIMESTAMP, TIMESTAMP_NTZ
@@ -29,35 +30,12 @@ TIME = pa.duration("us")
 MONTHS = pa.month_day_nano_interval()
 
 _TRY = {"+": "try_add", "-": "try_subtract", "*": "try_multiply"}
-_OVERFLOW = "[ARITHMETIC_OVERFLOW]"
 _LONGEST = 2048
 """Bytes of an operation that are worth saying twice; a longer one is checked by way of a wider type."""
 _ARITY = 2
 _GENERATORS = words("explode explode_outer posexplode posexplode_outer inline inline_outer stack json_tuple")
 _DATE, _INT, _BIGINT = pa.date32(), pa.int32(), pa.int64()
 _LIMITS = {_INT: 1 << 31, _BIGINT: 1 << 63}
-
-
-def overflow(alternative: str) -> ArithmeticFailure:
-    """The error for an overflow. `alternative`: the function that gives null instead, if there is one."""
-    hint = f" Use '{alternative}' to tolerate overflow and return NULL instead." if alternative else ""
-    return ArithmeticFailure.of(
-        "ARITHMETIC_OVERFLOW",
-        f'overflow.{hint} If necessary set "spark.sql.ansi.enabled" to "false" to bypass this error.',
-        sql_state="22003",
-        message="overflow",
-        alternative=hint,
-        config='"spark.sql.ansi.enabled"',
-    )
-
-
-def unless_null(checked: pb.Expression, is_null: pb.Expression, alternative: str) -> pb.Expression:
-    """What gives null on overflow, made to raise, unless it `is_null` for another reason.
-
-    The error's text is completed where the engine's errors are translated (`engine.conditions`).
-    """
-    error = build.call("raise_error", build.text(f"{_OVERFLOW} overflow. Use '{alternative}'"))
-    return build.call("coalesce", checked, build.call("if", is_null, build.null(), error))
 
 
 def is_checked(expression: pb.Expression) -> bool:
@@ -69,10 +47,10 @@ def is_checked(expression: pb.Expression) -> bool:
     if last.function_name != "if" or not last.arguments:
         return False
     error = last.arguments[-1].unresolved_function
-    return error.function_name == "raise_error" and error.arguments[0].literal.string.startswith(_OVERFLOW)
+    return error.function_name == "raise_error" and error.arguments[0].literal.string.startswith(OVERFLOW)
 
 
-CHECKED_TEXT = f"raise_error('{_OVERFLOW}"
+CHECKED_TEXT = f"raise_error('{OVERFLOW}"
 """What SQL text has in it that is checked already."""
 
 

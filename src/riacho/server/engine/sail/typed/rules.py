@@ -22,12 +22,12 @@ from riacho.server.engine.sail.typed.arithmetic import (
     bitwise,
     division,
     negation,
-    unless_null,
     whole_division,
 )
 from riacho.server.engine.sail.typed.values import Result, Rule, Typed, Values, to
 from riacho.server.plan import build
 from riacho.server.plan.literals import string_of
+from riacho.server.plan.overflow import unless_null
 from riacho.server.plan.text import column_name
 from riacho.server.sql.words import words
 from riacho.types import TIMESTAMP, TIMESTAMP_NTZ, type_to_ddl

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from riacho.server.engine.sail.typed.arithmetic import overflow, unless_null
 from riacho.server.plan.build import Expression, call, cast, integer
+from riacho.server.plan.overflow import overflow, unless_null
 from riacho.server.state.run import Mask
 from riacho.server.streaming.operators.partials.lists import fold
 from riacho.server.streaming.operators.partials.model import Decomposition, Maker, Merge, Partial, single
