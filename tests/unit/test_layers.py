@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "riacho"
-LEAVES = ("allocator", "arrow", "clock", "conf", "errors", "ids", "paths", "protos", "types", "zones")
+LEAVES = (
+    "allocator", "arrow", "clock", "conf", "errors", "ids", "intervals", "paths", "protos", "types", "units", "zones",
+)  # fmt: skip
 ROOMS = (
     "sql", "plan", "formats", "state", "engine", "delta", "catalog", "commands", "workers", "streaming", "batch",
     "graph", "connect",

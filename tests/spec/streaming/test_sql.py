@@ -123,6 +123,25 @@ def test_the_time_is_that_of_the_batch(spark: SparkSession, landing: Path, read:
     assert spark.table("seen").distinct().count() == 1
 
 
+@pytest.mark.parametrize(
+    ("delay", "watermark"),
+    [
+        ("'1' MINUTE", "00:00:03"),
+        ("1 MINUTE -30 SECONDS", "00:00:33"),
+        ("'1:2' MINUTE TO SECOND", "00:00:01"),
+        ("- '-1.5' SECONDS", "00:01:01.500"),
+    ],
+)
+def test_the_delay_of_a_watermark(
+    spark: SparkSession, landing: Path, read: Read, delay: str, watermark: str, tmp_path: Path
+) -> None:
+    stream = spark.sql(f"SELECT k FROM events WATERMARK ts DELAY OF INTERVAL {delay}")
+    query = stream.dropDuplicates().writeStream.format("memory").queryName("delays").trigger(availableNow=True).start()
+    finish(query)
+    times = [progress.eventTime.get("watermark", "") for progress in query.recentProgress]
+    assert f"2026-01-01T{watermark.ljust(12, '0') if '.' in watermark else watermark + '.000'}Z" in times
+
+
 def test_a_clause_that_is_not_whole(spark: SparkSession, landing: Path) -> None:
     with pytest.raises(ParseException, match=r"\[PARSE_SYNTAX_ERROR\] Syntax error at or near ''1 minute''"):
         assert spark.sql("SELECT * FROM events WATERMARK ts DELAY OF '1 minute'").columns

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
+from riacho import units
 from riacho.errors import AnalysisError, IllegalArgumentError
 
 
@@ -17,10 +17,6 @@ class OptionHelp:
     name: str
     default: str
     help: str
-
-
-_SIZE = re.compile(r"(?P<number>\d+)\s*(?P<unit>[kmgtp]?)b?")
-_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40, "p": 50}
 
 
 def option(options: Mapping[str, str], name: str) -> str | None:
@@ -53,10 +49,10 @@ def byte_size(options: Mapping[str, str], name: str) -> int | None:
     value = option(options, name)
     if value is None:
         return None
-    found = _SIZE.fullmatch(value.strip().lower())
-    if found is None or int(found["number"]) < 1:
+    found = units.byte_size(value)
+    if not found:
         raise illegal(name, value, "must be a size configuration such as '10g'")
-    return int(found["number"]) << _SHIFTS[found["unit"] or ""]
+    return found
 
 
 def timestamp_ms(text: str, zone: tzinfo = UTC) -> int:

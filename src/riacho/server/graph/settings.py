@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from riacho.conf import SPARK_DEFAULTS
 from riacho.errors import IllegalArgumentError
 from riacho.server.graph.schedule import Backoff
+from riacho.units import time_ms
 
 MAX_RETRIES = "spark.sql.pipelines.maxFlowRetryAttempts"
 MIN_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.minRetryTime"
 MAX_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.maxRetryTime"
 MAX_CONCURRENT_FLOWS = "spark.sql.pipelines.execution.maxConcurrentFlows"
-
-_TIME = re.compile(r"\s*(\d+)\s*(ms|s|m|min|h|d)?\s*", re.IGNORECASE)
-_UNIT_MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 GetConf = Callable[[str], str | None]
 
@@ -58,7 +55,7 @@ def _count(key: str, text: str) -> int:
 
 def _milliseconds(key: str, text: str) -> int:
     """A time such as `5s` or `2min`; a bare number counts seconds."""
-    match = _TIME.fullmatch(text)
-    if match is None:
+    found = time_ms(text, default_unit="s")
+    if found is None:
         raise IllegalArgumentError(f"'{text}' in {key} is not a time. Write it like 5s, 500ms or 2min.")
-    return int(match[1]) * _UNIT_MS[(match[2] or "s").lower()]
+    return found

@@ -10,32 +10,23 @@ Source: `StreamingJoinHelper` and `ExtractEquiJoinKeys`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from enum import Enum
 
+from riacho.intervals import UNIT_US
 from riacho.protos import pb
+from riacho.server.plan import build
 from riacho.server.plan.column_names import last_part
 from riacho.server.plan.event_time import EventTimes
 from riacho.server.plan.from_sql.expressions import conjuncts, structured
 from riacho.server.plan.walk import children, expressions, walk
-from riacho.server.sql.tokens import parse_identifier
+from riacho.server.sql.interval_literals import read_interval
+from riacho.server.sql.tokens import parse_identifier, tokenize
 
 _EQUALS = frozenset({"==", "=", "<=>"})
 _ORDERS = {"<": (-1, True), "<=": (-1, False), ">": (1, True), ">=": (1, False)}
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
-_UNITS_US = {
-    "microsecond": 1,
-    "millisecond": 1_000,
-    "second": 1_000_000,
-    "minute": 60_000_000,
-    "hour": 3_600_000_000,
-    "day": 86_400_000_000,
-    "week": 604_800_000_000,
-}
-_TERM = re.compile(r"'?\s*([+-]?\d+(?:\.\d+)?)\s*'?\s*([a-z]+?)s?\b\s*'?", re.IGNORECASE)
 
 
 class Side(Enum):
@@ -110,7 +101,7 @@ class Sides:
 def read_condition(join: pb.Join, columns: Callable[[pb.Relation], list[str]]) -> JoinCondition:
     """Take the condition of `join` apart. Columns of USING are keys."""
     sides = Sides(join, columns)
-    keys = [Key(_column(name), _column(name)) for name in join.using_columns]
+    keys = [Key(build.col(name), build.col(name)) for name in join.using_columns]
     bounds: list[Bound] = []
     rest: list[pb.Expression] = []
     for part in conjuncts(join.join_condition) if join.HasField("join_condition") else ():
@@ -205,19 +196,14 @@ def _interval_us(expression: pb.Expression) -> int | None:
         return literal.day_time_interval
     if literal.HasField("calendar_interval"):
         interval = literal.calendar_interval
-        return None if interval.months else interval.days * _UNITS_US["day"] + interval.microseconds
-    words = expression.expression_string.expression.strip()
-    if not words.lower().startswith("interval"):
+        return None if interval.months else interval.days * UNIT_US["day"] + interval.microseconds
+    tokens = tokenize(expression.expression_string.expression)
+    if not tokens or tokens[0].word != "INTERVAL":
         return None
-    rest, total = words[len("interval") :].strip(), Decimal(0)
-    while rest:
-        term = _TERM.match(rest)
-        unit = term.group(2).lower() if term else ""
-        if term is None or unit not in _UNITS_US:
-            return None
-        total += Decimal(term.group(1)) * _UNITS_US[unit]
-        rest = rest[term.end() :].strip()
-    return int(total)
+    found, behind = read_interval(tokens, 1)
+    if found is None or found.value is None or found.value[0] or behind < len(tokens):
+        return None
+    return found.value[1]
 
 
 def _aliases(relation: pb.Relation) -> set[str]:
@@ -236,11 +222,6 @@ def _aliases(relation: pb.Relation) -> set[str]:
             case _:
                 pending += children(node)
     return found
-
-
-def _column(name: str) -> pb.Expression:
-    quoted = "`" + name.replace("`", "``") + "`"
-    return pb.Expression(unresolved_attribute=pb.Expression.UnresolvedAttribute(unparsed_identifier=quoted))
 
 
 def _name(expression: pb.Expression) -> str:

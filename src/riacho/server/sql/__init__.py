@@ -1,6 +1,7 @@
 """SQL as text: the one place that knows how it is written. No plans here.
 
     words, tokens      the lexical rules: what is a word, a string, a name; where an edit goes
+    interval_literals  INTERVAL 1 HOUR, as a value
     errors             what is wrong and where, as Spark's parser says it
     cursor             from left to right through one statement; every reader of statements uses it
     statements, parse… statements about names and rows, as values

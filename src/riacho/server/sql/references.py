@@ -17,7 +17,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from riacho.errors import ParseError
+from riacho.intervals import interval_text, unparsable
 from riacho.server.sql.errors import missing, syntax_error
+from riacho.server.sql.interval_literals import read_interval
 from riacho.server.sql.tokens import Edit, Token, closing, identifier, splice, tokenize
 from riacho.server.sql.words import ENDS_FROM, NO_ALIAS, QUERY_STARTS, SET_OPERATIONS, words
 
@@ -290,18 +292,18 @@ class _Scan:
         at += 2
         if self._word(at) != "INTERVAL":
             raise self._error(at, missing("INTERVAL") if at < len(self._tokens) else "")
-        at += 1
-        first_of_delay = at
-        # value unit pairs: INTERVAL 10 MINUTES 30 SECONDS, INTERVAL '10' MINUTE, INTERVAL '1:30' HOUR TO MINUTE
-        while at + 1 < len(self._tokens) and self._tokens[at].kind in ("number", "string") and self._word(at + 1):
-            at += 2
-            if self._word(at) == "TO":
-                at += 2
-        if at == first_of_delay:
-            raise self._error(at)
+        delay, at = self._delay(at + 1)
         text = self._sql[column[0].start : column[-1].end]
-        delay = " ".join(token.text.strip("'\"") for token in self._tokens[first_of_delay:at])
         return Watermark(text, name, delay), at
+
+    def _delay(self, at: int) -> tuple[str, int]:
+        """The interval at `at`, as Spark shows it, and the position behind it. Text without a unit is none here."""
+        found, behind = read_interval(self._tokens, at)
+        if found is None or not found.units or self._tokens[behind - 1].kind == "string":
+            raise self._error(behind)
+        if found.value is None:
+            raise unparsable(self._sql[self._tokens[at].start : self._tokens[behind - 1].end])
+        return interval_text(*found.value), behind
 
     def _has_alias(self, at: int) -> bool:
         if at >= len(self._tokens):

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
+from riacho.intervals import interval_us
 from riacho.protos import pb
-from riacho.server.streaming.watermark import interval_us
 
 
 @dataclass(frozen=True)

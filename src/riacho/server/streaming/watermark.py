@@ -13,13 +13,14 @@ operator to feed another: rows that the first emits when it closes at W(N) are n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from decimal import Decimal
 from enum import StrEnum
 
-from riacho.errors import IllegalArgumentError, ParseError
+from riacho.errors import IllegalArgumentError
+from riacho.intervals import UNIT_US, interval_us
 from riacho.server.streaming.execution import EventTime
+
+_MONTH_DAYS = 31
 
 POLICY_CONF = "spark.sql.streaming.multipleWatermarkPolicy"
 
@@ -72,68 +73,13 @@ class WatermarkTracker:
         return self.value_ms
 
 
-_UNIT_US = {
-    "week": 7 * 86_400_000_000,
-    "day": 86_400_000_000,
-    "hour": 3_600_000_000,
-    "minute": 60_000_000,
-    "second": 1_000_000,
-    "millisecond": 1_000,
-    "microsecond": 1,
-}
-_MONTHS = {"year": 12, "month": 1}
-_MONTH_DAYS = 31
-_TERM = re.compile(r"\s*([+-]?)\s*(\d+(?:\.\d*)?|\.\d+)\s+([a-z]+)(?=\s|[+-]|$)", re.IGNORECASE)
-
-
-def interval_us(text: str) -> tuple[int, int]:
-    """Months and microseconds of an interval such as `10 minutes` or `interval 1 hour 30 minutes`.
-
-    Source: `org.apache.spark.sql.catalyst.util.IntervalUtils.stringToInterval`. Raises ParseError
-    (CANNOT_PARSE_INTERVAL).
-    """
-    rest = text.strip()
-    if rest.lower().startswith("interval") and (len(rest) == 8 or rest[8].isspace()):
-        rest = rest[8:]
-    months = micros = 0
-    position, terms = 0, 0
-    while position < len(rest.rstrip()):
-        match = _TERM.match(rest, position)
-        unit = match.group(3).lower().removesuffix("s") if match else ""
-        if match is None or (unit not in _UNIT_US and unit not in _MONTHS):
-            raise _unparsable(text)
-        number = Decimal(match.group(2))
-        if number != int(number) and unit != "second":
-            raise _unparsable(text)
-        sign = -1 if match.group(1) == "-" else 1
-        if unit in _MONTHS:
-            months += sign * int(number) * _MONTHS[unit]
-        else:
-            micros += sign * int(number * _UNIT_US[unit])
-        position, terms = match.end(), terms + 1
-    if not terms:
-        raise _unparsable(text)
-    return months, micros
-
-
 def delay_ms(text: str) -> int:
     """The delay of a `withWatermark` in milliseconds; a month counts as 31 days, as in Spark.
 
     Raises ParseError for text that is no interval, IllegalArgumentError for a negative one.
     """
     months, micros = interval_us(text)
-    micros += months * _MONTH_DAYS * _UNIT_US["day"]
+    micros += months * _MONTH_DAYS * UNIT_US["day"]
     if micros < 0:
         raise IllegalArgumentError(f"requirement failed: delay threshold ({text}) should not be negative.")
     return micros // 1000
-
-
-def _unparsable(text: str) -> ParseError:
-    return ParseError.of(
-        "CANNOT_PARSE_INTERVAL",
-        f"Unable to parse '{text}'. Please ensure that the value provided is in a valid format for defining an "
-        "interval. You can reference the documentation for the correct format. If the issue persists, please double "
-        "check that the input value is not null or empty and try again.",
-        sql_state="22006",
-        intervalString=f"'{text}'",
-    )

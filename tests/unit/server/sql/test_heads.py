@@ -102,7 +102,7 @@ def test_all_clauses_of_a_stream() -> None:
     assert table.parts == ("db", "t")
     assert table.options == {"maxFilesPerTrigger": "1", "readChangeFeed": "true"}
     assert table.source_name == "src"
-    assert table.watermark == Watermark("date_trunc('hour', ts)", "h", "1 HOUR 30 MINUTES")
+    assert table.watermark == Watermark("date_trunc('hour', ts)", "h", "1 hours 30 minutes")
     assert table.aliased
     assert sql[: table.start] == "select * from "
     assert sql[table.end :] == " AS x where a > 1"

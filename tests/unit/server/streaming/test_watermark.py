@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riacho.errors import IllegalArgumentError, ParseError
+from riacho.intervals import interval_us
 from riacho.server.streaming.execution import EventTime
-from riacho.server.streaming.watermark import WatermarkPolicy, WatermarkTracker, delay_ms, interval_us
+from riacho.server.streaming.watermark import WatermarkPolicy, WatermarkTracker, delay_ms
 
 
 def seen(max_ms: int) -> EventTime:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from riacho.protos import pb
+from riacho.server.sql.interval_literals import read_interval
 from riacho.server.sql.tokens import Token, closing, identifier, string_value, tokenize
 from riacho.server.sql.words import words
 
@@ -326,17 +327,11 @@ class _ExpressionReader:
     def _interval(self) -> pb.Expression:
         """`INTERVAL 1 HOUR 30 MINUTES`, `INTERVAL '1' DAY`, `INTERVAL '1 hour'`."""
         start = self._tokens[self._at].start
-        self._at += 1
-        first = self._at
-        while (token := self._token()) is not None and token.kind in ("number", "string"):
-            self._at += 1
-            if (unit := self._token()) is not None and unit.kind == "word" and unit.word not in ("AND", "OR", "AS"):
-                self._at += 1
-                if self._word() == "TO":
-                    self._at += 2
-        if self._at == first:
+        found, behind = read_interval(self._tokens, self._at + 1)
+        if found is None:
             raise _UnknownError
-        return text_expression(self._text[start : self._tokens[self._at - 1].end])
+        self._at = behind
+        return text_expression(self._text[start : self._tokens[behind - 1].end])
 
     def _cast(self) -> pb.Expression:
         """`CAST(expression AS type)`."""

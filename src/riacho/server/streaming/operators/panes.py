@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from riacho.errors import ParseError
+from riacho.intervals import interval_us
 from riacho.server.plan import build
 from riacho.server.plan.build import Expression
 from riacho.server.plan.from_sql.expressions import structured
@@ -27,7 +28,6 @@ from riacho.server.state.hashing import KeyHash, hash_keys
 from riacho.server.state.run import Mask, Rows
 from riacho.server.streaming.operators.calls import one_array
 from riacho.server.streaming.operators.grouping import Grouping
-from riacho.server.streaming.watermark import interval_us
 
 Columns = Sequence[pa.Array]
 MergeColumns = Callable[[Columns, Columns, Mask], Columns]

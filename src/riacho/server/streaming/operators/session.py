@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from riacho.errors import AnalysisError, IllegalArgumentError, ParseError, UnsupportedOperationError
+from riacho.intervals import interval_us
 from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.event_time import Delays
@@ -44,7 +45,6 @@ from riacho.server.streaming.operators.operator import (
     numbers,
 )
 from riacho.server.streaming.sinks.base import OutputMode
-from riacho.server.streaming.watermark import interval_us
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Final
 
 from riacho.errors import IllegalArgumentError
 from riacho.server.formats.options import Options
-
-_UNITS_MS: Final = {
-    "us": 0.001, "ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000, "": 1,
-}  # fmt: skip
-_SIZES: Final = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
+from riacho.units import byte_size, time_ms
 
 
 @dataclass(frozen=True)
@@ -68,18 +62,18 @@ def _ratio(text: str) -> float:
 
 def parse_duration_ms(text: str, name: str) -> int:
     """`7d`, `12h`, `30 min`: a number and a unit (milliseconds without one). Raises IllegalArgumentError."""
-    match = re.fullmatch(r"\s*(\d+)\s*([a-z]*)\s*", text.lower())
-    if match is None or match[2] not in _UNITS_MS:
+    found = time_ms(text)
+    if found is None:
         raise IllegalArgumentError(
             "Time must be specified as seconds (s), milliseconds (ms), microseconds (us), minutes (m or min), hour "
             f"(h), or day (d). E.g. 50s, 100ms, or 250us.\nFailed to parse time string: {text} (option {name})"
         )
-    return int(int(match[1]) * _UNITS_MS[match[2]])
+    return found
 
 
 def parse_size(text: str, name: str) -> int:
     """`1048576`, `10m`, `2 GB`: a number and a unit (bytes without one). Raises IllegalArgumentError."""
-    match = re.fullmatch(r"\s*(\d+)\s*([kmgtp]?)(i?b)?\s*", text.lower())
-    if match is None or int(match[1]) == 0:
+    found = byte_size(text)
+    if not found:
         raise IllegalArgumentError(f"Invalid value '{text}' for option '{name}', must be a positive integer")
-    return int(match[1]) * _SIZES[match[2]]
+    return found

@@ -16,10 +16,11 @@ import pyarrow as pa
 from riacho.clock import Clock
 from riacho.errors import IllegalArgumentError, IllegalStateError
 from riacho.ids import Offset
+from riacho.intervals import interval_us
 from riacho.server.streaming.checkpoint import write_new
 from riacho.server.streaming.sources.base import ReadLimit, SourceContext, SourceData
-from riacho.server.streaming.watermark import interval_us
 from riacho.types import TIMESTAMP
+from riacho.units import time_ms
 
 SCHEMA = pa.schema([("timestamp", TIMESTAMP), ("value", pa.int64())])
 MAX_BATCH_ROWS = 1 << 20
@@ -49,10 +50,8 @@ class RateSource:
     def from_options(cls, options: Mapping[str, str]) -> RateSource:
         """Options by lower-case name. Raises IllegalArgumentError for values out of range."""
         rate = positive(options, "rowsPerSecond", 1)
-        months, ramp_us = interval_us(_as_interval(options.get("rampuptime", "0 seconds")))
-        if months or ramp_us < 0:
-            raise IllegalArgumentError(f"Invalid value '{options['rampuptime']}'. The option 'rampUpTime' must be >= 0")
-        return cls(rate, ramp_us // 1_000_000, positive(options, "numPartitions", 1))
+        ramp_s = _ramp_s(options.get("rampuptime", "0"))
+        return cls(rate, ramp_s, positive(options, "numPartitions", 1))
 
     def value_at(self, second: int) -> int:
         """The first value of that second since creation."""
@@ -222,9 +221,12 @@ def positive(options: Mapping[str, str], key: str, default: int) -> int:
     return value
 
 
-def _as_interval(text: str) -> str:
-    """Spark takes `5s` and bare seconds here as well as intervals."""
-    short = text.strip()
-    if short.isdigit():
-        return f"{short} seconds"
-    return f"{short[:-1]} seconds" if short[:-1].isdigit() and short.endswith("s") else short
+def _ramp_s(text: str) -> int:
+    """Seconds of `5s`, `5` or, as riacho takes it too, an interval. Raises IllegalArgumentError, ParseError."""
+    milliseconds = time_ms(text, default_unit="s")
+    if milliseconds is not None:
+        return milliseconds // 1000
+    months, micros = interval_us(text)
+    if months or micros < 0:
+        raise IllegalArgumentError(f"Invalid value '{text}'. The option 'rampUpTime' must be >= 0")
+    return micros // 1_000_000

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from riacho.server.engine.sail.typed.arithmetic import DAYS, MONTHS, TIME
 from riacho.server.engine.sail.typed.names import type_named
+from riacho.server.sql.interval_literals import read_interval
 from riacho.server.sql.tokens import Token, closing, identifier
 from riacho.server.sql.words import words
 from riacho.types import TIMESTAMP, TIMESTAMP_NTZ
@@ -57,9 +58,8 @@ _LEVELS: tuple[dict[str, str], ...] = (
 _TYPED = {"DATE": pa.date32(), "TIMESTAMP": TIMESTAMP, "TIMESTAMP_NTZ": TIMESTAMP_NTZ, "TIMESTAMP_LTZ": TIMESTAMP,
           "X": pa.binary()}  # fmt: skip
 _SUFFIXES = {"L": pa.int64(), "S": pa.int16(), "Y": pa.int8(), "D": pa.float64(), "F": pa.float32()}
-_TIMES = words("HOUR HOURS MINUTE MINUTES SECOND SECONDS MILLISECOND MILLISECONDS MICROSECOND MICROSECONDS")
-_UNITS = words("DAY DAYS WEEK WEEKS MONTH MONTHS YEAR YEARS") | _TIMES
-_CALENDAR = words("MONTH MONTHS YEAR YEARS")
+_TIMES = words("hour minute second millisecond microsecond")
+_CALENDAR = words("month year")
 _WITHOUT_BRACKETS = words("CURRENT_DATE CURRENT_TIMESTAMP LOCALTIMESTAMP CURRENT_USER")
 _RESERVED = words(
     "AND OR NOT WHEN THEN ELSE END IN IS LIKE ILIKE RLIKE REGEXP BETWEEN SELECT FROM WHERE AS DISTINCT GROUP ORDER "
@@ -380,25 +380,13 @@ class Reader:
 
     def _interval(self) -> Node:
         start = self._at
-        self._at += 1
-        units: set[str] = set()
-        while self._at < self._end:
-            token = self._tokens[self._at]
-            if token.kind == "string":
-                units |= {word.upper() for word in token.text.strip("'\"").split() if word.upper() in _UNITS}
-            elif token.word in _UNITS:
-                units.add(token.word)
-            elif token.kind != "number" and not (token.text in ("-", "+") and self._at == start + 1):
-                if token.word != "TO":
-                    break
-                units.add("SECOND")
-            self._at += 1
-        if self._at == start + 1:
+        found, self._at = read_interval(self._tokens, start + 1, self._end)
+        if found is None:
             raise UnknownSyntaxError
-        calendar, times = bool(units & _CALENDAR), bool(units - _CALENDAR)
+        calendar, times = bool(found.units & _CALENDAR), bool(found.units - _CALENDAR)
         kind = None
-        if units and not (calendar and times):
-            kind = MONTHS if calendar else TIME if units & _TIMES else DAYS
+        if calendar != times:
+            kind = MONTHS if calendar else TIME if found.units & _TIMES else DAYS
         return Node("literal", start, self._at, "interval", kind_of=kind)
 
     def _list(self, behind: int) -> list[Node]:
