@@ -18,6 +18,7 @@ from typing import Any
 import pyarrow as pa
 
 from riacho.errors import SparkGeneralError
+from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
@@ -300,7 +301,9 @@ def _from_json(node: Any) -> pa.DataType:
 
 def to_ddl(schema: pa.Schema) -> str:
     """DDL text of a schema, as `StructType.toDDL` writes it: `a BIGINT, b STRING NOT NULL`, names quoted if need be."""
-    return ", ".join(f"{quote(f.name)} {type_to_ddl(f.type)}{'' if f.nullable else ' NOT NULL'}" for f in schema)
+    return ", ".join(
+        f"{quote_if_needed(f.name)} {type_to_ddl(f.type)}{'' if f.nullable else ' NOT NULL'}" for f in schema
+    )
 
 
 def type_to_ddl(arrow: pa.DataType) -> str:
@@ -312,15 +315,9 @@ def type_to_ddl(arrow: pa.DataType) -> str:
     if pa.types.is_decimal(arrow):
         return f"DECIMAL({arrow.precision},{arrow.scale})"
     if pa.types.is_struct(arrow):
-        return f"STRUCT<{', '.join(f'{quote(f.name)}: {type_to_ddl(f.type)}' for f in arrow)}>"
+        return f"STRUCT<{', '.join(f'{quote_if_needed(f.name)}: {type_to_ddl(f.type)}' for f in arrow)}>"
     if pa.types.is_map(arrow):
         return f"MAP<{type_to_ddl(arrow.key_type)}, {type_to_ddl(arrow.item_type)}>"
     if pa.types.is_list(arrow):
         return f"ARRAY<{type_to_ddl(arrow.value_type)}>"
     raise _unsupported(arrow)
-
-
-def quote(name: str) -> str:
-    """An identifier as Spark's SQL wants it: bare when it is plain ASCII, else between backticks."""
-    plain = name.isascii() and name.replace("_", "a").isalnum() and not name[:1].isdigit()
-    return name if plain and name else "`" + name.replace("`", "``") + "`"

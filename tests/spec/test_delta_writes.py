@@ -179,6 +179,15 @@ class TestWriteTo:
         people(spark, (20, "z")).writeTo(table).overwrite((F.col("id") > 1) & (F.col("id") != F.lit(3)))
         assert rows(spark.table(table)) == [(1, "a"), (20, "z"), (3, "c")]
 
+    def test_overwrite_by_a_text_with_marks_in_it(self, spark: SparkSession, database: str) -> None:
+        table = f"{database}.people"
+        names = ["it's", "a\\b", "a\b", 'a"b', "n\\n", "n\n"]
+        for name in names:
+            people(spark, *enumerate(names)).writeTo(table).using("delta").createOrReplace()
+            people(spark, (9, name)).writeTo(table).overwrite(F.col("name") == name)
+            left = [(number, each) for number, each in enumerate(names) if each != name]
+            assert sorted(rows(spark.table(table))) == [*left, (9, name)]
+
     def test_overwrite_partitions(self, spark: SparkSession, database: str) -> None:
         table = f"{database}.people"
         people(spark, (1, "a"), (2, "b")).writeTo(table).using("delta").partitionedBy("name").create()

@@ -7,7 +7,7 @@ from pyspark.errors import AnalysisException, ParseException, PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from tests.spec.support import rows
+from tests.spec.support import rows, said, syntax_error
 
 
 @pytest.fixture
@@ -150,3 +150,20 @@ def test_columns_of_changed_tables_are_found_whatever_the_case(spark: SparkSessi
         spark.sql("ALTER TABLE t DROP CONSTRAINT Positive")
         spark.sql("INSERT INTO t (id) VALUES (-1)")
         assert spark.table("t").count() == 4
+
+
+def test_names_of_columns_are_not_sql(spark: SparkSession) -> None:
+    """What stands in them between dots is part of the name."""
+    df = spark.createDataFrame([("2", {"x": 3}, 4.0)], "`a b` STRING, s STRUCT<x: INT>, `1` DOUBLE")
+    added = df.select(F.col("a b") * 2, F.col("s.x") / 2, F.col("1") + F.lit("1"))
+    assert rows(added) == [(4, 1.5, 5.0)]
+    assert rows(df.groupBy("a b").agg(F.sum("s.x"))) == [("2", 3)]
+
+
+def test_the_column_of_a_watermark_is_sql(spark: SparkSession) -> None:
+    stream = spark.readStream.format("rate").load().withColumnRenamed("timestamp", "the time")
+    marked = stream.withWatermark("`the time`", "1 minute").groupBy(F.window("the time", "1 minute")).count()
+    assert marked.columns == ["window", "count"]
+    with pytest.raises(ParseException) as caught:
+        stream.withWatermark("the time", "1 minute").writeStream.format("noop").start()
+    assert said(caught.value) == syntax_error("the time", "'time': extra input 'time'", 1, 4)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from riacho.cli.tables import TableFacts
-from riacho.types import quote
+from riacho.identifiers import quote_if_needed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -36,7 +36,7 @@ def _look(spark: SparkSession, database: str) -> Iterator[TableFacts]:
 def _facts(spark: SparkSession, table: Table, label: str) -> TableFacts:
     from pyspark.errors import PySparkException
 
-    name = ".".join(map(quote, label.split(".", 1)))
+    name = ".".join(map(quote_if_needed, label.split(".", 1)))
     try:
         (detail,) = spark.sql(f"DESCRIBE DETAIL {name}").collect()
     except PySparkException:

@@ -20,12 +20,12 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.identifiers import quoted
 from riacho.paths import delta_path, local_path, path_in_name
 from riacho.protos import pb
 from riacho.server.batch.file_plans import LISTED, read, read_of
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.failures import delta_table_not_found, path_not_found
-from riacho.server.catalog.names import quoted
 from riacho.server.catalog.registry import qualified
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta.log import DeltaLog

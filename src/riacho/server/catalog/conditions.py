@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from riacho import types
 from riacho.errors import UnsupportedOperationError
+from riacho.identifiers import column_parts, quoted
 from riacho.protos import pb
-from riacho.server.sql.cursor import dotted_name
+from riacho.server.sql.tokens import string_literal
 
 _COMPARISONS = {"==": "=", "=": "=", "<": "<", "<=": "<=", ">": ">", ">=": ">=", "!=": "!=", "and": "AND", "or": "OR"}
 
@@ -17,7 +17,7 @@ def column_name(expression: pb.Expression) -> str:
             "Delta tables are partitioned by columns, not by functions of them. Add a column with the function's "
             "value, and partition by it."
         )
-    return dotted_name(expression.unresolved_attribute.unparsed_identifier)[-1]
+    return column_parts(expression.unresolved_attribute.unparsed_identifier)[-1]
 
 
 def condition_text(expression: pb.Expression) -> str | None:
@@ -32,12 +32,12 @@ def _sql(expression: pb.Expression) -> str:
         case "expression_string":
             return str(expression.expression_string.expression)
         case "unresolved_attribute":
-            return types.quote(expression.unresolved_attribute.unparsed_identifier.strip("`"))
+            return quoted(column_parts(expression.unresolved_attribute.unparsed_identifier)[-1:])
         case "literal":
             kind = expression.literal.WhichOneof("literal_type")
             value = getattr(expression.literal, kind or "")
             if kind == "string":
-                return "'" + str(value).replace("'", "''") + "'"
+                return string_literal(value)
             if kind in {"byte", "short", "integer", "long", "float", "double", "boolean"}:
                 return str(value)
         case "unresolved_function":

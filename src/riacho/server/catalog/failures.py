@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from riacho.errors import AnalysisError
+from riacho.identifiers import quoted
 from riacho.server.catalog.base import CATALOG_NAME, TableName
-from riacho.server.catalog.names import full, quoted, short
+from riacho.server.catalog.names import full, short
 
 
 def table_not_found(name: TableName) -> AnalysisError:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from riacho.errors import AnalysisError
+from riacho.identifiers import quoted
 from riacho.paths import delta_path
 from riacho.server.catalog.base import CATALOG_NAME, DEFAULT_DATABASE, TableName
 from riacho.server.sql.cursor import dotted_name
@@ -59,11 +60,6 @@ def require_valid(name: str) -> None:
             sql_state="42602",
             name=f"`{name}`",
         )
-
-
-def quoted(parts: Sequence[str]) -> str:
-    """A name as Spark's messages print it: each part between backticks."""
-    return ".".join("`" + part.replace("`", "``") + "`" for part in parts)
 
 
 def short(name: TableName) -> str:

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError, SparkGeneralError
+from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.catalog.change_feed import asks_for_changes, plan_change_feed
-from riacho.server.catalog.names import quoted
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.engine.base import Surroundings
 from riacho.server.plan.walk import Finder, transform

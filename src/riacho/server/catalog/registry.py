@@ -17,8 +17,8 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import SparkError
+from riacho.identifiers import quoted
 from riacho.protos import pb
-from riacho.server.catalog import names
 from riacho.server.catalog.base import DEFAULT_DATABASE, TableName
 from riacho.server.catalog.listing import TableEntry, WarehouseListing
 from riacho.server.catalog.records import ViewRecord
@@ -94,9 +94,9 @@ def _update(session: EngineSession, known: _Known, listing: WarehouseListing) ->
         _tell_sql(session, f"DROP TABLE IF EXISTS {_short(name)}")
         del known.tables[name]
     for database in known.databases - wanted_databases:
-        _tell_sql(session, f"DROP DATABASE IF EXISTS {names.quoted((database,))} CASCADE")
+        _tell_sql(session, f"DROP DATABASE IF EXISTS {quoted((database,))} CASCADE")
     for database in sorted(wanted_databases - known.databases):
-        _tell_sql(session, f"CREATE DATABASE IF NOT EXISTS {names.quoted((database,))}")
+        _tell_sql(session, f"CREATE DATABASE IF NOT EXISTS {quoted((database,))}")
     known.databases = wanted_databases
     for name, entry in listing.tables.items():
         if name not in known.tables and _tell(session, _create_table(name, entry), f"create table {name}"):
@@ -120,7 +120,7 @@ def _tell(session: EngineSession, relation: pb.Relation, what: str) -> bool:
 def qualified(text: str, database: str) -> str:
     """A view's text with `database` before each table's name that has none: the engine would look where it is."""
     edits = [
-        Edit(reference.start, reference.end, names.quoted((database, *reference.parts)))
+        Edit(reference.start, reference.end, quoted((database, *reference.parts)))
         for reference in table_references(text)
         if len(reference.parts) == 1
     ]
@@ -128,7 +128,7 @@ def qualified(text: str, database: str) -> str:
 
 
 def _short(name: TableName) -> str:
-    return names.quoted((name.database, name.table))
+    return quoted((name.database, name.table))
 
 
 def _tell_sql(session: EngineSession, text: str) -> bool:

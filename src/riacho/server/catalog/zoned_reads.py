@@ -26,6 +26,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError
+from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.catalog.base import TableName
 from riacho.server.catalog.options import moment_of
@@ -37,7 +38,6 @@ from riacho.server.plan.walk import transform
 from riacho.server.sql.references import TableReference, table_references
 from riacho.server.sql.tokens import Edit, parse_identifier, splice, tokenize
 from riacho.server.sql.words import words
-from riacho.types import quote
 
 _DONE = "riacho: in the session's time zone"
 """Marks nodes that need no second look."""
@@ -146,7 +146,7 @@ class _Zoned:
                 yield from self._references(view.text, view.database)
                 continue
             read = pb.Relation()
-            read.read.named_table.unparsed_identifier = ".".join(quote(part) for part in reference.parts)
+            read.read.named_table.unparsed_identifier = ".".join(quote_if_needed(part) for part in reference.parts)
             zoned = self._named(reference.parts, read)
             if zoned is not None:
                 yield _aliased(zoned, reference.parts)
@@ -248,7 +248,7 @@ def _renamed(reference: TableReference, name: str) -> list[Edit]:
     """The edits that read `name` for a reference, which keeps its alias or gets the one that it has by itself."""
     edits = [Edit(reference.start, reference.version_end, name)]
     if not reference.aliased:
-        edits.append(Edit(reference.behind, reference.behind, f" AS {quote(reference.parts[-1])}"))
+        edits.append(Edit(reference.behind, reference.behind, f" AS {quote_if_needed(reference.parts[-1])}"))
     return edits
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError
+from riacho.identifiers import quote_if_needed
 from riacho.paths import local_path
 from riacho.server.catalog import failures
 from riacho.server.catalog.base import Table, TableName, View
@@ -156,7 +157,7 @@ def columns(definitions: tuple[ColumnDefinition, ...], context: SqlContext) -> p
     """The columns that definitions mean; the engine knows the types. Raises ParseError."""
     if not definitions:
         return pa.schema([])
-    text = ", ".join(f"{types.quote(column.name)} {column.type}" for column in definitions)
+    text = ", ".join(f"{quote_if_needed(column.name)} {column.type}" for column in definitions)
     parsed = context.session.parse_ddl(text)
     return pa.schema(
         [
@@ -175,7 +176,7 @@ def create_view(statement: CreateView, context: SqlContext) -> pa.Table:
     if statement.columns:
         if len(statement.columns) != len(schema):
             raise _column_count(name, statement.columns, schema)
-        listed = ", ".join(types.quote(column) for column in statement.columns)
+        listed = ", ".join(quote_if_needed(column) for column in statement.columns)
         text = f"SELECT * FROM ({text}) AS v({listed})"  # noqa: S608 (the user's own query)
     context.catalog.create_view(View(name, text, statement.comment), replace=statement.replace)
     return nothing()

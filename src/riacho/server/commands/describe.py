@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from riacho import types
+from riacho.identifiers import quote_if_needed
 from riacho.paths import delta_path
 from riacho.server.catalog.base import CATALOG_NAME, Table, View
 from riacho.server.catalog.names import database_name
@@ -27,6 +28,7 @@ from riacho.server.sql.statements import (
     ShowCreateTable,
     ShowProperties,
 )
+from riacho.server.sql.tokens import string_literal
 
 _DESCRIBED = ("col_name", "data_type", "comment")
 _TEXT_MAP = pa.map_(pa.string(), pa.string())
@@ -181,13 +183,13 @@ def show_create_table(statement: ShowCreateTable, context: SqlContext) -> pa.Tab
     columns = ",\n".join(f"  {_column_text(field)}" for field in table.schema)
     lines = [f"CREATE TABLE {table.name} (\n{columns})", f"USING {table.format}"]
     if table.partition_by:
-        lines.append(f"PARTITIONED BY ({', '.join(types.quote(name) for name in table.partition_by)})")
+        lines.append(f"PARTITIONED BY ({', '.join(quote_if_needed(name) for name in table.partition_by)})")
     if table.comment:
-        lines.append(f"COMMENT {_literal(table.comment)}")
+        lines.append(f"COMMENT {string_literal(table.comment)}")
     if table.external:
-        lines.append(f"LOCATION {_literal(_url(table.location))}")
+        lines.append(f"LOCATION {string_literal(_url(table.location))}")
     if table.properties:
-        listed = ",\n".join(f"  {_literal(k)} = {_literal(v)}" for k, v in sorted(table.properties.items()))
+        listed = ",\n".join(f"  {string_literal(k)} = {string_literal(v)}" for k, v in sorted(table.properties.items()))
         lines.append(f"TBLPROPERTIES (\n{listed})")
     return rows(("createtab_stmt",), [("\n".join(lines) + "\n",)])
 
@@ -195,13 +197,9 @@ def show_create_table(statement: ShowCreateTable, context: SqlContext) -> pa.Tab
 def _column_text(field: pa.Field) -> str:
     comment = types.comment_of(field)
     return (
-        f"{types.quote(field.name)} {types.type_to_ddl(field.type)}"
-        f"{'' if field.nullable else ' NOT NULL'}{'' if comment is None else ' COMMENT ' + _literal(comment)}"
+        f"{quote_if_needed(field.name)} {types.type_to_ddl(field.type)}"
+        f"{'' if field.nullable else ' NOT NULL'}{'' if comment is None else ' COMMENT ' + string_literal(comment)}"
     )
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def describe_detail(statement: DescribeDetail, context: SqlContext) -> pa.Table:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from riacho.errors import AnalysisError
+from riacho.identifiers import quoted
 from riacho.paths import delta_path
 from riacho.protos import pb
 from riacho.server.catalog import failures, row_changes
 from riacho.server.catalog.base import Table
-from riacho.server.catalog.names import quoted
 from riacho.server.catalog.write import AUTO_MERGE, TableWrite, arity_mismatch, by_name
 from riacho.server.commands.context import SqlContext, nothing, query
 from riacho.server.sql.statements import (

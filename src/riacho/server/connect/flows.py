@@ -14,6 +14,7 @@ from typing import cast
 import pyarrow as pa
 
 from riacho.errors import SparkError
+from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.catalog.base import TableName
 from riacho.server.connect.relations import resolve
@@ -27,7 +28,6 @@ from riacho.server.plan.facts import is_streaming
 from riacho.server.streaming.planning import plan_stream
 from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.trigger import AvailableNow
-from riacho.types import quote
 
 
 class FlowAnalyzer:
@@ -73,7 +73,7 @@ class FlowStarter:
                 output_mode=output_mode,
                 name=query_name,
                 format=sink_format,
-                table=".".join(quote(part) for part in (table.catalog, table.database, table.table)) if table else "",
+                table=quoted((table.catalog, table.database, table.table)) if table else "",
                 options={
                     **{key.lower(): value for key, value in sink_options.items()},
                     "checkpointlocation": str(checkpoint),

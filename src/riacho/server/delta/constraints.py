@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError, SparkRuntimeError
+from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.delta import files
 from riacho.server.delta import schema as schemas
@@ -63,7 +64,7 @@ def checked(
     rules = {
         **demands.rules,
         **{
-            f"Generated Column {name}": f"{types.quote(name)} <=> ({text})"
+            f"Generated Column {name}": f"{quote_if_needed(name)} <=> ({text})"
             for name, text in demands.generated.items()
             if name in assigned
         },
@@ -152,7 +153,7 @@ def _mismatch(field: pa.Field, given: pa.DataType) -> AnalysisError:
     source, target = types.type_to_ddl(given), types.type_to_ddl(field.type)
     return AnalysisError.of(
         "DATATYPE_MISMATCH.CAST_WITHOUT_SUGGESTION",
-        f"Cannot resolve the value of column {types.quote(field.name)} due to data type mismatch: cannot cast "
+        f"Cannot resolve the value of column {quote_if_needed(field.name)} due to data type mismatch: cannot cast "
         f'"{source}" to "{target}".',
         sql_state="42K09",
         srcType=f'"{source}"',

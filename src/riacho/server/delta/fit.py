@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError
+from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.delta import schema as schemas
 
@@ -51,7 +52,7 @@ class Fit:
             if column.cast is not None:
                 expression.cast.type.CopyFrom(types.to_proto(column.cast))
                 expression = expression.cast.expr
-            expression.unresolved_attribute.unparsed_identifier = types.quote(column.source)
+            expression.unresolved_attribute.unparsed_identifier = quote_if_needed(column.source)
         return projected
 
 

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 
 import pyarrow as pa
 
-from riacho import types
 from riacho.errors import SparkError, SparkRuntimeError
+from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.delta.actions import Metadata
 from riacho.server.engine.base import EngineSession
@@ -47,7 +47,7 @@ def checks(metadata: Metadata) -> dict[str, str]:
 def _in_spark_words(condition: str, columns: frozenset[str]) -> str:
     """A condition as Spark writes it: delta-rs puts names of columns with capitals between double quotes."""
     edits = [
-        Edit(token.start, token.end, types.quote(token.text[1:-1]))
+        Edit(token.start, token.end, quote_if_needed(token.text[1:-1]))
         for token in tokenize(condition)
         if token.kind == "string" and token.text.startswith('"') and token.text[1:-1] in columns
     ]

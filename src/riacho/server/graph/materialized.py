@@ -11,6 +11,7 @@ import pyarrow as pa
 from riacho import types
 from riacho.clock import Clock
 from riacho.errors import UnsupportedOperationError
+from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.catalog.base import Table
 from riacho.server.delta.write import DeltaOperation, RowWriter, WriteMode
@@ -53,7 +54,7 @@ def _column(source: pa.Field | None, wanted: pa.Field) -> pb.Expression:
     if source is None:
         value = pb.Expression(literal=pb.Expression.Literal(null=types.to_proto(wanted.type)))
     else:
-        name = types.quote(source.name)
+        name = quote_if_needed(source.name)
         value = pb.Expression(unresolved_attribute=pb.Expression.UnresolvedAttribute(unparsed_identifier=name))
     if source is None or not source.type.equals(wanted.type):
         value = pb.Expression(cast=pb.Expression.Cast(expr=value, type=types.to_proto(wanted.type)))

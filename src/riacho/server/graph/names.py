@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riacho.errors import UnsupportedOperationError
+from riacho.identifiers import quoted
 from riacho.server.catalog.base import TableName
 from riacho.server.sql.cursor import dotted_name
 
@@ -36,7 +37,7 @@ class Identifier:
 
     @property
     def quoted(self) -> str:
-        return ".".join(f"`{part.replace('`', '``')}`" for part in self.parts)
+        return quoted(self.parts)
 
     @property
     def table_name(self) -> TableName:

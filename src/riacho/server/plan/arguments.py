@@ -9,8 +9,7 @@ from typing import Any
 
 from riacho.errors import AnalysisError, UnsupportedOperationError
 from riacho.protos import pb
-from riacho.server.plan.notation import string_literal
-from riacho.server.sql.tokens import Edit, Token, splice, tokenize
+from riacho.server.sql.tokens import Edit, Token, splice, string_literal, tokenize
 
 _EPOCH = date(1970, 1, 1)
 _CONSTRUCTORS = frozenset({"array", "map", "map_from_arrays", "named_struct", "struct"})

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 import pyarrow as pa
 
 from riacho import types
+from riacho.identifiers import quote
 from riacho.protos import pb
 
 Expression = pb.Expression
@@ -14,8 +15,7 @@ Expression = pb.Expression
 
 def col(name: str) -> Expression:
     """The column of exactly this name, whatever characters it has."""
-    quoted = "`" + name.replace("`", "``") + "`"
-    return Expression(unresolved_attribute=Expression.UnresolvedAttribute(unparsed_identifier=quoted))
+    return Expression(unresolved_attribute=Expression.UnresolvedAttribute(unparsed_identifier=quote(name)))
 
 
 def call(function: str, *arguments: Expression) -> Expression:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+from riacho.identifiers import last_part
 from riacho.protos import pb
 from riacho.server.plan import build
-from riacho.server.plan.column_names import last_part
 from riacho.server.plan.from_sql.expressions import structured
 from riacho.server.plan.from_sql.grouping import AGGREGATES
 from riacho.server.plan.walk import expressions

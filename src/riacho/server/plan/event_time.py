@@ -17,8 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from riacho.errors import SparkError
+from riacho.identifiers import column_parts, last_part
 from riacho.protos import pb
-from riacho.server.plan.column_names import last_part, output_name, parts_of
+from riacho.server.plan.column_names import output_name
 from riacho.server.plan.from_sql.expressions import structured
 from riacho.server.plan.from_sql.pieces import UnknownSqlError
 from riacho.server.plan.from_sql.query import columns_of_query
@@ -267,7 +268,7 @@ def _resolved(attribute: pb.Expression.UnresolvedAttribute, below: _Columns) -> 
     """The column of a name, or the field of one; the longest qualifier goes first, as in Spark."""
     if attribute.HasField("plan_id"):
         below = tuple(column for column in below if attribute.plan_id in column.plan_ids)
-    parts = tuple(part.lower() for part in parts_of(attribute.unparsed_identifier))
+    parts = tuple(part.lower() for part in column_parts(attribute.unparsed_identifier))
     for at in range(len(parts) - 1, -1, -1):
         found = _field((column for column in below if column.may_follow(parts[:at])), parts[at])
         for name in parts[at + 1 :]:
@@ -298,7 +299,7 @@ def _star(star: pb.Expression.UnresolvedStar, below: _Columns) -> _Columns:
     """All columns, those of one relation (`q.*`), or the fields of a struct (`s.*`)."""
     if star.HasField("plan_id"):
         below = tuple(column for column in below if star.plan_id in column.plan_ids)
-    target = tuple(part.lower() for part in parts_of(star.unparsed_target.removesuffix(".*")))
+    target = tuple(part.lower() for part in column_parts(star.unparsed_target.removesuffix(".*")))
     if not target:
         return below
     qualified = tuple(column for column in below if column.may_follow(target))
@@ -323,7 +324,7 @@ def _like(column: pb.Expression.UnresolvedRegex, below: _Columns) -> _Columns:
         pattern = re.compile(quoted[2], re.IGNORECASE)
     except re.error:
         return ()
-    qualifier = parts_of((quoted[1] or "").lower())
+    qualifier = column_parts((quoted[1] or "").lower())
     return tuple(each for each in below if pattern.fullmatch(each.name) and each.may_follow(qualifier))
 
 
@@ -340,7 +341,7 @@ def _qualifiers(relation: pb.Relation, name: str) -> frozenset[_Qualifier]:
         case "subquery_alias":
             return frozenset({(relation.subquery_alias.alias.lower(),)})
         case "read" if relation.read.HasField("named_table"):
-            return frozenset({parts_of(relation.read.named_table.unparsed_identifier.lower())})
+            return frozenset({column_parts(relation.read.named_table.unparsed_identifier.lower())})
         case "project" | "aggregate":
             return _projected_qualifiers(relation, name)
         case "with_columns" if name not in {alias.name[0].lower() for alias in relation.with_columns.aliases}:

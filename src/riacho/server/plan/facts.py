@@ -12,9 +12,10 @@ from typing import Literal
 
 from google.protobuf.message import Message
 
+from riacho.identifiers import column_parts
 from riacho.protos import pb
 from riacho.server.plan.walk import Path, children, walk, walk_paths
-from riacho.server.sql.tokens import parse_identifier, tokenize
+from riacho.server.sql.tokens import tokenize
 
 Kind = Literal["stateless", "aggregate", "distinct", "deduplicate", "join", "limit", "group_state"]
 """What a relation keeps between batches when its input is a stream; "stateless" if nothing."""
@@ -167,7 +168,7 @@ def mentions_metadata(expression: pb.Expression) -> bool:
             )
         case _:
             return False
-    return METADATA in (part.lower() for part in parse_identifier(name.removesuffix(".*")))
+    return METADATA in (part.lower() for part in column_parts(name.removesuffix(".*")))
 
 
 def mentions_file_function(expression: pb.Expression) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from google.protobuf.message import Message
 
 from riacho.errors import AnalysisError
-from riacho.server.plan.column_names import last_part
+from riacho.identifiers import last_part
 from riacho.server.plan.walk import children, expressions, walk
 
 

@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
+from riacho.identifiers import column_parts, last_part
 from riacho.intervals import UNIT_US
 from riacho.protos import pb
 from riacho.server.plan import build
-from riacho.server.plan.column_names import last_part
 from riacho.server.plan.event_time import EventTimes
 from riacho.server.plan.from_sql.expressions import conjuncts, structured
 from riacho.server.plan.walk import children, expressions, walk
 from riacho.server.sql.interval_literals import read_interval
-from riacho.server.sql.tokens import parse_identifier, tokenize
+from riacho.server.sql.tokens import tokenize
 
 _EQUALS = frozenset({"==", "=", "<=>"})
 _ORDERS = {"<": (-1, True), "<=": (-1, False), ">": (1, True), ">=": (1, False)}
@@ -85,7 +85,7 @@ class Sides:
     def _of_column(self, column: pb.Expression.UnresolvedAttribute) -> Side | None:
         if column.HasField("plan_id"):
             return self._only(lambda side: column.plan_id in {node.common.plan_id for node in walk(side)})
-        parts = parse_identifier(column.unparsed_identifier)
+        parts = column_parts(column.unparsed_identifier)
         if len(parts) > 1:
             qualified = self._only(lambda side: parts[0].lower() in _aliases(side))
             if qualified is not None:

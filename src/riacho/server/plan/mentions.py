@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property, reduce
 from operator import or_
 
+from riacho.identifiers import column_parts, last_part
 from riacho.protos import pb
-from riacho.server.plan.column_names import last_part, parts_of
 from riacho.server.plan.from_sql.expressions import structured
 from riacho.server.plan.walk import expressions
 from riacho.server.sql.tokens import Token, tokenize
@@ -150,7 +150,7 @@ def _own_columns(expression: pb.Expression) -> Names:
 
 def _parts(identifier: str) -> frozenset[str]:
     """Each part of `a.b.c` may be the column: the others are then a table's name, or fields of a struct."""
-    return frozenset([*parts_of(identifier), *_WORD.findall(identifier)])
+    return frozenset([*column_parts(identifier), *_WORD.findall(identifier)])
 
 
 def counts_rows(expression: pb.Expression) -> bool:

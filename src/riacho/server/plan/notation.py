@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from riacho import types
 from riacho.protos import pb
+from riacho.server.sql.tokens import string_literal
 from riacho.server.sql.words import words
 
 Expression = pb.Expression
@@ -44,11 +45,6 @@ def sql(expression: Expression) -> str:
             return f"{function.function_name}({', '.join(arguments)})"
         case other:
             raise AssertionError(f"the table of functions makes no {other}")
-
-
-def string_literal(value: str) -> str:
-    """A string as the engine reads it."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _literal(literal: Expression.Literal) -> str:

@@ -23,9 +23,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from riacho.identifiers import last_part
 from riacho.protos import pb
 from riacho.server.plan.build import call, col, where
-from riacho.server.plan.column_names import last_part, output_name
+from riacho.server.plan.column_names import output_name
 from riacho.server.plan.event_time import ColumnNames
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.from_sql.expressions import conjuncts, structured

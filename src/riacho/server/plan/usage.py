@@ -18,13 +18,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from riacho.identifiers import column_parts
 from riacho.protos import pb
 from riacho.server.plan.column_names import output_name
 from riacho.server.plan.event_time import ColumnNames
 from riacho.server.plan.facts import kind_of
 from riacho.server.plan.mentions import EVERY, Names, Usage, makes_rows, mentioned, named, named_in_text
 from riacho.server.plan.walk import Path, child_paths, top_expressions
-from riacho.server.sql.tokens import parse_identifier
 
 Used = dict[Path, Usage]
 """By the place of a relation, which of its columns are used."""
@@ -165,7 +165,7 @@ def _is_union_all(node: pb.SetOperation) -> bool:
 def _written_name(expression: pb.Expression) -> str | None:
     """The name of the column that an expression makes; None if it is put together from what the expression says."""
     if expression.HasField("unresolved_attribute"):
-        parts = parse_identifier(expression.unresolved_attribute.unparsed_identifier)
+        parts = column_parts(expression.unresolved_attribute.unparsed_identifier)
         return parts[-1] if parts else None
     return expression.alias.name[0] if len(expression.alias.name) == 1 else None
 

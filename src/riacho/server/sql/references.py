@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from riacho.errors import ParseError
+from riacho.identifiers import quote
 from riacho.intervals import interval_text, unparsable
 from riacho.server.sql.errors import missing, syntax_error
 from riacho.server.sql.interval_literals import read_interval
@@ -328,8 +329,7 @@ class _Scan:
         known = [frame.ctes[name.lower()] for frame in reversed(self._frames) if name.lower() in frame.ctes]
         written = known[0] if known else None
         if written is not None and written != name:
-            quoted = "`" + written.replace("`", "``") + "`"
-            self.of_with.append(Edit(reference.start, reference.end, quoted))
+            self.of_with.append(Edit(reference.start, reference.end, quote(written)))
         return written is not None
 
     def _word(self, at: int) -> str:

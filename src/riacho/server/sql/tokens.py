@@ -78,6 +78,11 @@ def string_value(token: Token) -> str:
     return _ESCAPE.sub(change, token.text[1:-1])
 
 
+def string_literal(value: str) -> str:
+    """The string literal that stands for `value`."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
 def tokenize(sql: str) -> list[Token]:
     """The tokens of `sql` in order, without blanks and comments. Never fails: an odd character is a symbol."""
     tokens: list[Token] = []

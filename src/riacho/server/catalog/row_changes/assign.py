@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
 
-from riacho import types
 from riacho.errors import AnalysisError
+from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.catalog.row_changes.scope import Assignment, TableScope
 from riacho.server.delta import schema as schemas
@@ -34,7 +34,7 @@ def resolve(
         path = _existing(scope.strip(assignment.column, known), schema)
         taken = next((other for other in found if other[: len(path)] == path or path[: len(other)] == other), None)
         if taken is not None:
-            names = ", ".join(types.quote(".".join(each)) for each in (taken, path))
+            names = ", ".join(quote_if_needed(".".join(each)) for each in (taken, path))
             raise AnalysisError.of(
                 "DELTA_CONFLICT_SET_COLUMN",
                 f"There is a conflict from these SET columns: [{names}].",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from riacho import types
+from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.sql.tokens import Edit, identifier, splice, tokenize
 
@@ -53,7 +53,7 @@ class TableScope:
 
 def attribute(*parts: str) -> pb.Expression:
     """A column by its full name."""
-    quoted = ".".join(types.quote(part) for part in parts)
+    quoted = ".".join(quote_if_needed(part) for part in parts)
     return pb.Expression(unresolved_attribute=pb.Expression.UnresolvedAttribute(unparsed_identifier=quoted))
 
 

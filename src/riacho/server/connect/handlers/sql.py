@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 from riacho import types
+from riacho.identifiers import quoted
 from riacho.protos import pb
-from riacho.server.catalog.names import quoted
 from riacho.server.commands import SqlContext, run
 from riacho.server.connect.handlers import batch, views
 from riacho.server.connect.operations import Responses

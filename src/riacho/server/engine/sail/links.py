@@ -12,11 +12,11 @@ import re
 import tempfile
 from pathlib import Path
 
+from riacho.identifiers import quote_if_needed
 from riacho.paths import path_in_name
 from riacho.protos import pb
 from riacho.server.plan.walk import transform, walk
 from riacho.server.sql.references import respelled
-from riacho.types import quote
 
 _PLAIN = re.compile(r"[A-Za-z0-9/._=+&,@~-]*")
 
@@ -64,7 +64,7 @@ def _plain_names(text: str) -> str:
         named = path_in_name(parts)
         if named is None or named[0] != "delta" or plain_text(named[1]):
             return None
-        return f"delta.{quote(str(plain_path(Path(named[1]))))}"
+        return f"delta.{quote_if_needed(str(plain_path(Path(named[1]))))}"
 
     return respelled(text, plain) if "`" in text else text
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from riacho.identifiers import last_part
 from riacho.protos import pb
 from riacho.server.plan.checks.query import Query, is_aggregate
 from riacho.server.plan.checks.refusal import refuse
-from riacho.server.plan.column_names import last_part
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.walk import children, walk
 

@@ -13,7 +13,7 @@ from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.failures import unresolved_column
 from riacho.server.plan.text import outline
 from riacho.server.plan.walk import walk
-from riacho.server.sql.tokens import parse_identifier
+from riacho.server.sql.cursor import dotted_name
 
 
 def check_watermarks(relation: pb.Relation, schema_of: Callable[[pb.Relation], pa.Schema]) -> None:
@@ -27,8 +27,8 @@ def check_watermarks(relation: pb.Relation, schema_of: Callable[[pb.Relation], p
 
 
 def _check(node: pb.Relation, schema: pa.Schema) -> None:
-    parts = parse_identifier(node.with_watermark.event_time)
-    name = parts[-1] if parts else ""
+    parts = dotted_name(node.with_watermark.event_time)
+    name = parts[-1]
     column = next((field for field in schema if field.name.lower() == name.lower()), None)
     nested = next((field for field in schema if field.name.lower() == parts[0].lower()), None) if parts[1:] else None
     if column is None and nested is not None and pa.types.is_struct(nested.type):

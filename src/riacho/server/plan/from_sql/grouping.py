@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from riacho.identifiers import column_parts, last_part
 from riacho.protos import pb
 from riacho.server.plan import build
-from riacho.server.plan.column_names import last_part
 from riacho.server.plan.text import column_name
 from riacho.server.plan.walk import expressions
-from riacho.server.sql.tokens import Token, parse_identifier, tokenize
+from riacho.server.sql.tokens import Token, tokenize
 from riacho.server.sql.words import words
 
 AGGREGATES = words(
@@ -57,7 +57,7 @@ class SelectColumn:
         if self.alias is not None:
             return self.alias
         if self.expression.HasField("unresolved_attribute"):
-            return parse_identifier(self.expression.unresolved_attribute.unparsed_identifier)[-1]
+            return column_parts(self.expression.unresolved_attribute.unparsed_identifier)[-1]
         return column_name(self.expression)
 
     def projected(self) -> pb.Expression:
@@ -107,7 +107,7 @@ class AggregationClauses:
             return known
         function = expression.unresolved_function.function_name.lower()
         if expression.HasField("unresolved_attribute"):
-            name = parse_identifier(expression.unresolved_attribute.unparsed_identifier)[-1]
+            name = column_parts(expression.unresolved_attribute.unparsed_identifier)[-1]
         elif function in _WINDOWS:
             name = function
         else:
@@ -159,7 +159,7 @@ class AggregationClauses:
             if not node.HasField("unresolved_attribute"):
                 continue
             attribute = node.unresolved_attribute
-            parts = [part.lower() for part in parse_identifier(attribute.unparsed_identifier)]
+            parts = [part.lower() for part in column_parts(attribute.unparsed_identifier)]
             if parts[0] in names:
                 continue
             if parts[-1] not in names:

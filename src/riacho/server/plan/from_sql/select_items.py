@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from riacho.identifiers import quote
 from riacho.server.plan.from_sql.expressions import read_expression
 from riacho.server.plan.text import column_name
 from riacho.server.sql.tokens import Edit, Token, splice, tokenize
@@ -66,7 +67,7 @@ def name_columns(sql: str, calls: Sequence[Call], role: Role) -> list[Edit]:
     for (first, behind), inside in columns.items():
         start, end = tokens[first].start, tokens[behind - 1].end
         shown = _shown(sql[start:end], [Call(call.start - start, call.end - start, call.name) for call in inside])
-        aliases.append(Edit(end, end, " AS `" + shown.replace("`", "``") + "`"))
+        aliases.append(Edit(end, end, f" AS {quote(shown)}"))
     return aliases
 
 

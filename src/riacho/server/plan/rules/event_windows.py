@@ -10,9 +10,10 @@ The struct has the type of a session, so that such a plan can be analysed; sessi
 
 from __future__ import annotations
 
+from riacho.identifiers import last_part
 from riacho.protos import pb
 from riacho.server.plan import build
-from riacho.server.plan.column_names import last_part, output_name
+from riacho.server.plan.column_names import output_name
 from riacho.server.plan.context import Context
 from riacho.server.plan.session_window import without_session_windows
 from riacho.server.plan.walk import expressions, top_expressions, transform, walk

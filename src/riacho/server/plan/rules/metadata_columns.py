@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from riacho.identifiers import last_part
 from riacho.protos import pb
 from riacho.server.plan.context import Context
 from riacho.server.plan.facts import (
@@ -145,7 +146,7 @@ def _shows_metadata(expression: pb.Expression) -> bool:
         case "alias":
             return list(expression.alias.name) == [METADATA]
         case "unresolved_attribute":
-            return expression.unresolved_attribute.unparsed_identifier.split(".")[-1].strip("`").lower() == METADATA
+            return last_part(expression.unresolved_attribute.unparsed_identifier) == METADATA
         case _:
             return False
 

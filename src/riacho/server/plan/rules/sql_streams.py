@@ -13,6 +13,7 @@ beside the text they get the same treatment as those of the DataFrame API.
 
 from __future__ import annotations
 
+from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.plan.context import Context
 from riacho.server.plan.rules.inline_views import find_view
@@ -20,7 +21,6 @@ from riacho.server.plan.walk import transform
 from riacho.server.sql.heads import may_stream
 from riacho.server.sql.references import TableReference, table_references
 from riacho.server.sql.tokens import Edit, splice
-from riacho.types import quote
 
 
 def sql_streams(relation: pb.Relation, context: Context) -> pb.Relation:
@@ -46,7 +46,7 @@ def _lift(node: pb.Relation, context: Context) -> pb.Relation:
         if not (table.streaming or table.watermark or find_view(context, table.parts) is not None):
             continue
         reference = context.new_reference(_read(table))
-        alias = "" if table.aliased else f" AS {quote(table.parts[-1])}"
+        alias = "" if table.aliased else f" AS {quote_if_needed(table.parts[-1])}"
         edits.append(Edit(table.start, table.end, reference.subquery_alias.alias + alias))
         references.append(reference)
     if not edits:
@@ -59,7 +59,7 @@ def _read(table: TableReference) -> pb.Relation:
     """The relation that a reference stands for, its watermark included."""
     read = pb.Relation()
     read.read.is_streaming = table.streaming
-    read.read.named_table.unparsed_identifier = ".".join(quote(part) for part in table.parts)
+    read.read.named_table.unparsed_identifier = ".".join(quote_if_needed(part) for part in table.parts)
     read.read.named_table.options.update(table.options)
     if table.watermark is None:
         return read

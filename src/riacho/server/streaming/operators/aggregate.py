@@ -29,10 +29,10 @@ import numpy as np
 import pyarrow as pa
 
 from riacho import types
+from riacho.identifiers import last_part
 from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.build import Expression
-from riacho.server.plan.column_names import last_part
 from riacho.server.plan.event_time import Delays
 from riacho.server.plan.mentions import counts_rows, mentioned
 from riacho.server.plan.rules.batch_time import BatchTime

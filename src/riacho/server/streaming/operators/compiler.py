@@ -10,11 +10,12 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError, IllegalStateError, UnsupportedOperationError
+from riacho.identifiers import last_part
 from riacho.protos import pb
 from riacho.server.engine.spool import empty
 from riacho.server.plan import build
 from riacho.server.plan.apart import Apart, apart
-from riacho.server.plan.column_names import last_part, output_name
+from riacho.server.plan.column_names import output_name
 from riacho.server.plan.event_time import Delays, EventTimes
 from riacho.server.plan.facts import is_streaming, is_streaming_leaf, kind_of, leaf_identity, leaf_places
 from riacho.server.plan.pushdown import push_filters

@@ -33,11 +33,11 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError
+from riacho.identifiers import last_part
 from riacho.protos import pb
 from riacho.server.engine.spool import empty
 from riacho.server.plan import build
 from riacho.server.plan.apart import apart
-from riacho.server.plan.column_names import last_part
 from riacho.server.plan.event_time import Delays, EventTimes
 from riacho.server.plan.join_condition import JoinCondition, Key, Side, Sides, read_condition
 from riacho.server.state.run import Mask, Rows

@@ -14,10 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from riacho.identifiers import column_parts, last_part, quote_if_needed
 from riacho.protos import pb
-from riacho.server.plan.column_names import last_part, parts_of
 from riacho.server.plan.walk import Path, child_paths, expressions, walk, walk_paths
-from riacho.types import quote
 
 
 @dataclass(frozen=True)
@@ -63,13 +62,13 @@ def _changes(relation: pb.Relation) -> Iterator[_Change]:
 
 
 def _change(column: pb.Expression.UnresolvedAttribute, below: _Seen) -> Iterator[_Change]:
-    parts = parts_of(column.unparsed_identifier)
+    parts = column_parts(column.unparsed_identifier)
     asked: int | str = column.plan_id if column.HasField("plan_id") else parts[0].lower() if len(parts) == 2 else ""
     if asked not in below.grouped.keys() - below.plain:
         return
     grouping, keys = below.grouped[asked]
     if parts[-1].lower() in keys:
-        name = column.unparsed_identifier if column.HasField("plan_id") else quote(parts[-1])
+        name = column.unparsed_identifier if column.HasField("plan_id") else quote_if_needed(parts[-1])
         yield column, name, grouping
 
 

@@ -24,9 +24,9 @@ from riacho.server.plan import build
 from riacho.server.plan.from_sql.expressions import read_expression, text_expression
 from riacho.server.plan.from_sql.select_items import Call, Role, name_columns
 from riacho.server.plan.literals import int_literal
-from riacho.server.plan.notation import sql, string_literal
+from riacho.server.plan.notation import sql
 from riacho.server.plan.text import column_name
-from riacho.server.sql.tokens import Edit, Token, closing, splice, string_value, tokenize
+from riacho.server.sql.tokens import Edit, Token, closing, splice, string_literal, string_value, tokenize
 
 _MATCHES = ("RLIKE", "REGEXP")
 _WITH_NULLS = "UNPIVOT /* INCLUDE NULLS */"

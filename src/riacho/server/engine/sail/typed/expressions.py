@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import SparkError
+from riacho.identifiers import column_parts
 from riacho.protos import pb
 from riacho.server.engine.sail.typed import clocks
 from riacho.server.engine.sail.typed.arithmetic import DAYS, MONTHS, TIME, is_checked
@@ -18,7 +19,6 @@ from riacho.server.engine.sail.typed.scope import Scope, field_of
 from riacho.server.engine.sail.typed.text import TextTyper
 from riacho.server.engine.sail.typed.values import Result, Typed
 from riacho.server.plan.literals import string_of
-from riacho.server.sql.tokens import parse_identifier
 
 Expression = pb.Expression
 Ask = Callable[[Expression], "pa.DataType | None"]
@@ -92,7 +92,7 @@ class ExpressionTyper:
                 return Typed(expression, None)
 
     def _attribute(self, attribute: Expression.UnresolvedAttribute) -> pa.DataType | None:
-        return self.scope.kind(parse_identifier(attribute.unparsed_identifier))
+        return self.scope.kind(column_parts(attribute.unparsed_identifier))
 
     def _around(self, expression: Expression, inner: Typed, place: Expression) -> Typed:
         """An alias around a value."""

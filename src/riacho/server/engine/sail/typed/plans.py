@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import pyarrow as pa
 
 from riacho.errors import SparkError
+from riacho.identifiers import column_parts
 from riacho.protos import pb
 from riacho.server.engine.sail.typed import clocks
 from riacho.server.engine.sail.typed.arithmetic import MONTHS
@@ -22,7 +23,7 @@ from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.from_sql.select_items import has_alias
 from riacho.server.plan.text import column_name
 from riacho.server.plan.walk import children, expressions, top_expressions, walk
-from riacho.server.sql.tokens import parse_identifier, tokenize
+from riacho.server.sql.tokens import tokenize
 from riacho.server.sql.words import words
 from riacho.zones import UTC, Zone
 
@@ -194,7 +195,7 @@ def _column(expression: pb.Expression) -> str:
     if expression.HasField("alias") and len(expression.alias.name) == 1:
         return expression.alias.name[0]
     if expression.HasField("unresolved_attribute"):
-        parts = parse_identifier(expression.unresolved_attribute.unparsed_identifier)
+        parts = column_parts(expression.unresolved_attribute.unparsed_identifier)
         return parts[-1] if parts else ""
     return ""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from riacho.identifiers import quote
 from riacho.protos import pb
 from riacho.server.engine.sail.typed import clocks
 from riacho.server.engine.sail.typed.naming import shown
@@ -184,7 +185,7 @@ class _TypedQuery:
                 aliases[tokens[behind - 1].name or ""] = kind
             if changed is not None:
                 text = self._text(tokens, first, behind)
-                alias = "" if named else " AS `" + shown(text, typer.scope.has).replace("`", "``") + "`"
+                alias = "" if named else f" AS {quote(shown(text, typer.scope.has))}"
                 yield Edit(tokens[first].start, tokens[behind - 1].end, changed + alias)
 
     def _one(self, tokens: Sequence[Token], start: int, end: int, typer: TextTyper) -> Iterator[Edit]:
