@@ -21,9 +21,9 @@ from riacho.identifiers import column_parts, last_part
 from riacho.protos import pb
 from riacho.server.plan.column_names import output_name
 from riacho.server.plan.from_sql.expressions import structured
-from riacho.server.plan.from_sql.pieces import UnknownSqlError
 from riacho.server.plan.from_sql.query import columns_of_query
 from riacho.server.plan.walk import children
+from riacho.server.sql.pieces import UnknownSqlError
 
 WINDOW_FUNCTIONS = frozenset({"window", "session_window", "window_time"})
 """Functions of a marked column whose result is marked."""

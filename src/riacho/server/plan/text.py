@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime, timedelta
 
 from riacho.protos import pb
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.walk import children, top_expressions
+from riacho.server.sql.tokens import Token, tokenize
 from riacho.server.sql.words import words
 
 _INFIX = words("+ - * / % div = == <=> < <= > >= and or & | ^")
@@ -44,11 +44,7 @@ _DEFAULTS = {
 }
 """Functions whose name shows an argument that was not given: how many were, and the one that is shown."""
 
-_SUFFIX = re.compile(r"^(\d+)[LSY]$|^(\d+\.\d+)(?:BD|[DF])$", re.IGNORECASE)
-"""Numbers whose type shows in the text, and not in the name of a column."""
-
-_TYPED = re.compile(r"^(date|timestamp|timestamp_ntz)\s*'([^']*)'$", re.IGNORECASE)
-
+_TYPED = words("DATE TIMESTAMP TIMESTAMP_NTZ")
 _WINDOWS = frozenset({"window", "session_window"})
 _LONGEST = 200
 
@@ -74,8 +70,7 @@ def column_name(expression: pb.Expression) -> str:
             target = cast.type_str if cast.HasField("type_str") else cast.type.WhichOneof("kind") or ""
             return f"CAST({column_name(cast.expr)} AS {target.upper()})"
         case "expression_string":
-            text = _SUFFIX.sub(r"\1\2", expression.expression_string.expression)
-            return _TYPED.sub(lambda typed: f"{typed[1].upper()} '{typed[2]}'", text)
+            return _written(expression.expression_string.expression)
         case "unresolved_star":
             return "*"
         case "unresolved_extract_value":
@@ -91,6 +86,25 @@ def column_name(expression: pb.Expression) -> str:
             return f"{column_name(order.child)} {'DESC NULLS LAST' if descending else 'ASC NULLS FIRST'}"
         case _:
             return _call_of_rows(expression)
+
+
+def _written(text: str) -> str:
+    """A piece of text as the name of a column shows it: numbers without what tells their type, `DATE '…'`."""
+    match tokenize(text):
+        case [Token("number", number)] if number == text:
+            return _plain_number(number)
+        case [Token("word", _, word), Token("string", value)] if word in _TYPED:
+            return f"{word} {value}" if value.startswith("'") and value.count("'") == 2 else text
+        case _:
+            return text
+
+
+def _plain_number(text: str) -> str:
+    digits = text.rstrip("LSYBDFlsybdf")
+    whole, point, fraction = digits.partition(".")
+    if not (whole + fraction).isdigit() or not whole or bool(point) != bool(fraction):
+        return text
+    return digits if text[len(digits) :].upper() in (("BD", "D", "F") if point else ("L", "S", "Y")) else text
 
 
 def call_name(name: str, arguments: list[str], distinct: bool = False) -> str:  # noqa: C901, PLR0911, PLR0912

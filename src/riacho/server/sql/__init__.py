@@ -6,6 +6,8 @@
     cursor             from left to right through one statement; every reader of statements uses it
     statements, parse… statements about names and rows, as values
     scripts, heads     a file as statements; what kind of statement a text is
+    pieces             clauses and lists of a query, by the places of its tokens
+    select_lists       the column that a token stands in, and its alias
     references         the tables that a query reads, and where it says so
     plan_names         what Spark calls a statement
 

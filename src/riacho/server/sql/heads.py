@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
 from riacho.server.sql.references import TableReference, table_references
-from riacho.server.sql.tokens import Token, closing, identifier, tokenize
-from riacho.server.sql.words import words
+from riacho.server.sql.tokens import Token, closing, has_word, identifier, tokenize
+from riacho.server.sql.words import QUERY_STARTS, words
 
-_STREAMING_WORDS = re.compile(r"\bstream\b|\bwatermark\b", re.IGNORECASE)
-_QUERY_WORDS = words("SELECT VALUES FROM TABLE MAP REDUCE")
+_STREAMING_WORDS = words("STREAM WATERMARK")
+_QUERY_WORDS = QUERY_STARTS - {"WITH"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def may_stream(text: str, views: Collection[str] = ()) -> bool:
 
     `views`: names of temporary views that only riacho knows. False is certain, True is not.
     """
-    if _STREAMING_WORDS.search(text):
+    if has_word(text, _STREAMING_WORDS):
         return True
     lower = text.lower()
     return any(view.lower() in lower for view in views)

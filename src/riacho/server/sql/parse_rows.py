@@ -16,7 +16,7 @@ from riacho.server.sql.statements import (
     Statement,
     Update,
 )
-from riacho.server.sql.words import QUERY_STARTS
+from riacho.server.sql.words import IN_BRACKETS
 
 
 def insert(cursor: Cursor) -> Statement | None:
@@ -33,7 +33,7 @@ def insert(cursor: Cursor) -> Statement | None:
     if cursor.word == "PARTITION":
         return None
     if cursor.accept("REPLACE", "WHERE"):
-        where = cursor.text_until(*QUERY_STARTS)
+        where = cursor.text_until(*IN_BRACKETS)
         return Insert(table, cursor.query(), overwrite=True, where=where, by_name=True)
     by_name = cursor.accept("BY", "NAME")
     columns = _column_list(cursor)
@@ -57,7 +57,7 @@ def _directory(cursor: Cursor) -> InsertDirectory:
 
 def _column_list(cursor: Cursor) -> tuple[str, ...]:
     """`(a, b)` before the query; a bracket around the query itself is none."""
-    if not cursor.looking_at_symbol("(") or cursor.bracket_holds(QUERY_STARTS):
+    if not cursor.looking_at_symbol("(") or cursor.bracket_holds(IN_BRACKETS):
         return ()
     return cursor.identifiers()
 

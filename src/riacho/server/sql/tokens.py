@@ -8,7 +8,7 @@ backticks, nested comments).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -112,6 +112,13 @@ def _comment_end(sql: str, position: int) -> int:
         depth += 1 if edge.group() == "/*" else -1
         position = edge.end()
     return position
+
+
+def has_word(sql: str, wanted: Iterable[str]) -> bool:
+    """Whether one of these keywords stands in `sql`, outside strings, comments and names in backticks."""
+    upper = sql.upper()
+    likely = {word for word in wanted if word in upper}
+    return bool(likely) and any(token.word in likely for token in tokenize(sql))
 
 
 def identifier(tokens: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:

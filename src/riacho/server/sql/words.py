@@ -11,6 +11,9 @@ def words(text: str) -> frozenset[str]:
 QUERY_STARTS = words("SELECT WITH FROM VALUES TABLE MAP REDUCE")
 """What a query begins with, behind its brackets."""
 
+IN_BRACKETS = QUERY_STARTS - words("MAP REDUCE")
+"""What tells a query in brackets from a list: `(map(1, 2))` is no query."""
+
 SET_OPERATIONS = words("UNION EXCEPT MINUS INTERSECT")
 
 BEHIND_SELECT = words("FROM WHERE GROUP HAVING QUALIFY WINDOW ORDER SORT CLUSTER DISTRIBUTE LIMIT OFFSET")

@@ -10,7 +10,7 @@ from riacho.errors import ParseError
 from riacho.server.plan.from_sql.select_items import Call, name_columns
 from riacho.server.sql.heads import ViewDefinition, may_stream, read_sql
 from riacho.server.sql.references import Watermark, table_references
-from riacho.server.sql.tokens import parse_identifier, splice, split_statements, tokenize
+from riacho.server.sql.tokens import has_word, parse_identifier, splice, split_statements, tokenize
 
 SQL_LIKE = st.text(alphabet=" \n'\"`/*-;,.()abSELECTFROMstream01", max_size=60)
 
@@ -204,3 +204,16 @@ def test_names_of_single_columns_and_of_parts() -> None:
     calls = [Call(0, 3, "now()")]
     assert splice("NOW + 1", name_columns("NOW + 1", calls, "column")) == "NOW + 1 AS `(now() + 1)`"
     assert name_columns("NOW + 1", calls, "part") == []
+
+
+@pytest.mark.parametrize(
+    ("sql", "found"),
+    [
+        ("select 1 union all select 2", True),
+        ("select 'union' as u -- union\n, `union`", False),
+        ("select reunion from t", False),
+        ("(a) UNION(b)", True),
+    ],
+)
+def test_words_are_found_where_they_are_words(sql: str, found: bool) -> None:
+    assert has_word(sql, ("UNION", "EXCEPT")) is found

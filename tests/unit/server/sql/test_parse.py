@@ -172,6 +172,7 @@ PAIRS: list[tuple[str, s.Statement | None]] = [
         "MERGE WITH SCHEMA EVOLUTION INTO t USING b.s ON t.id = s.id WHEN NOT MATCHED THEN INSERT *",
         s.Merge(("t",), None, ("b", "s"), None, "t.id = s.id", (s.MergeClause("not_matched", "insert"),), evolve=True),
     ),
+    ("INSERT INTO t (map, a) TABLE s", s.Insert(("t",), "TABLE s", ("map", "a"))),
     # not about names
     ("SELECT 1", None),
     ("/* drop table t */ SELECT 1", None),

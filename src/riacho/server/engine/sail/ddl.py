@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-_TOKEN = re.compile(
-    r"""
-      (?P<string>'(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*")
-    | (?P<name>`(?:[^`]|``)*`)
-    | (?P<word>\w+)
-    | (?P<open>[(<])
-    | (?P<close>[)>])
-    | (?P<comma>,)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
+from riacho.server.sql.tokens import Token, string_value, tokenize
 
 
 def column_comments(text: str) -> list[str | None]:
@@ -25,36 +13,25 @@ def column_comments(text: str) -> list[str | None]:
     return [_comment(column) for column in _columns(text)]
 
 
-def _columns(text: str) -> Iterator[list[tuple[str, str]]]:
-    """The kind and text of the tokens of each column, what stands inside parentheses and angle brackets left out."""
+def _columns(text: str) -> Iterator[list[Token]]:
+    """The tokens of each column, what stands inside parentheses and angle brackets left out."""
     depth = 0
-    column: list[tuple[str, str]] = []
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup or ""
-        depth += (kind == "open") - (kind == "close")
-        if depth == 0 and kind == "comma":
+    column: list[Token] = []
+    for token in tokenize(text):
+        step = token.text in ("(", "<"), token.text in (")", ">")
+        depth += step[0] - step[1]
+        if depth == 0 and token.is_symbol(","):
             yield column
             column = []
-        elif depth == 0 and kind != "close":
-            column.append((kind, match[0]))
+        elif depth == 0 and not step[1]:
+            column.append(token)
     if column:
         yield column
 
 
-def _comment(column: list[tuple[str, str]]) -> str | None:
+def _comment(column: list[Token]) -> str | None:
     """The text behind the word COMMENT. A column may be called `comment` itself, so its first token does not count."""
-    for (kind, word), (next_kind, literal) in pairwise(column[1:]):
-        if kind == "word" and word.upper() == "COMMENT" and next_kind == "string":
-            return _unquote(literal)
+    for token, following in pairwise(column[1:]):
+        if token.word == "COMMENT" and following.kind == "string":
+            return string_value(following)
     return None
-
-
-def _unquote(literal: str) -> str:
-    """What a string literal means: a doubled quote is one, a backslash makes the next character special or plain."""
-    quote, inner = literal[0], literal[1:-1]
-    return re.sub(
-        rf"\\(.)|{quote}{quote}",
-        lambda match: quote if match[1] is None else _ESCAPES.get(match[1], match[1]),
-        inner,
-        flags=re.DOTALL,
-    )

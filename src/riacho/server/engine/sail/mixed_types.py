@@ -7,21 +7,19 @@ asked about plans with a union in them only.
 
 from __future__ import annotations
 
-import re
-
 import pyarrow as pa
 
 from riacho import types
 from riacho.protos import pb
 from riacho.server.plan.walk import walk
-
-_SET_OPERATIONS = re.compile(r"\b(?:union|except|minus|intersect)\b", re.IGNORECASE)
+from riacho.server.sql.tokens import has_word
+from riacho.server.sql.words import SET_OPERATIONS
 
 
 def may_mix_types(relation: pb.Relation) -> bool:
     """Whether a plan puts rows of two inputs into one column."""
     return any(
-        node.HasField("set_op") or (node.HasField("sql") and _SET_OPERATIONS.search(node.sql.query) is not None)
+        node.HasField("set_op") or (node.HasField("sql") and has_word(node.sql.query, SET_OPERATIONS))
         for node in walk(relation)
     )
 

@@ -18,7 +18,7 @@ from riacho.server.sql.errors import not_allowed, qualified_temporary, refused, 
 from riacho.server.sql.plan_names import plan_name
 from riacho.server.sql.references import table_references
 from riacho.server.sql.scripts import Statement
-from riacho.server.sql.words import DATABASE_WORDS, QUERY_STARTS
+from riacho.server.sql.words import DATABASE_WORDS, IN_BRACKETS
 
 
 @dataclass(frozen=True)
@@ -281,7 +281,7 @@ class _Parser:
         if cursor.accept("IF", "NOT", "EXISTS"):
             raise self._refuse("IF NOT EXISTS not supported for flows.")
         by_name = cursor.accept("BY", "NAME")
-        if cursor.looking_at_symbol("(") and not cursor.bracket_holds(QUERY_STARTS):
+        if cursor.looking_at_symbol("(") and not cursor.bracket_holds(IN_BRACKETS):
             raise self._refuse("Column schema may not be specified for flow target.")
         query = self._query()
         if not by_name:

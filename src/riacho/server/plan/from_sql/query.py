@@ -20,10 +20,10 @@ from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.from_sql.expressions import read_expression, text_expression
 from riacho.server.plan.from_sql.grouping import AggregationClauses, SelectColumn, UngroupedColumnError, has_aggregate
-from riacho.server.plan.from_sql.pieces import Pieces, UnknownSqlError
-from riacho.server.plan.from_sql.select_items import has_alias
+from riacho.server.sql.pieces import Pieces, UnknownSqlError
+from riacho.server.sql.select_lists import has_alias
 from riacho.server.sql.tokens import closing, identifier, tokenize
-from riacho.server.sql.words import words
+from riacho.server.sql.words import JOIN_WORDS, SET_OPERATIONS, words
 
 _SET_OPS = {
     "UNION": pb.SetOperation.SET_OP_TYPE_UNION,
@@ -50,7 +50,6 @@ _GROUP_TYPES: dict[str, pb.Aggregate.GroupType.ValueType] = {
     "ROLLUP": pb.Aggregate.GROUP_TYPE_ROLLUP,
     "CUBE": pb.Aggregate.GROUP_TYPE_CUBE,
 }
-_JOIN_WORDS = words("JOIN INNER CROSS LEFT RIGHT FULL OUTER SEMI ANTI")
 _TAIL = words("ORDER LIMIT OFFSET")
 _NOT_KNOWN = words("LATERAL QUALIFY WINDOW CLUSTER DISTRIBUTE SORT PIVOT UNPIVOT TABLESAMPLE NATURAL")
 
@@ -138,7 +137,7 @@ class _QueryReader(Pieces):
 
     def _set_operation(self, start: int, end: int, scope: Scope) -> pb.Relation:
         """SELECT … {UNION | EXCEPT | INTERSECT [ALL] SELECT …}, from left to right."""
-        operators = list(self._outside(start, end, words("UNION EXCEPT MINUS INTERSECT")))
+        operators = list(self._outside(start, end, SET_OPERATIONS))
         if len({self._word(at) == "INTERSECT" for at in operators}) == 2:
             raise UnknownSqlError("INTERSECT beside other set operations; put brackets around it")
         relation = self._term(start, operators[0] if operators else end, scope)
@@ -183,11 +182,7 @@ class _QueryReader(Pieces):
         for at in () if self.columns_only else self._outside(start, end, _NOT_KNOWN):
             if self._word(at) != "WINDOW" or self._word(at + 2) == "AS":  # a clause, not the function or its column
                 raise UnknownSqlError(self._word(at))
-        clauses = [
-            at
-            for at in self._outside(start, end, words("FROM WHERE GROUP HAVING"))
-            if self._word(at - 1) != "DISTINCT" or at - 1 == start  # IS DISTINCT FROM
-        ]
+        clauses = list(self._outside(start, end, words("FROM WHERE GROUP HAVING")))
         places = {self._word(at): (at, behind) for at, behind in zip(clauses, [*clauses, end][1:], strict=True)}
         if "FROM" not in places:
             raise UnknownSqlError("a SELECT without FROM")
@@ -297,7 +292,7 @@ class _QueryReader(Pieces):
                 names, at = self._names(at + 1)
                 join.using_columns.extend(names)
             elif self._word(at) == "ON":
-                behind = next(self._outside(at + 1, end, _JOIN_WORDS, calls=False), end)
+                behind = next(self._outside(at + 1, end, JOIN_WORDS, calls=False), end)
                 comma = next((i for i in self._outside(at + 1, behind, None) if self._symbol(i, ",")), behind)
                 join.join_condition.CopyFrom(self._expression(at + 1, comma, scope))
                 at = comma
@@ -306,7 +301,7 @@ class _QueryReader(Pieces):
 
     def _join_type(self, at: int, end: int) -> tuple[pb.Join.JoinType.ValueType, int]:
         first = at
-        while at < end and self._word(at) in _JOIN_WORDS:
+        while at < end and self._word(at) in JOIN_WORDS:
             at += 1
             if self._word(at - 1) == "JOIN":
                 break
@@ -345,13 +340,13 @@ class _QueryReader(Pieces):
 
     def _rows(self, at: int, end: int) -> tuple[pb.Relation, int]:
         """`VALUES …` or a table function with its alias, which reads no stream, and the position behind it."""
-        ends = _JOIN_WORDS | words("ON USING LATERAL")
+        ends = JOIN_WORDS | words("ON USING LATERAL")
         behind = next((i for i in self._outside(at + 1, end, ends, calls=False)), end)
         return pb.Relation(sql=pb.SQL(query=self._text(at, behind))), behind
 
     def _starts_alias(self, at: int, end: int) -> bool:
         token = self._tokens[at] if at < end else None
-        return token is not None and token.name is not None and token.word not in _JOIN_WORDS | words("ON USING")
+        return token is not None and token.name is not None and token.word not in JOIN_WORDS | words("ON USING")
 
     def _table(self, parts: tuple[str, ...], text: str, scope: Scope) -> pb.Relation:
         cte = scope.get(parts[0].lower()) if len(parts) == 1 else None

@@ -17,10 +17,10 @@ from riacho.protos import pb
 from riacho.server.plan.context import Context
 from riacho.server.plan.facts import is_streaming, names
 from riacho.server.plan.from_sql.grouping import has_aggregate
-from riacho.server.plan.from_sql.pieces import UnknownSqlError
 from riacho.server.plan.from_sql.query import read_query
 from riacho.server.plan.rules.inline_views import find_view
 from riacho.server.plan.walk import transform
+from riacho.server.sql.pieces import UnknownSqlError
 from riacho.server.sql.tokens import parse_identifier, tokenize
 from riacho.server.sql.words import words
 

@@ -7,7 +7,6 @@ there is no such expression. What each does wrong is in docs/compatibility.md; `
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 import pyarrow as pa
@@ -19,6 +18,8 @@ from riacho.server.engine.sail.dialect.branches import typed_branches
 from riacho.server.engine.sail.dialect.from_json import from_csv, from_json
 from riacho.server.plan import build
 from riacho.server.plan.literals import int_literal, integer_of, string_of
+from riacho.server.sql.tokens import tokenize
+from riacho.server.sql.words import words
 
 Expression = pb.Expression
 Arguments = Sequence[Expression]
@@ -236,11 +237,12 @@ def _difference(name: str) -> Entry:
 CASTS = frozenset({"avg", "count", "max", "mean", "median", "min", "stddev", "sum", "variance"})
 """Aggregate functions that the engine mixes up, of a column and of a cast of it, which it calls by one name."""
 
-_CAST = re.compile(r"(?:cast|try_cast|double|float|int|bigint|decimal|string)\s*\(", re.IGNORECASE)
+_CAST_WORDS = words("CAST TRY_CAST DOUBLE FLOAT INT BIGINT DECIMAL STRING")
 
 
 def is_cast(argument: Expression) -> bool:
-    return argument.HasField("cast") or _CAST.match(argument.expression_string.expression) is not None
+    start = tokenize(argument.expression_string.expression)[:2]
+    return argument.HasField("cast") or (len(start) == 2 and start[0].word in _CAST_WORDS and start[1].is_symbol("("))
 
 
 def named_apart(argument: Expression) -> Expression:

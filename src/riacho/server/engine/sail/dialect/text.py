@@ -26,6 +26,7 @@ from riacho.server.plan.from_sql.select_items import Call, Role, name_columns
 from riacho.server.plan.literals import int_literal
 from riacho.server.plan.notation import sql
 from riacho.server.plan.text import column_name
+from riacho.server.sql.pieces import items
 from riacho.server.sql.tokens import Edit, Token, closing, splice, string_literal, string_value, tokenize
 
 _MATCHES = ("RLIKE", "REGEXP")
@@ -126,10 +127,7 @@ class _Replacements:
         quote = token.text[0]
         if quote in "rR" or quote * 2 not in token.text[1:-1]:
             return None
-        # Quotes come in pairs here, but for one behind a backslash, which is not the first of a pair.
-        pairs = re.compile(rf"(\\.)|{quote}{quote}", re.DOTALL)
-        inner = pairs.sub(lambda found: found[1] or "\\" + quote, token.text[1:-1])
-        return None if inner == token.text[1:-1] else quote + inner + quote
+        return quote + _escaped_quotes(token.text[1:-1], quote) + quote
 
     def _call(self, at: int, behind: int) -> tuple[int, str | None]:
         """A call, up to the token `behind` its closing bracket, or that of the window of rows it is over."""
@@ -213,29 +211,7 @@ class _Replacements:
 
     def _arguments(self, start: int, end: int) -> list[tuple[int, int]]:
         """Where the arguments of a call begin and end, whose brackets stand around the tokens `start` up to `end`."""
-        if start == end:
-            return []
-        places, first, position = [], start, start
-        while position < end:
-            token = self._tokens[position]
-            if token.text in ("(", "[") and token.kind == "symbol":
-                position = self._closing(position)
-            elif token.is_symbol(","):
-                places.append((first, position))
-                first = position + 1
-            position += 1
-        return [*places, (first, end)]
-
-    def _closing(self, at: int) -> int:
-        """The bracket that closes the one at token `at`, square or round."""
-        if self._tokens[at].is_symbol("("):
-            return closing(self._tokens, at)
-        depth = 0
-        for position in range(at, len(self._tokens)):
-            depth += self._tokens[position].is_symbol("[") - self._tokens[position].is_symbol("]")
-            if depth == 0:
-                return position
-        return len(self._tokens)
+        return items(self._tokens, start, end) if start < end else []
 
     def _argument(self, first: int, behind: int) -> pb.Expression:
         """One argument in the engine's words; a literal as a literal, `array(…)` as a call, all else as text."""
@@ -251,6 +227,16 @@ class _Replacements:
     def _spliced(self, first: int, behind: int, edits: Sequence[Edit]) -> str:
         start, end = self._tokens[first].start, self._tokens[behind - 1].end
         return splice(self._text[start:end], [Edit(e.start - start, e.end - start, e.text) for e in edits])
+
+
+def _escaped_quotes(inner: str, quote: str) -> str:
+    """The inside of a string with a backslash before each quote that is written twice."""
+    pieces, at = [], 0
+    while at < len(inner):
+        piece = inner[at : at + 2] if inner[at] in ("\\", quote) else inner[at]
+        pieces.append("\\" + quote if piece == quote * 2 else piece)
+        at += len(piece)
+    return "".join(pieces)
 
 
 def _integer(tokens: Sequence[Token]) -> pb.Expression | None:

@@ -20,9 +20,9 @@ from riacho.server.engine.sail.typed.scope import Scope
 from riacho.server.engine.sail.typed.unions import widened
 from riacho.server.plan import build
 from riacho.server.plan.facts import is_streaming
-from riacho.server.plan.from_sql.select_items import has_alias
 from riacho.server.plan.text import column_name
 from riacho.server.plan.walk import children, expressions, top_expressions, walk
+from riacho.server.sql.select_lists import has_alias
 from riacho.server.sql.tokens import tokenize
 from riacho.server.sql.words import words
 from riacho.zones import UTC, Zone

@@ -21,20 +21,17 @@ from riacho.server.engine.sail.typed.naming import shown
 from riacho.server.engine.sail.typed.rules import NAMES
 from riacho.server.engine.sail.typed.scope import Scope
 from riacho.server.engine.sail.typed.text import TextTyper
-from riacho.server.plan.from_sql.select_items import has_alias
 from riacho.server.plan.notation import sql
+from riacho.server.sql.pieces import items, outside
+from riacho.server.sql.select_lists import has_alias
 from riacho.server.sql.tokens import Edit, Token, closing, splice, tokenize
-from riacho.server.sql.words import words
+from riacho.server.sql.words import BEHIND_SELECT, JOIN_WORDS, SET_OPERATIONS, words
 
 SchemaOf = Callable[[str], "pa.Schema | None"]
 """The columns of a query, None if it cannot be analysed."""
 
 _QUERY = words("SELECT WITH")
-_SET_OPERATIONS = words("UNION EXCEPT MINUS INTERSECT")
-_CLAUSES = words("FROM WHERE GROUP HAVING QUALIFY WINDOW ORDER SORT CLUSTER DISTRIBUTE LIMIT OFFSET")
-_JOIN_WORDS = words(
-    "JOIN INNER CROSS LEFT RIGHT FULL OUTER SEMI ANTI NATURAL LATERAL PIVOT UNPIVOT TABLESAMPLE USING ON"
-)
+_ENDS_CONDITION = JOIN_WORDS | words("LATERAL PIVOT UNPIVOT TABLESAMPLE USING ON")
 _SUSPECTS = re.compile(
     r"[-+*/%<>=&|^]|\b(?:case|between|in|div|"
     + "|".join(sorted(name for name in NAMES if name.isidentifier()))
@@ -141,7 +138,7 @@ class _TypedQuery:
         return at + 1 < len(tokens) and tokens[at + 1].word in _QUERY
 
     def _select(self, tokens: Sequence[Token], start: int, end: int) -> list[Edit]:
-        clauses = list(_outside(tokens, start, end, _CLAUSES))
+        clauses = list(outside(tokens, start, end, BEHIND_SELECT))
         places = {tokens[at].word: (at, behind) for at, behind in zip(clauses, [*clauses, end][1:], strict=True)}
         if len(places) < len(clauses):
             return []
@@ -178,7 +175,7 @@ class _TypedQuery:
         """The columns of a SELECT list; one that changes keeps its name."""
         if start < end and tokens[start].word in ("DISTINCT", "ALL"):
             start += 1
-        for first, behind in _items(tokens, start, end):
+        for first, behind in _columns(tokens, start, end):
             changed, kind = typer.part(self.text, tokens, first, behind)
             named = has_alias(tokens[first:behind])
             if named:
@@ -196,7 +193,7 @@ class _TypedQuery:
             yield Edit(tokens[start].start, tokens[end - 1].end, changed)
 
     def _several(self, tokens: Sequence[Token], start: int, end: int, typer: TextTyper) -> Iterator[Edit]:
-        for first, item_end in _items(tokens, start, end):
+        for first, item_end in _columns(tokens, start, end):
             behind = item_end
             while behind > first and tokens[behind - 1].word in _ORDER_WORDS:
                 behind -= 1
@@ -204,9 +201,9 @@ class _TypedQuery:
 
     def _conditions(self, tokens: Sequence[Token], start: int, end: int, typer: TextTyper) -> Iterator[Edit]:
         """The conditions of joins."""
-        for at in _outside(tokens, start, end, words("ON")):
-            behind = next(_outside(tokens, at + 1, end, _JOIN_WORDS, calls=False), end)
-            comma = next((i for i in _outside(tokens, at + 1, behind, None) if tokens[i].is_symbol(",")), behind)
+        for at in outside(tokens, start, end, words("ON")):
+            behind = next(outside(tokens, at + 1, end, _ENDS_CONDITION, calls=False), end)
+            comma = next((i for i in outside(tokens, at + 1, behind, None) if tokens[i].is_symbol(",")), behind)
             yield from self._one(tokens, at + 1, comma, typer)
 
     def _schema(self, source: str) -> pa.Schema | None:
@@ -222,43 +219,14 @@ class _TypedQuery:
 
 def _selects(tokens: Sequence[Token], start: int) -> Iterator[tuple[int, int]]:
     """Each SELECT outside brackets: where it stands, and where what belongs to it ends."""
-    ends = [*_outside(tokens, start, len(tokens), _SET_OPERATIONS), len(tokens)]
-    for at in _outside(tokens, start, len(tokens), words("SELECT")):
+    ends = [*outside(tokens, start, len(tokens), SET_OPERATIONS), len(tokens)]
+    for at in outside(tokens, start, len(tokens), words("SELECT")):
         end = next(found for found in ends if found > at)
         while end > at and tokens[end - 1].is_symbol(";"):
             end -= 1
         yield at, end
 
 
-def _outside(
-    tokens: Sequence[Token], start: int, end: int, wanted: frozenset[str] | None, *, calls: bool = True
-) -> Iterator[int]:
-    """The positions outside brackets of the wanted words, or of all tokens. `calls`: also before a bracket."""
-    at = start
-    while at < end:
-        token = tokens[at]
-        if token.is_symbol("("):
-            at = closing(tokens, at)
-        elif wanted is None:
-            yield at
-        elif token.word in wanted and not (at > 0 and tokens[at - 1].is_symbol(".")):
-            is_call = at + 1 < len(tokens) and tokens[at + 1].is_symbol("(")
-            if (calls or not is_call) and tokens[at - 1].word != "DISTINCT":
-                yield at
-        at += 1
-
-
-def _items(tokens: Sequence[Token], start: int, end: int) -> Iterator[tuple[int, int]]:
+def _columns(tokens: Sequence[Token], start: int, end: int) -> Iterator[tuple[int, int]]:
     """The items of a list, none of them empty."""
-    depth, first = 0, start
-    for at in range(start, end):
-        if tokens[at].text in ("(", "[") and tokens[at].kind == "symbol":
-            depth += 1
-        elif tokens[at].text in (")", "]") and tokens[at].kind == "symbol":
-            depth -= 1
-        elif depth == 0 and tokens[at].is_symbol(","):
-            if first < at:
-                yield first, at
-            first = at + 1
-    if first < end:
-        yield first, end
+    return ((first, behind) for first, behind in items(tokens, start, end) if first < behind)

@@ -16,7 +16,7 @@ from riacho.server.engine.sail.typed.arithmetic import DAYS, MONTHS, TIME
 from riacho.server.engine.sail.typed.names import type_named
 from riacho.server.sql.interval_literals import read_interval
 from riacho.server.sql.tokens import Token, closing, identifier
-from riacho.server.sql.words import words
+from riacho.server.sql.words import IN_BRACKETS, words
 from riacho.types import TIMESTAMP, TIMESTAMP_NTZ
 
 NodeKind = Literal["column", "literal", "call", "infix", "case", "cast", "field", "lambda", "group", "opaque"]
@@ -162,7 +162,7 @@ class Reader:
                 if self._symbol() != "(":
                     raise UnknownSyntaxError
                 behind = self._closing()
-                if self._word(1) in ("SELECT", "WITH", "VALUES", "FROM", "TABLE"):
+                if self._word(1) in IN_BRACKETS:
                     self._at = behind
                     return Node("group", left.start, behind, "in_query", [left])
                 items = self._list(behind)
@@ -292,7 +292,7 @@ class Reader:
 
     def _bracket(self) -> Node:
         start, behind = self._at, self._closing()
-        if self._word(1) in ("SELECT", "WITH", "VALUES", "FROM", "TABLE"):
+        if self._word(1) in IN_BRACKETS:
             self._at = behind
             return Node("opaque", start, behind, "query")
         items = self._list(behind)

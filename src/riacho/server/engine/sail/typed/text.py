@@ -17,8 +17,8 @@ from riacho.server.engine.sail.typed.syntax import Node, Reader, UnknownSyntaxEr
 from riacho.server.engine.sail.typed.values import Result, Typed
 from riacho.server.plan import build
 from riacho.server.plan.from_sql.expressions import text_expression
-from riacho.server.plan.from_sql.select_items import has_alias
 from riacho.server.plan.notation import sql
+from riacho.server.sql.select_lists import has_alias
 from riacho.server.sql.tokens import Edit, Token, splice, tokenize
 from riacho.types import TIMESTAMP
 

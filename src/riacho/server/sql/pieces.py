@@ -2,9 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from riacho.server.sql.tokens import closing, tokenize
+from riacho.server.sql.tokens import Token, closing, tokenize
+
+
+def outside(
+    tokens: Sequence[Token], start: int, end: int, wanted: frozenset[str] | None = None, *, calls: bool = True
+) -> Iterator[int]:
+    """The positions outside brackets of the wanted words, or of all tokens. `calls`: also before a bracket.
+
+    A word that is part of a name is none, nor is the FROM of `IS DISTINCT FROM`.
+    """
+    at = start
+    while at < end:
+        token = tokens[at]
+        if token.is_symbol("("):
+            at = closing(tokens, at)
+        elif wanted is None or (token.word in wanted and _is_keyword(tokens, at, calls)):
+            yield at
+        at += 1
+
+
+def _is_keyword(tokens: Sequence[Token], at: int, calls: bool) -> bool:
+    if at and tokens[at - 1].is_symbol("."):
+        return False
+    if at > 1 and tokens[at - 1].word == "DISTINCT" and tokens[at - 2].word in ("IS", "NOT"):
+        return False
+    return calls or at + 1 >= len(tokens) or not tokens[at + 1].is_symbol("(")
+
+
+def items(tokens: Sequence[Token], start: int, end: int) -> list[tuple[int, int]]:
+    """The items of a list, as (start, end), split at commas outside brackets; no tokens are one empty item."""
+    found, depth, first = [], 0, start
+    for at in range(start, end):
+        token = tokens[at]
+        depth += (token.text in ("(", "[")) - (token.text in (")", "]"))
+        if depth == 0 and token.is_symbol(","):
+            found.append((first, at))
+            first = at + 1
+    return [*found, (first, end)]
 
 
 class UnknownSqlError(Exception):
@@ -25,25 +62,10 @@ class Pieces:
         return len(self._tokens)
 
     def _outside(self, start: int, end: int, wanted: frozenset[str] | None, *, calls: bool = True) -> Iterator[int]:
-        """The positions outside brackets of the wanted words, or of all tokens. `calls`: also before a bracket."""
-        at = start
-        while at < end:
-            token = self._tokens[at]
-            if token.is_symbol("("):
-                at = closing(self._tokens, at)
-            elif wanted is None or self._is_keyword(at, wanted, calls):
-                yield at
-            at += 1
-
-    def _is_keyword(self, at: int, wanted: frozenset[str], calls: bool) -> bool:
-        """Whether one of the wanted words stands at `at`, and not as part of a name or, without `calls`, as a call."""
-        is_part = at > 0 and self._symbol(at - 1, ".")
-        return self._word(at) in wanted and not is_part and (calls or not self._symbol(at + 1, "("))
+        return outside(self._tokens, start, end, wanted, calls=calls)
 
     def _items(self, start: int, end: int) -> list[tuple[int, int]]:
-        """The items of a list, as (start, end)."""
-        commas = [at for at in self._outside(start, end, None) if self._symbol(at, ",")]
-        return list(zip([start, *(at + 1 for at in commas)], [*commas, end], strict=True))
+        return items(self._tokens, start, end)
 
     def _names(self, at: int) -> tuple[list[str], int]:
         """The names in the brackets at `at`, and the position behind them."""
