@@ -78,8 +78,8 @@ class CatalogReads:
                 if sink.tell() > MAX_FEED_BYTES:
                     raise SparkGeneralError(
                         f"The change feed of {wanted.log.table} from version {wanted.start} to {wanted.end} is larger "
-                        f"than {MAX_FEED_BYTES >> 20} MiB, more than one batch read can hand to the engine. Give "
-                        "endingVersion, or read it as a stream."
+                        f"than {MAX_FEED_BYTES >> 20} MiB, the most that one batch read can pass to the engine. "
+                        "Set endingVersion, or read it as a stream."
                     )
         relation = pb.Relation()
         relation.local_relation.data = sink.getvalue().to_pybytes()

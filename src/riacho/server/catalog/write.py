@@ -33,17 +33,19 @@ from riacho.server.sql.cursor import dotted_name
 
 DEFAULT_FORMAT = "delta"
 OPTIONS = (
-    OptionHelp("mergeSchema", "false", "add columns that the table lacks, fields of structs too"),
+    OptionHelp("mergeSchema", "false", "add columns and struct fields that the table lacks"),
     OptionHelp(
-        "overwriteSchema", "false", '`mode("overwrite")`: the table gets the columns and partitions of the data'
+        "overwriteSchema", "false", '`mode("overwrite")`: the table takes on the columns and partitions of the data'
     ),
-    OptionHelp("replaceWhere", "", '`mode("overwrite")`: only rows for which this condition holds are replaced'),
-    OptionHelp("partitionOverwriteMode", "static", "`dynamic`: only partitions with new rows are replaced"),
+    OptionHelp("replaceWhere", "", '`mode("overwrite")`: replace only the rows that match this condition'),
+    OptionHelp("partitionOverwriteMode", "static", "`dynamic`: replace only partitions with new rows"),
     OptionHelp(
-        "txnAppId", "", "with `txnVersion`: who writes; a write with a number that is not above the last is left out"
+        "txnAppId",
+        "",
+        "with `txnVersion`: identifies the writer; a write whose number is not above the last is skipped",
     ),
     OptionHelp("txnVersion", "", "with `txnAppId`: the number of this write, such as a batch's"),
-    OptionHelp("delta.*", "", "properties of a table that the write makes"),
+    OptionHelp("delta.*", "", "properties of a table that the write creates"),
 )
 """What the documentation lists."""
 AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"

@@ -64,8 +64,8 @@ def as_spark_error(error: BaseException) -> SparkError:
         return error
     if isinstance(error, EngineLost):
         return SparkGeneralError(
-            "The engine's process ended while it ran this request, perhaps for want of memory. A new one is there: run "
-            "it again."
+            "The engine's process ended while it ran this request, possibly because it ran out of memory. A new engine "
+            "has started: run the request again."
         )
     return SparkGeneralError(
         f"[INTERNAL_ERROR] {type(error).__name__}: {error} SQLSTATE: XX000", condition="INTERNAL_ERROR"

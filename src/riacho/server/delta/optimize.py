@@ -105,8 +105,8 @@ def optimize(table: Path, clock: Clock, zorder_by: Sequence[str] = (), target_by
         files.discard(table, new)
     raise SparkGeneralError.of(
         "DELTA_CONCURRENT_WRITE",
-        f"ConcurrentWriteException: Others changed the files of the Delta table at {table} while they were put "
-        f"together, {_MAX_RUNS} times in a row. Please try the operation again.",
+        f"ConcurrentWriteException: Other writers changed the files of the Delta table at {table} while they "
+        f"were compacted, {_MAX_RUNS} times in a row. Please try the operation again.",
         sql_state="2D521",
     )
 

@@ -130,7 +130,7 @@ def _merge_field(table: pa.Field, data: pa.Field) -> pa.Field:
         raise AnalysisError.of(
             "DELTA_FAILED_TO_MERGE_FIELDS",
             f"Failed to merge fields '{table.name}' and '{data.name}': the table has "
-            f"{types.type_to_ddl(table.type)}, the data have {types.type_to_ddl(data.type)}.",
+            f"{types.type_to_ddl(table.type)}, the data has {types.type_to_ddl(data.type)}.",
             sql_state="22005",
             currentField=table.name,
             updateField=data.name,

@@ -103,11 +103,14 @@ def not_a_table(table: Path) -> AnalysisError:
 
 
 def require_whole(table: Path, state: TableState) -> None:
-    """Refuse a table whose log removes files under names that are not theirs: readers disagree on its rows."""
+    """Refuse a table whose log removes files under wrong names, so that readers disagree about its rows.
+
+    Raises SparkGeneralError, which says how to repair the table.
+    """
     if state.strays:
         raise SparkGeneralError(
-            f"The log of the Delta table at {table} removes {len(state.strays)} of its files under names that are not "
-            "theirs, so that readers disagree on its rows, and a change would make that last. Mend it first: "
+            f"The log of the Delta table at {table} removes {len(state.strays)} of its files under wrong names, so "
+            "that readers disagree about its rows, and a change would make the damage permanent. Repair it first: "
             f"`riacho doctor {table} --repair`, or FSCK REPAIR TABLE delta.`{table}`."
         )
 

@@ -161,8 +161,8 @@ def _require_present(folder: Path, version: int, files: Sequence[AddFile]) -> No
     if missing:
         raise IllegalArgumentError.of(
             "DELTA_CANNOT_RESTORE_TABLE_VERSION",
-            f"Cannot restore the table at {folder} to version {version}: {len(missing)} of its files are gone, the "
-            f"first of them {missing[0]}. They were removed by VACUUM, or by hand.",
+            f"Cannot restore the table at {folder} to version {version}: {len(missing)} of its files are missing, "
+            f"the first of them {missing[0]}. They were removed by VACUUM or manually.",
             sql_state="22003",
             requestedVersion=str(version),
         )

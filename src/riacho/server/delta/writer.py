@@ -85,7 +85,7 @@ class DeltaWriter:
         raise SparkGeneralError.of(
             "DELTA_MAX_COMMIT_RETRIES_EXCEEDED",
             f"This commit to {self.log.table} has failed as it has been tried {MAX_ATTEMPTS} times but did not "
-            "succeed: too many others write to the table at once.",
+            "succeed: too many writers write to the table at once.",
             sql_state="40000",
             numAttempts=str(MAX_ATTEMPTS),
         )

@@ -32,7 +32,7 @@ class Datetimes:
         """From a reader's options. Raises IllegalArgumentError for a pattern or a zone that is not understood."""
         zone = options.text("timeZone")
         if zone_offset_us(zone, 0) is None:
-            raise IllegalArgumentError(f"The option timeZone = {zone!r} names no time zone that is known here.")
+            raise IllegalArgumentError(f"The option timeZone = {zone!r} is not a known time zone.")
 
         def pattern(name: str) -> Pattern | None:
             text = options.maybe(name)

@@ -40,25 +40,29 @@ def _refused(name: str, default: str | None, help: str, *aliases: str) -> Option
 LISTING: Final = (
     Option("path", None, "the folder, file or glob to read; `load(path)` sets it"),
     Option("pathGlobFilter", None, "only files whose name matches this glob"),
-    Option("recursiveFileLookup", "false", "look into every sub-folder; `k=v` folders are then no partition columns"),
-    Option("basePath", None, "where partition folders (`k=v`) start to count"),
+    Option("recursiveFileLookup", "false", "read every subfolder; `k=v` folders then do not become partition columns"),
+    Option("basePath", None, "the folder below which `k=v` folders are partitions"),
     _refused("modifiedBefore", None, "refused for streams, as in Spark"),
     _refused("modifiedAfter", None, "refused for streams, as in Spark"),
-    Option("ignoreMissingFiles", "false", "leave out files that vanished between listing and reading"),
-    Option("ignoreCorruptFiles", "false", "leave out the rest of a damaged file (`cloudFiles` sets it aside instead)"),
+    Option("ignoreMissingFiles", "false", "skip files that disappear between listing and reading"),
+    Option("ignoreCorruptFiles", "false", "skip the rest of a damaged file (`cloudFiles` sets it aside instead)"),
 )
 
 # How a stream takes its files.
 STREAM: Final = (
-    Option("maxFilesPerTrigger", None, "at most so many new files in a batch"),
-    Option("maxBytesPerTrigger", None, "stop adding files to a batch at this size; at least one is always taken"),
+    Option("maxFilesPerTrigger", None, "the maximum number of new files in a batch"),
+    Option("maxBytesPerTrigger", None, "stop adding files to a batch at this size; a batch has at least one file"),
     Option("latestFirst", "false", "newest files first; with a limit set, `maxFileAge` is then ignored"),
-    Option("fileNameOnly", "false", "a file is known by its name alone, wherever it lies"),
-    Option("maxFileAge", "7d", "files older than the newest seen by more than this are ignored and forgotten"),
+    Option("fileNameOnly", "false", "identify files by name alone, regardless of the folder"),
+    Option("maxFileAge", "7d", "ignore and forget files older than the newest file by more than this"),
     Option("cleanSource", "off", "after the commit: `archive`, `delete` or `off`"),
     Option("sourceArchiveDir", None, "where `cleanSource=archive` moves files"),
-    Option("maxCachedFiles", "10000", "how many listed files wait for later batches before the folder is listed again"),
-    Option("discardCachedInputRatio", "0.2", "list again when fewer files than this share of the limit are left"),
+    Option(
+        "maxCachedFiles", "10000", "how many listed files are kept for later batches before the folder is listed again"
+    ),
+    Option(
+        "discardCachedInputRatio", "0.2", "list the folder again when fewer files than this share of the limit remain"
+    ),
 )
 
 _MODE = Option("mode", "PERMISSIVE", "`PERMISSIVE`, `DROPMALFORMED` or `FAILFAST`")
@@ -70,11 +74,11 @@ _TIME_ZONE = Option("timeZone", "UTC", "zone of timestamps that name none; unles
 _LINE_SEP = Option("lineSep", None, "what ends a line; default `\\n`, `\\r\\n` or `\\r`")
 _ENCODING = Option("encoding", "UTF-8", "encoding of the files", ("charset",))
 _COMPRESSION = Option(
-    "compression", None, "for writers; readers go by the file's extension (`.gz`, `.bz2`, `.zst`, …)", ("codec",)
+    "compression", None, "for writers; readers use the file's extension (`.gz`, `.bz2`, `.zst`, …)", ("codec",)
 )
 _LOCALE = _refused("locale", "en-US", "language of month and day names and of decimal separators")
 _FALLBACK = _refused(
-    "enableDateTimeParsingFallback", None, "reading dates as Spark 1 and 2 did although a pattern is given"
+    "enableDateTimeParsingFallback", None, "reading dates as Spark 1 and 2 did even if a pattern is given"
 )
 _SAMPLING = _refused("samplingRatio", "1.0", "schema inference reads all rows")
 
@@ -91,13 +95,13 @@ JSON: Final = (
     _COMPRESSION,
     Option("primitivesAsString", "false", "inference: numbers and booleans become STRING"),
     Option("prefersDecimal", "false", "inference: floating-point numbers become DECIMAL"),
-    Option("inferTimestamp", "false", "inference: text in the form of a timestamp becomes TIMESTAMP"),
-    Option("dropFieldIfAllNull", "false", "inference: leave out columns without any value"),
+    Option("inferTimestamp", "false", "inference: text that looks like a timestamp becomes TIMESTAMP"),
+    Option("dropFieldIfAllNull", "false", "inference: omit columns without any value"),
     Option("allowComments", "false", "skip `/* */` and `//` comments"),
     Option("allowUnquotedFieldNames", "false", "field names without quotes"),
     Option("allowSingleQuotes", "true", "single quotes around names and text"),
     Option("allowNumericLeadingZeros", "false", "numbers such as 007"),
-    Option("allowNonNumericNumbers", "true", "NaN, Infinity, -INF and the like as numbers"),
+    Option("allowNonNumericNumbers", "true", "NaN, Infinity, -INF and similar as numbers"),
     Option("allowBackslashEscapingAnyCharacter", "false", "a backslash may stand before any character"),
     Option("allowUnquotedControlChars", "false", "control characters inside text"),
     _SAMPLING,
@@ -111,7 +115,7 @@ CSV: Final = (
     _CORRUPT,
     Option("header", "false", "the first line of each file names the columns"),
     Option("sep", ",", "what separates two values (one or more characters)", ("delimiter",)),
-    Option("quote", '"', "what surrounds a value that contains the separator; empty: none"),
+    Option("quote", '"', "the quote around values that contain the separator; empty: none"),
     Option("escape", "\\", "what stands before a quote inside a quoted value"),
     Option(
         "charToEscapeQuoteEscaping", None, "what stands before an escape; default: the escape if it is not the quote"
@@ -126,7 +130,7 @@ CSV: Final = (
     Option("ignoreTrailingWhiteSpace", "false", "strip white space after a value"),
     Option("multiLine", "false", "quoted values may contain line ends"),
     Option("enforceSchema", "true", "false: the header must name the schema's columns in order"),
-    Option("inferSchema", "false", "inference: give columns types; else all are STRING"),
+    Option("inferSchema", "false", "inference: infer column types; otherwise all are STRING"),
     Option("preferDate", "true", "inference: prefer DATE to TIMESTAMP"),
     _DATE_FORMAT,
     _TIMESTAMP_FORMAT,
@@ -138,7 +142,7 @@ CSV: Final = (
     Option("maxColumns", "20480", "a line with more values is an error"),
     _refused("maxCharsPerColumn", "-1", "values have no length limit"),
     _refused("unescapedQuoteHandling", "STOP_AT_DELIMITER", "what happens to a quote inside an unquoted value"),
-    Option("columnPruning", "true", "false: lines must have a value for each column, be it used or not"),
+    Option("columnPruning", "true", "false: lines must have a value for every column, whether used or not"),
     Option("inputBufferSize", None, "accepted: no effect"),
     _SAMPLING,
     _LOCALE,
@@ -146,8 +150,8 @@ CSV: Final = (
 )
 
 PARQUET: Final = (
-    Option("mergeSchema", "false", "inference: the columns of all files together, not of one file"),
-    Option("compression", None, "for writers; files say how they are compressed"),
+    Option("mergeSchema", "false", "inference: merge the columns of all files instead of using one file"),
+    Option("compression", None, "for writers; files state their own compression"),
     _refused("datetimeRebaseMode", "CORRECTED", "dates before 1582 written by Spark 2"),
     _refused("int96RebaseMode", "CORRECTED", "INT96 timestamps before 1900 written by Spark 2"),
 )
@@ -183,7 +187,7 @@ class Options:
             elif not option.supported and (option.default is None or value.lower() != option.default.lower()):
                 raise UnsupportedOperationError(
                     f"The {reader} reader does not support the option {option.name} = {value!r} ({option.help}). "
-                    "Leave it out, or see docs/file-sources.md for what can be set."
+                    "Omit it, or see docs/file-sources.md for the options that are supported."
                 )
             elif name.lower() == option.name.lower() or option.name not in values:
                 values[option.name] = value

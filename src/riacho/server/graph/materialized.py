@@ -28,8 +28,8 @@ class DeltaTableWriter:
     def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
         if table.format.lower() != "delta":
             raise UnsupportedOperationError(
-                f"The materialized view {table.name} is a table of format {table.format}, whose rows cannot be swapped "
-                "in one commit. Leave its format out, or set it to delta."
+                f"The materialized view {table.name} is a table of format {table.format}, whose rows cannot be "
+                "replaced in one commit. Omit its format, or set it to delta."
             )
         same_columns = types.normalise_schema(table.schema).equals(schema)
         mode = WriteMode(overwrite=True, overwrite_schema=not same_columns, partition_by=table.partition_by)

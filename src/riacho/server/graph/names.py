@@ -70,8 +70,8 @@ class CurrentNamespace:
                 return name
             case (table,):
                 raise UnsupportedOperationError(
-                    f"The name {table} needs its database here: after SET CATALOG {self.catalog} no database is "
-                    f"current. Write database.{table}, or USE DATABASE first."
+                    f"The name {table} needs a database here: after SET CATALOG {self.catalog} there is no current "
+                    f"database. Write database.{table}, or use USE DATABASE first."
                 )
             case _:
                 raise UnsupportedOperationError(f"4+ part table identifier {name} is not supported.")

@@ -202,8 +202,8 @@ class PipelineService:
             raise failures.once_not_supported(command.flow_name)
         if command.HasField("auto_cdc_flow_details"):
             raise UnsupportedOperationError(
-                f"The flow '{command.flow_name}' is an AUTO CDC flow, which riacho does not run yet. Until it does, "
-                "apply the changes with MERGE INTO in a foreachBatch query."
+                f"The flow '{command.flow_name}' is an AUTO CDC flow, which riacho does not support yet. "
+                "Apply the changes with MERGE INTO in a foreachBatch query instead."
             )
         if not command.HasField("relation_flow_details"):
             raise UnsupportedOperationError("DETAILS_NOT_SET not supported")

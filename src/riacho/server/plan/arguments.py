@@ -70,14 +70,14 @@ def _written(argument: pb.Expression | None, name: str) -> str:
             return f"{call.function_name}({', '.join(_written(each, name) for each in call.arguments)})"
         case "alias":
             return _written(argument.alias.expr, name)
-    raise UnsupportedOperationError(f"The argument {name} cannot be put into a statement: give a plain value.")
+    raise UnsupportedOperationError(f"The argument {name} cannot be used in a statement: pass a plain value.")
 
 
 def _literal(literal: pb.Expression.Literal) -> str:
     kind = literal.WhichOneof("literal_type") or ""
     writer = _WRITERS.get(kind)
     if writer is None:
-        raise UnsupportedOperationError(f"A {kind} cannot be put into a statement as an argument: give it as a string.")
+        raise UnsupportedOperationError(f"A {kind} cannot be used as an argument of a statement: pass it as a string.")
     return writer(getattr(literal, kind))
 
 

@@ -124,7 +124,7 @@ class PythonWorker:
         if code == _PYTHON_EXCEPTION_THROWN:
             raise WorkerFailed(self._read(self._read_int()).decode())
         if code != 0:
-            raise SparkGeneralError(f"The Python worker answered {code}, which is no answer of its protocol.")
+            raise SparkGeneralError(f"The Python worker answered {code}, which its protocol does not define.")
 
     def _read_int(self) -> int:
         (value,) = struct.unpack(">i", self._read(4))

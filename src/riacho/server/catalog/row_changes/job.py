@@ -122,7 +122,7 @@ class Runner:
                 return change.counts
         raise SparkGeneralError.of(
             "DELTA_CONCURRENT_WRITE",
-            f"ConcurrentWriteException: Others changed the rows of the Delta table at {folder} while "
+            f"ConcurrentWriteException: Other writers changed the rows of the Delta table at {folder} while "
             f"{operation.name} ran, {MAX_RUNS} times in a row. Please try the operation again.",
             sql_state="2D521",
         )

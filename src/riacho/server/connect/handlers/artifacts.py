@@ -15,8 +15,8 @@ def add(session_of: Callable[[Any], ServerSession], requests: Iterator[pb.AddArt
     for request in requests:
         session_of(request)
         raise UnsupportedOperationError(
-            "riacho takes no artifacts (spark.addArtifacts, or a local DataFrame beyond 64 MiB). Put files where the "
-            "server can read them, and write large local data to a file and read it."
+            "riacho does not support artifacts (spark.addArtifacts, or local DataFrames over 64 MiB). Put files where "
+            "the server can read them; write large local data to a file and read that."
         )
     return pb.AddArtifactsResponse().SerializeToString()
 

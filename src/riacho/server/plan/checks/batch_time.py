@@ -66,9 +66,9 @@ def _check_aggregate(column: pb.Expression) -> None:
             )
         if expression.HasField("expression_string") and _asks(expression):
             raise UnsupportedOperationError(
-                f"riacho does not know whether the time in '{expression.expression_string.expression}' is that of the "
-                "batch in which a row comes or in which the result comes out. Put the time in a column before the "
-                "aggregation."
+                f"riacho cannot tell whether the time in '{expression.expression_string.expression}' is that of the "
+                "batch in which a row arrives or of the batch in which the result is emitted. Put the time in a column "
+                "before the aggregation."
             )
 
 

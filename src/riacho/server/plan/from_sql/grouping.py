@@ -121,7 +121,7 @@ class AggregationClauses:
         if aggregates:
             aliases = {column.alias.lower() for column in self.columns if column.alias and column.aggregates}
             if any((token.name or "").lower() in aliases for token in tokenize(text)):
-                raise UngroupedColumnError(f"an alias beside an aggregate in HAVING {text}")
+                raise UngroupedColumnError(f"an alias combined with an aggregate in HAVING {text}")
             self._aggregates.append(build.alias(condition, _HAVING))
             self._filter_groups = True
         else:

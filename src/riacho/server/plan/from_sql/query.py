@@ -139,7 +139,7 @@ class _QueryReader(Pieces):
         """SELECT … {UNION | EXCEPT | INTERSECT [ALL] SELECT …}, from left to right."""
         operators = list(self._outside(start, end, SET_OPERATIONS))
         if len({self._word(at) == "INTERSECT" for at in operators}) == 2:
-            raise UnknownSqlError("INTERSECT beside other set operations; put brackets around it")
+            raise UnknownSqlError("INTERSECT combined with other set operations; put it in parentheses")
         relation = self._term(start, operators[0] if operators else end, scope)
         for at, behind in zip(operators, [*operators, end][1:], strict=True):
             quantified = self._word(at + 1) in ("ALL", "DISTINCT")
@@ -249,7 +249,7 @@ class _QueryReader(Pieces):
         """`[keys] GROUPING SETS ((keys), key, …)`."""
         at = next(i for i in range(start, end) if self._word(i) == "GROUPING" and self._word(i + 1) == "SETS")
         if not self._fills(at + 2, end):
-            raise UnknownSqlError("GROUPING SETS beside other keys")
+            raise UnknownSqlError("GROUPING SETS combined with other keys")
         grouping.group_type = pb.Aggregate.GROUP_TYPE_GROUPING_SETS
         for item in self._items(start, at) if at > start else ():
             self._key(grouping, *item, scope)

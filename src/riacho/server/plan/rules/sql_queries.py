@@ -53,8 +53,8 @@ def sql_queries(relation: pb.Relation, context: Context) -> pb.Relation:
             if found <= _PERHAPS and streams == 1:
                 return node  # a stream joined with tables keeps nothing
             raise UnsupportedOperationError(
-                f"riacho cannot read this SQL as a streaming query, because of {unknown}. Write it with the DataFrame "
-                f"API, or simpler. The query: {text.query}"
+                f"riacho cannot read this SQL as a streaming query, because of {unknown}. Use the DataFrame API, or "
+                f"simplify the query: {text.query}"
             ) from None
         plan_id = node.common if node.common.HasField("plan_id") else beside.root.common
         if plan_id.HasField("plan_id"):  # columns taken from this DataFrame are found by it

@@ -206,7 +206,7 @@ class Compiler:
         return Limit(node.limit.limit, folder, self._tools), [("limit", "input")]
 
     def _refuse(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
-        raise UnsupportedOperationError(f"riacho does not run a streaming {kind_of(node)} yet.")
+        raise UnsupportedOperationError(f"riacho does not support a streaming {kind_of(node)} yet.")
 
     def _used(self, marks: Delays, place: PlanPath) -> frozenset[str]:
         """The columns surely used of the relation at `place`, asked only where it matters: where several are marked."""

@@ -137,11 +137,11 @@ def _sets(aggregate: pb.Aggregate) -> list[tuple[int, ...]]:
             sets = [[plain.index(_plain(key)) for key in each.grouping_set] for each in aggregate.grouping_sets]
             found = [tuple(sorted(keys)) for keys in sets]
             if len(set(found)) < len(found):
-                raise UnsupportedOperationError("riacho does not run a streaming aggregation that has a set twice.")
+                raise UnsupportedOperationError("riacho does not support duplicate grouping sets on streams.")
             return found
         case pb.Aggregate.GROUP_TYPE_PIVOT:
             raise UnsupportedOperationError(
-                "riacho does not run a streaming pivot. Aggregate a condition for each value instead, such as "
+                "riacho does not support pivot on streams. Aggregate a condition for each value instead, such as "
                 "sum(when(col(pivot) == value, x))."
             )
         case _:

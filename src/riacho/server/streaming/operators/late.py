@@ -180,8 +180,8 @@ def lay_out(inputs: Sequence[pa.Schema]) -> tuple[pa.Schema, list[list[str]]]:
 def _conflict(one: pa.Field, other: pa.Field) -> AnalysisError:
     return AnalysisError.of(
         "DELTA_FAILED_TO_MERGE_FIELDS",
-        f"Failed to merge fields '{one.name}' and '{other.name}': late rows of this query go to one table, and its "
-        f"stateful operators take in a column of that name as {types.type_to_ddl(one.type)} and as "
+        f"Failed to merge fields '{one.name}' and '{other.name}': late rows of this query go to one table, but its "
+        f"stateful operators have columns of that name with the types {types.type_to_ddl(one.type)} and "
         f"{types.type_to_ddl(other.type)}. Rename one of them before the operator.",
         sql_state="22005",
         currentField=one.name,

@@ -25,8 +25,8 @@ from riacho.server.streaming.sinks.base import OutputMode, SinkBatch, SinkContex
 
 STALE_STAGING_S = 24 * 3600.0
 OPTIONS = (
-    OptionHelp("mergeSchema", "false", "add columns that the table lacks, fields of structs too"),
-    OptionHelp("overwriteSchema", "false", "complete mode: each batch may bring its own columns and partitions"),
+    OptionHelp("mergeSchema", "false", "add columns and struct fields that the table lacks"),
+    OptionHelp("overwriteSchema", "false", "complete mode: each batch can have its own columns and partitions"),
 )
 """What the documentation lists."""
 _AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"

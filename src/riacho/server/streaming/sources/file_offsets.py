@@ -24,6 +24,6 @@ def from_offset(offset: Offset | None) -> int:
         return int(value["logOffset"] if isinstance(value, dict) else value)
     except (ValueError, KeyError, TypeError):
         raise IllegalStateError(
-            f"{offset!r} is no offset of a file source. The number or the order of the query's sources may have "
-            "changed; that needs a new checkpoint."
+            f"{offset!r} is not an offset of a file source. The number or order of the query's sources may have "
+            "changed, which requires a new checkpoint."
         ) from None

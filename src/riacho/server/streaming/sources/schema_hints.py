@@ -102,6 +102,6 @@ def _hinted(arrow: pa.DataType | None, path: tuple[str, ...], hint: Hint) -> pa.
             item = _hinted(item, path[1:], hint)
         return pa.map_(key, arrow.item_field.with_type(item))
     raise IllegalArgumentError(
-        f"cloudFiles.schemaHints has {'.'.join(hint.path)}, but there is no {path[0]!r} inside of {arrow}. Say element "
-        "for what is in a list, key and value for a map, or give the whole column a type."
+        f"cloudFiles.schemaHints has {'.'.join(hint.path)}, but there is no {path[0]!r} in {arrow}. Use element for "
+        "the elements of a list, key and value for those of a map, or give the whole column a type."
     )

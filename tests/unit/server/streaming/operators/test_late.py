@@ -35,7 +35,7 @@ def test_a_required_column_may_be_missing_in_other_inputs() -> None:
 
 
 def test_two_types_under_one_name_are_refused() -> None:
-    with pytest.raises(AnalysisError, match="take in a column of that name as BIGINT and as STRING") as caught:
+    with pytest.raises(AnalysisError, match="columns of that name with the types BIGINT and STRING") as caught:
         lay_out([of("v"), pa.schema([("V", pa.string())])])
     assert caught.value.condition == "DELTA_FAILED_TO_MERGE_FIELDS"
 

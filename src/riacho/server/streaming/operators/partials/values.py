@@ -50,7 +50,7 @@ def _by(wins: Callable[[Signs], Mask]) -> Maker:
     def make(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
         if len(function.arguments) != 2:
             name = function.function_name
-            raise UnsupportedOperationError(f"riacho has {name}(x, y) for streams, but not {name}(x, y, k).")
+            raise UnsupportedOperationError(f"riacho supports {name}(x, y) on streams, but not {name}(x, y, k).")
         value, by = function.arguments
         pair = call("named_struct", text("value"), value, text("by"), by)
         known = call("if", call("isnotnull", by), pair, null())

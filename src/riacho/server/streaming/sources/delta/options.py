@@ -14,27 +14,27 @@ MAX_FILES_PER_TRIGGER = 1000
 LATEST = "latest"
 
 OPTIONS = (
-    OptionHelp("startingVersion", "", "begin with the changes of this version, or `latest`: with what comes next"),
+    OptionHelp("startingVersion", "", "start with the changes of this version, or `latest`: only new changes"),
     OptionHelp(
-        "startingTimestamp", "", "begin with the first version of this time or later, in the session's time zone"
+        "startingTimestamp", "", "start with the first version at or after this time, in the session's time zone"
     ),
-    OptionHelp("maxFilesPerTrigger", "1000", "how many files a batch takes at most"),
-    OptionHelp("maxBytesPerTrigger", "", "about how much a batch takes, such as `512m`; at least one file"),
-    OptionHelp("ignoreDeletes", "false", "pass over commits that only delete; without it they stop the query"),
+    OptionHelp("maxFilesPerTrigger", "1000", "the maximum number of files in a batch"),
     OptionHelp(
-        "skipChangeCommits", "false", "pass over commits that delete or rewrite rows; without it they stop the query"
+        "maxBytesPerTrigger", "", "the approximate size of a batch, such as `512m`; a batch has at least one file"
     ),
-    OptionHelp(
-        "ignoreChanges", "false", "give all rows of rewritten files again; `ignoreFileDeletion` is an old name of it"
-    ),
+    OptionHelp("ignoreDeletes", "false", "skip commits that only delete rows; otherwise they stop the query"),
+    OptionHelp("skipChangeCommits", "false", "skip commits that delete or rewrite rows; otherwise they stop the query"),
+    OptionHelp("ignoreChanges", "false", "emit all rows of rewritten files again; `ignoreFileDeletion` is an old name"),
     OptionHelp(
         "readChangeFeed",
         "false",
-        "each change of a row, with its kind, version and time; `readChangeData` is an old name",
+        "read the changes of rows, with their kind, version and time; `readChangeData` is an old name",
     ),
-    OptionHelp("excludeRegex", "", "leave out files whose path matches"),
+    OptionHelp("excludeRegex", "", "skip files whose path matches"),
     OptionHelp(
-        "failOnDataLoss", "true", "stop if commits are gone that have not been read; `false` goes on with the next one"
+        "failOnDataLoss",
+        "true",
+        "stop if commits are gone that have not been read; `false` continues with the next one",
     ),
 )
 """What the documentation lists; `withEventTimeOrder` is refused."""

@@ -65,7 +65,7 @@ class DeltaSource:
             raise AnalysisError.of(
                 "DELTA_READ_SOURCE_SCHEMA_CONFLICT",
                 "The schema provided for the source read doesn't match the schema of the Delta table at "
-                f"{path}. Leave the schema out: the table knows it.",
+                f"{path}. Omit the schema: the table has its own.",
                 sql_state="42K07",
             )
         return cls(path, checked, schema)
