@@ -95,7 +95,7 @@ class FakeEngine:
             spool.close()
 
     def run(self, session: FakeSession, relation: pb.Relation) -> pa.Table:
-        """The rows of a relation, as one execution."""
+        """The rows of a relation, as one execution. Raises what `fail` was given."""
         self.before_run(session, relation)
         with self._changing:
             self.runs += 1
@@ -257,7 +257,10 @@ class FakeSession:
 
 
 def interrupted(session: FakeSession, limit_s: float = 30) -> None:
-    """For `before_run`: be busy until the session is interrupted, then fail as the engine does."""
+    """For `before_run`: be busy until the session is interrupted, then fail as the engine does.
+
+    Raises SparkGeneralError.
+    """
     if session.interrupted.wait(limit_s):
         raise SparkGeneralError("[OPERATION_CANCELED] The operation was canceled.", condition="OPERATION_CANCELED")
 

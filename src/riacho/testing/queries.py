@@ -47,6 +47,7 @@ class CrashAfter:
         self._at: tuple[BatchStep | None, int] | None = (step, batch)
 
     def after(self, step: BatchStep, query_id: QueryId, batch_id: BatchId) -> None:  # noqa: ARG002 - one query at a time
+        """Raises Crash at the step it was made for."""
         self.steps.append((step, batch_id))
         if (step, batch_id) == self._at:
             self._at = None

@@ -149,7 +149,7 @@ class ListSink:
         return ListWriter(self, context)
 
     def take(self, batch_id: BatchId, rows: Callable[[], list[dict[str, Any]]]) -> int | None:
-        """What its writers do with a batch; `rows` runs it."""
+        """What its writers do with a batch; `rows` runs it. Raises what `fail` was given."""
         error, written = self._failures.pop(0) if self._failures else (None, False)
         if error is not None and not written:
             raise error

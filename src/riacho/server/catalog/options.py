@@ -61,7 +61,7 @@ def timestamp_ms(text: str, zone: tzinfo = UTC) -> int:
 
 
 def moment_of(text: str, zone: tzinfo = UTC) -> datetime:
-    """As `timestamp_ms`, precisely."""
+    """As `timestamp_ms`, precisely. Raises DELTA_TIMESTAMP_INVALID."""
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:

@@ -109,6 +109,7 @@ class WarehouseCatalog:
         self._watch = Watch()
 
     def create_database(self, name: str, *, if_not_exists: bool = False, comment: str | None = None) -> None:
+        """Raises SCHEMA_ALREADY_EXISTS."""
         name = name.lower()
         names.require_valid(name)
         with self._changing():
@@ -125,6 +126,7 @@ class WarehouseCatalog:
         self._records.put_database(name, comment)
 
     def drop_database(self, name: str, *, if_exists: bool = False, cascade: bool = False) -> None:
+        """Raises SCHEMA_NOT_FOUND, SCHEMA_NOT_EMPTY, UNSUPPORTED_FEATURE (the default database)."""
         name = name.lower()
         if name == DEFAULT_DATABASE:
             raise AnalysisError.of(
@@ -244,6 +246,7 @@ class WarehouseCatalog:
         return self._reread(name)
 
     def drop_table(self, name: TableName, *, if_exists: bool = False) -> None:
+        """Raises TABLE_OR_VIEW_NOT_FOUND."""
         with self._changing():
             listing = self._look()
             if name in listing.views:
@@ -330,6 +333,7 @@ class WarehouseCatalog:
                 child.unlink()
 
     def create_view(self, view: View, *, replace: bool = False) -> None:
+        """Raises TABLE_OR_VIEW_ALREADY_EXISTS, and EXPECT_VIEW_NOT_TABLE where a table has the name."""
         with self._changing():
             listing = self._look()
             self.database_location(view.name.database)

@@ -81,6 +81,7 @@ def show_tables(statement: ShowTables, context: SqlContext) -> pa.Table:
 
 
 def create_table(statement: CreateTable, context: SqlContext) -> pa.Table:
+    """Raises TABLE_OR_VIEW_ALREADY_EXISTS, TABLE_OR_VIEW_NOT_FOUND, and what the catalog and the query raise."""
     name = context.qualify(statement.name)
     existing = context.catalog.table(name)
     if statement.must_exist and existing is None:
@@ -168,6 +169,7 @@ def columns(definitions: tuple[ColumnDefinition, ...], context: SqlContext) -> p
 
 
 def create_view(statement: CreateView, context: SqlContext) -> pa.Table:
+    """Raises CREATE_VIEW_COLUMN_ARITY_MISMATCH, and what the catalog and the query raise."""
     name = context.qualify(statement.name)
     if statement.if_not_exists and context.catalog.view(name) is not None:
         return nothing()
@@ -223,6 +225,7 @@ def set_properties(statement: SetProperties, context: SqlContext) -> pa.Table:
 
 
 def add_columns(statement: AddColumns, context: SqlContext) -> pa.Table:
+    """Raises FIELD_ALREADY_EXISTS."""
     table = context.table(statement.table, "ALTER TABLE ... ADD COLUMNS")
     added = columns(statement.columns, context)
     known = {field.name.lower() for field in table.schema}
@@ -242,6 +245,7 @@ def add_columns(statement: AddColumns, context: SqlContext) -> pa.Table:
 
 
 def alter_column(statement: AlterColumn, context: SqlContext) -> pa.Table:
+    """Raises UNRESOLVED_COLUMN."""
     table = context.table(statement.table, "ALTER TABLE ... ALTER COLUMN")
     index = next((i for i, f in enumerate(table.schema) if f.name.lower() == statement.column.lower()), None)
     if index is None:

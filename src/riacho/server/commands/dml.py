@@ -30,6 +30,7 @@ _WHERE = "SELECT 1 WHERE "
 
 
 def insert(statement: Insert, context: SqlContext) -> pa.Table | None:
+    """Raises EXPECT_TABLE_NOT_VIEW for a temporary view, and what the query and the write raise."""
     if context.is_temporary(statement.table):
         raise failures.expect_table("INSERT", context.qualify(statement.table), temporary=True)
     relation = context.query(statement.query)

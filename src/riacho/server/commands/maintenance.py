@@ -89,6 +89,7 @@ def _file_metrics(given: Sequence[AddFile]) -> dict[str, Any]:
 
 
 def vacuum(statement: Vacuum, context: SqlContext) -> pa.Table:
+    """Raises DELTA_VACUUM_RETENTION_PERIOD_TOO_SHORT for less than a week, unless the check is off."""
     folder = context.delta_folder(statement.table, "VACUUM")
     hours = statement.retain_hours
     checked = context.session.get_conf("spark.databricks.delta.retentionDurationCheck.enabled", "true") != "false"

@@ -34,7 +34,7 @@ class TableState:
     strays: set[tuple[str, str | None]] = field(default_factory=set)
 
     def apply(self, commit: Commit) -> None:
-        """Step to the next version."""
+        """Step to the next version. Raises SparkGeneralError if the commit is not the next one."""
         if commit.version != self.version + 1:
             raise SparkGeneralError(f"version {commit.version} cannot follow version {self.version} of a Delta table")
         self.version = commit.version

@@ -105,7 +105,7 @@ class JsonParser:
         return node
 
     def parse_with_source(self, text: str) -> Node:
-        """Like `parse`, but every array and object has its source text."""
+        """Like `parse`, but every array and object has its source text. Raises MalformedJsonError."""
         scanner = _JsonScanner(text, self.leniency)
         try:
             node = scanner.document()

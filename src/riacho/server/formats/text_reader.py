@@ -48,6 +48,7 @@ class TextFormat:
     table: tuple[Option, ...] = TEXT
 
     def decoder(self, schema: pa.Schema, options: Options, context: DecoderContext) -> TextDecoder:
+        """Raises AnalysisError unless the schema is a single STRING column."""
         check_text_options(options)
         if len(schema) > 1:
             raise AnalysisError(

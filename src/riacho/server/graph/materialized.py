@@ -26,6 +26,7 @@ class DeltaTableWriter:
         self._clock = clock
 
     def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
+        """Raises UnsupportedOperationError if the table is not Delta, and what the write raises."""
         if table.format.lower() != "delta":
             raise UnsupportedOperationError(
                 f"The materialized view {table.name} is a table of format {table.format}, whose rows cannot be "

@@ -22,7 +22,10 @@ def validate(resolution: Resolution) -> None:
 
 
 def every_flow_is_resolved(resolution: Resolution) -> None:
-    """Circular dependencies are named as such; else all failed flows are listed by whose fault it is."""
+    """Circular dependencies are named as such; else all failed flows are listed by whose fault it is.
+
+    Raises UnresolvedPipelineError.
+    """
     unresolved = resolution.unresolved
     blocked_by = {
         name: [
@@ -46,7 +49,10 @@ def every_flow_is_resolved(resolution: Resolution) -> None:
 
 
 def declared_schemas_hold(resolution: Resolution) -> None:
-    """What a table's flows give fits into the columns that were declared for it, if it has a default flow."""
+    """What a table's flows give fits into the columns that were declared for it, if it has a default flow.
+
+    Raises AnalysisError.
+    """
     for table in resolution.definition.tables:
         if table.schema is None or table.identifier not in resolution.flows:
             continue
@@ -58,7 +64,7 @@ def declared_schemas_hold(resolution: Resolution) -> None:
 
 
 def materialized_views_have_one_query(resolution: Resolution) -> None:
-    """Only a streaming table can have several flows."""
+    """Only a streaming table can have several flows. Raises AnalysisError."""
     for table in resolution.definition.tables:
         flows = resolution.flows_to(table.identifier)
         if not table.is_streaming and len(flows) > 1:
@@ -66,7 +72,7 @@ def materialized_views_have_one_query(resolution: Resolution) -> None:
 
 
 def persisted_views_read_no_temporary_ones(resolution: Resolution) -> None:
-    """A view that outlives the run cannot read one that does not."""
+    """A view that outlives the run cannot read one that does not. Raises AnalysisError."""
     temporary = {view.identifier for view in resolution.definition.temporary_views}
     for view in resolution.definition.persisted_views:
         for flow in resolution.flows_to(view.identifier):
@@ -76,14 +82,17 @@ def persisted_views_read_no_temporary_ones(resolution: Resolution) -> None:
 
 
 def every_dataset_has_a_flow(resolution: Resolution) -> None:
-    """Tables and views need a query."""
+    """Tables and views need a query. Raises AnalysisError."""
     for name, output in resolution.definition.outputs.items():
         if not isinstance(output, PipelineSink) and not resolution.flows_to(name):
             raise failures.without_flow(name)
 
 
 def resettable_tables_feed_resettable_ones(resolution: Resolution) -> None:
-    """A streaming table that must not be reset cannot read from a table whose rows a full refresh may take away."""
+    """A streaming table that must not be reset cannot read from a table whose rows a full refresh may take away.
+
+    Raises AnalysisError.
+    """
     datasets = dataset_graph(resolution)
     for table in resolution.definition.tables:
         flows = resolution.flows_to(table.identifier)
@@ -96,7 +105,7 @@ def resettable_tables_feed_resettable_ones(resolution: Resolution) -> None:
 
 
 def flows_stream_where_they_must(resolution: Resolution) -> None:
-    """Streaming tables and sinks take streams, materialized and persisted views take batches."""
+    """Streaming tables and sinks take streams, materialized and persisted views take batches. Raises AnalysisError."""
     for flow in resolution.flows.values():
         match resolution.definition.outputs[flow.target]:
             case PipelineTable(is_streaming=True) if not flow.streaming:

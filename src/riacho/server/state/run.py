@@ -208,7 +208,7 @@ class Run:
         return _joined(found)
 
     def take(self, rows: Rows, columns: Sequence[str]) -> pa.Table:
-        """The named columns of `rows`, in that order."""
+        """The named columns of `rows`, in that order. Raises IndexError in an empty run."""
         if not len(self._blocks):
             raise IndexError("an empty run has no rows")
         parts, places = [], []

@@ -59,7 +59,10 @@ class WatermarkTracker:
         self.value_ms = start_ms
 
     def advance(self, event_times: Sequence[EventTime | None]) -> int:
-        """Take in what each operator saw in a batch that succeeded; the watermark from now on."""
+        """Take in what each operator saw in a batch that succeeded; the watermark from now on.
+
+        Raises ValueError unless there is one event time per operator.
+        """
         if len(event_times) != len(self._delays_ms):
             raise ValueError(f"{len(event_times)} event times for {len(self._delays_ms)} watermark operators")
         for index, seen in enumerate(event_times):

@@ -109,7 +109,10 @@ class SailEngine:
         return FolderSpool(name, memory_limit=memory_limit, zone=zone)
 
     def current(self) -> EngineProcess:
-        """The process that serves new calls, a fresh one if the last has died."""
+        """The process that serves new calls, a fresh one if the last has died.
+
+        Raises SparkGeneralError while the server is shutting down.
+        """
         with self._lock:
             if self._stopped.is_set():
                 raise SparkGeneralError("The server is shutting down.")

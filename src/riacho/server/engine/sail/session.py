@@ -138,6 +138,7 @@ class SailSession:
         return pa.Table.from_batches(batches) if batches else None
 
     def sql(self, text: str) -> pa.Table:
+        """Raises SparkGeneralError if the engine gives no result."""
         command = pb.Command()
         command.sql_command.input.sql.query = text
         for reply in self._replies(pb.Plan(command=command)):

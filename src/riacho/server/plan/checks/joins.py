@@ -23,6 +23,7 @@ _INNER = (Join.JOIN_TYPE_INNER, Join.JOIN_TYPE_CROSS)
 
 
 def check_join(query: Query, node: pb.Relation) -> None:
+    """Raises AnalysisError for a join that Spark rejects on streams."""
     join = node.join
     left, right, how = is_streaming(join.left), is_streaming(join.right), join.join_type
     name = _JOIN_NAMES.get(how, "Inner")

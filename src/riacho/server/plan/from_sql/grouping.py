@@ -93,7 +93,10 @@ class AggregationClauses:
         self._filter_result: pb.Expression | None = None
 
     def add_key(self, text: str, expression: pb.Expression) -> int:
-        """A GROUP BY item: an expression, the number of a column, or a column's alias. The number of the key."""
+        """A GROUP BY item: an expression, the number of a column, or a column's alias. The number of the key.
+
+        Raises UngroupedColumnError.
+        """
         named = next((c for c in self.columns if c.alias and c.alias.lower() == text.strip("`").lower()), None)
         if text.isdigit():
             if not 0 < int(text) <= len(self.columns):
@@ -117,7 +120,10 @@ class AggregationClauses:
         return len(self._keys) - 1
 
     def having(self, text: str, condition: pb.Expression, aggregates: bool) -> None:
-        """The HAVING condition: over aggregates it is one more of them, else it is a filter on the result."""
+        """The HAVING condition: over aggregates it is one more of them, else it is a filter on the result.
+
+        Raises UngroupedColumnError.
+        """
         if aggregates:
             aliases = {column.alias.lower() for column in self.columns if column.alias and column.aggregates}
             if any((token.name or "").lower() in aliases for token in tokenize(text)):

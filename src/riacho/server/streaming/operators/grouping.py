@@ -141,7 +141,7 @@ def _sets(aggregate: pb.Aggregate) -> list[tuple[int, ...]]:
             return found
         case pb.Aggregate.GROUP_TYPE_PIVOT:
             raise UnsupportedOperationError(
-                "riacho does not support pivot on streams. Aggregate a condition for each value instead, such as "
+                "riacho does not support a streaming pivot. Aggregate a condition for each value instead, such as "
                 "sum(when(col(pivot) == value, x))."
             )
         case _:

@@ -49,6 +49,7 @@ class ForeachBatchWriter:
         )
 
     def add_batch(self, batch: SinkBatch) -> None:
+        """Raises PythonWorkerError if the function fails."""
         relation_id = new_uuid()
         self._relations[relation_id] = batch.relation
         try:

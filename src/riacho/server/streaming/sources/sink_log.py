@@ -25,7 +25,10 @@ def has_sink_log(path: str) -> bool:
 
 
 def sink_files(path: str) -> list[FileStatus]:
-    """All files that the log in `path` has added and not deleted."""
+    """All files that the log in `path` has added and not deleted.
+
+    Raises IllegalStateError for a log of another version.
+    """
     folder = Path(path) / FOLDER
     entries = sorted((int(m[1]), file) for file in folder.iterdir() if (m := _ENTRY.fullmatch(file.name)))
     compacted = [offset for offset, file in entries if file.suffix == ".compact"]

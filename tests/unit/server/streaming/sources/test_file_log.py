@@ -109,5 +109,5 @@ def test_no_offset_stands_before_the_first() -> None:
 
 @pytest.mark.parametrize("text", ["x", "{}", "[1]"])
 def test_offsets_of_other_sources_are_refused(text: str) -> None:
-    with pytest.raises(IllegalStateError, match="no offset of a file source"):
+    with pytest.raises(IllegalStateError, match="not an offset of a file source"):
         from_offset(Offset(text))

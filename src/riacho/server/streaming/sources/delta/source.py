@@ -76,6 +76,7 @@ class DeltaSource:
         return types.nullable(full)
 
     def open(self, context: SourceContext) -> DeltaReader:
+        """Raises DELTA_SCHEMA_CHANGE_SINCE_ANALYSIS."""
         log = DeltaLog(self.path)
         state = _open(log)
         if not schemas.readable_as(schemas.to_arrow(state.metadata.schema_json), self.table_schema):
