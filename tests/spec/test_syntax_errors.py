@@ -83,6 +83,18 @@ CASES: dict[str, list[tuple[str, str, int, int]]] = {
         ("CREATE TEMPORARY VIEW v USING csv OPTIONS x", "'x': missing '('", 1, 42),
         ("ALTER TABLE t ADD CONSTRAINT c CHECK a > 1", "'a': missing '('", 1, 37),
     ],
+    "a query": [
+        ("SELEC 1", "'SELEC'", 1, 0),
+        ("SELECT 1 +", "end of input", 1, 10),
+        ("SELECT a b c FROM t", "'c'", 1, 11),
+        ("SELECT 'é' AS a,\n 1\n FRM x y z", "'x'", 3, 5),
+        ("SELECT 'abc", "'''", 1, 7),
+        ("SELECT a AS `b", "'`'", 1, 12),
+        ("SELECT * FROM (SELECT a FROM range(1) t WHERE) x WHERE b = ", "')'", 1, 45),
+        ("EXPLAIN SELEC 1", "'SELEC'", 1, 8),
+        ("SHOW", "end of input", 1, 4),
+        ("DROP", "end of input", 1, 4),
+    ],
     "a stream": [
         ("SELECT * FROM STREAM t\nWATERMARK ts", "end of input", 2, 12),
         ("SELECT * FROM STREAM t WATERMARK ts DELAY", "end of input", 1, 41),

@@ -12,10 +12,11 @@ Source: `ParseException` and `SparkParserErrorStrategy`.
 from __future__ import annotations
 
 from riacho.errors import ParseError
-from riacho.server.sql.tokens import Token
+from riacho.server.sql.tokens import Token, tokenize
 
 _BLANKS = str.maketrans({"\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _SYMBOL_NAMES = {"=": "EQ"}
+_QUOTES = ("'", '"', "`")
 
 
 def syntax_error(text: str, token: Token | None, hint: str = "") -> ParseError:
@@ -31,6 +32,22 @@ def syntax_error(text: str, token: Token | None, hint: str = "") -> ParseError:
         sql_state="42601",
         parameters={"error": near, "hint": hint},
     )
+
+
+class UnplacedSyntaxError(ParseError):
+    """A syntax error of the engine's, raised where the text is not at hand. `start`: where in it; None at the end."""
+
+    start: int | None = None
+
+    def placed(self, text: str) -> ParseError:
+        """The error with its place in `text`, which the engine was given, perhaps a little changed."""
+        tokens = tokenize(text)
+        unclosed = next((token for token in tokens if token.kind == "symbol" and token.text in _QUOTES), None)
+        if unclosed is not None or self.start is None:
+            return syntax_error(text, unclosed)
+        alike = [token for token in tokens if f"'{token.text}'" == self.parameters["error"]]
+        exact = [token for token in alike if token.start == self.start]
+        return syntax_error(text, (exact or alike)[0]) if exact or len(alike) == 1 else self
 
 
 def missing(expected: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from riacho.errors import ParseError
 from riacho.server.sql.cursor import Cursor, dotted_name
-from riacho.server.sql.errors import syntax_error
+from riacho.server.sql.errors import UnplacedSyntaxError, syntax_error
 from riacho.server.sql.tokens import tokenize
 
 SQL = st.text(alphabet="ab1 ,;.()<>='\"`-/*\n\t", max_size=30)
@@ -88,3 +88,18 @@ def test_values_of_properties() -> None:
         Cursor("(a, b = 1, c)").properties()
     with pytest.raises(ParseError, match=r"A value must be specified for the key: a\."):
         Cursor("(a)").options()
+
+
+def test_the_engine_s_syntax_errors_get_a_place() -> None:
+    error = UnplacedSyntaxError.of("PARSE_SYNTAX_ERROR", "…", sql_state="42601", error="'x'", hint="")
+    error.start = 9
+    for text, place in [
+        ("select a x x", "pos 9"),
+        ("select  x y", "pos 8"),
+        ("select 'x", "pos 7"),
+        ("select x, x", None),
+    ]:
+        assert (place or "…") in error.placed(text).message
+        assert (error.placed(text) is error) is (place is None)
+    error.start = None
+    assert "(line 1, pos 8)" in error.placed("select x").message

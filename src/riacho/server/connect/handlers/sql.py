@@ -14,7 +14,7 @@ from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
 from riacho.server.graph.context import is_query_function
 from riacho.server.plan.arguments import with_arguments
-from riacho.server.sql.errors import qualified_temporary, temporary_if_not_exists
+from riacho.server.sql.errors import UnplacedSyntaxError, qualified_temporary, temporary_if_not_exists
 from riacho.server.sql.heads import ViewDefinition, may_stream, read_sql
 from riacho.server.sql.parse import parse
 from riacho.server.sql.statements import CreateFileView, Drop
@@ -64,7 +64,10 @@ def _forward(session: ServerSession, request: pb.ExecutePlanRequest, relation: p
     sql = forwarded.plan.command.sql_command
     sql.Clear()
     sql.input.CopyFrom(relation)
-    yield from batch.forward(session, forwarded)
+    try:
+        yield from batch.forward(session, forwarded)
+    except UnplacedSyntaxError as error:
+        raise error.placed(_text_of(relation).query) from None
 
 
 def _create_view(session: ServerSession, view: ViewDefinition, relation: pb.Relation) -> Responses:

@@ -12,6 +12,7 @@ from riacho import errors
 from riacho.errors import SparkError
 from riacho.server.engine.sail.conditions import condition_of
 from riacho.server.engine.sail.process import outcome
+from riacho.server.sql.errors import UnplacedSyntaxError
 
 STATUS_DETAILS = "grpc-status-details-bin"
 
@@ -34,7 +35,7 @@ _BY_JAVA_CLASS: dict[str, type[SparkError]] = {
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
 _MISSING_COLUMN = re.compile(r"attribute ObjectName\((\[.*?\])\) is missing from the schema")
 _IDENTIFIER = re.compile(r'Identifier\("((?:[^"\\]|\\.)*)"\)')
-_SYNTAX = re.compile(r"(?:invalid argument|error in SQL parser): found (.+?)(?: at \d+:\d+)? expected")
+_SYNTAX = re.compile(r"(?:invalid argument|error in SQL parser): found (.+?)(?: at (\d+):\d+)? expected")
 _CANCELLED = re.compile(r"operation not found|operation .*cancel", re.IGNORECASE)
 
 
@@ -52,7 +53,7 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
         return _unresolved_column(missing.group(1))
     syntax = _SYNTAX.search(message)
     if syntax is not None:
-        return _syntax_error(syntax.group(1))
+        return _syntax_error(syntax.group(1), syntax.group(2))
     if code is grpc.StatusCode.CANCELLED or _CANCELLED.search(message):
         return errors.SparkGeneralError.of("OPERATION_CANCELED", "Operation has been canceled.", sql_state="HY008")
     known = condition_of(message)
@@ -74,11 +75,13 @@ def _unresolved_column(identifiers: str) -> SparkError:
     )
 
 
-def _syntax_error(found: str) -> SparkError:
-    word = "end of input" if "end of input" in found else f"'{found}'"
-    return errors.ParseError.of(
+def _syntax_error(found: str, start: str | None) -> SparkError:
+    word = f"'{found}'" if start else "end of input"
+    error = UnplacedSyntaxError.of(
         "PARSE_SYNTAX_ERROR", f"Syntax error at or near {word}.", sql_state="42601", error=word, hint=""
     )
+    error.start = int(start) if start else None
+    return error
 
 
 def _class_of(status: status_pb2.Status) -> type[SparkError] | None:
