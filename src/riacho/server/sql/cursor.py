@@ -19,14 +19,19 @@ Follower = Literal["", "name", "string", "bracket"]
 class Cursor:
     """Reads a statement from left to right. What does not fit raises PARSE_SYNTAX_ERROR at the token that does not."""
 
-    def __init__(self, text: str, tokens: Sequence[Token] | None = None) -> None:
-        """`tokens`: those of `text`, where they are known already."""
+    def __init__(self, text: str, tokens: Sequence[Token] | None = None, at: int = 0) -> None:
+        """`tokens`: those of `text`, where they are known already. `at`: the first to be read."""
         self.text = text
         self._tokens = tokenize(text) if tokens is None else tokens
-        self._at = 0
+        self._at = at
         self._end = len(self._tokens)
         while self._end and self._tokens[self._end - 1].is_symbol(";"):
             self._end -= 1
+
+    @property
+    def at(self) -> int:
+        """The position of the token that comes next."""
+        return self._at
 
     @property
     def token(self) -> Token | None:

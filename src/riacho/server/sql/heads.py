@@ -6,8 +6,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from riacho.server.sql.cursor import Cursor
+from riacho.server.sql.parse_create import view_head
 from riacho.server.sql.references import TableReference, table_references
-from riacho.server.sql.tokens import Token, closing, has_word, identifier, tokenize
+from riacho.server.sql.tokens import Token, closing, has_word, tokenize
 from riacho.server.sql.words import QUERY_STARTS, words
 
 _STREAMING_WORDS = words("STREAM WATERMARK")
@@ -56,7 +58,7 @@ def may_stream(text: str, views: Collection[str] = ()) -> bool:
 
 
 def read_sql(text: str) -> SqlFacts:
-    """Read a statement. Raises ParseError for an incomplete STREAM or WATERMARK clause, for nothing else."""
+    """Read a statement. Raises PARSE_SYNTAX_ERROR for a wrong clause of a stream and a wrong temporary view."""
     tokens = tokenize(text)
     return SqlFacts(_kind(tokens), table_references(text, tokens), _view(text, tokens))
 
@@ -73,35 +75,14 @@ def _kind(tokens: list[Token]) -> Literal["query", "command"]:
 
 
 def _view(text: str, tokens: list[Token]) -> ViewDefinition | None:
-    words = [token.word for token in tokens[:9]] + [""] * 9
-    if words[0] != "CREATE":
+    cursor = Cursor(text, tokens)
+    if not cursor.accept("CREATE"):
         return None
-    at = 1
-    if replace := words[at : at + 2] == ["OR", "REPLACE"]:
-        at += 2
-    if is_global := words[at] == "GLOBAL":
-        at += 1
-    at += words[at] == "LOCAL"
-    if words[at] not in ("TEMP", "TEMPORARY") or words[at + 1] != "VIEW":
+    replace, is_global = cursor.accept("OR", "REPLACE"), cursor.accept("GLOBAL")
+    cursor.accept("LOCAL")
+    if not cursor.accept_any("TEMP", "TEMPORARY") or not cursor.accept("VIEW"):
         return None
-    at += 2
-    if if_not_exists := words[at : at + 3] == ["IF", "NOT", "EXISTS"]:
-        at += 3
-    parts, at = identifier(tokens, at)
-    columns: tuple[str, ...] = ()
-    if at < len(tokens) and tokens[at].is_symbol("("):
-        end = closing(tokens, at)
-        columns, at = _column_names(tokens[at + 1 : end]), end + 1
-    while at < len(tokens) and tokens[at].word != "AS":  # COMMENT, TBLPROPERTIES
-        at = closing(tokens, at) + 1 if tokens[at].is_symbol("(") else at + 1
-    if not parts or at + 1 >= len(tokens):
+    head = view_head(cursor)
+    if head is None:
         return None
-    last = next(token for token in reversed(tokens) if not token.is_symbol(";"))
-    query = text[tokens[at + 1].start : last.end]
-    return ViewDefinition(parts, query, columns, replace, is_global, if_not_exists)
-
-
-def _column_names(tokens: list[Token]) -> tuple[str, ...]:
-    """The names in `a, b COMMENT 'x', c`: the first word of each item."""
-    starts = [0] + [at + 1 for at, token in enumerate(tokens) if token.is_symbol(",")]
-    return tuple(name for at in starts if at < len(tokens) and (name := tokens[at].name) is not None)
+    return ViewDefinition(head.name, cursor.query(), head.columns, replace, is_global, head.if_not_exists)

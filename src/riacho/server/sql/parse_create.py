@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from riacho.errors import UnsupportedOperationError
@@ -12,6 +13,7 @@ from riacho.server.sql.statements import (
     CreateFileView,
     CreateTable,
     CreateView,
+    Name,
     Statement,
 )
 from riacho.server.sql.words import DATABASE_WORDS, QUERY_STARTS
@@ -84,10 +86,23 @@ def _database(cursor: Cursor) -> CreateDatabase:
     return CreateDatabase(name, if_not_exists, comment)
 
 
-def _view(cursor: Cursor, or_replace: bool) -> CreateView:
+@dataclass(frozen=True)
+class ViewHead:
+    """What stands between VIEW and the query of a view."""
+
+    name: Name
+    columns: tuple[str, ...] = ()
+    comment: str | None = None
+    if_not_exists: bool = False
+
+
+def view_head(cursor: Cursor) -> ViewHead | None:
+    """Up to the query, behind AS; None, and any place, for a view of files."""
     if_not_exists = cursor.accept("IF", "NOT", "EXISTS")
     name = cursor.name()
     columns = tuple(part.identifier() for part in cursor.brackets()) if cursor.looking_at_symbol("(") else ()
+    if cursor.word == "USING":
+        return None
     comment = None
     while not cursor.accept("AS"):
         if cursor.accept("COMMENT"):
@@ -98,7 +113,14 @@ def _view(cursor: Cursor, or_replace: bool) -> CreateView:
             cursor.identifier()
         else:
             raise cursor.error()
-    return CreateView(name, cursor.query(), columns, comment, if_not_exists, or_replace)
+    return ViewHead(name, columns, comment, if_not_exists)
+
+
+def _view(cursor: Cursor, or_replace: bool) -> CreateView:
+    head = view_head(cursor)
+    if head is None:
+        raise cursor.error()
+    return CreateView(head.name, cursor.query(), head.columns, head.comment, head.if_not_exists, or_replace)
 
 
 def _file_view(cursor: Cursor, *, is_global: bool, replace: bool) -> CreateFileView | None:

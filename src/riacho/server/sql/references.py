@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from riacho.errors import ParseError
 from riacho.identifiers import quote
 from riacho.intervals import interval_text, unparsable
+from riacho.server.sql.cursor import Cursor
 from riacho.server.sql.errors import missing, syntax_error
 from riacho.server.sql.interval_literals import read_interval
 from riacho.server.sql.tokens import Edit, Token, closing, identifier, splice, tokenize
@@ -221,8 +222,8 @@ class _Scan:
         options: dict[str, str] = {}
         source_name = ""
         if streaming and self._word(at) == "WITH" and self._symbol(at + 1, "("):
-            end = closing(self._tokens, at + 1)
-            options, at = _options(self._tokens[at + 2 : end]), end + 1
+            cursor = Cursor(self._sql, self._tokens, at + 1)
+            options, at = cursor.options(), cursor.at
         if streaming and (self._word(at), self._word(at + 1)) == ("IDENTIFIED", "BY"):
             source_name, at = self._name(at + 2), at + 3
         watermark = None
@@ -347,24 +348,3 @@ class _Scan:
     def _error(self, at: int, hint: str = "") -> ParseError:
         """PARSE_SYNTAX_ERROR at the token at `at`, or at the end."""
         return syntax_error(self._sql, self._tokens[at] if at < len(self._tokens) else None, hint)
-
-
-def _options(tokens: Sequence[Token]) -> dict[str, str]:
-    """The options of `key = value, 'key' 'value', a.b = value`."""
-    options: dict[str, str] = {}
-    at = 0
-    while at < len(tokens):
-        if tokens[at].kind == "string":
-            key, at = tokens[at].text[1:-1], at + 1
-        else:
-            parts, behind = identifier(tokens, at)
-            key, at = ".".join(parts), max(behind, at + 1)
-        if at < len(tokens) and tokens[at].is_symbol("="):
-            at += 1
-        value = ""
-        while at < len(tokens) and not tokens[at].is_symbol(","):
-            value += tokens[at].text[1:-1] if tokens[at].kind == "string" else tokens[at].text
-            at += 1
-        options[key] = value
-        at += 1
-    return options
