@@ -21,10 +21,10 @@ from riacho.ids import BatchId, QueryId, new_uuid
 from riacho.protos import pb
 from riacho.server.connect.backend import Backend
 from riacho.server.connect.server import RiachoServer
-from riacho.server.connect.start import StartRequest
 from riacho.server.engine.spool import FolderSpool
 from riacho.server.streaming import parts
 from riacho.server.streaming.batch import BatchStep
+from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.trigger import AvailableNow
 
 LIMIT_S = 60.0

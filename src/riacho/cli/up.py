@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +72,8 @@ def up(
             os._exit(INTERRUPTED)  # asked twice: whoever asks does not want to wait
         stopping.set()
         # Stopping waits for threads, which a signal handler must not.
-        threading.Thread(target=server.stop, name="riacho-stop").start()
+        threading.Thread(target=server.stop, name="riacho-stop", daemon=True).start()
+        threading.Thread(target=_end_late, name="riacho-stop-limit", daemon=True).start()
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
@@ -83,6 +85,9 @@ def up(
     load_and_start(server)
     server.wait()
     aside(notes(), "stopped")
+    if stopping.is_set():
+        # Not by returning: the interpreter waits at its end for threads that may never end, such as one that reads.
+        _end(0)
 
 
 def load_and_start(server: RiachoServer) -> None:
@@ -101,6 +106,20 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _end_late() -> None:
+    from riacho.server.connect.server import STOP_LIMIT_S
+
+    time.sleep(STOP_LIMIT_S)
+    warn("something did not stop in time and is cut off; streaming queries repeat their last batch at the next start")
+    _end(1)
+
+
+def _end(code: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _at_eof(act: Callable[[], None]) -> None:

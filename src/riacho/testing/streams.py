@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from riacho.ids import BatchId, Offset
-from riacho.server.streaming.sinks.base import OutputMode, SinkBatch, SinkContext
+from riacho.server.streaming.sinks.base import OutputMode, PlainSink, SinkBatch, SinkContext
 from riacho.server.streaming.sources.base import ReadLimit, SourceContext, SourceData
 
 Row = Mapping[str, Any]
@@ -111,7 +111,7 @@ def _number(offset: Offset | None) -> int:
     return 0 if offset is None else int(offset)
 
 
-class ListSink:
+class ListSink(PlainSink):
     """A sink that keeps rows in a list. See `riacho.server.streaming.sinks.base.Sink`.
 
     `batches` are the rows of each batch that it took, by its number; `repetitions` the numbers of those it had already

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.errors.exceptions.connect import StreamingPythonRunnerInitializationException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
+from tests.spec.conftest import NewSession
 from tests.spec.support import files, finish, ids, rows, write_json
 
 
@@ -122,3 +125,95 @@ def test_a_batch_whose_function_failed_is_given_again(spark: SparkSession, landi
 def test_it_cannot_be_partitioned(spark: SparkSession, landing: Path) -> None:
     with pytest.raises(PySparkException, match="does not support partitioning"):
         files(spark, landing).writeStream.foreachBatch(print).partitionBy("id").start()
+
+
+def test_views_made_of_a_batch_have_its_rows_afterwards(
+    spark: SparkSession, landing: Path, new_session: NewSession
+) -> None:
+    shared = f"shared_{uuid4().hex[:8]}"
+
+    def keep(frame: DataFrame, batch_id: int) -> None:
+        frame.createOrReplaceTempView("latest")
+        frame.createOrReplaceGlobalTempView(shared)
+        frame.sparkSession.table("latest").where("id >= 10").createOrReplaceTempView("large")
+        frame.sparkSession.sql("CREATE OR REPLACE TEMP VIEW doubled AS SELECT id * 2 AS id FROM latest")
+        if batch_id == 0:
+            frame.createOrReplaceTempView("first")
+            frame.sparkSession.table("latest").createOrReplaceTempView("first_too")
+            frame.select("id", frame.id.alias("id")).createOrReplaceTempView("twice")
+
+    stream = files(spark, landing, maxFilesPerTrigger=1)
+    query = stream.writeStream.foreachBatch(keep).trigger(availableNow=True).start()
+    finish(query)
+    query.stop()
+    assert ids(spark.table("latest")) == [1, 11]
+    assert ids(spark.table("large")) == [11]
+    assert ids(spark.table("doubled")) == [2, 22]
+    assert ids(spark.table("first")) == [0, 10]
+    assert ids(spark.table("first_too")) == [0, 10]
+    assert rows(spark.table("twice")) == [(0, 0), (10, 10)]
+    assert ids(new_session().table(f"global_temp.{shared}")) == [1, 11]
+    spark.sql("CREATE OR REPLACE TEMP VIEW first AS SELECT 5 AS id")
+    spark.catalog.dropTempView("latest")
+    assert ids(spark.table("first")) == [5]
+    assert ids(spark.table("first_too")) == [0, 10]
+    assert ids(spark.table("large")) == [11]
+    assert spark.catalog.dropGlobalTempView(shared)
+
+
+def test_a_batch_that_is_kept_is_known_no_more(spark: SparkSession, landing: Path, tmp_path: Path) -> None:
+    seen = tmp_path / "seen.txt"
+
+    def keep(frame: DataFrame, batch_id: int) -> None:
+        import builtins
+
+        frames = builtins.__dict__.setdefault("kept_frames", [])
+        frames.append(frame)
+        if batch_id == 1:
+            try:
+                seen.write_text(str(frames[0].collect()))
+            except PySparkException as error:
+                seen.write_text(str(error))
+
+    stream = files(spark, landing, maxFilesPerTrigger=1)
+    finish(stream.writeStream.foreachBatch(keep).trigger(availableNow=True).start())
+    assert "No DataFrame with id" in seen.read_text()
+
+
+class _Broken:
+    """What cannot be unpickled."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return eval, (self.text,)
+
+
+def test_a_function_that_cannot_be_loaded_refuses_the_start(spark: SparkSession, landing: Path, tmp_path: Path) -> None:
+    for text, reason in (
+        ("1/0", "ZeroDivisionError"),
+        ("__import__('no_such_module')", "No module named 'no_such_module'"),
+    ):
+        broken = _Broken(text)
+        writer = files(spark, landing).writeStream.foreachBatch(lambda frame, batch_id, b=broken: print(b))  # type: ignore[misc]
+        with pytest.raises(StreamingPythonRunnerInitializationException, match=reason) as caught:
+            writer.queryName("broken").start()
+        assert caught.value.getCondition() == "STREAMING_PYTHON_RUNNER_INITIALIZATION_FAILURE"
+        assert caught.value.getSqlState() == "XXKST"
+    assert spark.streams.active == []
+    finish(files(spark, landing).writeStream.queryName("broken").foreachBatch(print).trigger(availableNow=True).start())
+
+
+def test_a_function_that_cannot_be_called_ends_the_query(spark: SparkSession, landing: Path) -> None:
+    def imports(frame: DataFrame, batch_id: int) -> None:
+        import no_such_module  # type: ignore[import-not-found]  # noqa: F401
+
+    for function, reason in (
+        (lambda frame: None, "1 positional argument but 2 were given"),
+        (lambda frame, batch_id, more: None, "missing 1 required positional argument"),
+        (imports, "No module named 'no_such_module'"),
+    ):
+        query = files(spark, landing).writeStream.foreachBatch(function).trigger(availableNow=True).start()  # type: ignore[arg-type]
+        with pytest.raises(StreamingQueryException, match=reason):
+            finish(query)

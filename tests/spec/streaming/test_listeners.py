@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from pyspark.errors import StreamingQueryException
-from pyspark.sql import SparkSession
+from pyspark.sql import Row, SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.streaming.listener import StreamingQueryListener
 
 from tests.spec.conftest import NewSession
@@ -176,3 +177,42 @@ def test_it_hears_nothing_of_other_sessions(new_session: NewSession, landing: Pa
     )
     assert str(listener.hear("started").id) == ours.id != theirs.id
     listener.leave(mine)
+
+
+def test_it_gets_observed_metrics_by_name(spark: SparkSession, tmp_path: Path, ear: Ear) -> None:
+    write_json(tmp_path / "landing" / "1.json", [{"id": 1}, {"id": 3}])
+    stream = files(spark, tmp_path / "landing")
+    stream = stream.observe("my_event", F.count(F.lit(1)).alias("rc"), F.count("id").alias("erc"))
+    stream = stream.observe(
+        "all kinds",
+        F.sum(F.col("id").cast("DECIMAL(10, 2)")).alias("a decimal"),
+        F.max(F.expr("TIMESTAMP '2024-01-02 03:04:05.678'")).alias("time"),
+        F.max(F.expr("DATE '2024-01-02'")).alias("day"),
+        F.max(F.lit(None).cast("INT")).alias("none"),
+        F.max(F.struct(F.col("id"), F.lit("x").alias("text"))).alias("pair"),
+        F.max(F.lit(float("nan"))).alias("nan"),
+        F.max(F.lit(b"ab")).alias("bytes"),
+        F.max(F.lit(1.5)).alias("1.5"),
+    )
+    counts = stream.groupBy("id").count()  # what stands below an operator with state is watched too
+    query = finish(counts.writeStream.format("noop").outputMode("complete").trigger(once=True).start())
+    ear.hear("started")
+    metrics = ear.hear("progress").observedMetrics
+    assert metrics["my_event"] == Row(rc=2, erc=2)
+    assert metrics["my_event"].rc == metrics["my_event"]["erc"] == 2
+    assert metrics["all kinds"].asDict() == {
+        "a decimal": 4.0,
+        "time": "2024-01-02 03:04:05",
+        "day": "2024-01-02",
+        "none": None,
+        "pair": {"id": 3, "text": "x"},
+        "nan": "NaN",
+        "bytes": "YWI=",
+        "1.5": 1.5,
+    }
+    report = query.lastProgress
+    assert report is not None
+    told = json.loads(report.json)["observedMetrics"]["all kinds"]
+    assert told["values"][:4] == [4.0, 1704164645678, 1704153600000, None]
+    assert told["values"][4]["values"] == [3, "x"]
+    assert [field["name"] for field in told["schema"]["fields"]][:3] == ["a decimal", "time", "day"]

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+from pyspark.errors import AnalysisException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
@@ -152,3 +153,12 @@ def test_explain_tells_the_plan(
 ) -> None:
     query.explain()
     assert "Physical Plan" in capsys.readouterr().out
+
+
+def test_metrics_of_no_rows_and_of_one_name(spark: SparkSession, landing: Path) -> None:
+    none = files(spark, landing).where("id < 0").observe("e", F.count(F.lit(1)).alias("n"), F.sum("id").alias("n"))
+    query = finish(none.writeStream.format("noop").trigger(once=True).start())
+    assert json.loads(last_progress(query).json)["observedMetrics"]["e"]["values"] == [0, None]
+    twice = none.observe("e", F.max("id").alias("m"))
+    with pytest.raises(AnalysisException, match="DUPLICATED_METRICS_NAME"):
+        twice.writeStream.format("noop").start()

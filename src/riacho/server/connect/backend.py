@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from riacho.server.connect.operations import Operations
 from riacho.server.connect.service import ConnectService
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import Sessions
-from riacho.server.connect.start import StartRequest, define
 from riacho.server.connect.status import ErrorLog
 from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.engine.sail.child import EngineChild
@@ -30,9 +30,16 @@ from riacho.server.graph.service import PipelineService
 from riacho.server.streaming.batch import QueryObserver
 from riacho.server.streaming.manager import QueryManager
 from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.request import StartRequest
+from riacho.server.streaming.start import run
+from riacho.server.workers import python_worker
+
+log = logging.getLogger("riacho")
 
 SESSION_LIMIT_MS = 3_600_000
 EXPIRY_INTERVAL_S = 60.0
+FORCED_LIMIT_S = 1.0
+HOUSEKEEPER_LIMIT_S = 2.0
 
 
 class Backend:
@@ -90,18 +97,34 @@ class Backend:
     def start_query(self, session_id: str, request: StartRequest) -> StreamingQuery:
         """Start a streaming query in process, in the session of that id; what a client's command does."""
         session = self._services.sessions.get("", session_id)
-        return self._services.queries.start(define(self._services, session, request))
+        return run(self._services.streaming(session), request)
 
-    def stop_work(self) -> None:
-        """Stop pipelines and queries; their checkpoints are complete. Calls are still answered."""
+    def stop_work(self, limit_s: float) -> None:
+        """Stop pipelines and queries, for at most about that long; calls are still answered, but start no query.
+
+        A query that is busy for longer loses its engine and its worker, and what it does with them fails. One that is
+        still busy then is left: its next start repeats the batch, as after any other end of the process.
+        """
         self._stopped.set()
-        self._services.pipelines.stop()
-        self._services.queries.stop_all()
-        self._services.housekeeper.stop()
+        services = self._services
+        services.queries.close()
+        services.pipelines.stop()
+        if any(query.is_active for query in services.queries.stop_all(limit_s=limit_s)):
+            self.stop_engine()
+            for query in services.queries.stop_all(limit_s=FORCED_LIMIT_S):
+                if not query.is_active:
+                    continue
+                log.warning(
+                    "Query %s is still busy (%s) and is cut off; its next start repeats the batch.",
+                    query.name or query.query_id,
+                    query.status.message,
+                )
+        services.housekeeper.stop(HOUSEKEEPER_LIMIT_S)
 
     def stop_engine(self) -> None:
-        """End the engine's process. Calls fail from now on."""
+        """End the engine's process and the workers of users' functions. Calls fail from now on."""
         self._engine.stop()
+        python_worker.kill_all()
 
     def _expire_sessions(self) -> None:
         """End sessions whose client has gone without a word. Like Spark, a running query alone keeps no session."""

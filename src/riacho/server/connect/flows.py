@@ -20,13 +20,14 @@ from riacho.server.catalog.base import TableName
 from riacho.server.connect.relations import resolve
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
-from riacho.server.connect.start import StartRequest, define
 from riacho.server.engine.base import ConnectSession, EngineSession
 from riacho.server.graph.flow_sessions import ClonedSessions
 from riacho.server.graph.ports import PipelineSession
 from riacho.server.plan.facts import is_streaming
 from riacho.server.streaming.planning import plan_stream
 from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.request import StartRequest
+from riacho.server.streaming.start import run
 from riacho.server.streaming.trigger import AvailableNow
 
 
@@ -82,7 +83,7 @@ class FlowStarter:
                     **({"mergeschema": "true"} if table else {}),
                 },
             )
-            return FlowQuery(self._services.queries.start(define(self._services, own, request)))
+            return FlowQuery(run(self._services.streaming(own), request))
         finally:
             # The query has a clone of its own.
             self._sessions.close(session.engine, engine)

@@ -25,7 +25,7 @@ def resolve(session: ServerSession, relation: pb.Relation, *, rows: bool = True)
     """
     if cached_ids(relation):
         relation = transform(relation, lambda node: _known(session, node))
-    if session.reads_streaming_view(relation) or _has_streaming_sql(session, relation):
+    if session.reads_own_view(relation) or _has_streaming_sql(session, relation):
         context = Context(views=session.views)
         relation = rewrite(relation, context, RESOLVE)
     if is_streaming(relation):
@@ -74,7 +74,7 @@ def _known(session: ServerSession, node: pb.Relation) -> pb.Relation:
 
 
 def _has_streaming_sql(session: ServerSession, relation: pb.Relation) -> bool:
-    views = session.streaming_views
+    views = session.own_views
     return any(may_stream(node.sql.query, views) for node in walk(relation) if node.WhichOneof("rel_type") == "sql")
 
 

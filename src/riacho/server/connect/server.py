@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
 # One thread per call under way; a client that waits for a query, or listens, holds one. They are made when needed.
 MAX_CALLS = 1000
-STOP_GRACE_S = 5.0
+QUERIES_LIMIT_S = 4.0
+STOP_GRACE_S = 1.0
+STOP_LIMIT_S = 15.0
+"""A stop that takes longer than this has met something that cannot be stopped: whoever owns the process ends it."""
 REFUSAL_S = 3.0
 WAKE_S = 0.5
 _OPTIONS = (
@@ -92,18 +96,22 @@ class RiachoServer:
     def stop(self) -> None:
         """Stop the queries (their checkpoints are complete), then the calls, then the engine. Idempotent.
 
-        Waits for a `start` that is under way.
+        Waits for a `start` that is under way. What does not end in time is cut off, and what goes wrong does not keep
+        the rest from being stopped; it is raised at the end.
         """
-        with self._changing:
+        with self._changing, ExitStack() as stopping:
             if self._stopped.is_set():
                 return
+            stopping.callback(self._stopped.set)
+            stopping.callback(self._engine.stop)
             if self._backend is not None:
-                self._backend.stop_work()
-            self._grpc.stop(STOP_GRACE_S).wait()
+                stopping.callback(self._backend.stop_engine)
+            stopping.callback(self._end_calls)
             if self._backend is not None:
-                self._backend.stop_engine()
-            self._engine.stop()
-            self._stopped.set()
+                self._backend.stop_work(QUERIES_LIMIT_S)
+
+    def _end_calls(self) -> None:
+        self._grpc.stop(STOP_GRACE_S).wait(STOP_GRACE_S + 1)
 
     def _answer_with(self, service: grpc.GenericRpcHandler) -> None:
         self._grpc.add_generic_rpc_handlers((service,))

@@ -13,6 +13,7 @@ from riacho.server.connect.status import ErrorLog
 from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.engine.base import ConnectEngine
 from riacho.server.graph.service import PipelineService
+from riacho.server.streaming.context import StreamingContext
 from riacho.server.streaming.manager import QueryManager
 from riacho.server.streaming.planning import MakeSource
 from riacho.server.streaming.sources.registry import make_source
@@ -43,6 +44,24 @@ class Services:
     @pipelines.setter
     def pipelines(self, service: PipelineService) -> None:
         self._pipelines = service
+
+    def streaming(self, session: ServerSession) -> StreamingContext:
+        """What a start of a query of that session works with."""
+        return StreamingContext(
+            engine=self.engine,
+            catalog=self.catalog,
+            housekeeper=self.housekeeper,
+            queries=self.queries,
+            clock=self.clock,
+            connect_url=f"{self.connect_url}/;user_id={session.user_id}",
+            owner=session.session_id,
+            session=session.engine,
+            views=session.views,
+            relations=session.relations,
+            show_view=session.show_view,
+            database=session.current_database,
+            make_source=self.make_source(session),
+        )
 
     def make_source(self, session: ServerSession) -> MakeSource:
         """What makes the sources of this session's streaming plans."""

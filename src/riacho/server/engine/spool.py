@@ -108,6 +108,15 @@ def _has_room() -> bool:
     return usage.f_bavail * 2 > usage.f_blocks
 
 
+def is_spooled(path: str) -> bool:
+    """Whether a file is one of a spool of this process: it goes when its owner is done with it."""
+    folder = Path(path).parent
+    return folder.name.startswith(f"riacho-{os.getpid()}-") and folder.parent in (
+        SHARED_MEMORY,
+        Path(tempfile.gettempdir()),
+    )
+
+
 def _read(paths: list[str]) -> pb.Relation:
     relation = pb.Relation()
     relation.read.data_source.format = "arrow"

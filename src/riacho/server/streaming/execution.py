@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from riacho.ids import BatchId
 from riacho.protos import pb
+from riacho.server.streaming.observed import Observed
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,14 @@ class BatchOutput:
     """What a batch gave: `relations` read the rows for the sink, one after the other; see `sinks.base.SinkBatch`.
 
     `event_times[i]` belongs to the i-th watermark operator of the plan (None: it saw no row). `state` holds the
-    `stateOperators` entries of progress, one per stateful operator, with Spark's keys. `observed`: the values of each
+    `stateOperators` entries of progress, one per stateful operator, with Spark's keys. `observed`: the metrics of each
     `DataFrame.observe`, by its name.
     """
 
     relations: Iterable[pb.Relation]
     event_times: Sequence[EventTime | None] = ()
     state: Sequence[dict[str, Any]] = field(default_factory=list)
-    observed: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    observed: Mapping[str, Observed] = field(default_factory=dict)
 
     @property
     def relation(self) -> pb.Relation:

@@ -10,12 +10,12 @@ import threading
 from dataclasses import dataclass, field
 
 from riacho.clock import Clock
-from riacho.errors import IllegalArgumentError, IllegalStateError, StreamingQueryError
+from riacho.errors import IllegalArgumentError, IllegalStateError, SparkGeneralError, StreamingQueryError
 from riacho.ids import SessionId
 from riacho.server.engine.base import Engine
 from riacho.server.streaming.batch import NobodyWatches, QueryObserver
 from riacho.server.streaming.definition import QueryDefinition
-from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.query import STOP_TIMEOUT_S, StreamingQuery
 from riacho.server.streaming.query_status import Listener
 
 KEEP_ENDED_MS = 3_600_000
@@ -45,25 +45,55 @@ class QueryManager:
         self._observer = observer or NobodyWatches()
         self._entries: dict[str, _ManagedQuery] = {}
         self._sessions: dict[SessionId, _Session] = {}
+        self._closed = False
         self._changed = threading.Condition()
 
-    def start(self, definition: QueryDefinition, listener: Listener | None = None) -> StreamingQuery:
-        """Start a query. Raises what `add` raises."""
-        query = self.add(definition, listener)
-        query.start()
-        return query
-
     def add(self, definition: QueryDefinition, listener: Listener | None = None) -> StreamingQuery:
-        """A query that can be found from now on; whoever adds it starts it. One that is refused leaves no session.
+        """A query that can be found from now on; whoever adds it lets it `begin`, or discards it.
 
         Raises IllegalArgumentError for a name that an active query of the session has, IllegalStateError if the same
-        checkpoint is in use and `spark.sql.streaming.stopActiveRunOnRestart` is false (else that run is stopped).
+        checkpoint is in use and `spark.sql.streaming.stopActiveRunOnRestart` is false (else that run is stopped), and
+        SparkGeneralError once the server is about to end.
         """
+        self.check_name(definition.owner, definition.name)
+        query = StreamingQuery(
+            definition, self._engine, self._clock, self._observer, listener or Listener(), self._on_end
+        )
+        self._make_way(query)
+        with self._changed:
+            self._check_name(definition.owner, definition.name)
+            self._forget_old()
+            self._entries[query.run_id] = _ManagedQuery(query, self._clock.now_ms())
+        return query
+
+    def start(self, definition: QueryDefinition, listener: Listener | None = None) -> StreamingQuery:
+        """Add a query and let it run; one that is refused leaves no session. Raises what `add` and `begin` raise."""
         try:
-            return self._add(definition, listener or Listener())
+            query = self.add(definition, listener)
         except BaseException:
             self._engine.release(definition.session.session_id, definition.session.user_id)
             raise
+        self.begin(query)
+        return query
+
+    def begin(self, query: StreamingQuery) -> None:
+        """Let a query run that was added. Raises RuntimeError if there is no thread for it; then it is discarded."""
+        try:
+            query.begin()
+        except BaseException:
+            self.discard(query)
+            raise
+
+    def discard(self, query: StreamingQuery) -> None:
+        """Forget a query that was added and will not begin after all: as if it had never been. Idempotent."""
+        with self._changed:
+            self._entries.pop(query.run_id, None)
+        query.abandon()
+
+    def check_name(self, owner: SessionId, name: str | None) -> None:
+        """Raises IllegalArgumentError if an active query of the session has that name; see `add` for the rest."""
+        with self._changed:
+            self._check_name(owner, name)
 
     def active(self, owner: SessionId | None = None) -> list[StreamingQuery]:
         """The active queries of a session, or of all."""
@@ -101,34 +131,34 @@ class QueryManager:
         with self._changed:
             self._sessions[owner] = _Session()
 
-    def stop_all(self, owner: SessionId | None = None) -> list[StreamingQuery]:
-        """Stop the active queries of a session, or of all; those that were active."""
+    def stop_all(self, owner: SessionId | None = None, limit_s: float = STOP_TIMEOUT_S) -> list[StreamingQuery]:
+        """Stop the active queries of a session, or of all; those that were active.
+
+        Takes no longer than `limit_s`: one that has not ended by then is active still.
+        """
         stopping = self.active(owner)
         for query in stopping:
             query.ask_to_stop()
+        deadline_ms = self._clock.monotonic_ms() + limit_s * 1000
         for query in stopping:
-            query.stop()
+            query.wait_end(max(deadline_ms - self._clock.monotonic_ms(), 0) / 1000)
         return stopping
 
-    def _add(self, definition: QueryDefinition, listener: Listener) -> StreamingQuery:
+    def close(self) -> None:
+        """Take no query any more: the server is about to end."""
         with self._changed:
-            self._check_name(definition)
-        query = StreamingQuery(definition, self._engine, self._clock, self._observer, listener, self._on_end)
-        self._make_way(query)
-        with self._changed:
-            self._check_name(definition)
-            self._forget_old()
-            self._entries[query.run_id] = _ManagedQuery(query, self._clock.now_ms())
-        return query
+            self._closed = True
 
-    def _check_name(self, definition: QueryDefinition) -> None:
-        if definition.name is None:
+    def _check_name(self, owner: SessionId, name: str | None) -> None:
+        if self._closed:
+            raise SparkGeneralError("The server is shutting down.")
+        if name is None:
             return
         for query in (entry.query for entry in self._entries.values()):
-            if query.is_active and query.name == definition.name and query.definition.owner == definition.owner:
+            if query.is_active and query.name == name and query.definition.owner == owner:
                 raise IllegalArgumentError(
-                    f"Cannot start query with name {definition.name} as a query with that name is already active in "
-                    "this SparkSession"
+                    f"Cannot start query with name {name} as a query with that name is already active in this "
+                    "SparkSession"
                 )
 
     def _make_way(self, query: StreamingQuery) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from riacho.clock import Clock, iso_utc
 from riacho.ids import BatchId, Offset, QueryId, RunId
 from riacho.server.streaming.execution import EventTime
+from riacho.server.streaming.observed import Observed, as_rows, named
 
 
 class Durations:
@@ -67,7 +68,7 @@ class Progress:
     watermark_ms: int | None = None
     event_time: EventTime | None = None
     state: Sequence[Mapping[str, Any]] = ()
-    observed: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    observed: Mapping[str, Observed] = field(default_factory=dict)
 
     @property
     def input_rows(self) -> int:
@@ -95,7 +96,7 @@ class Progress:
                 "numOutputRows": -1 if self.output_rows is None else self.output_rows,
                 "metrics": {},
             },
-            "observedMetrics": {name: {"values": list(row)} for name, row in self.observed.items()},
+            "observedMetrics": as_rows(self.observed),
         }
 
     def idle(self, next_batch: BatchId, timestamp_ms: int, durations_ms: Mapping[str, int]) -> Progress:
@@ -150,7 +151,7 @@ def progress_event(progress: Progress) -> str:
 
     Listeners get Spark's compact form: offsets are JSON within JSON, rates have one decimal, what is empty is left out.
     """
-    report = _compact(progress.to_json())
+    report = _compact({**progress.to_json(), "observedMetrics": named(progress.observed)})
     for source in report["sources"]:
         for key in ("startOffset", "endOffset", "latestOffset"):
             source[key] = _embedded(source[key])
@@ -160,7 +161,11 @@ def progress_event(progress: Progress) -> str:
 def _compact(part: Any) -> Any:
     match part:
         case dict():
-            return {key: _compact(value) for key, value in part.items() if value != {} or key == "metrics"}
+            return {
+                key: value if key == "observedMetrics" else _compact(value)
+                for key, value in part.items()
+                if value != {} or key == "metrics"
+            }
         case list():
             return [_compact(item) for item in part]
         case float():

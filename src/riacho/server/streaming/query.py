@@ -27,7 +27,7 @@ STOP_TIMEOUT_S = 60.0
 
 
 class StreamingQuery:
-    """A query run, made by `QueryManager.start`. All methods may be called from any thread.
+    """A query run, made by `QueryManager.add`. All methods may be called from any thread.
 
     Raises STREAMING_CHECKPOINT_MISSING_METADATA_FILE on construction if the checkpoint has lost its metadata.
     """
@@ -57,6 +57,8 @@ class StreamingQuery:
         self._cause: Exception | None = None
         self._failure: StreamingQueryError | None = None
         self._stack_trace = ""
+        self._beginning = threading.Lock()
+        self._begun = False
         thread_name = f"riacho-query-{self.name or self.query_id}"
         self._thread = threading.Thread(target=self._run, name=thread_name, daemon=True)
 
@@ -88,9 +90,32 @@ class StreamingQuery:
         """The traceback of the failure, or the empty string."""
         return self._stack_trace
 
-    def start(self) -> None:
-        """Begin. Called once, by the manager."""
-        self._thread.start()
+    def begin(self) -> None:
+        """Run, on a thread of its own. Does nothing for one that has begun or was abandoned.
+
+        Raises RuntimeError if there can be no thread; then the query is abandoned.
+        """
+        with self._beginning:
+            if self._begun:
+                return
+            self._begun = True
+        try:
+            self._thread.start()
+        except BaseException:
+            self._leave()
+            raise
+
+    def abandon(self) -> None:
+        """It will not begin: nothing of it is left, and nobody hears of it. Does nothing for one that has begun."""
+        with self._beginning:
+            if self._begun:
+                return
+            self._begun = True
+        self._leave()
+
+    def wait_end(self, timeout_s: float | None) -> bool:
+        """Wait until the query has ended, however it does; whether it came in time."""
+        return self._status.wait_end(timeout_s)
 
     def ask_to_stop(self) -> None:
         """Let the query end soon and cancel what the engine runs for it. Returns at once. Idempotent."""
@@ -147,6 +172,7 @@ class StreamingQuery:
 
     def _open_and_loop(self) -> None:
         """Open everything, run, and close everything in reverse order, whatever happens."""
+        self._status.check_stop()
         definition = self.definition
         scratch = definition.checkpoint / ".scratch"
         with ExitStack() as opened:
@@ -204,25 +230,31 @@ class StreamingQuery:
         self._observer.after(step, self.query_id, batch_id)
 
     def _end(self, failure: Exception | None) -> None:
-        """Everything is closed: say how it ended, then let those who wait go on."""
+        """The loop is closed: say how it ended, then let those who wait go on, whatever else goes wrong."""
         condition = None
         if failure is None:
             self._status.current = StatusMessage("Stopped")
-            if self.definition.temporary:
-                shutil.rmtree(self.definition.checkpoint, ignore_errors=True)
         else:
             self._cause = failure
             self._stack_trace = "".join(traceback.format_exception(failure))
             self._failure = self._death(failure)
             self._status.current = StatusMessage(f"Terminated with exception: {message_of(failure)}")
             condition = failure.condition if isinstance(failure, SparkError) else None
-        self._state = lifecycle.apply(self._state, QueryEvent.ENDED)
+        event = progress.terminated_event(self.query_id, self.run_id, self._stack_trace or None, condition)
+        self._leave(lambda: self._listener.on_terminated(event), lambda: self._on_end(self))
+
+    def _leave(self, *tell: Callable[[], None]) -> None:
+        """Give back what the query has, tell, and let those who wait go on; each whether or not the last one worked."""
         session = self.definition.session
-        self._engine.release(session.session_id, session.user_id)
-        text = self._stack_trace or None
-        self._listener.on_terminated(progress.terminated_event(self.query_id, self.run_id, text, condition))
-        self._on_end(self)
-        self._status.end()
+        with ExitStack() as leaving:
+            leaving.callback(self._status.end)
+            for step in reversed(tell):
+                leaving.callback(step)
+            leaving.callback(self._engine.release, session.session_id, session.user_id)
+            if self.definition.temporary and self._failure is None:
+                leaving.callback(shutil.rmtree, self.definition.checkpoint, ignore_errors=True)
+            self._state = lifecycle.apply(self._state, QueryEvent.ENDED)
+            self.definition.sink.close()
 
     def _death(self, failure: Exception) -> StreamingQueryError:
         """The StreamingQueryException that clients see, with the debug text Spark puts behind its message."""

@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +25,7 @@ from riacho.errors import SparkError, SparkGeneralError
 
 START_TIMEOUT_S = 60.0
 POLL_S = 0.2
-STOP_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 2.0
 _PYTHON_EXCEPTION_THROWN = -2
 
 
@@ -33,9 +34,11 @@ class WorkerFailed(Exception):  # noqa: N818 - what happened, not what is wrong
 
 
 class PythonWorker:
-    """A running worker. `handshake`: the pickled function; `hidden`: prefix of the worker's own chatter on stdout.
+    """A running worker. `function` is pickled; `hidden`: prefix of the worker's own chatter on stdout.
 
-    Raises StreamingPythonRunnerInitializationException when it does not start or cannot load the function.
+    `check_stop` is asked now and then while something is waited for, and may raise; who takes the worker over may put
+    one of its own. Raises STREAMING_PYTHON_RUNNER_INITIALIZATION_FAILURE when it does not start in time or cannot load
+    the function.
     """
 
     def __init__(
@@ -46,58 +49,75 @@ class PythonWorker:
         session_id: str,
         function: bytes,
         hidden: str,
-        check_stop: Callable[[], None],
+        check_stop: Callable[[], None] = lambda: None,
     ) -> None:
-        self._check_stop = check_stop
-        with tempfile.TemporaryDirectory(prefix="riacho-worker-") as folder:
+        self.check_stop = check_stop
+        self._connection: socket.socket | None = None
+        with (
+            tempfile.TemporaryDirectory(prefix="riacho-worker-") as folder,
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening,
+        ):
             path = Path(folder) / "socket"
-            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listening:
-                listening.bind(str(path))
-                listening.listen(1)
-                self._process = subprocess.Popen(
-                    [sys.executable, "-u", "-m", module],
-                    env={
-                        **os.environ,
-                        "PYTHON_WORKER_FACTORY_SOCK_PATH": str(path),
-                        "SPARK_CONNECT_LOCAL_URL": connect_url,
-                        # PySpark's client looks for a Spark installation when it is not started from a script, and
-                        # gives up without one. It never uses what it finds.
-                        "SPARK_HOME": str(_pyspark_folder()),
-                        "SPARK_PYTHON_RUNTIME": "PYTHON_WORKER",
-                        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
-                    },
-                    stdout=subprocess.PIPE,
-                    start_new_session=True,
-                    text=True,
-                )
+            listening.bind(str(path))
+            listening.listen(1)
+            self._process = _spawn(module, connect_url, path)
+            try:
                 assert self._process.stdout is not None
                 threading.Thread(target=_forward, args=(self._process.stdout, hidden), daemon=True).start()
-                self._socket = self._accept(listening)
-        try:
-            self._read_int()  # the worker's pid
-            self._write(f"{sys.version_info.major}.{sys.version_info.minor}".encode())
-            self._write(session_id.encode())
-            self._write(function)
-            self._read_outcome()
-        except (WorkerFailed, ConnectionError) as error:
-            self.stop()
-            raise InitializationError(f"[STREAMING_PYTHON_RUNNER_INITIALIZATION_FAILURE] {error}") from None
+                self._connection = self._accept(listening)
+                self._load(session_id, function)
+            except BaseException:
+                self.stop()
+                raise
 
     def call(self, name: str, number: int) -> None:
         """Send one (string, int64) and wait for the function to return. Raises WorkerFailed, ConnectionError."""
         self._write(name.encode())
-        self._socket.sendall(struct.pack(">q", number))
-        self._read_outcome()
+        self._send(struct.pack(">q", number))
+        code = self._read_int()
+        if code == _PYTHON_EXCEPTION_THROWN:
+            raise WorkerFailed(self._read_text())
+        if code != 0:
+            raise SparkGeneralError(f"The Python worker answered {code}, which its protocol does not define.")
 
     def stop(self) -> None:
         """End the process, whatever it does. Idempotent."""
-        self._socket.close()
+        # The process first: one that sees its connection close tells of it at length.
         self._process.terminate()
         try:
             self._process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(STOP_TIMEOUT_S)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_TIMEOUT_S)
+        _running.discard(self._process)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _load(self, session_id: str, function: bytes) -> None:
+        """Let the worker load the function."""
+        deadline = time.monotonic() + START_TIMEOUT_S
+        check_stop = self.check_stop
+
+        def check() -> None:
+            check_stop()
+            if time.monotonic() > deadline:
+                raise _initialization_failure("no answer", f"it took more than {START_TIMEOUT_S:.0f} s to load")
+
+        self.check_stop = check
+        code = 0
+        try:
+            self._read_int()  # the worker's pid
+            self._write(f"{sys.version_info.major}.{sys.version_info.minor}".encode())
+            self._write(session_id.encode())
+            self._write(function)
+            code = self._read_int()
+            told = self._read_text() if code == _PYTHON_EXCEPTION_THROWN else f"it answered {code}"
+        except ConnectionError as error:
+            raise _initialization_failure("nothing", str(error)) from None
+        self.check_stop = check_stop
+        if code != 0:
+            raise _initialization_failure(str(code), told)
 
     def _accept(self, listening: socket.socket) -> socket.socket:
         deadline = time.monotonic() + START_TIMEOUT_S
@@ -106,25 +126,29 @@ class PythonWorker:
             try:
                 connected, _ = listening.accept()
             except TimeoutError:
-                self._check_stop()
+                self.check_stop()
             else:
                 connected.settimeout(POLL_S)
                 return connected
-        self._process.kill()
-        raise InitializationError(
-            f"[STREAMING_PYTHON_RUNNER_INITIALIZATION_FAILURE] The Python worker did not start within "
-            f"{START_TIMEOUT_S:.0f} s (exit code {self._process.poll()}); see the server's standard error."
-        )
+        exit_code = self._process.poll()
+        how = f"within {START_TIMEOUT_S:.0f} s" if exit_code is None else f"(exit code {exit_code})"
+        raise _initialization_failure("nothing", f"it did not start {how}; see the server's standard error")
 
     def _write(self, data: bytes) -> None:
-        self._socket.sendall(struct.pack(">i", len(data)) + data)
+        self._send(struct.pack(">i", len(data)) + data)
 
-    def _read_outcome(self) -> None:
-        code = self._read_int()
-        if code == _PYTHON_EXCEPTION_THROWN:
-            raise WorkerFailed(self._read(self._read_int()).decode())
-        if code != 0:
-            raise SparkGeneralError(f"The Python worker answered {code}, which its protocol does not define.")
+    def _send(self, data: bytes) -> None:
+        """Send all of it, however long the worker takes to read it."""
+        assert self._connection is not None
+        left = memoryview(data)
+        while left:
+            try:
+                left = left[self._connection.send(left) :]
+            except TimeoutError:
+                self.check_stop()
+
+    def _read_text(self) -> str:
+        return self._read(self._read_int()).decode()
 
     def _read_int(self) -> int:
         (value,) = struct.unpack(">i", self._read(4))
@@ -132,12 +156,13 @@ class PythonWorker:
 
     def _read(self, size: int) -> bytes:
         """Exactly `size` bytes. A user's function takes as long as it likes: only a stop, or its end, ends this."""
+        assert self._connection is not None
         data = b""
         while len(data) < size:
             try:
-                part = self._socket.recv(size - len(data))
+                part = self._connection.recv(size - len(data))
             except TimeoutError:
-                self._check_stop()
+                self.check_stop()
                 continue
             if not part:
                 raise ConnectionError(
@@ -148,11 +173,65 @@ class PythonWorker:
         return data
 
 
+def _spawn(module: str, connect_url: str, path: Path) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", module],
+        env={
+            **os.environ,
+            "PYTHON_WORKER_FACTORY_SOCK_PATH": str(path),
+            "SPARK_CONNECT_LOCAL_URL": connect_url,
+            # PySpark's client looks for a Spark installation when it is not started from a script, and gives up
+            # without one. It never uses what it finds.
+            "SPARK_HOME": str(_pyspark_folder()),
+            "SPARK_PYTHON_RUNTIME": "PYTHON_WORKER",
+            "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+        },
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+    )
+    _running.add(process)
+    return process
+
+
 def _pyspark_folder() -> Path:
     spec = importlib.util.find_spec("pyspark")
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent
+
+
+def check_version(client: str) -> None:
+    """Refuse a function that another Python pickled, whose code this one cannot read ("3.11"; "" is not known).
+
+    Raises STREAMING_PYTHON_RUNNER_INITIALIZATION_FAILURE.
+    """
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if client and client != own:
+        raise _initialization_failure(
+            "nothing",
+            f"[PYTHON_VERSION_MISMATCH] Python in worker has different version: {own} than that in driver: {client}, "
+            "PySpark cannot run with different minor versions. Run riacho with the client's Python.",
+        )
+
+
+_running: set[subprocess.Popen[str]] = set()
+
+
+def kill_all() -> None:
+    """End every worker of this process at once, for an owner that has no time to wait."""
+    for process in list(_running):
+        process.kill()
+
+
+def _initialization_failure(code: str, cause: str) -> InitializationError:
+    return InitializationError.of(
+        "STREAMING_PYTHON_RUNNER_INITIALIZATION_FAILURE",
+        f"Streaming Runner initialization failed, returned {code}. Cause: {cause}",
+        sql_state="XXKST",
+        resFromPython=code,
+        msg=cause,
+    )
 
 
 class InitializationError(SparkError):

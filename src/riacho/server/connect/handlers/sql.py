@@ -28,7 +28,7 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
         return
     facts = read_sql(text)
     if facts.kind == "query":
-        if not may_stream(text, session.streaming_views):
+        if not may_stream(text, session.own_views):
             for _ in _forward(session, request, relation):  # what is wrong with it shows now, as in Spark
                 pass
         yield _lazily(relation)
@@ -80,7 +80,8 @@ def _create_view(session: ServerSession, view: ViewDefinition, relation: pb.Rela
     query.CopyFrom(relation)
     inner = query.with_relations.root if query.HasField("with_relations") else query
     inner.sql.query = view.query
-    views.define(session, _named(query, view.columns), view.parts[-1], is_global=view.is_global, replace=view.replace)
+    named = _named(query, view.columns)
+    views.define(session, named, view.parts[-1], is_global=view.is_global, replace=view.replace, is_text=True)
     yield _rows(pa.table({}))
 
 

@@ -13,10 +13,10 @@ from riacho.server.connect.operations import Responses
 from riacho.server.connect.relations import resolve
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
-from riacho.server.connect.start import define, read_command
 from riacho.server.streaming import progress
+from riacho.server.streaming import start as starting
 from riacho.server.streaming.query import StreamingQuery
-from riacho.server.streaming.sinks.memory import MemorySink
+from riacho.server.streaming.request import read_command
 
 SLICE_S = 1.0
 """A wait looks up this often to see whether the client is still there."""
@@ -27,27 +27,31 @@ _EXCEPTION_CLASS = "org.apache.spark.sql.streaming.StreamingQueryException"
 def start(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """WriteStreamOperationStart. Raises what is wrong with the plan or the options; later failures are the query's."""
     relation = resolve(session, request.plan.command.write_stream_operation_start.input)
-    definition = define(services, session, read_command(request, relation))
     gate = EventGate(session)
-    services.operations.on_removal(session.session_id, OperationId(request.operation_id), gate.released)
-    query = services.queries.add(definition, gate.listener())
-    if isinstance(definition.sink, MemorySink):
-        # Only now: a start that is refused must not empty the table of the query that has the name.
-        definition.sink.show_empty(definition.schema)
-        session.drop_view(query.name or "")  # a stream that had the name: its place is taken
+    query = starting.start(services.streaming(session), read_command(request, relation), gate.listener())
+    try:
+        services.operations.on_removal(session.session_id, OperationId(request.operation_id), gate.released)
+        reply = _started(session, query)
+    except BaseException:
+        services.queries.discard(query)
+        raise
+    try:
+        # The client hears of the start with this reply, and must hear of it before anything else of the query.
+        yield reply
+    finally:
+        services.queries.begin(query)
+
+
+def _started(session: ServerSession, query: StreamingQuery) -> bytes:
     response = pb.ExecutePlanResponse()
     result = response.write_stream_operation_start_result
     result.query_id.id, result.query_id.run_id = query.query_id, query.run_id
     result.name = query.name or ""
     if session.listener_bus is not None:
         result.query_started_event_json = progress.started_event(
-            query.query_id, query.run_id, query.name, query.started_ms, definition.tags
+            query.query_id, query.run_id, query.name, query.started_ms, query.definition.tags
         )
-    try:
-        # The client hears of the start with this reply, and must hear of it before anything else of the query.
-        yield response.SerializeToString()
-    finally:
-        query.start()
+    return response.SerializeToString()
 
 
 def query_command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:

@@ -16,7 +16,7 @@ from pathlib import Path
 from riacho.errors import SparkGeneralError
 
 START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 5.0
+STOP_TIMEOUT_S = 2.0
 
 # Sail reads its settings from the environment. A deep plan overflows the default stack and takes the whole process
 # with it; an idle session is gone for good after its time-out, and riacho's sessions live as long as their clients.

@@ -20,7 +20,7 @@ from riacho.server.engine.base import EngineSession, Step
 from riacho.server.engine.sail.child import EngineChild
 from riacho.server.engine.sail.preparation import Preparation
 from riacho.server.engine.sail.process import EngineProcess
-from riacho.server.engine.sail.session import SailSession
+from riacho.server.engine.sail.session import INTERRUPT_LIMIT_S, SailSession
 from riacho.server.engine.spool import FolderSpool, remove_leftovers
 
 MEMORY_LIMIT_BYTES = 4 << 30
@@ -97,10 +97,10 @@ class SailEngine:
         goodbye.user_context.user_id = user_id
         try:
             # A session's end does not stop what it runs, so that is interrupted first.
-            process.call("Interrupt", interrupt.SerializeToString())
-            process.call("ReleaseSession", goodbye.SerializeToString())
-        except grpc.RpcError:
-            # The process is gone, and the session with it.
+            process.call("Interrupt", interrupt.SerializeToString(), timeout_s=INTERRUPT_LIMIT_S)
+            process.call("ReleaseSession", goodbye.SerializeToString(), timeout_s=INTERRUPT_LIMIT_S)
+        except (grpc.RpcError, ValueError):
+            # The process is gone, and the session with it (ValueError: this server has let go of it).
             return
 
     def spool(self, name: str, *, memory_limit: int | None = None, zone: str = "UTC") -> FolderSpool:

@@ -34,6 +34,7 @@ _BY_JAVA_CLASS: dict[str, type[SparkError]] = {
 }
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
 _MISSING_COLUMN = re.compile(r"attribute ObjectName\((\[.*?\])\) is missing from the schema")
+_AMBIGUOUS_COLUMN = re.compile(r"ambiguous attribute: ObjectName\((\[.*?\])\)")
 _IDENTIFIER = re.compile(r'Identifier\("((?:[^"\\]|\\.)*)"\)')
 _SYNTAX = re.compile(r"(?:invalid argument|error in SQL parser): found (.+?)(?: at (\d+):\d+)? expected")
 _CANCELLED = re.compile(r"operation not found|operation .*cancel", re.IGNORECASE)
@@ -51,6 +52,9 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
     missing = _MISSING_COLUMN.search(message)
     if missing is not None:
         return _unresolved_column(missing.group(1))
+    ambiguous = _AMBIGUOUS_COLUMN.search(message)
+    if ambiguous is not None:
+        return _ambiguous_column(ambiguous.group(1))
     syntax = _SYNTAX.search(message)
     if syntax is not None:
         return _syntax_error(syntax.group(1), syntax.group(2))
@@ -72,6 +76,16 @@ def _unresolved_column(identifiers: str) -> SparkError:
         f"A column, variable, or function parameter with name {name} cannot be resolved.",
         sql_state="42703",
         objectName=name,
+    )
+
+
+def _ambiguous_column(identifiers: str) -> SparkError:
+    name = ".".join(f"`{part}`" for part in _IDENTIFIER.findall(identifiers))
+    return errors.AnalysisError.of(
+        "AMBIGUOUS_REFERENCE",
+        f"Reference {name} is ambiguous: several columns have that name.",
+        sql_state="42704",
+        name=name,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, cast
 
@@ -50,7 +50,7 @@ class EngineProcess:
         self._idle = threading.Condition()
         self.address = f"127.0.0.1:{child.port()}"
         self._channel = grpc.insecure_channel(self.address, options=_CHANNEL_OPTIONS)
-        self._unary: dict[str, Callable[[bytes], bytes]] = {}
+        self._unary: dict[str, grpc.UnaryUnaryMultiCallable[bytes, bytes]] = {}
         self._execute = self._channel.unary_stream(
             _SERVICE + "ExecutePlan", request_serializer=_as_is, response_deserializer=_as_is
         )
@@ -67,14 +67,14 @@ class EngineProcess:
                 self._in_flight -= 1
                 self._idle.notify_all()
 
-    def call(self, method: str, request: bytes) -> bytes:
-        """One unary RPC, in bytes. Raises grpc.RpcError."""
+    def call(self, method: str, request: bytes, *, timeout_s: float | None = None) -> bytes:
+        """One unary RPC, in bytes. Raises grpc.RpcError, also when `timeout_s` have passed."""
         stub = self._unary.get(method)
         if stub is None:
             stub = self._unary[method] = self._channel.unary_unary(
                 _SERVICE + method, request_serializer=_as_is, response_deserializer=_as_is
             )
-        return stub(request)
+        return stub(request, timeout=timeout_s)
 
     def execute(self, request: bytes) -> ResponseStream:
         """ExecutePlan, in bytes. Raises grpc.RpcError while read."""

@@ -31,6 +31,9 @@ from riacho.zones import TIME_ZONE, UTC, session_zone
 
 _log = logging.getLogger(__name__)
 
+INTERRUPT_LIMIT_S = 2.0
+"""How long an engine may take to hear of an interrupt. One that takes longer hears nothing at all."""
+
 
 class Processes(Protocol):
     """Where a session gets the process that serves it."""
@@ -281,11 +284,16 @@ class SailSession:
         self._on_release.clear()
 
     def interrupt(self) -> None:
-        if self.epoch != self._processes.current().epoch:
+        process = self._processes.current()
+        if self.epoch != process.epoch:
             return
         request = pb.InterruptRequest(session_id=self.session_id, interrupt_type=pb.InterruptRequest.INTERRUPT_TYPE_ALL)
         request.user_context.user_id = self.user_id
-        self.call("Interrupt", request.SerializeToString())
+        try:
+            # Not by way of `call`: the call that is to be cancelled may be one that sets the session up.
+            process.call("Interrupt", request.SerializeToString(), timeout_s=INTERRUPT_LIMIT_S)
+        except grpc.RpcError as error:
+            raise self._failure(process, error) from None
 
     def copy_journal(self, other: SailSession) -> None:
         """Set up here what is set up in `other` now."""

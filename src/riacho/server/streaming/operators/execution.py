@@ -34,6 +34,7 @@ from riacho.server.state.memory import BOUND_CONF, BOUNDED_CONF, SHARED, BlockPo
 from riacho.server.state.run import BLOCK_BYTES, NEVER
 from riacho.server.streaming.checkpoint import RETAIN_CONF, Checkpoint, batches_to_retain
 from riacho.server.streaming.execution import BatchInput, BatchOutput, EventTime
+from riacho.server.streaming.observed import Observations
 from riacho.server.streaming.operators.compiler import Compiler, Cut, Fragment, LeafCut, StatefulCut, WatchCut, put
 from riacho.server.streaming.operators.late import DroppedRows, LateRows, LateTable, LateTarget
 from riacho.server.streaming.operators.operator import (
@@ -83,6 +84,7 @@ def prepare(
         max_future_ms=delay_ms(future) if future else None,
         bound_bytes=bound,
         late_table=late_table,
+        observations=Observations(planned.context, session),
     )
 
 
@@ -91,7 +93,7 @@ class StatefulExecution:
 
     `max_future_ms`: event times further ahead of a batch's time than this do not move a watermark; None for no bound.
     `bound_bytes`: how much of its state may be in memory; None for no bound.
-    `late_table`: where late rows go; None if they are only counted.
+    `late_table`: where late rows go; None if they are only counted. `observations`: what is watched besides.
     """
 
     def __init__(
@@ -103,11 +105,13 @@ class StatefulExecution:
         max_future_ms: int | None = None,
         bound_bytes: int | None = None,
         late_table: LateTable | None = None,
+        observations: Observations | None = None,
     ) -> None:
         if bound_bytes is not None:
             tools.pool.bind(self, bound_bytes)
         self._max_future_ms = max_future_ms
         self._late_table = late_table
+        self._observations = observations
         self.row_by_row = False
         self.watermark_delays_ms: Sequence[int] = tuple(compiled.delays_ms)
         self._top = compiled.top
@@ -125,9 +129,9 @@ class StatefulExecution:
         self._tools.spool.clear()
         latest_ms = None if self._max_future_ms is None else batch.time_ms + self._max_future_ms
         drops: list[DroppedRows] | None = None if self._late_table is None else []
-        work = _BatchExecution(
-            batch, BatchTime(batch.time_ms, self._zone), self._tools, self._used_ids, latest_ms, drops
-        )
+        time = BatchTime(batch.time_ms, self._zone)
+        observed = self._observations.of(lambda: batch.leaves, time) if self._observations else {}
+        work = _BatchExecution(batch, time, self._tools, self._used_ids, latest_ms, drops)
         relation = work.bind(self._top)
         if self._late_table is not None and drops:
             self._late_table.write(batch.batch_id, drops)
@@ -136,6 +140,7 @@ class StatefulExecution:
             [relation],
             [work.event_times.get(index) for index in range(len(self.watermark_delays_ms))],
             [work.progress[index].to_json() for index in sorted(work.progress)],
+            observed,
         )
 
     def committed(self, batch_id: BatchId) -> None:

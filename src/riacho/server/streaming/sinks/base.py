@@ -82,11 +82,52 @@ class SinkWriter(Protocol):
 
 
 class Sink(Protocol):
-    """The configuration of a sink, made from a WriteStreamOperationStart command."""
+    """The configuration of a sink, made from a WriteStreamOperationStart command, for one query.
+
+    A start goes through `check`, `prepare` and `announce` in that order; each may refuse it. Then the query's own
+    thread calls `open`. Whatever became of it, `close` is called once at the end.
+    """
 
     @property
     def name(self) -> str:
         """Short name of the format, for example `delta`."""
 
+    @property
+    def temporary_checkpoint(self) -> bool:
+        """Whether a query that names no checkpoint may have a temporary one."""
+
+    def check(self, mode: OutputMode, checkpoint: Path) -> None:
+        """Refuse at the start what `open` would refuse. Nothing is changed. Raises SparkError."""
+
+    def prepare(self) -> None:
+        """Get ready what takes time and may fail, such as a process. Others see nothing of it. Raises SparkError."""
+
+    def announce(self, schema: pa.Schema) -> None:
+        """The query is accepted and about to run: show what is to be there before the first batch. Raises SparkError.
+
+        Not earlier: a start that is refused must not take away what another query shows.
+        """
+
     def open(self, context: SinkContext) -> SinkWriter:
         """Start writing for one query run. Raises SparkError, for instance for an output mode it does not take."""
+
+    def close(self) -> None:
+        """The query is over, or never began: end what `prepare` began and no writer has ended."""
+
+
+class PlainSink:
+    """A sink that takes every mode, and of which nobody sees anything before the first batch: what others build on."""
+
+    temporary_checkpoint = False
+
+    def check(self, mode: OutputMode, checkpoint: Path) -> None:
+        """Every mode is fine."""
+
+    def prepare(self) -> None:
+        """There is nothing to get ready."""
+
+    def announce(self, schema: pa.Schema) -> None:
+        """There is nothing to show."""
+
+    def close(self) -> None:
+        """There is nothing to end."""

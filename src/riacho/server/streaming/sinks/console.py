@@ -11,16 +11,17 @@ from typing import TextIO
 
 from riacho.errors import IllegalArgumentError
 from riacho.protos import pb
-from riacho.server.streaming.sinks.base import SinkBatch, SinkContext
+from riacho.server.streaming.sinks.base import PlainSink, SinkBatch, SinkContext
 
 TRUNCATED_WIDTH = 20
 _RULE = "-------------------------------------------"
 
 
-class ConsoleSink:
+class ConsoleSink(PlainSink):
     """Takes every output mode. `options`: names in lower case."""
 
     name = "console"
+    temporary_checkpoint = True
 
     def __init__(self, options: Mapping[str, str], out: TextIO | None = None) -> None:
         self._rows = _number(options, "numrows", 20)

@@ -21,7 +21,7 @@ from riacho.server.delta.files import remove_stale_staging
 from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
-from riacho.server.streaming.sinks.base import OutputMode, SinkBatch, SinkContext
+from riacho.server.streaming.sinks.base import OutputMode, PlainSink, SinkBatch, SinkContext
 
 STALE_STAGING_S = 24 * 3600.0
 OPTIONS = (
@@ -33,7 +33,7 @@ _AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
 
 
 @dataclass(frozen=True)
-class DeltaSink:
+class DeltaSink(PlainSink):
     """Append to, or with the complete mode replace, the Delta table at `path`; it is made by the first batch.
 
     Options (any case): `mergeSchema` adds columns that the table lacks; `overwriteSchema` (complete mode only) lets
@@ -47,9 +47,20 @@ class DeltaSink:
     housekeeper: Housekeeper | None = None
     name: str = "delta"
 
+    def check(self, mode: OutputMode, checkpoint: Path) -> None:  # noqa: ARG002 - any checkpoint will do
+        """Raises DELTA_UNSUPPORTED_OUTPUT_MODE for the update mode."""
+        if mode is OutputMode.UPDATE:
+            raise AnalysisError.of(
+                "DELTA_UNSUPPORTED_OUTPUT_MODE",
+                "Data source delta does not support Update output mode",
+                sql_state="0AKDC",
+                dataSource="delta",
+                mode="Update",
+            )
+
     def open(self, context: SinkContext) -> DeltaSinkWriter:
         """Raises DELTA_UNSUPPORTED_OUTPUT_MODE, DELTA_NULL_SCHEMA_IN_STREAMING_WRITE, DELTA_ILLEGAL_OPTION."""
-        check_mode(context.output_mode)
+        self.check(context.output_mode, context.scratch)
         if any(_holds_null(f.type) for f in context.schema):
             raise AnalysisError.of(
                 "DELTA_NULL_SCHEMA_IN_STREAMING_WRITE",
@@ -98,18 +109,6 @@ class DeltaSinkWriter:
 
     def stop(self) -> None:
         """Nothing is held open."""
-
-
-def check_mode(mode: OutputMode) -> None:
-    """Raises DELTA_UNSUPPORTED_OUTPUT_MODE for the update mode."""
-    if mode is OutputMode.UPDATE:
-        raise AnalysisError.of(
-            "DELTA_UNSUPPORTED_OUTPUT_MODE",
-            "Data source delta does not support Update output mode",
-            sql_state="0AKDC",
-            dataSource="delta",
-            mode="Update",
-        )
 
 
 def _holds_null(arrow: pa.DataType) -> bool:

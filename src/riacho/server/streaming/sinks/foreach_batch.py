@@ -8,45 +8,69 @@ function does with a repeated batch id is the user's business.
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from dataclasses import dataclass
 
 from riacho.errors import PythonWorkerError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
-from riacho.server.streaming.sinks.base import SinkBatch, SinkContext
-from riacho.server.workers.python_worker import PythonWorker, WorkerFailed
+from riacho.server.streaming.sinks.base import PlainSink, SinkBatch, SinkContext
+from riacho.server.workers.python_worker import PythonWorker, WorkerFailed, check_version
 
 WORKER = "pyspark.sql.connect.streaming.worker.foreach_batch_worker"
 
 
-@dataclass(frozen=True)
-class ForeachBatchSink:
-    """`function` is pickled by the client; `relations` is where the server looks cached relations of the session up."""
+class ForeachBatchSink(PlainSink):
+    """`function` is the client's; `relations` is where the server looks cached relations of the session up."""
 
-    function: bytes
-    session_id: SessionId
-    connect_url: str
-    relations: MutableMapping[str, pb.Relation]
-    name: str = "foreachBatch"
+    name = "foreachBatch"
+    temporary_checkpoint = True
+
+    def __init__(
+        self,
+        function: pb.PythonUDF,
+        session_id: SessionId,
+        connect_url: str,
+        relations: MutableMapping[str, pb.Relation],
+    ) -> None:
+        self._function = function
+        self._session_id = session_id
+        self._connect_url = connect_url
+        self._relations = relations
+        self._worker: PythonWorker | None = None
+
+    def prepare(self) -> None:
+        """Start the worker and let it load the function: one that cannot be loaded refuses the start.
+
+        Raises STREAMING_PYTHON_RUNNER_INITIALIZATION_FAILURE.
+        """
+        check_version(self._function.python_ver)
+        self._worker = PythonWorker(
+            WORKER,
+            connect_url=self._connect_url,
+            session_id=self._session_id,
+            function=self._function.command,
+            hidden="Streaming ForeachBatch worker ",
+        )
 
     def open(self, context: SinkContext) -> ForeachBatchWriter:
-        return ForeachBatchWriter(self, context)
+        if self._worker is None:
+            self.prepare()
+        assert self._worker is not None
+        self._worker.check_stop = context.check_stop
+        return ForeachBatchWriter(self._worker, self._relations)
+
+    def close(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.stop()
 
 
 class ForeachBatchWriter:
     takes_parts = False
     description = "ForeachBatchSink"
 
-    def __init__(self, sink: ForeachBatchSink, context: SinkContext) -> None:
-        self._relations = sink.relations
-        self._worker = PythonWorker(
-            WORKER,
-            connect_url=sink.connect_url,
-            session_id=sink.session_id,
-            function=sink.function,
-            hidden="Streaming ForeachBatch worker ",
-            check_stop=context.check_stop,
-        )
+    def __init__(self, worker: PythonWorker, relations: MutableMapping[str, pb.Relation]) -> None:
+        self._worker = worker
+        self._relations = relations
 
     def add_batch(self, batch: SinkBatch) -> None:
         """Raises PythonWorkerError if the function fails."""
@@ -65,4 +89,4 @@ class ForeachBatchWriter:
             del self._relations[relation_id]
 
     def stop(self) -> None:
-        self._worker.stop()
+        """The worker is ended with the sink."""

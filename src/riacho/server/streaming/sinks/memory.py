@@ -6,54 +6,81 @@ below the last one taken is a repetition. Source: `org.apache.spark.sql.executio
 
 from __future__ import annotations
 
+from collections import deque
+from pathlib import Path
+from typing import Protocol
+
 import pyarrow as pa
 
+from riacho.errors import AnalysisError
 from riacho.ids import BatchId
 from riacho.protos import pb
 from riacho.server.engine.base import Engine, EngineSession, Spool
 from riacho.server.engine.spool import empty
-from riacho.server.streaming.sinks.base import OutputMode, SinkBatch, SinkContext
+from riacho.server.streaming.sinks.base import OutputMode, PlainSink, SinkBatch, SinkContext
 
 MAX_FILES = 64
 """Beyond so many files the view is written again as one, so that a long query's view stays quick to read."""
+REPLACED_TO_KEEP = 3
+"""A reader that planned before a view was replaced finds its files for so many replacements more."""
 
 
-class MemorySink:
-    """`session` is the client's own session, where the view `name` appears."""
+class ShowView(Protocol):
+    """Makes or replaces a temporary view of the client's session, and brings views built on it up to date."""
+
+    def __call__(self, name: str, relation: pb.Relation, columns: list[str]) -> None:
+        """`relation` has a column for each of `columns`, of which two may have one name."""
+
+
+class MemorySink(PlainSink):
+    """`session` is the client's own session, where the view `name` appears by way of `show`."""
 
     name = "memory"
+    temporary_checkpoint = True
 
-    def __init__(self, view: str, session: EngineSession, engine: Engine) -> None:
+    def __init__(self, view: str, session: EngineSession, engine: Engine, show: ShowView) -> None:
         self._view = view
         self._session = session
         self._engine = engine
+        self._show = show
 
-    def show_empty(self, schema: pa.Schema) -> None:
+    def check(self, mode: OutputMode, checkpoint: Path) -> None:
+        """Raises AnalysisError where the query would go on: what the sink held is gone, so only complete mode may."""
+        if mode is not OutputMode.COMPLETE and any((checkpoint / "offsets").glob("[0-9]*")):
+            raise AnalysisError(
+                "This query does not support recovering from checkpoint location. "
+                f"Delete {checkpoint / 'offsets'} to start over."
+            )
+
+    def announce(self, schema: pa.Schema) -> None:
         """Make the view, without rows: it is there before the first batch."""
-        self._session.create_view(self._view, empty(schema))
+        self._show(self._view, empty(told_apart(schema)), schema.names)
 
     def open(self, context: SinkContext) -> MemoryWriter:
-        return MemoryWriter(context, self._view, self._session, self._engine)
+        return MemoryWriter(context, self._view, self._session, self._engine, self._show)
 
 
 class MemoryWriter:
     takes_parts = False
     description = "MemorySink"
 
-    def __init__(self, context: SinkContext, view: str, session: EngineSession, engine: Engine) -> None:
+    def __init__(self, context: SinkContext, view: str, session: EngineSession, engine: Engine, show: ShowView) -> None:
         self._context = context
         self._view = view
         self._session = session
         self._engine = engine
+        self._show_view = show
         self._latest: BatchId | None = None
-        self._rows = context.schema.empty_table()
+        self._schema = told_apart(context.schema)
+        self._rows = self._schema.empty_table()
         self._files = 0
+        self._replaced: deque[Spool] = deque()
         self._spool = self._new_spool()
-        self._relation, _ = self._spool.put(self._rows.to_batches(), context.schema)
-        session.create_view(view, self._relation)
+        self._show(self._put(self._rows))
 
     def add_batch(self, batch: SinkBatch) -> int:
-        new = self._context.session.run(batch.relation).cast(self._context.schema)
+        given = self._context.session.run(batch.relation)
+        new = given.rename_columns(self._schema.names).cast(self._schema)
         if self._latest is not None and batch.batch_id <= self._latest:
             return int(new.num_rows)
         if self._context.output_mode is OutputMode.COMPLETE:
@@ -73,25 +100,35 @@ class MemoryWriter:
         if self._files >= MAX_FILES:
             self._replace(self._rows)
             return
-        added, _ = self._spool.put(new.to_batches(), new.schema)
         relation = pb.Relation()
         relation.CopyFrom(self._relation)
-        relation.read.data_source.paths.extend(added.read.data_source.paths)
+        relation.read.data_source.paths.extend(self._put(new).read.data_source.paths)
         self._show(relation)
 
     def _replace(self, rows: pa.Table) -> None:
-        # The old files go only when the view no longer reads them.
-        old, self._spool, self._rows, self._files = self._spool, self._new_spool(), rows, 0
+        self._replaced.append(self._spool)
+        self._spool, self._rows, self._files = self._new_spool(), rows, 0
+        self._show(self._put(rows))
+        while len(self._replaced) > REPLACED_TO_KEEP:
+            self._replaced.popleft().close()
+
+    def _put(self, rows: pa.Table) -> pb.Relation:
         relation, _ = self._spool.put(rows.to_batches(), rows.schema)
-        self._show(relation)
-        old.close()
+        return relation
 
     def _show(self, relation: pb.Relation) -> None:
         self._relation = relation
         self._files += 1
-        self._session.create_view(self._view, relation)
+        self._show_view(self._view, relation, self._context.schema.names)
 
     def _new_spool(self) -> Spool:
         spool = self._engine.spool(f"memory-{self._view}", zone=self._context.session.zone.engine)
         self._session.on_release(spool.close)
         return spool
+
+
+def told_apart(schema: pa.Schema) -> pa.Schema:
+    """`schema` with names of its own for each column, where two have one name: a file cannot hold those."""
+    if len(set(schema.names)) == len(schema.names):
+        return schema
+    return pa.schema([field.with_name(f"_{at}") for at, field in enumerate(schema)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from riacho.server.streaming.sinks.base import SinkBatch, SinkContext
+from riacho.server.streaming.sinks.base import PlainSink, SinkBatch, SinkContext
 
 
-class NoopSink:
+class NoopSink(PlainSink):
     """Takes every output mode."""
 
     name = "noop"
+    temporary_checkpoint = True
 
     def open(self, context: SinkContext) -> NoopWriter:
         return NoopWriter(context)

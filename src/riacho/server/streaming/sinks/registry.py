@@ -1,0 +1,121 @@
+"""From a start's request to its sink: the function, the table or the format decides. Nothing is made or shown yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
+from riacho.paths import local_path
+from riacho.server.catalog.base import Table, TableName
+from riacho.server.streaming.context import StreamingContext
+from riacho.server.streaming.request import StartRequest
+from riacho.server.streaming.sinks.base import Sink
+from riacho.server.streaming.sinks.console import ConsoleSink
+from riacho.server.streaming.sinks.delta import DeltaSink
+from riacho.server.streaming.sinks.foreach_batch import ForeachBatchSink
+from riacho.server.streaming.sinks.memory import MemorySink
+from riacho.server.streaming.sinks.noop import NoopSink
+from riacho.server.streaming.sinks.table import NewTableSink
+from riacho.types import nullable
+
+DEFAULT_FORMAT = "delta"
+
+MakeSink = Callable[[StreamingContext, StartRequest], Sink]
+
+
+def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
+    """The sink that a start asks for.
+
+    Raises DATA_SOURCE_NOT_FOUND for an unknown format, and what a sink says of its options.
+    """
+    if request.foreach_batch is not None:
+        return _foreach_batch(context, request)
+    if request.table:
+        return _table(context, request)
+    make = SINKS.get((request.format or DEFAULT_FORMAT).lower())
+    if make is None:
+        raise AnalysisError.of(
+            "DATA_SOURCE_NOT_FOUND",
+            f"Failed to find the data source: {request.format}. riacho writes streams to {', '.join(SINKS)}, "
+            "foreachBatch and tables.",
+            sql_state="42K02",
+            provider=request.format,
+        )
+    return make(context, request)
+
+
+def check_delta(table: Table) -> None:
+    """Raises UnsupportedOperationError for a table of another format."""
+    if table.format != "delta":
+        raise UnsupportedOperationError(
+            f"riacho writes streams to Delta tables; {table.name} is a {table.format} table. Create it USING delta."
+        )
+
+
+def _foreach_batch(context: StreamingContext, request: StartRequest) -> Sink:
+    _refuse_partitioning(request, "foreachBatch")
+    assert request.foreach_batch is not None
+    return ForeachBatchSink(request.foreach_batch, context.owner, context.connect_url, context.relations)
+
+
+def _table(context: StreamingContext, request: StartRequest) -> Sink:
+    """Append to a table of the catalog, which is made if it is missing (Spark: `DataStreamWriter.toTable`)."""
+    name = context.catalog.qualify(request.table, context.database)
+    table = context.catalog.table(name)
+    if table is None:
+        return _new_table(context, request, name)
+    if request.format and request.format.lower() != table.format:
+        raise AnalysisError(
+            f"The input source({request.format.lower()}) is different from the table {name}'s data source provider("
+            f"{table.format})."
+        )
+    check_delta(table)
+    return _delta_sink(context, request, table.location)
+
+
+def _new_table(context: StreamingContext, request: StartRequest, name: TableName) -> Sink:
+    form = (request.format or DEFAULT_FORMAT).lower()
+    if form != "delta":
+        raise UnsupportedOperationError(
+            f"riacho writes streams to Delta tables; {name} would be a {form} table. Leave the format out."
+        )
+    given = request.options.get("path") or request.path
+    location = local_path(given).absolute() if given else None
+    make = partial(context.catalog.create_table, name, partition_by=request.partition_by, location=location)
+    sink = _delta_sink(context, request, location or context.catalog.location_for(name))
+    return NewTableSink(sink, lambda schema: make(nullable(schema)))
+
+
+def _delta_sink(context: StreamingContext, request: StartRequest, path: Path) -> DeltaSink:
+    return DeltaSink(path, request.partition_by, request.options, context.clock, context.housekeeper)
+
+
+def _delta(context: StreamingContext, request: StartRequest) -> Sink:
+    path = request.path or request.options.get("path", "")
+    if not path:
+        raise IllegalArgumentError("'path' is not specified: give start() a path, or use toTable()")
+    return _delta_sink(context, request, local_path(path))
+
+
+def _memory(context: StreamingContext, request: StartRequest) -> Sink:
+    _refuse_partitioning(request, "memory")
+    if request.name is None:
+        raise AnalysisError("queryName must be specified for memory sink")
+    return MemorySink(request.name, context.session, context.engine, context.show_view)
+
+
+def _refuse_partitioning(request: StartRequest, sink: str) -> None:
+    if request.partition_by:
+        raise AnalysisError(f"'{sink}' does not support partitioning")
+
+
+SINKS: Final[Mapping[str, MakeSink]] = {
+    "delta": _delta,
+    "memory": _memory,
+    "console": lambda _, request: ConsoleSink(request.options),
+    "noop": lambda _context, _request: NoopSink(),
+}
+"""The formats of `DataStreamWriter.format`, by name."""

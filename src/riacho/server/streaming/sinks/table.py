@@ -1,0 +1,30 @@
+"""A table of the catalog that is not there yet: made when its query is accepted, then written like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+
+from riacho.server.streaming.sinks.base import OutputMode, PlainSink, SinkContext
+from riacho.server.streaming.sinks.delta import DeltaSink, DeltaSinkWriter
+
+
+class NewTableSink(PlainSink):
+    """`sink` writes where the table will be; `make` makes it, with the columns of the query."""
+
+    name = "delta"
+
+    def __init__(self, sink: DeltaSink, make: Callable[[pa.Schema], object]) -> None:
+        self._sink = sink
+        self._make = make
+
+    def check(self, mode: OutputMode, checkpoint: Path) -> None:
+        self._sink.check(mode, checkpoint)
+
+    def announce(self, schema: pa.Schema) -> None:
+        self._make(schema)
+
+    def open(self, context: SinkContext) -> DeltaSinkWriter:
+        return self._sink.open(context)

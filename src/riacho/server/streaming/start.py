@@ -1,0 +1,254 @@
+"""Starting a query: a list of steps, each of which goes down once, and all of which are undone if one fails.
+
+    read      mode, plan, columns, sink, checkpoint: what can be refused by looking
+    make      a clone of the session, a temporary checkpoint, the sink's process
+    add       the query has its name and its checkpoint now, and can be found
+    announce  what others see of it before its first batch: a table, a view
+
+Then whoever started it lets it begin. A start that fails anywhere leaves nothing: no query, thread, session, process or
+temporary folder.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from riacho.conf import CHECKPOINT_LOCATION, CONFS
+from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.ids import new_uuid
+from riacho.paths import local_path
+from riacho.protos import pb
+from riacho.server.engine.base import EngineSession
+from riacho.server.plan.checks import check_batch_time, check_observations, check_streaming, check_watermarks
+from riacho.server.plan.facts import is_streaming, kind
+from riacho.server.streaming.context import StreamingContext
+from riacho.server.streaming.definition import QueryDefinition
+from riacho.server.streaming.execution import Execution
+from riacho.server.streaming.operators import LateTarget
+from riacho.server.streaming.operators import prepare as prepare_stateful
+from riacho.server.streaming.operators.late import NOTE, NOTE_TYPE
+from riacho.server.streaming.planning import PlannedStream, plan_stream
+from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.query_status import Listener
+from riacho.server.streaming.request import StartRequest
+from riacho.server.streaming.sinks.base import OutputMode, Sink
+from riacho.server.streaming.sinks.registry import check_delta, make_sink
+from riacho.server.streaming.stateless import StatelessExecution
+
+LATE_ROWS = "riacho.watermark.lateRows"
+OPERATION_CHECK = "spark.sql.streaming.unsupportedOperationCheck"
+CHAIN_CHECK = "spark.sql.streaming.statefulOperator.checkCorrectness.enabled"
+
+
+def start(context: StreamingContext, request: StartRequest, listener: Listener | None = None) -> StreamingQuery:
+    """A query that is accepted and can be found; it is to `begin`, or to be discarded.
+
+    Raises SparkError for all that is wrong with the plan, the mode, the options, the name or the checkpoint.
+    """
+    checked = _read(context, request)
+    with ExitStack() as undo:
+        # The sink first: what it made in vain is ended even if it failed half way.
+        undo.callback(checked.sink.close)
+        checked.sink.prepare()
+        session = context.engine.clone(context.session, prepares=False)
+        undo.callback(context.engine.release, session.session_id, session.user_id)
+        checkpoint = checked.checkpoint or Path(tempfile.mkdtemp(prefix="riacho-checkpoint-"))
+        if checked.checkpoint is None:
+            undo.callback(shutil.rmtree, checkpoint, ignore_errors=True)
+        query = context.queries.add(_definition(context, request, checked, session, checkpoint), listener)
+        undo.pop_all()  # a query that is discarded gives back by itself what it has
+        undo.callback(context.queries.discard, query)
+        checked.late.make()
+        checked.sink.announce(checked.schema)
+        undo.pop_all()
+    return query
+
+
+def run(context: StreamingContext, request: StartRequest, listener: Listener | None = None) -> StreamingQuery:
+    """Start a query and let it begin. Raises what `start` raises."""
+    query = start(context, request, listener)
+    context.queries.begin(query)
+    return query
+
+
+@dataclass(frozen=True)
+class _Late:
+    """Where late rows go, if they do; `make` makes the table if it is missing."""
+
+    target: LateTarget | None = None
+    make: Callable[[], object] = lambda: None
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A start of which nothing more can be refused by looking. `checkpoint`: None for a temporary one."""
+
+    mode: OutputMode
+    planned: PlannedStream
+    schema: pa.Schema
+    sink: Sink
+    checkpoint: Path | None
+    late: _Late
+    confs: Mapping[str, str]
+    plan_text: str
+
+
+def _read(context: StreamingContext, request: StartRequest) -> _Checked:
+    """Everything that can be decided without making anything."""
+    mode = _output_mode(request.output_mode)
+    confs = _confs(context.session)
+    planned = plan_stream(request.relation, context.views, context.make_source, context.session)
+    _check(context, planned, mode, confs)
+    analysed = planned.empty()
+    schema = context.session.schema(analysed)
+    sink = make_sink(context, request)
+    checkpoint = _checkpoint(context.session, sink, request)
+    sink.check(mode, checkpoint or _NO_CHECKPOINT)
+    late = _Late() if _is_stateless(planned) else _late(context, request)
+    plan_text = context.session.explain(analysed)
+    context.queries.check_name(context.owner, request.name)
+    return _Checked(mode, planned, schema, sink, checkpoint, late, confs, plan_text)
+
+
+def _definition(
+    context: StreamingContext, request: StartRequest, checked: _Checked, session: EngineSession, checkpoint: Path
+) -> QueryDefinition:
+    planned = checked.planned
+    late = checked.late.target
+    return QueryDefinition(
+        owner=context.owner,
+        name=request.name,
+        sources=planned.pruned_sources() if late is None else planned.sources,  # late rows are kept whole
+        places=planned.template.places,
+        schema=checked.schema,
+        sink=checked.sink,
+        output_mode=checked.mode,
+        trigger=request.trigger,
+        checkpoint=checkpoint,
+        temporary=checked.checkpoint is None,
+        session=session,
+        prepare=partial(_execution, context, planned, checked.mode, late, session),
+        conf=checked.confs,
+        tags=request.tags,
+        operation_id=request.operation_id,
+        plan_text=checked.plan_text,
+    )
+
+
+_NO_CHECKPOINT = Path("/nonexistent")
+"""A temporary checkpoint before it is made: it holds nothing."""
+
+
+def _output_mode(text: str) -> OutputMode:
+    try:
+        return OutputMode(text.lower() or "append")
+    except ValueError:
+        raise IllegalArgumentError.of(
+            "STREAMING_OUTPUT_MODE.INVALID",
+            f"Invalid streaming output mode: {text}. Accepted output modes are 'Append', 'Complete', 'Update'.",
+            sql_state="42KDE",
+            outputMode=text,
+        ) from None
+
+
+def _check(context: StreamingContext, planned: PlannedStream, mode: OutputMode, confs: Mapping[str, str]) -> None:
+    """Refuse what Spark refuses to run as a stream, unless the session's confs say not to look."""
+
+    def schema_of(relation: pb.Relation) -> pa.Schema:
+        streams = is_streaming(relation)
+        batch = plan_stream(relation, context.views, context.make_source).empty() if streams else relation
+        return context.session.schema(batch)
+
+    def columns(relation: pb.Relation) -> list[str]:
+        return list(schema_of(relation).names)
+
+    def wanted(key: str) -> bool:
+        return confs[key].lower() == "true"
+
+    check_watermarks(planned.resolved, schema_of)
+    check_batch_time(planned.resolved)
+    check_observations(planned.context.observations)
+    if wanted(OPERATION_CHECK):
+        check_streaming(planned.resolved, mode, columns, check_chains=wanted(CHAIN_CHECK))
+
+
+def _is_stateless(planned: PlannedStream) -> bool:
+    return kind(planned.resolved) == "stateless" and not planned.context.watermarks
+
+
+def _execution(
+    context: StreamingContext,
+    planned: PlannedStream,
+    mode: OutputMode,
+    late: LateTarget | None,
+    session: EngineSession,
+    checkpoint: Path,
+) -> Execution:
+    zone = session.zone.engine
+    if _is_stateless(planned):
+        return StatelessExecution(planned, session, zone)
+    return prepare_stateful(planned, mode, session, context.engine, checkpoint, zone, late)
+
+
+def _late(context: StreamingContext, request: StartRequest) -> _Late:
+    """Where the session wants late rows: a table by name, made if it is missing, or by its path."""
+    given = context.session.get_conf(LATE_ROWS)
+    if not given:
+        return _Late()
+    if "/" in given:
+        return _Late(LateTarget(local_path(given), request.name, context.clock))
+    name = context.catalog.qualify(given, context.database)
+    table = context.catalog.table(name)
+    if table is not None:
+        check_delta(table)
+        return _Late(LateTarget(table.location, request.name, context.clock))
+    columns = pa.schema([pa.field(NOTE, NOTE_TYPE)])
+    target = LateTarget(context.catalog.location_for(name), request.name, context.clock)
+    return _Late(target, partial(context.catalog.create_table, name, columns, if_not_exists=True))
+
+
+def _checkpoint(session: EngineSession, sink: Sink, request: StartRequest) -> Path | None:
+    """The folder; None for a temporary one (Spark: `ResolveWriteToStream.resolveCheckpointLocation`)."""
+    given = request.options.get("checkpointlocation")
+    if given is not None:
+        return local_path(given)
+    root = session.get_conf(CHECKPOINT_LOCATION)
+    if root:
+        return local_path(root) / (request.name or new_uuid())
+    if sink.temporary_checkpoint:
+        return None
+    raise AnalysisError(
+        'checkpointLocation must be specified either through option("checkpointLocation", ...) or '
+        f'SparkSession.conf.set("{CHECKPOINT_LOCATION}", ...)'
+    )
+
+
+_STREAMING_CONFS = {
+    conf.key: conf.default
+    for conf in CONFS
+    if conf.key.startswith("spark.sql.streaming.") or conf.key == "spark.sql.shuffle.partitions"
+}
+# What Spark pins besides and has no meaning here: with them, Spark takes a stateless checkpoint for one of its own.
+_PINNED_FOR_SPARK = {
+    "spark.sql.streaming.stateStore.providerClass": (
+        "org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider"
+    ),
+    "spark.sql.streaming.aggregation.stateFormatVersion": "2",
+    "spark.sql.streaming.join.stateFormatVersion": "2",
+    "spark.sql.streaming.flatMapGroupsWithState.stateFormatVersion": "2",
+    "spark.sql.streaming.stateStore.compression.codec": "lz4",
+}
+
+
+def _confs(session: EngineSession) -> dict[str, str]:
+    """The streaming confs of the session as they are now; a checkpoint keeps them."""
+    told = session.get_confs(_STREAMING_CONFS)
+    return _PINNED_FOR_SPARK | {key: told[key] or default for key, default in _STREAMING_CONFS.items()}
