@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from uuid import uuid4
 
+import pytest
+from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
 
 from tests.spec.stateful.conftest import Watch
@@ -87,3 +89,20 @@ def test_distinct_rows_come_out_when_their_time_has_passed(
     left.put((30, "c", 3), (2, "b", 2))
     assert every.step() == [(1, "a", 1), (2, "b", 2)]
     assert some.step() == [(2, "b", 2, "B")]
+
+
+def test_rows_but_those_of_a_table(spark: SparkSession, left: Feed, watch: Watch) -> None:
+    table = spark.createDataFrame([("a", 1), ("z", None)], "k string, v int")
+    rows = left.stream.select("k", "v")
+    updated = watch(rows.subtract(table), "update")
+    timed = left.stream.withWatermark("ts", "5 minutes")
+    some = timed.select("ts", "k").subtract(table.selectExpr("TIMESTAMP '2024-01-01 00:01:00' AS ts", "k"))
+    passed = watch(some)
+    left.put((1, "a", 1), (1, "b", 1), (2, "b", 1), (3, "z", None))
+    assert updated.step() == [("b", 1)]
+    left.put((30, "b", 1), (2, "b", 1), (30, "c", 1))
+    assert updated.step() == [("b", 1), ("c", 1)]
+    assert passed.step() == [(1, "b"), (2, "b"), (3, "z")]
+    query = watch(rows.subtract(table))
+    with pytest.raises(StreamingQueryException, match="UNSUPPORTED_STREAMING_OPERATOR_WITHOUT_WATERMARK"):
+        query.step()

@@ -196,9 +196,9 @@ def kind_of(relation: pb.Relation) -> Kind:
             both = is_streaming(relation.join.left) and is_streaming(relation.join.right)
             return "join" if both else "stateless"
         case "set_op":
-            # Spark plans UNION DISTINCT as an aggregate over all columns.
-            union = relation.set_op.set_op_type == pb.SetOperation.SET_OP_TYPE_UNION
-            return "distinct" if union and not relation.set_op.is_all else "stateless"
+            # Spark plans all others as an aggregate over all columns.
+            union_all = relation.set_op.set_op_type == pb.SetOperation.SET_OP_TYPE_UNION and relation.set_op.is_all
+            return "stateless" if union_all else "distinct"
         case "limit":
             return "limit"
         case "apply_in_pandas_with_state":

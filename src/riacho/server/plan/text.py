@@ -154,13 +154,18 @@ def _case(arguments: list[str]) -> str:
 
 
 def _call_of_rows(expression: pb.Expression) -> str:
-    """A function over a window of rows, or the user's own; of any other expression, what it is."""
+    """A function over a window of rows, one over the values of a list, or the user's own; of others, what they are."""
     match expression.WhichOneof("expr_type"):
         case "window":
             return f"{column_name(expression.window.window_function)} OVER ({_rows_of(expression.window)})"
         case "common_inline_user_defined_function":
             udf = expression.common_inline_user_defined_function
             return call_name(udf.function_name, [column_name(a) for a in udf.arguments], distinct=False)
+        case "lambda_function":
+            variables = ["namedlambdavariable()"] * len(expression.lambda_function.arguments)
+            return call_name("lambdafunction", [column_name(expression.lambda_function.function), *variables])
+        case "unresolved_named_lambda_variable":
+            return "namedlambdavariable()"
         case other:
             return other or ""
 

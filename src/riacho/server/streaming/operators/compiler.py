@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import pyarrow as pa
 
 from riacho import types
-from riacho.errors import AnalysisError, IllegalStateError, UnsupportedOperationError
+from riacho.errors import AnalysisError, UnsupportedOperationError
 from riacho.identifiers import last_part
 from riacho.protos import pb
 from riacho.server.engine.spool import empty
@@ -171,7 +172,13 @@ class Compiler:
         if self._mode is OutputMode.APPEND and not any(
             map(marks.__contains__, map(output_name, node.aggregate.grouping_expressions))
         ):
-            raise IllegalStateError("Watermark needs to be defined for streaming aggregation query in append mode")
+            raise AnalysisError.of(
+                "UNSUPPORTED_STREAMING_OPERATOR_WITHOUT_WATERMARK",
+                "Append output mode not supported for aggregations on streaming DataFrames/DataSets without watermark.",
+                sql_state="0A000",
+                outputMode="Append",
+                statefulOperator="aggregations",
+            )
         aggregate = pb.Aggregate()
         aggregate.CopyFrom(node.aggregate)
         aggregate.input.CopyFrom(self.analysable(node.aggregate.input))
@@ -223,8 +230,8 @@ class Compiler:
     }
 
     def _simplified(self, node: pb.Relation) -> pb.Relation:
-        """Without what means nothing here: watermarks on batches, `observe`. UNION DISTINCT is grouping by all
-        columns.
+        """Without what means nothing here: watermarks on batches, `observe`. UNION DISTINCT and EXCEPT are grouping by
+        all columns.
         """
         kind = node.WhichOneof("rel_type")
         if kind == "collect_metrics" or (kind == "with_watermark" and not is_streaming(node)):
@@ -232,11 +239,28 @@ class Compiler:
         if kind_of(node) != "distinct" or not is_streaming(node):
             return node
         every = _copy(node)
-        every.set_op.is_all = True
+        if node.set_op.set_op_type == pb.SetOperation.SET_OP_TYPE_UNION:
+            every.set_op.is_all = True
+        else:
+            every = self._without(node.set_op)
         grouped = build.group(every, [build.col(name) for name in self._schema(every).names], [])
         if node.common.HasField("plan_id"):
             grouped.common.plan_id = node.common.plan_id
         return grouped
+
+    def _without(self, node: pb.SetOperation) -> pb.Relation:
+        """The rows of EXCEPT, each as often as it comes. Source: `ReplaceExceptWithAntiJoin`."""
+        if node.is_all or node.set_op_type != pb.SetOperation.SET_OP_TYPE_EXCEPT:
+            raise UnsupportedOperationError(
+                "riacho does not run EXCEPT ALL and INTERSECT on a stream. Use a left anti or left semi join."
+            )
+        names = self._schema(node.left_input).names
+        others = [f"_other{i}" for i in range(len(names))]
+        same = [build.call("<=>", build.col(name), build.col(other)) for name, other in zip(names, others, strict=True)]
+        right = pb.Relation(to_df=pb.ToDF(input=node.right_input, column_names=others))
+        condition = reduce(lambda both, each: build.call("and", both, each), same)
+        how = pb.Join.JOIN_TYPE_LEFT_ANTI
+        return pb.Relation(join=pb.Join(left=node.left_input, right=right, join_type=how, join_condition=condition))
 
     def analysable(self, relation: pb.Relation) -> pb.Relation:
         """A part of the plan over empty leaves, without what the engine does not know, so that it can be analysed."""

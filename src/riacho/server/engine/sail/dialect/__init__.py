@@ -10,6 +10,7 @@ docs/compatibility.md. To change a plan twice does it no harm.
     functions   the table: a function's name → what to ask for instead
     groups      keys of a grouping, by the DataFrame that has them
     branches    CASE and its like, whose type is that of all branches
+    lambdas     functions over the values of a list
     java_regex  patterns and replacements
     statistics  the order of rows of `describe`
     tree, text  put the table to use in plans and in SQL text

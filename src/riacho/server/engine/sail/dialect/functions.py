@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
-from riacho.server.engine.sail.dialect import java_regex
+from riacho.server.engine.sail.dialect import java_regex, lambdas
 from riacho.server.engine.sail.dialect.branches import typed_branches
 from riacho.server.engine.sail.dialect.from_json import from_csv, from_json
 from riacho.server.plan import build
@@ -136,8 +136,8 @@ def _initcap(arguments: Arguments) -> Expression | None:
     tail = build.call("lower", build.call("substring", word, int_literal(2)))
     capital = Expression.LambdaFunction(function=build.call("concat", head, tail), arguments=[name])
     words = build.call("split", arguments[0], build.text(" "))
-    changed = build.call("transform", words, Expression(lambda_function=capital))
-    return build.call("array_join", changed, build.text(" "))
+    changed = lambdas.staying("transform")([words, Expression(lambda_function=capital)])
+    return build.call("array_join", changed, build.text(" ")) if changed is not None else None
 
 
 def _left(name: str) -> Entry:
@@ -324,5 +324,6 @@ FUNCTIONS: Mapping[str, Entry] = {
     "to_timestamp": _timestamp,
     "weekday": _weekday,
     "when": _when,
+    **{name: lambdas.staying(name) for name in lambdas.NAMES},
 }
 """By name in lower case."""

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
-from riacho.server.engine.sail.dialect import java_regex
+from riacho.server.engine.sail.dialect import java_regex, lambdas
 from riacho.server.engine.sail.dialect.branches import typed_branches
 from riacho.server.engine.sail.dialect.functions import (
     AGGREGATES,
@@ -143,6 +143,8 @@ class _Replacements:
         entry = FUNCTIONS.get(name)
         if entry is None or (name in AGGREGATES and not self._aggregates):
             return at + 1, None
+        if name in lambdas.NAMES and not any(token.text == "->" for token in self._tokens[at:behind]):
+            return at + 1, None  # perhaps EXISTS (SELECT …) or FILTER (WHERE …)
         if name in AGGREGATES and following == "OVER":
             raise not_over_rows(name)
         places = self._arguments(at + 2, behind - 1)

@@ -39,6 +39,10 @@ CHANGED = [
         "SELECT string(a) + INTERVAL 1 DAY FROM t",
         "SELECT CAST(a AS STRING) + INTERVAL 1 DAY AS `a + INTERVAL 1 DAY` FROM t",
     ),
+    (
+        "SELECT a FROM t WHERE exists(l, x -> x > 1) AND EXISTS (SELECT 1 FROM u)",
+        "SELECT a FROM t WHERE exists(if((rand() >= 0), l, NULL), x -> x > 1) AND EXISTS (SELECT 1 FROM u)",
+    ),
     ("SELECT extract(dow FROM d) AS n FROM t", "SELECT dayofweek(d) AS n FROM t"),
     ("SELECT datediff(DAY, a, b) AS n FROM t", "SELECT (datediff(HOUR, a, b) div 24L) AS n FROM t"),
     ("SELECT left(a, n) AS l FROM t", "SELECT left(a, greatest(n, 0)) AS l FROM t"),

@@ -1,0 +1,50 @@
+"""Functions over the values of a list: kept from going down to where files are read.
+
+    before                              after
+    exists(tags, t -> t = 'x')          exists(if(rand() >= 0, tags, NULL), t -> t = 'x')
+
+The engine takes a filter down to a file's reader with the columns renamed, but not those inside such a call: then there
+is "no field named tags". What is not deterministic stays where it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from riacho.protos import pb
+from riacho.server.plan import build
+from riacho.server.plan.literals import int_literal
+from riacho.server.plan.notation import sql
+from riacho.server.sql.tokens import tokenize
+
+Expression = pb.Expression
+NAMES = frozenset({"aggregate", "array_sort", "exists", "filter", "forall", "map_filter", "reduce", "transform"})
+
+_ALWAYS = build.call(">=", build.call("rand"), int_literal(0))
+_TEXT = f"if({sql(_ALWAYS)}, "
+
+
+def staying(name: str) -> Callable[[Sequence[Expression]], Expression | None]:
+    """The entry of a function, for the table."""
+
+    def entry(arguments: Sequence[Expression]) -> Expression | None:
+        if not any(map(_is_lambda, arguments[1:])) or _stays(arguments[0]):
+            return None
+        return build.call(name, build.call("if", _ALWAYS, arguments[0], build.null()), *arguments[1:])
+
+    return entry
+
+
+def _stays(values: Expression) -> bool:
+    """Whether a call with these values has been through here before, or has them over a window of rows."""
+    function = values.unresolved_function
+    if function.function_name == "if" and function.arguments:
+        return function.arguments[0] == _ALWAYS
+    text = values.expression_string.expression
+    return values.HasField("window") or text.startswith(_TEXT) or any(t.word == "OVER" for t in tokenize(text))
+
+
+def _is_lambda(argument: Expression) -> bool:
+    if argument.HasField("expression_string"):
+        return any(token.text == "->" for token in tokenize(argument.expression_string.expression))
+    return argument.HasField("lambda_function")
