@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.errors import ArithmeticException, NumberFormatException, PySparkException, StreamingQueryException
+from pyspark.errors import (
+    ArithmeticException,
+    NumberFormatException,
+    PySparkException,
+    PythonException,
+    StreamingQueryException,
+)
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -270,3 +276,11 @@ def test_failures_of_a_stream(spark: SparkSession, row: DataFrame, tmp_path: Pat
     with pytest.raises(StreamingQueryException) as raised:
         finish(query.start())
     assert f"[{condition}]" in str(raised.value)
+
+
+def test_what_a_python_function_raises_is_left_alone(spark: SparkSession) -> None:
+    def fails(_: int) -> int:
+        raise ValueError("division by zero, Cannot cast string 'a' to value of Int32 type")
+
+    with pytest.raises(PythonException, match=r"\[PYTHON_EXCEPTION\] An exception was thrown from the Python worker"):
+        spark.range(1).select(F.udf(fails, "int")("id")).collect()
