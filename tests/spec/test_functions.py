@@ -210,3 +210,80 @@ def test_unpivot_without_nulls_is_refused(spark: SparkSession) -> None:
 def test_paths_with_stars_are_refused(spark: SparkSession) -> None:
     with pytest.raises(PySparkException, match="from_json"):
         spark.sql("""SELECT get_json_object('{"a":[{"b":1}]}', '$.a[*].b')""").collect()
+
+
+CASTS = [
+    ("first(i)", 0),
+    ("first(CAST(i AS STRING))", "0"),
+    ("first(CAST(i AS DOUBLE))", 0.0),
+    ("count(DISTINCT i)", 2),
+    ("count(DISTINCT CAST(i AS BOOLEAN))", 2),
+    ("max_by(i, id)", None),
+    ("max_by(CAST(i AS DOUBLE), CAST(id AS STRING))", None),
+    ("sum(if(i > 1, i, 0))", 3),
+    ("sum(if(CAST(i AS DOUBLE) > 1, i, 0))", 3),
+    ("sort_array(collect_list(i))", [0, 3]),
+    ("sort_array(collect_list(CAST(i AS STRING)))", ["0", "3"]),
+    ("percentile_approx(i, 0.5)", 0),
+    ("percentile_approx(CAST(i AS DOUBLE), 0.5)", 0.0),
+]
+
+
+def test_aggregates_of_a_column_and_of_casts_of_it(spark: SparkSession, rows: DataFrame, tmp_path: Path) -> None:
+    """The engine has one name for them, and gives one the values of the other, or fails."""
+    expected = [value for _, value in CASTS]
+    ordered = rows.orderBy("id").coalesce(1)
+    ordered.createOrReplaceTempView("casts")
+    texts = [f"{text} AS c{at}" for at, (text, _) in enumerate(CASTS)]
+    frames = [
+        spark.sql(f"SELECT {', '.join(texts)} FROM casts"),
+        ordered.agg(*map(F.expr, texts)),
+        spark.sql(f"SELECT {', '.join(text for text, _ in CASTS)} FROM casts"),
+    ]
+    ordered.write.format("delta").save(str(tmp_path / "cast"))
+    stream = spark.readStream.format("delta").load(str(tmp_path / "cast")).groupBy().agg(*map(F.expr, texts[5:]))
+    writer = stream.writeStream.queryName("casts_of_stream").outputMode("complete").format("memory")
+    finish(writer.option("checkpointLocation", str(tmp_path / "c")).trigger(availableNow=True).start())
+    for frame in frames:
+        assert list(frame.collect()[0]) == expected
+    assert frames[2].columns[:3] == ["first(i)", "first(CAST(i AS STRING))", "first(CAST(i AS DOUBLE))"]
+
+
+def test_null_divided_by_zero(spark: SparkSession, rows: DataFrame) -> None:
+    rows.createOrReplaceTempView("nulls")
+    texts = ["n / zero", "n % zero", "mod(n, zero)", "n div zero", "CAST(n AS DECIMAL(9, 2)) / zero", "(n + 1) / zero"]
+    source = "(SELECT i AS n, 0 AS zero FROM nulls WHERE i IS NULL)"
+    assert list(spark.sql(f"SELECT {', '.join(texts)}, sum(n) OVER () / zero FROM {source}").collect()[0]) == [None] * 7
+    frame = spark.sql(f"SELECT * FROM {source}").select(F.col("n") / F.col("zero"), F.col("n") % F.col("zero"))
+    assert frame.columns == ["(n / zero)", "(n % zero)"]
+    assert list(frame.collect()[0]) == [None, None]
+    assert spark.sql("SELECT sum(i) / (count(*) - 1) FROM nulls WHERE i IS NULL").collect() == [(None,)]
+    with pytest.raises(PySparkException, match="DIVIDE_BY_ZERO"):
+        spark.sql("SELECT id / i FROM nulls").collect()
+
+
+def test_windows_of_windows(spark: SparkSession, rows: DataFrame) -> None:
+    rows.createOrReplaceTempView("moments")
+    inner = "SELECT window(ts, '5 minutes') AS w, count(*) AS n FROM moments GROUP BY window(ts, '5 minutes')"
+    made = spark.sql(f"SELECT window(w, '1 hour').start AS s, sum(n) AS n FROM ({inner}) GROUP BY window(w, '1 hour')")
+    by_api = rows.groupBy(F.window("ts", "5 minutes")).count().groupBy(F.window("window", "1 hour")).agg(F.sum("count"))
+    starts = [datetime(2024, 1, 31, 10), datetime(2024, 3, 1, 10)]  # noqa: DTZ001
+    assert [tuple(row) for row in made.where("s IS NOT NULL").orderBy("s").collect()] == [
+        (start, 1) for start in starts
+    ]
+    assert [row[0] for row in by_api.select("window.start").orderBy("start").collect()] == starts
+
+
+def test_lambdas_in_conditions(spark: SparkSession, rows: DataFrame, tmp_path: Path) -> None:
+    rows.write.format("delta").save(str(tmp_path / "lists"))
+    lists = spark.read.format("delta").load(str(tmp_path / "lists"))
+    lists.createOrReplaceTempView("lists")
+    for condition in (
+        "exists(a, x -> x = 2)",
+        "id < 3 AND size(filter(a, x -> x + i > 0)) = 2",
+        "array_join(transform(split(s, '-'), w -> upper(w)), ' ') = 'CRÈME BRÛLÉE X'",
+        "initcap(s) = 'Crème Brûlée-x'",
+    ):
+        assert [row.id for row in lists.where(condition).collect()] == [1]
+        assert [row.id for row in spark.sql(f"SELECT id FROM lists WHERE {condition} ORDER BY id").collect()] == [1]
+    assert lists.where(F.exists("a", lambda x: x == 2)).count() == 1

@@ -78,7 +78,7 @@ class FileReads:
         return source.format.lower() in {*FILE_FORMATS, "delta"} and LISTED not in source.options
 
     def _is_of_files(self, parts: Sequence[str], around: Surroundings) -> bool:
-        """Whether a name is that of a path, of a table that is files, or of a view that reads one of these."""
+        """Whether a name is that of a path, of a table that is files, or of a persisted view."""
         if path_in_name(parts) is not None or self._table(parts, around) is not None:
             return True
         return self._view_text(parts, around) is not None
@@ -101,13 +101,12 @@ class FileReads:
         return self._catalog.table(name)
 
     def _view_text(self, parts: Sequence[str], around: Surroundings) -> str | None:
-        """The text of a persisted view of that name, if it reads files: each reading finds them anew."""
+        """The text of a persisted view of that name: it is read as a query is, and prepared as one."""
         name = self._qualified(parts, around)
         view = None if name is None else self._catalog.view(name)
         if view is None:
             return None
-        text = qualified(view.text, view.name.database)
-        return text if self._references(text, around) else None
+        return qualified(view.text, view.name.database)
 
     def _references(self, text: str, around: Surroundings) -> list[TableReference]:
         """Where a text reads files. Not in CREATE VIEW, which only tells the engine of a view's name."""
@@ -172,7 +171,7 @@ class FileReads:
         source = pb.Read.DataSource(options=options)
         table = self._table(parts, around)
         if (text := self._view_text(parts, around)) is not None:
-            return self.step(pb.Relation(sql=pb.SQL(query=text)), around)
+            return around.session.prepared(pb.Relation(sql=pb.SQL(query=text)), rows=around.rows)
         if table is None:
             named = path_in_name(parts)
             assert named is not None, "asked before"

@@ -18,6 +18,7 @@ from riacho.server.catalog.write import TableWrite
 from riacho.server.commands.context import SqlContext, nothing, query, rows
 from riacho.server.commands.patterns import matches
 from riacho.server.plan.failures import unresolved_column
+from riacho.server.plan.from_sql.select_items import unnamed_column
 from riacho.server.sql.statements import (
     AddColumns,
     AlterColumn,
@@ -175,6 +176,9 @@ def create_view(statement: CreateView, context: SqlContext) -> pa.Table:
         return nothing()
     schema = context.session.schema(query(statement.query))  # what cannot be analysed is no view
     text = statement.query
+    unnamed = unnamed_column(text)
+    if unnamed is not None:
+        raise _without_alias(name, unnamed)
     if statement.columns:
         if len(statement.columns) != len(schema):
             raise _column_count(name, statement.columns, schema)
@@ -182,6 +186,17 @@ def create_view(statement: CreateView, context: SqlContext) -> pa.Table:
         text = f"SELECT * FROM ({text}) AS v({listed})"  # noqa: S608 (the user's own query)
     context.catalog.create_view(View(name, text, statement.comment), replace=statement.replace)
     return nothing()
+
+
+def _without_alias(name: TableName, column: str) -> AnalysisError:
+    return AnalysisError.of(
+        "CREATE_PERMANENT_VIEW_WITHOUT_ALIAS",
+        f"Not allowed to create the permanent view {full(name)} without explicitly assigning an alias for the "
+        f'expression "{column}".',
+        sql_state="0A000",
+        name=full(name),
+        attr=f'"{column}"',
+    )
 
 
 def _column_count(name: TableName, wanted: tuple[str, ...], schema: pa.Schema) -> AnalysisError:

@@ -20,7 +20,7 @@ from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.delta.actions import Metadata
 from riacho.server.engine.base import EngineSession
-from riacho.server.engine.pieces import prepared_columns
+from riacho.server.engine.pieces import prepared_condition
 from riacho.server.plan import build
 from riacho.server.sql.tokens import Edit, splice, tokenize
 
@@ -72,8 +72,7 @@ def guard(session: EngineSession, table: pa.Schema, rules: Mapping[str, str]) ->
     for name, rule in rules.items():
         raised = build.call("raise_error", _message(name, rule, table))
         cases += [broken(rule), build.cast(raised, pa.bool_())]
-    [whole] = prepared_columns(session, table, [build.alias(build.call("when", *cases, build.boolean(True)), "guard")])
-    return whole.alias.expr
+    return prepared_condition(session, table, build.call("when", *cases, build.boolean(True)))
 
 
 def guarded(relation: pb.Relation, given: list[str], table: pa.Schema, condition: pb.Expression | None) -> pb.Relation:

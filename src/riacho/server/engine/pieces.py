@@ -1,8 +1,6 @@
-"""Expressions that are prepared once and then stand in plans that are made anew for each batch."""
+"""Conditions that are prepared once and then stand in plans that are made anew for each batch."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import pyarrow as pa
 
@@ -12,8 +10,6 @@ from riacho.server.engine.spool import empty
 from riacho.server.plan import build
 
 
-def prepared_columns(
-    session: EngineSession, schema: pa.Schema, columns: Sequence[pb.Expression]
-) -> Sequence[pb.Expression]:
-    """`columns`, over rows of `schema`, as the engine is to have them. Raises SparkError."""
-    return list(session.prepared(build.project(empty(schema), columns), rows=False).project.expressions)
+def prepared_condition(session: EngineSession, schema: pa.Schema, condition: pb.Expression) -> pb.Expression:
+    """`condition`, of rows of `schema`, as the engine is to have it. Raises SparkError."""
+    return session.prepared(build.where(empty(schema), condition), rows=False).filter.condition

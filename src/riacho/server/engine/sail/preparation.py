@@ -22,6 +22,8 @@ from riacho.server.engine.sail.links import plain_paths
 from riacho.server.engine.sail.typed import typed_plan
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.walk import children
+from riacho.server.sql.tokens import tokenize
+from riacho.server.sql.words import QUERY_STARTS
 
 
 class Preparation:
@@ -60,12 +62,21 @@ class Preparation:
 
         A query that comes as a command is only read then, and runs as a plan of its own: its types can wait.
         """
-        is_text = isinstance(message, pb.ExecutePlanRequest) and message.plan.command.HasField("sql_command")
-        prepare = self._worded if is_text else self.relation
+        prepare = self._worded if _waits(message) else self.relation
         for relation in list(children(message)):
             prepared = prepare(relation, surroundings)
             if prepared is not relation:
                 relation.CopyFrom(prepared)
+
+
+def _waits(message: Message) -> bool:
+    """Whether a request is a text that comes as a command, and whose types can wait: a query's, or that of a view."""
+    if not isinstance(message, pb.ExecutePlanRequest) or not message.plan.command.HasField("sql_command"):
+        return False
+    given = message.plan.command.sql_command.input
+    text = (given.with_relations.root if given.HasField("with_relations") else given).sql.query
+    first = next((token for token in tokenize(text) if not token.is_symbol("(")), None)
+    return first is not None and (first.word in QUERY_STARTS or first.word == "CREATE")
 
 
 def _engine_words(relation: pb.Relation, _: Surroundings) -> pb.Relation:

@@ -13,8 +13,17 @@ from typing import Literal
 from riacho.identifiers import quote
 from riacho.server.plan.from_sql.expressions import read_expression
 from riacho.server.plan.text import column_name
+from riacho.server.sql.pieces import items, outside
 from riacho.server.sql.select_lists import column_around, has_alias
 from riacho.server.sql.tokens import Edit, has_word, splice, tokenize
+from riacho.server.sql.words import BEHIND_SELECT, SET_OPERATIONS, words
+
+_ENDS = BEHIND_SELECT | SET_OPERATIONS | {"LATERAL"}
+_QUANTIFIERS = words("DISTINCT ALL")
+_OPERATORS = words("AND OR NOT LIKE ILIKE RLIKE IN IS BETWEEN DIV CASE")
+_OF_A_COLUMN = frozenset({".", "[", "]", "::"})
+_CASTS = words("int bigint smallint tinyint double float decimal string boolean date timestamp binary")
+_GENERATORS = words("explode explode_outer posexplode posexplode_outer inline inline_outer stack json_tuple")
 
 Role = Literal["query", "column", "part"]
 """What a text is: a query, one column of a projection, or part of some other expression (whose name is not shown)."""
@@ -58,3 +67,41 @@ def _shown(column: str, calls: Sequence[Call]) -> str:
     for name, call in stand_ins.items():
         shown = shown.replace(name, call.name)
     return shown
+
+
+def unnamed_column(sql: str) -> str | None:
+    """The first column of a query that has no name of its own, as Spark shows it; None if all have one.
+
+    Looks at the query's own SELECT list, the first one of several that are put together.
+    """
+    tokens = tokenize(sql)
+    start = next(outside(tokens, 0, len(tokens), words("SELECT")), None)
+    if start is None:
+        return None
+    first = start + 1 + (start + 1 < len(tokens) and tokens[start + 1].word in _QUANTIFIERS)
+    behind = next(outside(tokens, first, len(tokens), _ENDS), len(tokens))
+    for begin, end in items(tokens, first, behind):
+        item = [token for token in tokens[begin:end] if not token.is_symbol(";")]
+        if item and not item[-1].is_symbol("*") and not has_alias(item):
+            shown = _unnamed(sql[item[0].start : item[-1].end])
+            if shown is not None:
+                return shown
+    return None
+
+
+def _unnamed(text: str) -> str | None:
+    """What Spark shows for an expression that it makes up a name for; a column, a part or a cast of one is none."""
+    tokens = tokenize(text)
+    of_a_column = all(token.kind != "symbol" or token.text in _OF_A_COLUMN for token in tokens)
+    if of_a_column and not any(token.word in _OPERATORS for token in tokens):
+        return None
+    read = read_expression(text)
+    function = read.unresolved_function
+    inner = read.cast.expr if read.HasField("cast") else read
+    if function.function_name.lower() in _CASTS and len(function.arguments) == 1:
+        inner = function.arguments[0]
+    if inner.WhichOneof("expr_type") in ("literal", "unresolved_attribute", "unresolved_extract_value"):
+        return None
+    if function.function_name.lower() in _GENERATORS:
+        return None
+    return text if read.HasField("expression_string") else column_name(read)

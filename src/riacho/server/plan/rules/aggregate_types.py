@@ -7,7 +7,6 @@
     try_avg(x)                                avg(x)
     rollup(k), cube(k), GROUPING SETS         GROUP BY k
     grouping(k), grouping_id()                0
-    sum(v), sum(CAST(v AS DOUBLE))            as `disambiguate_aggregates` has them
 
 The plan so made can be analysed, not run: a streaming aggregation computes these functions itself (see
 `streaming.state.partials`), from the plan before this rule.
@@ -22,7 +21,6 @@ import pyarrow as pa
 from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.context import Context
-from riacho.server.plan.disambiguate_aggregates import disambiguate_aggregates
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.from_sql.expressions import structured
 from riacho.server.plan.text import column_name
@@ -58,18 +56,7 @@ def with_known_types(node: pb.Relation) -> pb.Relation:
         _replace(expression)
         if expression != original and not expression.HasField("alias"):
             expression.CopyFrom(build.alias(expression, _name(original)))
-    _tell_apart(node.aggregate)
     return node
-
-
-def _tell_apart(aggregate: pb.Aggregate) -> None:
-    """The aggregates told apart, under the names that their columns had."""
-    read = [structured(expression, filters=True) for expression in aggregate.aggregate_expressions]
-    named = pb.Aggregate(aggregate_expressions=read)
-    disambiguate_aggregates(named.aggregate_expressions)
-    for place, before, after in zip(aggregate.aggregate_expressions, read, named.aggregate_expressions, strict=True):
-        if after != before:
-            place.CopyFrom(after if after.HasField("alias") else build.alias(after, _name(before)))
 
 
 def _replace(expression: pb.Expression) -> None:

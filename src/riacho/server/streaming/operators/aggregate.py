@@ -107,7 +107,7 @@ class Partials:
         self.schema = types.nullable(calls.updated(collected.empty_table()).schema)
 
     def _partial(self, relation: pb.Relation, keys: Sequence[Expression]) -> pb.Relation:
-        return build.group(relation, keys, self._calls.aliased())
+        return build.group(relation, keys, self._calls.aliased)
 
     def collect(self, relation: pb.Relation, tools: OperatorTools, time: BatchTime) -> pa.Table:
         grouping = self._grouping if self._panes is None else self._panes.grouping
@@ -150,7 +150,7 @@ class WholeRows:
         self._calls = calls
         self._output = output
         names = [name.lower() for name in tools.session.schema(aggregate.input).names]
-        self._aggregates = [_over_rows(expression, names) for expression in calls.aliased()]
+        self._aggregates = [_over_rows(expression, names) for expression in calls.aliased]
         used = mentioned(self._aggregates).perhaps
         self._columns = [build.col(name) for name in sorted(set(names)) if name in used]
         self.schema = types.nullable(grouping.schema(aggregate.input, self._projected, tools))

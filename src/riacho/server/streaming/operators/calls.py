@@ -17,9 +17,7 @@ from riacho import types
 from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.build import Expression
-from riacho.server.plan.disambiguate_aggregates import disambiguate_aggregates
 from riacho.server.plan.from_sql.expressions import structured
-from riacho.server.plan.null_division import null_by_zero
 from riacho.server.plan.rules.aggregate_types import with_known_types
 from riacho.server.plan.rules.global_aggregates import GROUPED_UDFS
 from riacho.server.plan.walk import at, expression_paths
@@ -40,17 +38,18 @@ def output_of(aggregate: pb.Aggregate, tools: OperatorTools) -> pa.Schema:
 class Calls:
     """Aggregate expressions taken apart.
 
-    `partials`: what the engine computes of a batch. `shown`: columns made of them, each from one partial. `results`:
-    expressions over the columns shown.
+    `partials`: what the engine computes of a batch; `aliased`: the same, as expressions that are prepared for it.
+    `shown`: columns made of them, each from one partial. `results`: expressions over the columns shown.
     """
 
     partials: Sequence[Partial]
+    aliased: Sequence[Expression]
     shown: Sequence[tuple[int, ArrayFunction]]
     results: Sequence[Expression]
 
     @property
     def columns(self) -> list[str]:
-        return [f"_partial{i}" for i in range(len(self.partials))]
+        return [_partial(index) for index in range(len(self.partials))]
 
     @property
     def merge(self) -> bool:
@@ -61,12 +60,6 @@ class Calls:
     def any_order(self) -> bool:
         """Whether the order of rows makes no difference to what is kept."""
         return not any(partial.ordered for partial in self.partials)
-
-    def aliased(self) -> list[Expression]:
-        pairs = zip(self.partials, self.columns, strict=True)
-        aliased = [build.alias(partial.expression, name) for partial, name in pairs]
-        disambiguate_aggregates(aliased)
-        return aliased
 
     def merged(self, state: Sequence[pa.Array], batch: Sequence[pa.Array], known: Mask) -> list[pa.Array]:
         """Two sets of partials made one; see `partials.model.Merge`."""
@@ -90,6 +83,10 @@ class Calls:
         return table.drop_columns(self.columns)
 
 
+def _partial(index: int) -> str:
+    return f"_partial{index}"
+
+
 def _shown(index: int) -> str:
     return f"_shown{index}"
 
@@ -109,17 +106,20 @@ class _Taken:
         self._shown.setdefault(key, key)
         return build.col(_shown(list(self._shown).index(key)))
 
-    def calls(self, results: Sequence[Expression]) -> Calls:
-        return Calls(list(self._partials.values()), list(self._shown.values()), results)
+    def calls(self, results: Sequence[Expression], rows: pb.Relation, tools: OperatorTools) -> Calls:
+        """What was taken of an aggregate over `rows`."""
+        partials = list(self._partials.values())
+        named = [build.alias(partial.expression, _partial(index)) for index, partial in enumerate(partials)]
+        prepared = tools.session.prepared(build.group(rows, [], named), rows=False)
+        return Calls(partials, list(prepared.aggregate.aggregate_expressions), list(self._shown.values()), results)
 
 
 def take_apart(aggregate: pb.Aggregate, grouping: Grouping, tools: OperatorTools) -> Calls:
     """The aggregate's expressions as partials and results. What cannot be taken apart is a partial without merge."""
     read = [structured(_unaliased(expression), filters=True) for expression in aggregate.aggregate_expressions]
-    expressions = [_over_sets(null_by_zero(expression), grouping) for expression in read]
+    expressions = [_over_sets(expression, grouping) for expression in read]
     places = [_aggregate_calls(expression, grouping) for expression in expressions]
     functions = [build.alias(Expression(unresolved_function=f), "c") for calls in places for _, f in calls or []]
-    disambiguate_aggregates(functions)
     results = iter(output_of(build.group(aggregate.input, [], functions).aggregate, tools).types if functions else [])
     taken = _Taken()
     for index, calls in enumerate(places):
@@ -133,7 +133,7 @@ def take_apart(aggregate: pb.Aggregate, grouping: Grouping, tools: OperatorTools
                 at(expressions[index], path).CopyFrom(finished)
             else:
                 expressions[index] = finished
-    return taken.calls(expressions)
+    return taken.calls(expressions, aggregate.input, tools)
 
 
 def _over_sets(expression: Expression, grouping: Grouping) -> Expression:

@@ -8,6 +8,8 @@ there is no such expression. What each does wrong is in docs/compatibility.md; `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2s
+from itertools import pairwise
 
 import pyarrow as pa
 
@@ -17,7 +19,9 @@ from riacho.server.engine.sail.dialect import java_regex, lambdas
 from riacho.server.engine.sail.dialect.branches import typed_branches
 from riacho.server.engine.sail.dialect.from_json import from_csv, from_json
 from riacho.server.plan import build
+from riacho.server.plan.from_sql.grouping import AGGREGATES as ALL_AGGREGATES
 from riacho.server.plan.literals import int_literal, integer_of, string_of
+from riacho.server.plan.walk import expressions
 from riacho.server.sql.tokens import tokenize
 from riacho.server.sql.words import words
 
@@ -97,7 +101,7 @@ def _date_trunc(arguments: Arguments) -> Expression | None:
 @_of(1)
 def _isnan(arguments: Arguments) -> Expression | None:
     """Of null it is false, so that `NOT isnan(x)` keeps nulls."""
-    return build.call("coalesce", build.call("isnan", *arguments), build.boolean(False))
+    return build.call("<=>", build.call("isnan", *arguments), build.boolean(True))
 
 
 @_of(1)
@@ -140,17 +144,23 @@ def _initcap(arguments: Arguments) -> Expression | None:
     return build.call("array_join", changed, build.text(" ")) if changed is not None else None
 
 
-def _left(name: str) -> Entry:
-    """`left(x, n)` and `right(x, n)`: nothing for a negative number."""
+@_of(2)
+def _left(arguments: Arguments) -> Expression | None:
+    """Nothing for a negative number. The engine's own has a type of its own, which it fails to give back."""
+    length = integer_of(arguments[1])
+    most = arguments[1] if length is not None and length >= 0 else build.call("greatest", arguments[1], int_literal(0))
+    return build.call("substring", arguments[0], int_literal(1), most)
 
-    @_of(2)
-    def entry(arguments: Arguments) -> Expression | None:
-        length = integer_of(arguments[1])
-        if length is not None and length >= 0:
-            return None
-        return build.call(name, arguments[0], build.call("greatest", arguments[1], int_literal(0)))
 
-    return entry
+@_of(2)
+def _right(arguments: Arguments) -> Expression | None:
+    """As `left`."""
+    length = integer_of(arguments[1])
+    if length is None:
+        return build.call("right", arguments[0], build.call("greatest", arguments[1], int_literal(0)))
+    if length > 0:
+        return build.call("substring", arguments[0], int_literal(-length))
+    return build.call("substring", arguments[0], int_literal(1), int_literal(0))
 
 
 @_of(2, 3)
@@ -191,8 +201,9 @@ def _regexp_replace(arguments: Arguments) -> Expression | None:
 @_of(2, 3)
 def _percentile(arguments: Arguments) -> Expression | None:
     """The least value that so many are not above, where the engine interpolates: exact, whatever the accuracy."""
-    values = build.call("sort_array", build.call("collect_list", arguments[0]))
-    count = build.call("count", arguments[0])
+    value = named_apart(arguments[0]) if has_cast(arguments[0]) else arguments[0]
+    values = build.call("sort_array", build.call("collect_list", value))
+    count = build.call("count", value)
 
     def at(share: Expression) -> Expression:
         rank = build.call("ceil", build.call("*", build.cast(share, pa.float64()), count))
@@ -234,20 +245,46 @@ def _difference(name: str) -> Entry:
     return entry
 
 
-CASTS = frozenset({"avg", "count", "max", "mean", "median", "min", "stddev", "sum", "variance"})
-"""Aggregate functions that the engine mixes up, of a column and of a cast of it, which it calls by one name."""
+_CASTS = frozenset(
+    words("cast try_cast double float int bigint smallint tinyint decimal string boolean date timestamp binary")
+)
 
-_CAST_WORDS = words("CAST TRY_CAST DOUBLE FLOAT INT BIGINT DECIMAL STRING")
+
+def has_cast(argument: Expression) -> bool:
+    """Whether there is a cast in an argument of an aggregate function, and it is not `named_apart` yet."""
+    if _is_apart(argument):
+        return False
+    return any(map(_casts, (argument, *expressions(argument))))
 
 
-def is_cast(argument: Expression) -> bool:
-    start = tokenize(argument.expression_string.expression)[:2]
-    return argument.HasField("cast") or (len(start) == 2 and start[0].word in _CAST_WORDS and start[1].is_symbol("("))
+def _is_apart(argument: Expression) -> bool:
+    function = argument.unresolved_function
+    if function.function_name == "if" and function.arguments:
+        known = function.arguments[0].unresolved_function
+        return known.function_name == "isnotnull" and known.arguments[0].literal.HasField("string")
+    return argument.expression_string.expression.startswith("if(isnotnull('")
+
+
+def _casts(expression: Expression) -> bool:
+    if expression.HasField("expression_string"):
+        tokens = tokenize(expression.expression_string.expression)
+        return any(
+            token.is_symbol("::") or (token.word.lower() in _CASTS and behind.is_symbol("("))
+            for token, behind in pairwise(tokens)
+        )
+    name = expression.unresolved_function.function_name or expression.call_function.function_name
+    return expression.HasField("cast") or name.lower() in _CASTS
 
 
 def named_apart(argument: Expression) -> Expression:
-    """The value of a cast, under a name of its own."""
-    return build.call("coalesce", argument, build.null())
+    """The value of an expression with a cast in it, under a name of its own.
+
+    The engine names an aggregate after what it is of and leaves casts out of the name, those that it implies as well.
+    Two of one name in one aggregation are an error, or one gets the other's values. So the name gets a word in it that
+    is the expression's own, and that costs nothing when it runs.
+    """
+    tag = blake2s(argument.SerializeToString(deterministic=True), digest_size=4).hexdigest()
+    return build.call("if", build.call("isnotnull", build.text(tag)), argument, build.null())
 
 
 @_of(1)
@@ -298,7 +335,7 @@ FUNCTIONS: Mapping[str, Entry] = {
     "if": _if,
     "initcap": _initcap,
     "isnan": _isnan,
-    "left": _left("left"),
+    "left": _left,
     "make_timestamp": _make_timestamp,
     "make_timestamp_ltz": _make_timestamp,
     "percentile_approx": _percentile,
@@ -310,7 +347,7 @@ FUNCTIONS: Mapping[str, Entry] = {
     "regexp_like": _by_pattern("regexp_like"),
     "regexp_replace": _regexp_replace,
     "regexp_substr": _by_pattern("regexp_substr"),
-    "right": _left("right"),
+    "right": _right,
     "rint": _rint,
     "rlike": _by_pattern("rlike"),
     "split": _split,
@@ -327,3 +364,6 @@ FUNCTIONS: Mapping[str, Entry] = {
     **{name: lambdas.staying(name) for name in lambdas.NAMES},
 }
 """By name in lower case."""
+
+NAMED = ALL_AGGREGATES - set(FUNCTIONS) - {"grouping", "grouping_id"}
+"""Aggregate functions whose arguments are `named_apart`."""

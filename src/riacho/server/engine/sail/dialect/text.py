@@ -12,10 +12,10 @@ from riacho.server.engine.sail.dialect import java_regex, lambdas
 from riacho.server.engine.sail.dialect.branches import typed_branches
 from riacho.server.engine.sail.dialect.functions import (
     AGGREGATES,
-    CASTS,
     FUNCTIONS,
     LISTS,
-    is_cast,
+    NAMED,
+    has_cast,
     named_apart,
     not_over_rows,
     without_nulls,
@@ -34,7 +34,7 @@ _WITH_NULLS = "UNPIVOT /* INCLUDE NULLS */"
 SUSPECTS = "|".join(
     (
         rf"\b(?:{'|'.join(sorted({*FUNCTIONS, *LISTS, 'extract'}))})\s*\(",
-        rf"\b(?:{'|'.join(sorted(CASTS))})\s*\(\s*[a-z]+\s*\(",
+        r"\b(?:(?:try_)?cast|double|float|(?:big|small|tiny)?int|decimal|boolean|date|binary)\s*\(|::",
         r"\b(?:case|rlike|regexp|unpivot)\b",
         "''",
         '""',
@@ -138,7 +138,7 @@ class _Replacements:
         if name == "extract":
             new = self._extract(at, behind)
             return (at + 1, None) if new is None else (behind, sql(new))
-        if name in CASTS and self._aggregates:
+        if name in NAMED and self._aggregates:
             return self._of_cast(at, behind)
         entry = FUNCTIONS.get(name)
         if entry is None or (name in AGGREGATES and not self._aggregates):
@@ -159,12 +159,14 @@ class _Replacements:
         return behind, self._spliced(at, behind, edits) if edits else None
 
     def _of_cast(self, at: int, behind: int) -> tuple[int, str | None]:
-        """An aggregate function, perhaps of a cast."""
-        places = self._arguments(at + 2, behind - 1)
+        """An aggregate function, perhaps with casts in its arguments."""
+        start = at + 2 + (at + 2 < behind and self._tokens[at + 2].word in ("DISTINCT", "ALL"))
+        places = self._arguments(start, behind - 1)
         arguments = [self._argument(first, last) for first, last in places]
-        if len(arguments) != 1 or not is_cast(arguments[0]) or closing(self._tokens, places[0][0] + 1) != behind - 2:
+        if not any(map(has_cast, arguments)):
             return at + 1, None
-        return behind, self._spliced(at, behind, self._changed(places, [named_apart(arguments[0])]))
+        new = [named_apart(argument) if has_cast(argument) else argument for argument in arguments]
+        return behind, self._spliced(at, behind, self._changed(places, new))
 
     def _filter(self, at: int, arguments: list[pb.Expression]) -> int:
         """`FILTER (WHERE c)` at token `at`, which becomes part of the first argument; the token behind it."""

@@ -7,10 +7,10 @@ import re
 from riacho.protos import pb
 from riacho.server.engine.sail.dialect.functions import (
     AGGREGATES,
-    CASTS,
     FUNCTIONS,
     LISTS,
-    is_cast,
+    NAMED,
+    has_cast,
     named_apart,
     not_over_rows,
     without_nulls,
@@ -31,7 +31,7 @@ from riacho.server.plan.walk import (
     walk,
 )
 
-_NAMES = "|".join(sorted({*FUNCTIONS, *LISTS, *CASTS}))
+_NAMES = "|".join(sorted({*FUNCTIONS, *LISTS, *NAMED}))
 _TAGS = b"|".join(re.escape(bytes([tag & 0x7F | 0x80, tag >> 7])) for tag in TAGS)
 # The name of a function has its field's tag, and its length, before it.
 _SUSPECTS = re.compile(rf"\n.(?:{_NAMES})\b|{SUSPECTS}|".encode() + _TAGS, re.DOTALL)
@@ -61,12 +61,16 @@ def _is_suspect(expression: pb.Expression) -> bool:
     if expression.HasField("window"):
         return _name(expression.window.window_function) in LISTS
     name = _name(expression)
-    return expression.HasField("expression_string") or name in FUNCTIONS or (name in CASTS and _is_of_cast(expression))
+    return (
+        expression.WhichOneof("expr_type") in ("expression_string", "lambda_function")
+        or name in FUNCTIONS
+        or (name in NAMED and _is_of_cast(expression))
+    )
 
 
 def _is_of_cast(expression: pb.Expression) -> bool:
-    arguments = _arguments(expression)
-    return len(arguments) == 1 and is_cast(arguments[0]) and not expression.unresolved_function.is_distinct
+    """Whether it calls a function with a cast in an argument."""
+    return any(map(has_cast, _arguments(expression)))
 
 
 def _changed(node: pb.Relation) -> pb.Relation:
@@ -108,9 +112,9 @@ class _TreeChange:
         if expression.HasField("window"):
             return self._over_rows(expression)
         name = _name(expression)
-        if name in CASTS and self._aggregates and _is_of_cast(expression):
-            (argument,) = expression.unresolved_function.arguments
-            argument.CopyFrom(named_apart(argument))
+        if name in NAMED and self._aggregates and expression.HasField("unresolved_function"):
+            for argument in filter(has_cast, expression.unresolved_function.arguments):
+                argument.CopyFrom(named_apart(argument))
             return expression
         entry = FUNCTIONS.get(name)
         if entry is None or (name in AGGREGATES and not self._aggregates):

@@ -9,6 +9,9 @@ from riacho.server.plan.from_sql.expressions import text_expression
 from riacho.server.plan.text import call_name, column_name
 from riacho.server.sql.tokens import Token, string_value, tokenize
 
+WINDOWS = frozenset({"window", "session_window"})
+"""Functions whose columns are named after them alone."""
+
 
 def shown(text: str, is_column: Callable[[str], bool]) -> str:
     """The name for an expression's text; the text itself if it is not understood. `is_column`: against table names."""
@@ -17,7 +20,7 @@ def shown(text: str, is_column: Callable[[str], bool]) -> str:
         node = Reader(tokens, 0, len(tokens)).whole()
     except UnknownSyntaxError:
         return text
-    return _Namer(text, tokens, is_column).name(node)
+    return node.name if node.name in WINDOWS else _Namer(text, tokens, is_column).name(node)
 
 
 class _Namer:

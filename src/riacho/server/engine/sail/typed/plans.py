@@ -13,7 +13,7 @@ from riacho.protos import pb
 from riacho.server.engine.sail.typed import clocks
 from riacho.server.engine.sail.typed.arithmetic import MONTHS
 from riacho.server.engine.sail.typed.expressions import ExpressionTyper
-from riacho.server.engine.sail.typed.naming import shown
+from riacho.server.engine.sail.typed.naming import WINDOWS, shown
 from riacho.server.engine.sail.typed.queries import is_suspect, typed_query
 from riacho.server.engine.sail.typed.rules import NAMES, may_change
 from riacho.server.engine.sail.typed.scope import Scope
@@ -210,4 +210,5 @@ def _name(expression: pb.Expression, scope: Scope) -> str:
     """The name of the column that an expression without an alias makes."""
     if expression.HasField("expression_string"):
         return shown(expression.expression_string.expression, scope.has)
-    return column_name(expression)
+    called = expression.unresolved_function.function_name
+    return called if called in WINDOWS else column_name(expression)

@@ -30,7 +30,8 @@ from riacho.server.sql.words import BEHIND_SELECT, JOIN_WORDS, SET_OPERATIONS, w
 SchemaOf = Callable[[str], "pa.Schema | None"]
 """The columns of a query, None if it cannot be analysed."""
 
-_QUERY = words("SELECT WITH")
+_QUERY = words("SELECT WITH VALUES")
+_BEFORE_WITH = words("AS EXPLAIN EXTENDED FORMATTED CODEGEN COST")
 _ENDS_CONDITION = JOIN_WORDS | words("LATERAL PIVOT UNPIVOT TABLESAMPLE USING ON")
 _SUSPECTS = re.compile(
     r"[-+*/%<>=&|^]|\b(?:case|between|in|div|"
@@ -53,9 +54,18 @@ def typed_query(text: str, schema_of: SchemaOf, *, streams: bool = False) -> str
     if not is_suspect(text):
         return text
     tokens = tokenize(text)
-    if not tokens or not (tokens[0].word in _QUERY or tokens[0].is_symbol("(")):
-        return text
-    return _TypedQuery(text, "", schema_of, streams).changed()
+    start = _start(tokens)
+    return text if start is None else text[:start] + _TypedQuery(text[start:], "", schema_of, streams).changed()
+
+
+def _start(tokens: Sequence[Token]) -> int | None:
+    """Where a query begins, or the one that a statement ends with: `CREATE VIEW v AS …`, `EXPLAIN …`."""
+    if tokens and (tokens[0].word in _QUERY or tokens[0].is_symbol("(")):
+        return 0
+    for at in outside(tokens, 0, len(tokens), words("SELECT WITH")):
+        if tokens[at].word == "SELECT" or (at > 0 and tokens[at - 1].word in _BEFORE_WITH):
+            return tokens[at].start
+    return None
 
 
 @dataclass
@@ -81,6 +91,13 @@ class _TypedQuery:
         tokens = tokenize(self.text)
         if start:
             start = self._body(tokens)
+        inline = [
+            edit for at in outside(tokens, start, len(tokens), words("VALUES")) for edit in self._rows(tokens, at)
+        ]
+        if inline:
+            self.text = splice(self.text, inline)
+            tokens = tokenize(self.text)
+            start = self._body(tokens) if start else start
         edits = [edit for select in _selects(tokens, start) for edit in self._select(tokens, *select)]
         self.text = splice(self.text, edits) if edits else self.text
         return self.text
@@ -138,7 +155,8 @@ class _TypedQuery:
         return at + 1 < len(tokens) and tokens[at + 1].word in _QUERY
 
     def _select(self, tokens: Sequence[Token], start: int, end: int) -> list[Edit]:
-        clauses = list(outside(tokens, start, end, BEHIND_SELECT))
+        found = outside(tokens, start, end, BEHIND_SELECT)
+        clauses = [at for at in found if tokens[at].word != "WINDOW" or _opens_windows(tokens, at)]
         places = {tokens[at].word: (at, behind) for at, behind in zip(clauses, [*clauses, end][1:], strict=True)}
         if len(places) < len(clauses):
             return []
@@ -147,16 +165,20 @@ class _TypedQuery:
         source = self._text(tokens, *first)
         if not is_suspect(self._text(tokens, start, listed_end) + self._text(tokens, first[1], end) + " " + source):
             return []
-        schema = self._schema(source) if source else None
-        if source and schema is None:
+        conditions = list(_conditions(tokens, *first))
+        source = self._without_conditions(tokens, first, conditions)
+        typer = self._typer(source)
+        if typer is None:
             return []
-        typer = TextTyper(Scope(schema), lambda e: self._ask(e, source), streams=self.streams)
         aliases: dict[str, pa.DataType | None] = {}
         edits = list(self._listed(tokens, start + 1, listed_end, typer, aliases))
         for word, (at, behind) in places.items():
             match word:
                 case "FROM":
-                    edits += self._conditions(tokens, at + 1, behind, typer)
+                    both = self._without_conditions(tokens, first, conditions, widened=True)
+                    joined = typer if both == source else self._typer(both)
+                    for span in conditions if joined is not None else ():
+                        edits += self._one(tokens, *span, joined or typer)
                 case "WHERE":
                     edits += self._one(tokens, at + 1, behind, typer)
                 case "GROUP":
@@ -199,12 +221,45 @@ class _TypedQuery:
                 behind -= 1
             yield from self._one(tokens, first, behind, typer)
 
-    def _conditions(self, tokens: Sequence[Token], start: int, end: int, typer: TextTyper) -> Iterator[Edit]:
-        """The conditions of joins."""
-        for at in outside(tokens, start, end, words("ON")):
-            behind = next(outside(tokens, at + 1, end, _ENDS_CONDITION, calls=False), end)
-            comma = next((i for i in outside(tokens, at + 1, behind, None) if tokens[i].is_symbol(",")), behind)
-            yield from self._one(tokens, at + 1, comma, typer)
+    def _rows(self, tokens: Sequence[Token], at: int) -> Iterator[Edit]:
+        """The values of an inline table, whose VALUES is token `at`."""
+        typer = TextTyper(Scope(None), lambda e: self._ask(e, ""), streams=self.streams)
+        while at + 1 < len(tokens) and tokens[at + 1].is_symbol("("):
+            behind = closing(tokens, at + 1)
+            for item in _columns(tokens, at + 2, behind):
+                yield from self._one(tokens, *item, typer)
+            at = behind + 1
+            if at >= len(tokens) or not tokens[at].is_symbol(","):
+                return
+
+    def _typer(self, source: str) -> TextTyper | None:
+        """What types expressions over a FROM clause; None if that cannot be analysed."""
+        schema = self._schema(source) if source else None
+        if source and schema is None:
+            return None
+        return TextTyper(Scope(schema), lambda e: self._ask(e, source), streams=self.streams)
+
+    def _without_conditions(
+        self,
+        tokens: Sequence[Token],
+        place: tuple[int, int],
+        conditions: Sequence[tuple[int, int]],
+        *,
+        widened: bool = False,
+    ) -> str:
+        """A FROM clause that can be analysed, whatever the conditions of its joins; `widened`: with all columns."""
+        if place[0] >= place[1]:
+            return ""
+        begin, end = tokens[place[0]].start, tokens[place[1] - 1].end
+        edits = [Edit(tokens[first].start, tokens[behind - 1].end, "true") for first, behind in conditions]
+        if widened:
+            edits += [
+                Edit(tokens[at].start, tokens[at].end, "")
+                for at in outside(tokens, *place, words("SEMI ANTI"))
+                if not any(first <= at < behind for first, behind in conditions)
+            ]
+        edits = sorted((Edit(e.start - begin, e.end - begin, e.text) for e in edits), key=lambda edit: edit.start)
+        return splice(self.text[begin:end], edits)
 
     def _schema(self, source: str) -> pa.Schema | None:
         return self.schema_of(f"{self.prefix}SELECT * {source}")
@@ -215,6 +270,18 @@ class _TypedQuery:
 
     def _text(self, tokens: Sequence[Token], start: int, end: int) -> str:
         return self.text[tokens[start].start : tokens[end - 1].end] if start < end else ""
+
+
+def _opens_windows(tokens: Sequence[Token], at: int) -> bool:
+    """Whether the WINDOW at `at` is the clause, and no function or column of that name."""
+    return at + 2 < len(tokens) and tokens[at + 2].word == "AS"
+
+
+def _conditions(tokens: Sequence[Token], start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Where the conditions of joins begin and end."""
+    for at in outside(tokens, start, end, words("ON")):
+        behind = next(outside(tokens, at + 1, end, _ENDS_CONDITION, calls=False), end)
+        yield at + 1, next((i for i in outside(tokens, at + 1, behind, None) if tokens[i].is_symbol(",")), behind)
 
 
 def _selects(tokens: Sequence[Token], start: int) -> Iterator[tuple[int, int]]:

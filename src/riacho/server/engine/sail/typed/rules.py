@@ -24,6 +24,7 @@ from riacho.server.engine.sail.typed.arithmetic import (
     negation,
     whole_division,
 )
+from riacho.server.engine.sail.typed.null_division import DIVISIONS, null_first
 from riacho.server.engine.sail.typed.values import Result, Rule, Typed, Values, to
 from riacho.server.plan import build
 from riacho.server.plan.literals import string_of
@@ -318,6 +319,15 @@ def _substring(name: str, values: Values) -> Result | None:
     return replace(made, type=kind)
 
 
+def _window(name: str, values: Values) -> Result | None:
+    """Of a window, by its time."""
+    kind = values[0].type
+    if kind is None or not pa.types.is_struct(kind) or [field.name for field in kind] != ["start", "end"]:
+        return None
+    time = build.call("window_time", values[0].expression)
+    return Result(build.call(name, time, *(value.expression for value in values[1:])), kind)
+
+
 RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("+", "-", "*", "%", "mod", "pmod"), arithmetic),
     **dict.fromkeys(("&", "|", "^", "shiftleft", "shiftright", "shiftrightunsigned"), bitwise),
@@ -342,6 +352,7 @@ RULES: Mapping[str, Rule] = {
     "regexp_count": _as_int,
     "sum": _sum,
     "when": _when,
+    "window": _window,
 }
 """By name in lower case."""
 
@@ -420,7 +431,13 @@ def decide(name: str, values: Values) -> Result | None:
     if not clocks.is_utc() and name in OUTSIDE_UTC and (made := OUTSIDE_UTC[name](name, values)) is not None:
         return made
     rule = RULES.get(name)
+    given = values
+    if name in DIVISIONS:
+        values = null_first(given)
     made = rule(name, values) if rule is not None and values else None
+    if values is not given and (made is None or made.expression is None):
+        call = build.call(name, *(value.expression for value in values))
+        made = Result(call, None if made is None else made.type)
     if made is None and name in ARGUMENTS:
         made = _text_arguments(name, values)
     if made is not None:

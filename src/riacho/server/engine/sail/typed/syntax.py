@@ -28,7 +28,7 @@ class Node:
 
     `name`: of a call or an operator, in lower case. `parts`: of a column, a field, or the names of a lambda. `fixed`: a
     call with DISTINCT or something behind its brackets, that must stay a call of that function. `kind_of`: the type of
-    a literal or a cast.
+    a literal or a cast. `condition`: that of a FILTER.
     """
 
     kind: NodeKind
@@ -39,6 +39,7 @@ class Node:
     parts: tuple[str, ...] = ()
     fixed: bool = False
     kind_of: pa.DataType | None = None
+    condition: Node | None = None
 
 
 class UnknownSyntaxError(Exception):
@@ -253,7 +254,7 @@ class Reader:
         match token.word:
             case "CAST" | "TRY_CAST":
                 return self._cast()
-            case "EXISTS" | "EXTRACT" | "TRIM" | "POSITION" | "OVERLAY" | "STRUCT" | "NAMED_STRUCT":
+            case "EXTRACT" | "TRIM" | "POSITION" | "OVERLAY":
                 return self._opaque_call(token)
         if token.word in _RESERVED:
             raise UnknownSyntaxError
@@ -325,7 +326,9 @@ class Reader:
                 self._at += 2
                 continue
             self._at += 2 if word == "WITHIN" else 1
-            if self._symbol() == "(":
+            if word == "FILTER" and self._symbol() == "(":
+                node.condition = self._filter()
+            elif self._symbol() == "(":
                 self._at = self._closing()
             elif word == "OVER":
                 self._at += 1  # a named window
@@ -333,6 +336,19 @@ class Reader:
                 raise UnknownSyntaxError
         node.end = self._at
         return node
+
+    def _filter(self) -> Node | None:
+        """The condition between the brackets of a FILTER; None if it is not understood."""
+        behind = self._closing()
+        outer, self._end = self._end, behind - 1
+        self._at += 2  # the bracket, WHERE
+        try:
+            condition = self._or()
+            return condition if self._at == self._end else None
+        except UnknownSyntaxError:
+            return None
+        finally:
+            self._end, self._at = outer, behind
 
     def _opaque_call(self, token: Token) -> Node:
         start = self._at

@@ -191,6 +191,8 @@ class TextTyper:
     ) -> tuple[Typed, bool]:
         """The text of a node with that of its children in their places."""
         begin = self._tokens[node.start].start
+        if node.condition is not None:
+            inner = [*inner, (node.condition, *self._typed(node.condition))]
         edits = [
             Edit(
                 self._tokens[child.start].start - begin,

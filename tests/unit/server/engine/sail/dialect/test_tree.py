@@ -36,7 +36,7 @@ def test_a_plan_that_only_looks_suspicious_is_the_same_object() -> None:
 @pytest.mark.parametrize(
     ("column", "name", "made"),
     [
-        (F.isnan("value"), "isnan(value)", "coalesce(isnan(value), false)"),
+        (F.isnan("value"), "isnan(value)", "(isnan(value) <=> true)"),
         (F.weekday("value") + 1, "(weekday(value) + 1)", "(((dayofweek(value) + 5) % 7) + 1)"),
         (
             F.when(F.col("value") == 0, 0).otherwise(F.lit(1) / F.col("value")),
@@ -57,7 +57,7 @@ def test_text_in_a_plan() -> None:
     (condition,) = top_expressions(in_engine_words(relation(static().where("value = 'it''s'"))))
     assert condition.expression_string.expression == r"value = 'it\'s'"
     (column,) = top_expressions(in_engine_words(relation(static().selectExpr("isnan(value)"))))
-    assert column.expression_string.expression == "coalesce(isnan(value), false) AS `isnan(value)`"
+    assert column.expression_string.expression == "(isnan(value) <=> true) AS `isnan(value)`"
 
 
 def test_lists_over_rows_are_without_nulls() -> None:
