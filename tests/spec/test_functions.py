@@ -213,9 +213,9 @@ def test_paths_with_stars_are_refused(spark: SparkSession) -> None:
 
 
 CASTS = [
-    ("first(i)", 0),
-    ("first(CAST(i AS STRING))", "0"),
-    ("first(CAST(i AS DOUBLE))", 0.0),
+    ("min(i)", 0),
+    ("min(CAST(i AS STRING))", "0"),
+    ("min(CAST(i AS DOUBLE))", 0.0),
     ("count(DISTINCT i)", 2),
     ("count(DISTINCT CAST(i AS BOOLEAN))", 2),
     ("max_by(i, id)", None),
@@ -246,7 +246,7 @@ def test_aggregates_of_a_column_and_of_casts_of_it(spark: SparkSession, rows: Da
     finish(writer.option("checkpointLocation", str(tmp_path / "c")).trigger(availableNow=True).start())
     for frame in frames:
         assert list(frame.collect()[0]) == expected
-    assert frames[2].columns[:3] == ["first(i)", "first(CAST(i AS STRING))", "first(CAST(i AS DOUBLE))"]
+    assert frames[2].columns[:3] == ["min(i)", "min(CAST(i AS STRING))", "min(CAST(i AS DOUBLE))"]
 
 
 def test_null_divided_by_zero(spark: SparkSession, rows: DataFrame) -> None:

@@ -15,6 +15,7 @@ from riacho.protos import pb
 from riacho.server.plan import build
 from riacho.server.plan.literals import int_literal
 from riacho.server.plan.notation import sql
+from riacho.server.plan.walk import transform_expression
 from riacho.server.sql.tokens import tokenize
 
 Expression = pb.Expression
@@ -33,6 +34,18 @@ def staying(name: str) -> Callable[[Sequence[Expression]], Expression | None]:
         return build.call(name, build.call("if", _ALWAYS, arguments[0], build.null()), *arguments[1:])
 
     return entry
+
+
+def bare(expression: Expression) -> Expression:
+    """The expression without that: nothing inside an aggregate function may be not deterministic."""
+    return transform_expression(expression, _bare)
+
+
+def _bare(expression: Expression) -> Expression:
+    function = expression.unresolved_function
+    if function.function_name == "if" and function.arguments and function.arguments[0] == _ALWAYS:
+        return function.arguments[1]
+    return expression
 
 
 def _stays(values: Expression) -> bool:

@@ -22,6 +22,7 @@ from riacho.server.engine.sail.dialect.functions import (
 )
 from riacho.server.plan import build
 from riacho.server.plan.from_sql.expressions import read_expression, text_expression
+from riacho.server.plan.from_sql.grouping import AGGREGATES as ALL_AGGREGATES
 from riacho.server.plan.from_sql.select_items import Call, Role, name_columns
 from riacho.server.plan.literals import int_literal
 from riacho.server.plan.notation import sql
@@ -45,14 +46,15 @@ SUSPECTS = "|".join(
 _SUSPECTS = re.compile(SUSPECTS)
 
 
-def in_engine_words(text: str, role: Role = "query", *, aggregates: bool = True) -> str:
+def in_engine_words(text: str, role: Role = "query", *, aggregates: bool = True, in_aggregate: bool = False) -> str:
     """`text` as the engine is to have it; the same object if it will do as it is.
 
-    `aggregates`: whether aggregate functions are looked at, too. Raises UnsupportedOperationError.
+    `aggregates`: whether aggregate functions are looked at, too. `in_aggregate`: whether the text is part of an
+    aggregation. Raises UnsupportedOperationError.
     """
     if _SUSPECTS.search(text.lower()) is None:
         return text
-    edits, calls = _Replacements(text, aggregates=aggregates).changes()
+    edits, calls = _Replacements(text, aggregates=aggregates, in_aggregate=in_aggregate).changes()
     if not edits:
         return text
     return splice(text, [*edits, *name_columns(text, calls, role)])
@@ -61,10 +63,12 @@ def in_engine_words(text: str, role: Role = "query", *, aggregates: bool = True)
 class _Replacements:
     """The pieces of one text that change: never one inside another, for a piece is made anew with all that is in it."""
 
-    def __init__(self, text: str, *, aggregates: bool) -> None:
+    def __init__(self, text: str, *, aggregates: bool, in_aggregate: bool) -> None:
         self._text = text
         self._tokens = tokenize(text)
         self._aggregates = aggregates
+        self._bare = frozenset(range(len(self._tokens))) if in_aggregate else _in_aggregates(self._tokens)
+        """The tokens inside aggregate functions."""
 
     def changes(self) -> tuple[list[Edit], list[Call]]:
         """The edits, and those of them that would change the name of a column."""
@@ -143,7 +147,8 @@ class _Replacements:
         entry = FUNCTIONS.get(name)
         if entry is None or (name in AGGREGATES and not self._aggregates):
             return at + 1, None
-        if name in lambdas.NAMES and not any(token.text == "->" for token in self._tokens[at:behind]):
+        has_lambda = any(token.text == "->" for token in self._tokens[at:behind])
+        if name in lambdas.NAMES and (at in self._bare or not has_lambda):
             return at + 1, None  # perhaps EXISTS (SELECT …) or FILTER (WHERE …)
         if name in AGGREGATES and following == "OVER":
             raise not_over_rows(name)
@@ -154,7 +159,7 @@ class _Replacements:
             filtered = self._filter(behind, arguments)
         new = entry(arguments)
         if new is not None:
-            return filtered, sql(new)
+            return filtered, sql(lambdas.bare(new) if at in self._bare else new)
         edits = self._changed(places, arguments)
         return behind, self._spliced(at, behind, edits) if edits else None
 
@@ -241,6 +246,20 @@ def _escaped_quotes(inner: str, quote: str) -> str:
         pieces.append("\\" + quote if piece == quote * 2 else piece)
         at += len(piece)
     return "".join(pieces)
+
+
+def _in_aggregates(tokens: Sequence[Token]) -> frozenset[int]:
+    """The tokens inside the brackets of aggregate functions, and of the FILTER behind them."""
+    inside: set[int] = set()
+    if not any(token.text == "->" or token.word == "INITCAP" for token in tokens):
+        return frozenset()
+    for at, (token, following) in enumerate(pairwise(tokens)):
+        if token.word.lower() in ALL_AGGREGATES and following.is_symbol("("):
+            behind = closing(tokens, at + 1)
+            if behind + 2 < len(tokens) and tokens[behind + 1].word == "FILTER":
+                behind = closing(tokens, behind + 2)
+            inside.update(range(at + 2, behind))
+    return frozenset(inside)
 
 
 def _integer(tokens: Sequence[Token]) -> pb.Expression | None:

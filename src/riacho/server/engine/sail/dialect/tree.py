@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from riacho.protos import pb
+from riacho.server.engine.sail.dialect import lambdas
 from riacho.server.engine.sail.dialect.functions import (
     AGGREGATES,
     FUNCTIONS,
@@ -80,8 +81,14 @@ def _changed(node: pb.Relation) -> pb.Relation:
         return node
     if node.WhichOneof("rel_type") in KINDS:
         return in_order(node)
-    change = _TreeChange(aggregates=not (node.HasField("aggregate") and is_streaming(node)))
-    if node.WhichOneof("rel_type") in _NAMED_BY_EXPRESSION:
+    change = _TreeChange()
+    if node.HasField("aggregate"):
+        inside = _TreeChange(aggregates=not is_streaming(node), in_aggregate=True)
+        for column in node.aggregate.aggregate_expressions:
+            inside.column(column)
+        for column in node.aggregate.grouping_expressions:
+            change.column(column)
+    elif node.WhichOneof("rel_type") in _NAMED_BY_EXPRESSION:
         for column in top_expressions(node):
             change.column(column)
     else:
@@ -90,10 +97,14 @@ def _changed(node: pb.Relation) -> pb.Relation:
 
 
 class _TreeChange:
-    """What is done to each expression of a node. `aggregates`: whether to aggregate functions, too."""
+    """What is done to each expression of a node.
 
-    def __init__(self, *, aggregates: bool) -> None:
+    `aggregates`: whether to aggregate functions, too. `in_aggregate`: whether the expressions are an aggregation's.
+    """
+
+    def __init__(self, *, aggregates: bool = True, in_aggregate: bool = False) -> None:
         self._aggregates = aggregates
+        self._in_aggregate = in_aggregate
 
     def column(self, column: pb.Expression) -> None:
         """Change a column, in place. It gets the name that it has, if it is named after an expression that changes."""
@@ -119,10 +130,17 @@ class _TreeChange:
         entry = FUNCTIONS.get(name)
         if entry is None or (name in AGGREGATES and not self._aggregates):
             return expression
-        return entry(_arguments(expression)) or expression
+        if name in lambdas.NAMES and self._in_aggregate:
+            return expression
+        changed = entry(_arguments(expression))
+        if changed is None:
+            return expression
+        return lambdas.bare(changed) if self._in_aggregate else changed
 
     def _text(self, text: pb.Expression.ExpressionString, role: Role) -> None:
-        text.expression = text_in_engine_words(text.expression, role, aggregates=self._aggregates)
+        text.expression = text_in_engine_words(
+            text.expression, role, aggregates=self._aggregates, in_aggregate=self._in_aggregate
+        )
 
     def _over_rows(self, expression: pb.Expression) -> pb.Expression:
         """A function over a window of rows. Its parts have been changed: an aggregate is a `get` now."""
