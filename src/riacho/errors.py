@@ -9,6 +9,7 @@
     ├── ArithmeticFailure          java.lang.ArithmeticException: an overflow, a division by zero
     ├── ArrayIndexError            java.lang.ArrayIndexOutOfBoundsException
     ├── IllegalStateError          java.lang.IllegalStateException: a log or a checkpoint contradicts itself
+    ├── NoSuchElementError         org.apache.spark.SparkNoSuchElementException: there is no conf of that key
     ├── UnsupportedOperationError  java.lang.UnsupportedOperationException: not done by riacho, and said so
     ├── SparkRuntimeError          org.apache.spark.SparkRuntimeException: a value made a running query fail
     ├── SparkGeneralError          org.apache.spark.SparkException: anything else that failed while running
@@ -101,6 +102,10 @@ class ArrayIndexError(SparkError):
 
 class IllegalStateError(SparkError):
     java_classes = ("java.lang.IllegalStateException", *_RUNTIME)
+
+
+class NoSuchElementError(SparkError):
+    java_classes = ("org.apache.spark.SparkNoSuchElementException", "java.util.NoSuchElementException", *_RUNTIME)
 
 
 class UnsupportedOperationError(SparkError):

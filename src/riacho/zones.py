@@ -14,9 +14,10 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from riacho.conf import SESSION_TIME_ZONE
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
 
-TIME_ZONE: Final = "spark.sql.session.timeZone"
+TIME_ZONE: Final = SESSION_TIME_ZONE.key
 DAY_US: Final = 86_400_000_000
 
 _OFFSET: Final = re.compile(

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from riacho.server.streaming.watermark import POLICY_CONF
+from riacho.conf import WATERMARK_POLICY
 
 Event = tuple[int | None, str | None, int | None]
 """Half minutes after midnight, key, value."""
@@ -203,4 +203,4 @@ def cases(draw: st.DrawFn) -> Case:
     inputs = [draw(streams()) for _ in range(2 if query.count("b.") or "(b" in query else 1)]
     restarts = draw(st.lists(st.integers(0, 3), max_size=2))
     policy = draw(st.sampled_from(["min", "min", "max"]))
-    return Case(query, mode, inputs, restarts, {POLICY_CONF: policy})
+    return Case(query, mode, inputs, restarts, {WATERMARK_POLICY.key: policy})

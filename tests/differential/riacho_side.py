@@ -24,7 +24,7 @@ from riacho.server.streaming.operators.compiler import Compiler
 from riacho.server.streaming.operators.execution import StatefulExecution
 from riacho.server.streaming.operators.operator import OperatorTools
 from riacho.server.streaming.sinks.base import OutputMode
-from riacho.server.streaming.watermark import POLICY_CONF, WatermarkPolicy, WatermarkTracker
+from riacho.server.streaming.watermark import WatermarkPolicy, WatermarkTracker
 from tests.differential.answers import build, operator_numbers, table_rows
 from tests.differential.cases import Case
 
@@ -82,7 +82,7 @@ class _Run:
 
     def _phase(self, phase: Sequence[Sequence[str]]) -> list[dict[str, Any]]:
         execution = self._start()
-        policy = WatermarkPolicy.parse(self._case.conf.get(POLICY_CONF, "min"))
+        policy = WatermarkPolicy.of(self._case.conf)
         tracker = WatermarkTracker(execution.watermark_delays_ms, policy, self._watermark_ms)
         found: list[dict[str, Any]] = []
         longest = max(len(files) for files in phase)

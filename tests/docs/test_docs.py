@@ -17,8 +17,10 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("bench/*
 
 
 def test_every_conf_has_its_row() -> None:
-    table = ["| conf | default | what it does |", "|---|---|---|"]
-    table += [f"| `{conf.key}` | `{conf.default}` | {conf.help} |" for conf in CONFS]
+    table = ["| conf | type | default | what it does |", "|---|---|---|---|"]
+    for conf in CONFS:
+        default = "–" if conf.default is None else f"`{conf.default}`"
+        table.append(f"| `{conf.key}` | {conf.type.name} | {default} | {conf.help} |")
     assert "\n".join(table) in (ROOT / "docs" / "configuration.md").read_text()
 
 

@@ -22,6 +22,7 @@ from riacho.cli.pipeline import Selection, update
 from riacho.cli.project import find_spec, load_spec, setup_statements
 from riacho.cli.session import OWN_RETRIES, connected
 from riacho.cli.terminal import aside, counted, duration, output
+from riacho.conf import SHORTEST_RETRY_WAIT
 
 EXAMPLES = """[bold]Examples[/]
   riacho demo                     [dim]everything goes into ./demo[/]
@@ -31,7 +32,7 @@ EXAMPLES = """[bold]Examples[/]
 
 DEFAULT_SYSTEM = "telecom"
 DEFAULT_FOLDER = Path("demo")
-RETRY_TIME = "500ms"
+RETRY_TIME = "1s"
 """A new column stops a stream once. The demo should not pause for the usual five seconds before it continues."""
 
 
@@ -52,7 +53,7 @@ def demo(
     project = systems.find(system)
     folder = folder.absolute()
     warehouse, show = folder / "warehouse", systems.load_demo(project, folder)
-    confs = {**show.confs, "spark.sql.pipelines.execution.watchdog.minRetryTime": RETRY_TIME}
+    confs = {**show.confs, SHORTEST_RETRY_WAIT.key: RETRY_TIME}
     spec_path = find_spec(project)
     console = output()
     steps = Steps(console)

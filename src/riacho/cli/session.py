@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from riacho.cli import options
 from riacho.cli.child import serving
 from riacho.cli.failures import CommandError
+from riacho.conf import SERVER_STACK_TRACE
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -53,7 +54,7 @@ def connected(url: str, confs: Mapping[str, str] | None = None, retries: int = R
 
     _hush()
     builder = SparkSession.builder.remote(url)
-    for key, value in {"spark.sql.connect.serverStacktrace.enabled": "false", **(confs or {})}.items():
+    for key, value in {SERVER_STACK_TRACE.key: "false", **(confs or {})}.items():
         builder = builder.config(key, value)
     # Not `getOrCreate`, which would give (and we would stop) a session that this process has on another server.
     spark = builder.create()

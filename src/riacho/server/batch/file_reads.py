@@ -19,6 +19,7 @@ from typing import Final
 import pyarrow as pa
 
 from riacho import types
+from riacho.conf import PARTITION_TYPES, SESSION_TIME_ZONE, SOURCES_DEFAULT
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.identifiers import quoted
 from riacho.paths import delta_path, local_path, path_in_name
@@ -41,8 +42,6 @@ FILE_FORMATS: Final = frozenset({"json", "csv", "parquet", "text", "avro", "bina
 _OWN_OPTIONS: Final = frozenset(
     {"path", "paths", "basepath", "recursivefilelookup", "pathglobfilter", "modifiedbefore", "modifiedafter"}
 )
-_TIME_ZONE: Final = "spark.sql.session.timeZone"
-_TYPED: Final = "spark.sql.sources.partitionColumnTypeInference.enabled"
 _DAY_S: Final = 86_400
 _PLAN_IDS: Final = count(1 << 40)
 """Ids of relations that no client has made; clients count from 0."""
@@ -75,7 +74,7 @@ class FileReads:
             parts = parse_identifier(node.read.named_table.unparsed_identifier)
             return self._is_of_files(parts, around)
         source = node.read.data_source
-        return source.format.lower() in {*FILE_FORMATS, "delta"} and LISTED not in source.options
+        return source.format.lower() in {"", *FILE_FORMATS, "delta"} and LISTED not in source.options
 
     def _is_of_files(self, parts: Sequence[str], around: Surroundings) -> bool:
         """Whether a name is that of a path, of a table that is files, or of a persisted view."""
@@ -186,6 +185,12 @@ class FileReads:
         return self._files(source, [str(table.location)], around.session, declared=table.partition_by or None)
 
     def _source(self, source: pb.Read.DataSource, session: EngineSession) -> pb.Relation:
+        if not source.format:
+            given, source = source, pb.Read.DataSource()
+            source.CopyFrom(given)
+            source.format = SOURCES_DEFAULT.read(session.get_conf)
+            if source.format.lower() not in {*FILE_FORMATS, "delta"}:
+                return pb.Relation(read=pb.Read(data_source=source))
         paths = _given_paths(source)
         if source.format.lower() == "delta":
             return read(_delta(source, paths))
@@ -200,7 +205,7 @@ class FileReads:
     ) -> pb.Relation:
         """The rows of the files at `paths`."""
         found = index(paths, _rules(source, session, declared))
-        if found.partitions.names and session.get_conf(_TYPED, "true") == "false":
+        if found.partitions.names and not PARTITION_TYPES.read(session.get_conf):
             found = replace(found, partitions=pa.schema([(name, pa.string()) for name in found.partitions.names]))
         schema: pa.Schema | str | None = source.schema or None
         if schema and (found.partitions.names or not found.files):
@@ -261,7 +266,7 @@ def _rules(source: pb.Read.DataSource, session: EngineSession, declared: Sequenc
         tests.append(lambda path: pattern.fullmatch(Path(path).name) is not None)
     for name, after in (("modifiedbefore", False), ("modifiedafter", True)):
         if name in options:
-            limit = _moment_us(name, options[name], options.get("timezone") or session.get_conf(_TIME_ZONE) or "UTC")
+            limit = _moment_us(name, options[name], options.get("timezone") or SESSION_TIME_ZONE.read(session.get_conf))
             tests.append(partial(_modified, limit_us=limit, after=after))
     return Rules(
         base=options.get("basepath"),

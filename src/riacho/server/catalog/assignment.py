@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from riacho import types
+from riacho.conf import ANSI, STORE_ASSIGNMENT, GetConf
 from riacho.errors import AnalysisError, ArithmeticFailure, SparkError
 from riacho.protos import pb
 from riacho.server.catalog.base import Table
@@ -21,8 +22,6 @@ from riacho.server.catalog.names import full
 from riacho.server.delta import schema as schemas
 from riacho.server.plan import build
 
-POLICY = "spark.sql.storeAssignmentPolicy"
-ANSI = "spark.sql.ansi.enabled"
 _OVERFLOW = ("CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")
 
 
@@ -37,10 +36,9 @@ class StoreAssignmentPolicy:
     engine_raises: bool = True
 
 
-def policy(get_conf: Callable[[str, str | None], str | None]) -> StoreAssignmentPolicy:
+def policy(get_conf: GetConf) -> StoreAssignmentPolicy:
     """The policy of a session."""
-    name = (get_conf(POLICY, "ANSI") or "ANSI").upper()
-    return StoreAssignmentPolicy(name, (get_conf(ANSI, "true") or "true").lower() != "false")
+    return StoreAssignmentPolicy(STORE_ASSIGNMENT.read(get_conf), ANSI.read(get_conf))
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.clock import Clock, SystemClock
+from riacho.conf import AUTO_MERGE, PARTITION_OVERWRITE, SOURCES_DEFAULT, TXN_APP_ID, TXN_VERSION
 from riacho.errors import AnalysisError, IllegalArgumentError, InvalidPlanInputError
 from riacho.paths import PATH_FORMATS, delta_path, local_path, qualified
 from riacho.protos import pb
@@ -31,7 +32,6 @@ from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 from riacho.server.sql.cursor import dotted_name
 
-DEFAULT_FORMAT = "delta"
 OPTIONS = (
     OptionHelp("mergeSchema", "false", "add columns and struct fields that the table lacks"),
     OptionHelp(
@@ -48,8 +48,6 @@ OPTIONS = (
     OptionHelp("delta.*", "", "properties of a table that the write creates"),
 )
 """What the documentation lists."""
-AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
-_PARTITION_OVERWRITE = "spark.sql.sources.partitionOverwriteMode"
 _SAVE_MODES = {
     pb.WriteOperation.SAVE_MODE_UNSPECIFIED: "errorifexists",
     pb.WriteOperation.SAVE_MODE_APPEND: "append",
@@ -99,6 +97,8 @@ class TableWrites:
 
         Its path is then one that the engine understands. Raises SparkError.
         """
+        if not operation.source and operation.WhichOneof("save_type") != "table":
+            operation.source = SOURCES_DEFAULT.read(session.get_conf)
         request = self._read_v1(operation, current_database)
         if request is None:
             return _files_exist_already(operation)
@@ -223,7 +223,7 @@ class TableWrites:
     def _write_new(self, session: EngineSession, request: TableWrite, name: TableName) -> None:
         """CREATE TABLE AS SELECT: for Delta the table is there from its first version on, which has the rows."""
         schema = session.schema(request.relation)
-        kind = (request.format or DEFAULT_FORMAT).lower()
+        kind = (request.format or SOURCES_DEFAULT.read(session.get_conf)).lower()
         place = option(request.options, "path") or option(request.options, "location")
         location = None if place is None else local_path(place)
         if kind != "delta":
@@ -267,7 +267,7 @@ class TableWrites:
         mode = WriteMode(
             overwrite=overwrite,
             dynamic=overwrite and (request.dynamic or self._dynamic(session, options)),
-            merge_schema=flag(options, "mergeSchema", session.get_conf(AUTO_MERGE, "false") == "true"),
+            merge_schema=flag(options, "mergeSchema", AUTO_MERGE.read(session.get_conf)),
             overwrite_schema=overwrite and (request.redefine or flag(options, "overwriteSchema")),
             partition_by=request.partition_by,
             comment=request.comment,
@@ -301,7 +301,7 @@ class TableWrites:
 
     @staticmethod
     def _dynamic(session: EngineSession, options: Mapping[str, str]) -> bool:
-        chosen = option(options, "partitionOverwriteMode") or session.get_conf(_PARTITION_OVERWRITE, "static")
+        chosen = option(options, "partitionOverwriteMode") or PARTITION_OVERWRITE.read(session.get_conf)
         if str(chosen).lower() not in {"static", "dynamic"}:
             raise illegal("partitionOverwriteMode", str(chosen), "must be 'static' or 'dynamic'")
         return str(chosen).lower() == "dynamic"
@@ -387,8 +387,8 @@ def _numbered(session: EngineSession, options: Mapping[str, str]) -> AppTransact
 
     Raises DELTA_INVALID_IDEMPOTENT_WRITES_OPTIONS.
     """
-    application = option(options, "txnAppId") or session.get_conf("spark.databricks.delta.write.txnAppId")
-    number = option(options, "txnVersion") or session.get_conf("spark.databricks.delta.write.txnVersion")
+    application = option(options, "txnAppId") or session.get_conf(TXN_APP_ID.key)
+    number = option(options, "txnVersion") or session.get_conf(TXN_VERSION.key)
     if application is None and number is None:
         return None
     if application is None or number is None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pyarrow as pa
 
 from riacho import types
+from riacho.conf import SOURCES_DEFAULT
 from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.base import CATALOG_NAME, TableName
@@ -119,7 +120,7 @@ def _create_table(call: pb.CreateTable, context: SqlContext) -> pa.Table:
     table = context.catalog.create_table(
         context.qualify(dotted_name(call.table_name)),
         types.schema_from_proto(call.schema) if call.HasField("schema") else pa.schema([]),
-        format=call.source or "delta",
+        format=call.source or SOURCES_DEFAULT.read(context.session.get_conf),
         comment=getattr(call, "description", "") or None,
         location=local_path(call.path) if call.path else None,
         options=dict(call.options),

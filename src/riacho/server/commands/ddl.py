@@ -7,6 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from riacho import types
+from riacho.conf import SOURCES_DEFAULT
 from riacho.errors import AnalysisError
 from riacho.identifiers import quote_if_needed
 from riacho.paths import local_path
@@ -108,7 +109,7 @@ def create_table(statement: CreateTable, context: SqlContext) -> pa.Table:
     context.catalog.create_table(
         name,
         schema,
-        format=statement.format or "delta",
+        format=statement.format or SOURCES_DEFAULT.read(context.session.get_conf),
         partition_by=statement.partition_by,
         comment=statement.comment,
         properties=properties,

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from riacho.conf import AUTO_MERGE
 from riacho.errors import AnalysisError
 from riacho.identifiers import quoted
 from riacho.paths import delta_path
 from riacho.protos import pb
 from riacho.server.catalog import failures, row_changes
 from riacho.server.catalog.base import Table
-from riacho.server.catalog.write import AUTO_MERGE, TableWrite, arity_mismatch, by_name
+from riacho.server.catalog.write import TableWrite, arity_mismatch, by_name
 from riacho.server.commands.context import SqlContext, nothing, query
 from riacho.server.sql.statements import (
     Delete,
@@ -115,7 +116,7 @@ def merge(statement: Merge, context: SqlContext) -> pa.Table:
         )
         for clause in statement.clauses
     )
-    evolve = statement.evolve or context.session.get_conf(AUTO_MERGE, "false") == "true"
+    evolve = statement.evolve or AUTO_MERGE.read(context.session.get_conf)
     merging = row_changes.Merging(
         own, source, scope, _expression(statement.on, context, both), clauses, evolve, statement.on
     )

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from riacho.clock import iso_utc
+from riacho.conf import RETENTION_CHECK
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.server.catalog.options import timestamp_ms
 from riacho.server.commands.context import SqlContext, nothing
@@ -92,7 +93,7 @@ def vacuum(statement: Vacuum, context: SqlContext) -> pa.Table:
     """Raises DELTA_VACUUM_RETENTION_PERIOD_TOO_SHORT for less than a week, unless the check is off."""
     folder = context.delta_folder(statement.table, "VACUUM")
     hours = statement.retain_hours
-    checked = context.session.get_conf("spark.databricks.delta.retentionDurationCheck.enabled", "true") != "false"
+    checked = RETENTION_CHECK.read(context.session.get_conf)
     if hours is not None and hours < _MIN_RETENTION_HOURS and checked:
         raise IllegalArgumentError.of(
             "DELTA_VACUUM_RETENTION_PERIOD_TOO_SHORT",

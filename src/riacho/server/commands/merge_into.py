@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from riacho.conf import AUTO_MERGE
 from riacho.errors import InvalidPlanInputError
 from riacho.protos import pb
 from riacho.server.catalog import row_changes
-from riacho.server.catalog.write import AUTO_MERGE
 from riacho.server.commands.context import SqlContext
 from riacho.server.commands.dml import target
 from riacho.server.sql.cursor import dotted_name
@@ -30,7 +30,7 @@ def merge_into(command: pb.MergeIntoTableCommand, context: SqlContext) -> None:
         *_clauses("not_matched", command.not_matched_actions),
         *_clauses("not_matched_by_source", command.not_matched_by_source_actions),
     ]
-    evolve = command.with_schema_evolution or context.session.get_conf(AUTO_MERGE, "false") == "true"
+    evolve = command.with_schema_evolution or AUTO_MERGE.read(context.session.get_conf)
     source = command.source_table_plan
     merging = row_changes.Merging(
         scope, source, _source_scope(source, context), command.merge_condition, tuple(clauses), evolve

@@ -90,7 +90,7 @@ class EngineSession(Protocol):
         """The schema of DDL text such as `a INT, b ARRAY<STRING>`. Raises ParseError."""
 
     def get_conf(self, key: str, default: str | None = None) -> str | None:
-        """A conf of the session as text."""
+        """A conf of the session as text; one that is not set is `default`, or what Spark's default for it is."""
 
     def get_confs(self, defaults: Mapping[str, str]) -> dict[str, str]:
         """The confs of the session that `defaults` names, asked for at once; those that are not set as given there."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from riacho.conf import check
 from riacho.server.engine.base import Engine, EngineSession
 
-_NOT_THE_ENGINES = ("pipelines.", "spark.sql.pipelines.", "spark.sql.streaming.")
-"""Confs that riacho obeys and the engine does not know."""
+_OF_THE_PIPELINE = ("pipelines.", "spark.sql.pipelines.")
+"""Confs of a flow that its session need not have: whoever runs the flow looks at them."""
 
 
 class ClonedSessions:
@@ -17,7 +18,9 @@ class ClonedSessions:
         self._engine = engine
 
     def open(self, engine: EngineSession, conf: Mapping[str, str]) -> EngineSession:
-        told = {key: value for key, value in conf.items() if not key.startswith(_NOT_THE_ENGINES)}
+        for key, value in conf.items():
+            check(key, value)
+        told = {key: value for key, value in conf.items() if not key.startswith(_OF_THE_PIPELINE)}
         changed = {key: value for key, value in told.items() if engine.get_conf(key) != value}
         if not changed:
             return engine

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from riacho.conf import VIEW_CHECK
 from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.engine.spool import empty
@@ -24,8 +25,6 @@ from riacho.server.graph.graph import PipelineDefinition
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.reads import Read
 from riacho.server.plan.facts import is_streaming
-
-VIEW_CHECK = "pipelines.incompatibleViewCheck.enabled"
 
 Analyze = Callable[[pb.Relation, Mapping[str, str]], pa.Schema]
 """The columns that a relation gives under these confs."""
@@ -201,7 +200,7 @@ class _Resolver:
         return view.schema, view.streaming
 
     def _views_are_checked(self, conf: Mapping[str, str]) -> bool:
-        value = conf.get(VIEW_CHECK) or self._session_conf(VIEW_CHECK) or "true"
+        value = conf.get(VIEW_CHECK.key) or self._session_conf(VIEW_CHECK.key) or "true"
         return value.strip().lower() != "false"
 
     def _first_missing(self, flow: Flow) -> Identifier | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
 from riacho.clock import Clock
+from riacho.conf import FLOW_RETRIES
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.server.catalog.base import Catalog
 from riacho.server.graph import events, stages
@@ -23,7 +24,7 @@ from riacho.server.graph.names import Identifier
 from riacho.server.graph.ports import FlowSessions, PipelineSession, StreamStarter, TableWriter
 from riacho.server.graph.resolve import Resolution
 from riacho.server.graph.schedule import Schedule
-from riacho.server.graph.settings import MAX_RETRIES, PipelineSettings
+from riacho.server.graph.settings import PipelineSettings
 from riacho.server.graph.stages import FlowRun, RecomputeFlow, RunFlows, Stage, StreamFlow
 
 _log = logging.getLogger(__name__)
@@ -195,7 +196,7 @@ class PipelineExecution:
         return error if failure.is_final else None
 
     def _retries(self, run: FlowRun) -> int:
-        return self.settings.retries(run.flow.conf.get(MAX_RETRIES))
+        return self.settings.retries(run.flow.conf.get(FLOW_RETRIES.key))
 
     def _attempt(self, run: FlowRun) -> None:
         """Run a flow once and report how it ended."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.clock import Clock
+from riacho.conf import SOURCES_DEFAULT
 from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, UnsupportedOperationError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
@@ -31,15 +32,13 @@ from riacho.server.graph.runner import PipelineExecution, UpdateContext
 from riacho.server.graph.selection import TableSelection
 from riacho.server.graph.settings import PipelineSettings
 from riacho.server.graph.sql.register import register
-from riacho.server.graph.stages import decide
+from riacho.server.graph.stages import Stage, decide
 from riacho.server.graph.storage import Storage
 from riacho.server.graph.validate import validate
 
 _log = logging.getLogger(__name__)
 
 Reply = pb.PipelineEventResult | pb.PipelineCommandResult
-
-DEFAULT_FORMAT = "delta"
 
 _TABLE_KINDS = {
     pb.OutputType.TABLE: elements.TableKind.STREAMING_TABLE,
@@ -245,18 +244,23 @@ class PipelineService:
             yield from self._failures(error)
             raise
         if command.dry:
-            self._log_stages(graph, resolution, selection, storage)
+            self._log_stages(graph, resolution, selection, storage, session)
             yield PipelineEvent(events.RUN_COMPLETED, self._tools.clock.now_ms())
             return
         run = PipelineExecution(resolution, session, self._tools, settings)
         self._begin(graph, session, run)
         try:
-            planned = decide(resolution, selection, self._catalog, storage, DEFAULT_FORMAT)
+            planned = self._decide(resolution, selection, storage, session)
             _log.info("run of graph %s:\n%s", graph.graph_id, explain(planned))
             yield from run.events(planned)
         finally:
             run.stop()
             self._of(session).runs.pop(graph.graph_id, None)
+
+    def _decide(
+        self, resolution: Resolution, selection: TableSelection, storage: Storage, session: PipelineSession
+    ) -> list[Stage]:
+        return decide(resolution, selection, self._catalog, storage, SOURCES_DEFAULT.read(session.engine.get_conf))
 
     def _begin(self, graph: DataflowGraph, session: PipelineSession, run: PipelineExecution) -> None:
         """Note that a run goes on. Raises SPARK_CONNECT_ILLEGAL_STATE if one does already."""
@@ -287,11 +291,16 @@ class PipelineService:
             yield PipelineEvent(events.not_resolved(failed.flow, failed.error), now_ms)
 
     def _log_stages(
-        self, graph: DataflowGraph, resolution: Resolution, selection: TableSelection, storage: Storage
+        self,
+        graph: DataflowGraph,
+        resolution: Resolution,
+        selection: TableSelection,
+        storage: Storage,
+        session: PipelineSession,
     ) -> None:
         """Log what a run would do. That it could not be decided is no failure of a dry run, as in Spark."""
         try:
-            planned = decide(resolution, selection, self._catalog, storage, DEFAULT_FORMAT)
+            planned = self._decide(resolution, selection, storage, session)
         except SparkError as error:
             _log.warning("dry run of graph %s: a run would fail: %s", graph.graph_id, error)
         else:

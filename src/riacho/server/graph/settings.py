@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from riacho.conf import SPARK_DEFAULTS
-from riacho.errors import IllegalArgumentError
+from riacho.conf import CONCURRENT_FLOWS, FLOW_RETRIES, LONGEST_RETRY_WAIT, SHORTEST_RETRY_WAIT, GetConf
 from riacho.server.graph.schedule import Backoff
-from riacho.units import time_ms
-
-MAX_RETRIES = "spark.sql.pipelines.maxFlowRetryAttempts"
-MIN_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.minRetryTime"
-MAX_RETRY_TIME = "spark.sql.pipelines.execution.watchdog.maxRetryTime"
-MAX_CONCURRENT_FLOWS = "spark.sql.pipelines.execution.maxConcurrentFlows"
-
-GetConf = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
@@ -28,34 +18,15 @@ class PipelineSettings:
 
     @classmethod
     def read(cls, get_conf: GetConf) -> PipelineSettings:
-        """The settings that the session asks for. Raises IllegalArgumentError for a value that is none."""
-
-        def text(key: str) -> str:
-            return get_conf(key) or SPARK_DEFAULTS[key]
-
+        """The settings that the session asks for. Raises INVALID_CONF_VALUE.*."""
         return cls(
-            max_retries=_count(MAX_RETRIES, text(MAX_RETRIES)),
+            max_retries=FLOW_RETRIES.read(get_conf),
             backoff=Backoff(
-                shortest_ms=_milliseconds(MIN_RETRY_TIME, text(MIN_RETRY_TIME)),
-                longest_ms=_milliseconds(MAX_RETRY_TIME, text(MAX_RETRY_TIME)),
+                shortest_ms=SHORTEST_RETRY_WAIT.read(get_conf), longest_ms=LONGEST_RETRY_WAIT.read(get_conf)
             ),
-            max_concurrent_flows=max(1, _count(MAX_CONCURRENT_FLOWS, text(MAX_CONCURRENT_FLOWS))),
+            max_concurrent_flows=max(1, CONCURRENT_FLOWS.read(get_conf)),
         )
 
     def retries(self, own: str | None) -> int:
         """How often a flow is tried again; `own`: the flow's own conf."""
-        return self.max_retries if own is None else _count(MAX_RETRIES, own)
-
-
-def _count(key: str, text: str) -> int:
-    if not text.strip().isdigit():
-        raise IllegalArgumentError(f"'{text}' in {key} is not a whole number of 0 or more.")
-    return int(text)
-
-
-def _milliseconds(key: str, text: str) -> int:
-    """A time such as `5s` or `2min`; a bare number counts seconds."""
-    found = time_ms(text, default_unit="s")
-    if found is None:
-        raise IllegalArgumentError(f"'{text}' in {key} is not a time. Write it like 5s, 500ms or 2min.")
-    return found
+        return self.max_retries if own is None else FLOW_RETRIES.parse(own)

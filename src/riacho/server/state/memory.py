@@ -16,10 +16,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from threading import Lock
 from typing import Protocol
 
+from riacho.conf import STATE_BOUND, STATE_BOUNDED
 from riacho.errors import IllegalArgumentError
-
-BOUNDED_CONF = "spark.sql.streaming.stateStore.rocksdb.boundedMemoryUsage"
-BOUND_CONF = "spark.sql.streaming.stateStore.rocksdb.maxMemoryUsageMB"
 
 
 class MappedBlock(Protocol):
@@ -104,15 +102,15 @@ SHARED = BlockPool()
 
 def bound_bytes(confs: Mapping[str, str]) -> int | None:
     """The bound that a session's confs ask for, None if none. Raises IllegalArgumentError."""
-    bounded, bound = confs[BOUNDED_CONF].lower(), confs[BOUND_CONF]
+    bounded, bound = STATE_BOUNDED.of(confs).lower(), STATE_BOUND.of(confs)
     if bounded not in {"true", "false"}:
-        raise IllegalArgumentError(f"Invalid value for '{BOUNDED_CONF}', must be boolean (it is '{bounded}')")
+        raise IllegalArgumentError(f"Invalid value for '{STATE_BOUNDED.key}', must be boolean (it is '{bounded}')")
     if bounded == "false":
         return None
     try:
         megabytes = int(bound)
     except ValueError:
-        raise IllegalArgumentError(f"Invalid value for '{BOUND_CONF}', must be a long (it is '{bound}')") from None
+        raise IllegalArgumentError(f"Invalid value for '{STATE_BOUND.key}', must be a long (it is '{bound}')") from None
     if megabytes <= 0:
-        raise IllegalArgumentError(f"Total memory usage must be a positive integer ({BOUND_CONF} is {megabytes})")
+        raise IllegalArgumentError(f"Total memory usage must be a positive integer ({STATE_BOUND.key} is {megabytes})")
     return megabytes << 20

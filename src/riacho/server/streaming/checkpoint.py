@@ -19,23 +19,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from riacho.conf import SPARK_DEFAULTS
+from riacho.conf import BATCHES_TO_RETAIN
 from riacho.errors import IllegalArgumentError, IllegalStateError, SparkGeneralError, SparkRuntimeError
 from riacho.ids import BatchId, Offset, QueryId, new_uuid
 
 VERSION = "v1"
 NO_OFFSET = "-"
-RETAIN_CONF = "spark.sql.streaming.minBatchesToRetain"
 
 
 def batches_to_retain(confs: Mapping[str, str]) -> int:
     """How many batches can be told from a checkpoint: their logs and state stay. Raises IllegalArgumentError."""
-    text = confs.get(RETAIN_CONF, SPARK_DEFAULTS[RETAIN_CONF])
-    if not text.strip().isdecimal() or not int(text):
+    number = BATCHES_TO_RETAIN.of(confs)
+    if number <= 0:
         raise IllegalArgumentError(
-            f"requirement failed: minBatchesToRetain has to be positive ({RETAIN_CONF} is '{text}')"
+            f"requirement failed: minBatchesToRetain has to be positive ({BATCHES_TO_RETAIN.key} is {number})"
         )
-    return int(text)
+    return number
 
 
 @dataclass(frozen=True)

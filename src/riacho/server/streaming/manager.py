@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass, field
 
 from riacho.clock import Clock
+from riacho.conf import STOP_ACTIVE_RUN
 from riacho.errors import IllegalArgumentError, IllegalStateError, SparkGeneralError, StreamingQueryError
 from riacho.ids import SessionId
 from riacho.server.engine.base import Engine
@@ -19,7 +20,6 @@ from riacho.server.streaming.query import STOP_TIMEOUT_S, StreamingQuery
 from riacho.server.streaming.query_status import Listener
 
 KEEP_ENDED_MS = 3_600_000
-STOP_ACTIVE_RUN = "spark.sql.streaming.stopActiveRunOnRestart"
 
 
 @dataclass
@@ -166,7 +166,7 @@ class QueryManager:
         for other in self.active():
             if other.query_id != query.query_id:
                 continue
-            if query.definition.conf.get(STOP_ACTIVE_RUN, "true").lower() == "false":
+            if not STOP_ACTIVE_RUN.of(query.definition.conf):
                 raise IllegalStateError(
                     f"Cannot start query with id {query.query_id} as another query with same id is already active. "
                     "Perhaps you are attempting to restart a query from checkpoint that is already active."

@@ -11,11 +11,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from riacho.clock import Clock
+from riacho.conf import IDLE_PROGRESS_INTERVAL, NO_DATA_BATCHES, POLLING_DELAY
 from riacho.errors import EngineLost, SparkGeneralError
 from riacho.ids import BatchId, Offset, QueryId, RunId
 from riacho.protos import pb
 from riacho.server.engine.base import Spool
-from riacho.server.streaming import progress
+from riacho.server.streaming import confs, progress
 from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.checkpoint import BatchLog, Checkpoint, batches_to_retain, recover
 from riacho.server.streaming.definition import QueryDefinition, SourceUse
@@ -26,12 +27,9 @@ from riacho.server.streaming.query_status import Listener, QueryStatus, StatusMe
 from riacho.server.streaming.sinks.base import SinkBatch, SinkWriter
 from riacho.server.streaming.sources.base import ReadLimit, SourceData, SourceReader, batch_schema
 from riacho.server.streaming.trigger import AvailableNow, Once, ProcessingTime
-from riacho.server.streaming.watermark import POLICY_CONF, WatermarkPolicy, WatermarkTracker
+from riacho.server.streaming.watermark import WatermarkPolicy, WatermarkTracker
 
-POLLING_DELAY_MS = 10
-IDLE_PROGRESS_INTERVAL_MS = 10_000
 ENGINE_ATTEMPTS = 4
-NO_DATA_BATCHES = "spark.sql.streaming.noDataMicroBatches.enabled"
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,11 @@ class MicroBatchRun:
         self._trigger = context.definition.trigger
         self._places = context.definition.places
         recovery = recover(context.checkpoint, len(self._places))
-        self._conf = {**context.definition.conf, **recovery.conf}
-        self._retain = batches_to_retain(context.definition.conf)
-        policy = WatermarkPolicy.parse(self._conf.get(POLICY_CONF, "min"))
+        self._conf = confs.after_restart(context.definition.conf, recovery.conf)
+        self._retain = batches_to_retain(self._conf)
+        self._polling_delay_ms = max(POLLING_DELAY.of(self._conf), 0)
+        self._idle_interval_ms = IDLE_PROGRESS_INTERVAL.of(self._conf)
+        policy = WatermarkPolicy.of(self._conf)
         self._tracker = WatermarkTracker(context.execution.watermark_delays_ms, policy, recovery.watermark_ms)
         self._next = recovery.batch_id
         self._starts = self._per_source(recovery.start)
@@ -118,7 +118,10 @@ class MicroBatchRun:
             ran = self._run_trigger(started_ms)
             match self._trigger:
                 case ProcessingTime(interval_ms=0):
-                    self._status.check_stop() if ran else self._wait(POLLING_DELAY_MS, "Waiting for data to arrive")
+                    if ran:
+                        self._status.check_stop()
+                    else:
+                        self._wait(self._polling_delay_ms, "Waiting for data to arrive")
                 case ProcessingTime():
                     due_ms = self._trigger.next_start_ms(started_ms)
                     self._wait(max(due_ms - self._clock.now_ms(), 0), "Waiting for next trigger")
@@ -157,7 +160,7 @@ class MicroBatchRun:
             self._end_of(reader, start, limit, durations)
             for reader, start in zip(self._context.readers, self._starts, strict=True)
         ]
-        log = BatchLog(ends, self._tracker.value_ms, self._clock.now_ms(), self._conf)
+        log = BatchLog(ends, self._tracker.value_ms, self._clock.now_ms(), confs.to_keep(self._conf))
         batch = _PlannedBatch(self._next, tuple(self._starts), log, self._late_ms)
         if not batch.has_data and not self._cleans_up(log.watermark_ms):
             return None
@@ -189,7 +192,7 @@ class MicroBatchRun:
         """Whether a batch without data is due. As in Spark, only this run's own last batch can ask for one."""
         if not self._ran_before or isinstance(self._trigger, Once):
             return False
-        if self._conf.get(NO_DATA_BATCHES, "true").lower() == "false":
+        if not NO_DATA_BATCHES.of(self._conf):
             return False
         return self._context.execution.wants_no_data_batch(watermark_ms)
 
@@ -297,7 +300,7 @@ class MicroBatchRun:
             # The first look found nothing: that is worth an entry, but no event.
             self._last_report_ms = now_ms
             self._status.post(self._entry(now_ms, durations))
-        elif now_ms - self._last_report_ms >= IDLE_PROGRESS_INTERVAL_MS:
+        elif now_ms - self._last_report_ms >= self._idle_interval_ms:
             self._last_report_ms = now_ms
             last = self._status.last or self._entry(now_ms, durations)
             self._status.post(last.idle(self._next, now_ms, durations.as_ms()))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from riacho.clock import Clock
+from riacho.conf import RECENT_PROGRESS
 from riacho.errors import EngineLost, SparkError, SparkGeneralError, StreamingQueryError
 from riacho.ids import BatchId, Offset, RunId, new_uuid
 from riacho.server.engine.base import Engine
@@ -52,7 +53,7 @@ class StreamingQuery:
         self._observer = observer
         self._listener = listener
         self._on_end = on_end
-        self._status = QueryStatus()
+        self._status = QueryStatus(progress_to_keep=max(RECENT_PROGRESS.of(definition.conf) - 1, 0))
         self._state = QueryState.INITIALIZING
         self._cause: Exception | None = None
         self._failure: StreamingQueryError | None = None

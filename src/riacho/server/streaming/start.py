@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from riacho.conf import CHECKPOINT_LOCATION, CONFS
+from riacho.conf import CHAIN_CHECK, CHECKPOINT_LOCATION, LATE_ROWS, OPERATION_CHECK
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.ids import new_uuid
 from riacho.paths import local_path
@@ -29,6 +29,7 @@ from riacho.protos import pb
 from riacho.server.engine.base import EngineSession
 from riacho.server.plan.checks import check_batch_time, check_observations, check_streaming, check_watermarks
 from riacho.server.plan.facts import is_streaming, kind
+from riacho.server.streaming import confs
 from riacho.server.streaming.context import StreamingContext
 from riacho.server.streaming.definition import QueryDefinition
 from riacho.server.streaming.execution import Execution
@@ -42,10 +43,6 @@ from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.sinks.base import OutputMode, Sink
 from riacho.server.streaming.sinks.registry import check_delta, make_sink
 from riacho.server.streaming.stateless import StatelessExecution
-
-LATE_ROWS = "riacho.watermark.lateRows"
-OPERATION_CHECK = "spark.sql.streaming.unsupportedOperationCheck"
-CHAIN_CHECK = "spark.sql.streaming.statefulOperator.checkCorrectness.enabled"
 
 
 def start(context: StreamingContext, request: StartRequest, listener: Listener | None = None) -> StreamingQuery:
@@ -104,9 +101,9 @@ class _Checked:
 def _read(context: StreamingContext, request: StartRequest) -> _Checked:
     """Everything that can be decided without making anything."""
     mode = _output_mode(request.output_mode)
-    confs = _confs(context.session)
+    obeyed = confs.of_session(context.session)
     planned = plan_stream(request.relation, context.views, context.make_source, context.session)
-    _check(context, planned, mode, confs)
+    _check(context, planned, mode, obeyed)
     analysed = planned.empty()
     schema = context.session.schema(analysed)
     sink = make_sink(context, request)
@@ -115,7 +112,7 @@ def _read(context: StreamingContext, request: StartRequest) -> _Checked:
     late = _Late() if _is_stateless(planned) else _late(context, request)
     plan_text = context.session.explain(analysed)
     context.queries.check_name(context.owner, request.name)
-    return _Checked(mode, planned, schema, sink, checkpoint, late, confs, plan_text)
+    return _Checked(mode, planned, schema, sink, checkpoint, late, obeyed, plan_text)
 
 
 def _definition(
@@ -159,7 +156,7 @@ def _output_mode(text: str) -> OutputMode:
         ) from None
 
 
-def _check(context: StreamingContext, planned: PlannedStream, mode: OutputMode, confs: Mapping[str, str]) -> None:
+def _check(context: StreamingContext, planned: PlannedStream, mode: OutputMode, obeyed: Mapping[str, str]) -> None:
     """Refuse what Spark refuses to run as a stream, unless the session's confs say not to look."""
 
     def schema_of(relation: pb.Relation) -> pa.Schema:
@@ -170,14 +167,11 @@ def _check(context: StreamingContext, planned: PlannedStream, mode: OutputMode, 
     def columns(relation: pb.Relation) -> list[str]:
         return list(schema_of(relation).names)
 
-    def wanted(key: str) -> bool:
-        return confs[key].lower() == "true"
-
     check_watermarks(planned.resolved, schema_of)
     check_batch_time(planned.resolved)
     check_observations(planned.context.observations)
-    if wanted(OPERATION_CHECK):
-        check_streaming(planned.resolved, mode, columns, check_chains=wanted(CHAIN_CHECK))
+    if OPERATION_CHECK.of(obeyed):
+        check_streaming(planned.resolved, mode, columns, check_chains=CHAIN_CHECK.of(obeyed))
 
 
 def _is_stateless(planned: PlannedStream) -> bool:
@@ -200,7 +194,7 @@ def _execution(
 
 def _late(context: StreamingContext, request: StartRequest) -> _Late:
     """Where the session wants late rows: a table by name, made if it is missing, or by its path."""
-    given = context.session.get_conf(LATE_ROWS)
+    given = context.session.get_conf(LATE_ROWS.key)
     if not given:
         return _Late()
     if "/" in given:
@@ -220,35 +214,12 @@ def _checkpoint(session: EngineSession, sink: Sink, request: StartRequest) -> Pa
     given = request.options.get("checkpointlocation")
     if given is not None:
         return local_path(given)
-    root = session.get_conf(CHECKPOINT_LOCATION)
+    root = session.get_conf(CHECKPOINT_LOCATION.key)
     if root:
         return local_path(root) / (request.name or new_uuid())
     if sink.temporary_checkpoint:
         return None
     raise AnalysisError(
         'checkpointLocation must be specified either through option("checkpointLocation", ...) or '
-        f'SparkSession.conf.set("{CHECKPOINT_LOCATION}", ...)'
+        f'SparkSession.conf.set("{CHECKPOINT_LOCATION.key}", ...)'
     )
-
-
-_STREAMING_CONFS = {
-    conf.key: conf.default
-    for conf in CONFS
-    if conf.key.startswith("spark.sql.streaming.") or conf.key == "spark.sql.shuffle.partitions"
-}
-# What Spark pins besides and has no meaning here: with them, Spark takes a stateless checkpoint for one of its own.
-_PINNED_FOR_SPARK = {
-    "spark.sql.streaming.stateStore.providerClass": (
-        "org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider"
-    ),
-    "spark.sql.streaming.aggregation.stateFormatVersion": "2",
-    "spark.sql.streaming.join.stateFormatVersion": "2",
-    "spark.sql.streaming.flatMapGroupsWithState.stateFormatVersion": "2",
-    "spark.sql.streaming.stateStore.compression.codec": "lz4",
-}
-
-
-def _confs(session: EngineSession) -> dict[str, str]:
-    """The streaming confs of the session as they are now; a checkpoint keeps them."""
-    told = session.get_confs(_STREAMING_CONFS)
-    return _PINNED_FOR_SPARK | {key: told[key] or default for key, default in _STREAMING_CONFS.items()}

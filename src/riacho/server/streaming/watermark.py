@@ -13,16 +13,15 @@ operator to feed another: rows that the first emits when it closes at W(N) are n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
+from riacho.conf import WATERMARK_POLICY
 from riacho.errors import IllegalArgumentError
 from riacho.intervals import UNIT_US, interval_us
 from riacho.server.streaming.execution import EventTime
 
 _MONTH_DAYS = 31
-
-POLICY_CONF = "spark.sql.streaming.multipleWatermarkPolicy"
 
 
 class WatermarkPolicy(StrEnum):
@@ -32,14 +31,9 @@ class WatermarkPolicy(StrEnum):
     MAX = "max"
 
     @classmethod
-    def parse(cls, text: str) -> WatermarkPolicy:
-        """Raises IllegalArgumentError for anything but min and max (any case)."""
-        try:
-            return cls(text.lower())
-        except ValueError:
-            raise IllegalArgumentError(
-                f"'{text}' in {POLICY_CONF} is invalid: the watermark policy must be 'min' or 'max'"
-            ) from None
+    def of(cls, confs: Mapping[str, str]) -> WatermarkPolicy:
+        """The policy that a query's confs name. Raises INVALID_CONF_VALUE.REQUIREMENT for anything but min and max."""
+        return cls(WATERMARK_POLICY.of(confs))
 
 
 class WatermarkTracker:

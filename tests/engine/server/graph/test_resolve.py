@@ -3,10 +3,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
+from riacho.conf import VIEW_CHECK
 from riacho.protos import pb
 from riacho.server.graph.elements import Flow
 from riacho.server.graph.names import Identifier
-from riacho.server.graph.resolve import VIEW_CHECK
 from riacho.server.plan.facts import is_streaming, leaves
 from tests.engine.server.graph.support import Pipelines
 from tests.unit.server.graph.support import SCOPE, full
@@ -69,7 +69,7 @@ def test_views_are_read_the_way_they_run(pipelines: Pipelines) -> None:
     assert resolution.unresolved[full("a")].error.condition == "INCOMPATIBLE_BATCH_VIEW_READ"
     assert resolution.unresolved[full("b")].error.condition == "INCOMPATIBLE_STREAMING_VIEW_READ"
     assert resolution.flows[full("c")].streaming
-    pipelines.confs[VIEW_CHECK] = "false"
+    pipelines.confs[VIEW_CHECK.key] = "false"
     unchecked = pipelines.resolve(text)
     assert unchecked.unresolved == {}
     assert not unchecked.flows[full("a")].streaming

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riacho.conf import SPARK_DEFAULTS
+from riacho.conf import STATE_BOUND, STATE_BOUNDED
 from riacho.errors import IllegalArgumentError
-from riacho.server.state.memory import BOUND_CONF, BOUNDED_CONF, BlockPool, bound_bytes
+from riacho.server.state.memory import BlockPool, bound_bytes
 
 
 class FakeBlock:
@@ -75,23 +75,23 @@ def test_a_forgotten_block_never_counts_again() -> None:
     ("confs", "expected"),
     [
         ({}, None),
-        ({BOUND_CONF: "7"}, None),
-        ({BOUNDED_CONF: "true"}, 500 << 20),
-        ({BOUNDED_CONF: "TRUE", BOUND_CONF: "64"}, 64 << 20),
+        ({STATE_BOUND.key: "7"}, None),
+        ({STATE_BOUNDED.key: "true"}, 500 << 20),
+        ({STATE_BOUNDED.key: "TRUE", STATE_BOUND.key: "64"}, 64 << 20),
     ],
 )
 def test_confs(confs: dict[str, str], expected: int | None) -> None:
-    assert bound_bytes(SPARK_DEFAULTS | confs) == expected
+    assert bound_bytes(confs) == expected
 
 
 @pytest.mark.parametrize(
     ("confs", "message"),
     [
-        ({BOUNDED_CONF: "yes"}, "must be boolean"),
-        ({BOUNDED_CONF: "true", BOUND_CONF: "1g"}, "must be a long"),
-        ({BOUNDED_CONF: "true", BOUND_CONF: "0"}, "Total memory usage must be a positive integer"),
+        ({STATE_BOUNDED.key: "yes"}, "must be boolean"),
+        ({STATE_BOUNDED.key: "true", STATE_BOUND.key: "1g"}, "must be a long"),
+        ({STATE_BOUNDED.key: "true", STATE_BOUND.key: "0"}, "Total memory usage must be a positive integer"),
     ],
 )
 def test_wrong_confs_are_refused_in_the_words_of_spark(confs: dict[str, str], message: str) -> None:
     with pytest.raises(IllegalArgumentError, match=message):
-        bound_bytes(SPARK_DEFAULTS | confs)
+        bound_bytes(confs)

@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from riacho.conf import STOP_ACTIVE_RUN
 from riacho.errors import IllegalArgumentError, IllegalStateError, StreamingQueryError
 from riacho.ids import SessionId
-from riacho.server.streaming.manager import KEEP_ENDED_MS, STOP_ACTIVE_RUN, QueryManager
+from riacho.server.streaming.manager import KEEP_ENDED_MS, QueryManager
 from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.trigger import AvailableNow, ProcessingTime
 from riacho.testing import FakeEngine, ListSink, ManualClock, ScriptedSource, define
@@ -102,7 +103,7 @@ def test_a_second_run_is_refused_if_the_conf_says_so(manager: QueryManager, engi
     first = start("a")
     sessions = len(engine.sessions)
     with pytest.raises(IllegalStateError, match=f"Cannot start query with id {first.query_id}"):
-        start("a", conf={STOP_ACTIVE_RUN: "false"})
+        start("a", conf={STOP_ACTIVE_RUN.key: "false"})
     assert first.is_active
     assert len(engine.sessions) == sessions
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from riacho.conf import WATERMARK_POLICY
 from riacho.errors import IllegalArgumentError, ParseError
 from riacho.intervals import interval_us
 from riacho.server.streaming.execution import EventTime
@@ -83,6 +84,7 @@ def test_a_negative_delay_is_refused() -> None:
 
 
 def test_policies() -> None:
-    assert WatermarkPolicy.parse("MAX") is WatermarkPolicy.MAX
+    assert WatermarkPolicy.of({}) is WatermarkPolicy.MIN
+    assert WatermarkPolicy.of({WATERMARK_POLICY.key: "MAX"}) is WatermarkPolicy.MAX
     with pytest.raises(IllegalArgumentError, match="median"):
-        WatermarkPolicy.parse("median")
+        WatermarkPolicy.of({WATERMARK_POLICY.key: "median"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from riacho.conf import SPARK_DEFAULTS
+from riacho.conf import check, known
 from riacho.protos import pb
 from riacho.server.connect.session import ServerSession
 from riacho.zones import TIME_ZONE, UTC
@@ -23,16 +23,33 @@ def config(session: ServerSession, request: pb.ConfigRequest) -> bytes:
                 session.engine.set_conf(TIME_ZONE, UTC.text)  # the engine's default is the machine's
             return reply
         case "get":
-            # A known conf that nobody has set has Spark's default; the engine knows the defaults of few.
-            asked = pb.ConfigRequest(session_id=request.session_id, user_context=request.user_context)
-            for key in operation.get.keys:
-                pair = asked.operation.get_with_default.pairs.add(key=key)
-                if key in SPARK_DEFAULTS:
-                    pair.value = SPARK_DEFAULTS[key]
-            known = all(key in SPARK_DEFAULTS for key in operation.get.keys)
-            return _told(session, asked if known else request)
+            return _get(session, request)
+        case "get_with_default":
+            for pair in operation.get_with_default.pairs:
+                if pair.HasField("value"):
+                    check(pair.key, pair.value)
+            return _told(session, request)
         case _:
             return _told(session, request)
+
+
+def _get(session: ServerSession, request: pb.ConfigRequest) -> bytes:
+    """What is set, or else the default: Spark's by the table, for the engine knows the defaults of few.
+
+    Raises SQL_CONF_NOT_FOUND for a key that is neither set nor known.
+    """
+    found = pb.ConfigResponse()
+    for key in request.operation.get.keys:
+        one = pb.ConfigRequest(session_id=request.session_id, user_context=request.user_context)
+        conf = known(key)
+        if conf is None:
+            one.operation.get.keys.append(key)
+        elif conf.default is None:
+            one.operation.get_option.keys.append(key)
+        else:
+            one.operation.get_with_default.pairs.add(key=key, value=conf.default)
+        found.MergeFrom(pb.ConfigResponse.FromString(_told(session, one)))
+    return found.SerializeToString()
 
 
 def _told(session: ServerSession, request: pb.ConfigRequest) -> bytes:
@@ -50,6 +67,8 @@ def _told(session: ServerSession, request: pb.ConfigRequest) -> bytes:
 
 def _set(session: ServerSession, request: pb.ConfigRequest) -> bytes:
     pairs = list(request.operation.set.pairs)
+    for pair in pairs:
+        check(pair.key, pair.value)
     for pair in pairs:
         if pair.key == TIME_ZONE:
             session.engine.set_conf(pair.key, pair.value)

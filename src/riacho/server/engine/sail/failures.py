@@ -34,6 +34,8 @@ _BY_JAVA_CLASS: dict[str, type[SparkError]] = {
 }
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
 _MISSING_COLUMN = re.compile(r"attribute ObjectName\((\[.*?\])\) is missing from the schema")
+_NO_SOURCE = re.compile(r"No data source found for: (\S+)")
+_NO_CONF = re.compile(r"configuration not found: (\S+)")
 _AMBIGUOUS_COLUMN = re.compile(r"ambiguous attribute: ObjectName\((\[.*?\])\)")
 _IDENTIFIER = re.compile(r'Identifier\("((?:[^"\\]|\\.)*)"\)')
 _SYNTAX = re.compile(r"(?:invalid argument|error in SQL parser): found (.+?)(?: at (\d+):\d+)? expected")
@@ -54,6 +56,23 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
     missing = _MISSING_COLUMN.search(message)
     if missing is not None:
         return _unresolved_column(missing.group(1))
+    no_conf = _NO_CONF.search(message)
+    if no_conf is not None:
+        return errors.NoSuchElementError.of(
+            "SQL_CONF_NOT_FOUND",
+            f'The SQL config "{no_conf.group(1)}" cannot be found. Please verify that the config exists.',
+            sql_state="42K0I",
+            sqlConf=f'"{no_conf.group(1)}"',
+        )
+    no_source = _NO_SOURCE.search(message)
+    if no_source is not None:
+        return errors.AnalysisError.of(
+            "DATA_SOURCE_NOT_FOUND",
+            f"Failed to find the data source: {no_source.group(1)}. Make sure the provider name is correct and the "
+            "package is properly registered and compatible with your Spark version.",
+            sql_state="42K02",
+            provider=no_source.group(1),
+        )
     ambiguous = _AMBIGUOUS_COLUMN.search(message)
     if ambiguous is not None:
         return _ambiguous_column(ambiguous.group(1))

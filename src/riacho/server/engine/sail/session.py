@@ -18,6 +18,7 @@ import grpc
 import pyarrow as pa
 
 from riacho import types
+from riacho.conf import known
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
@@ -174,7 +175,13 @@ class SailSession:
     def get_conf(self, key: str, default: str | None = None) -> str | None:
         request = pb.ConfigRequest(session_id=self.session_id)
         request.user_context.user_id = self.user_id
-        request.operation.get_option.keys.append(key)
+        conf = known(key)
+        if default is None and conf is not None:
+            default = conf.default
+        if default is None:
+            request.operation.get_option.keys.append(key)
+        else:  # the engine has defaults of its own, that are not Spark's
+            request.operation.get_with_default.pairs.add(key=key, value=default)
         reply = pb.ConfigResponse.FromString(self.call("Config", request.SerializeToString()))
         for pair in reply.pairs:
             if pair.HasField("value"):

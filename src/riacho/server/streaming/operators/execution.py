@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from riacho.conf import SPARK_DEFAULTS
+from riacho.conf import BATCHES_TO_RETAIN, STATE_BOUND, STATE_BOUNDED, WATERMARK_FUTURE
 from riacho.ids import BatchId
 from riacho.protos import pb
 from riacho.server.engine.base import Engine, EngineSession
@@ -30,9 +30,9 @@ from riacho.server.plan.restore_names import restore_names
 from riacho.server.plan.rewrite import rewrite
 from riacho.server.plan.rules.batch_time import BatchTime, fill_times
 from riacho.server.plan.rules.metadata_columns import metadata_columns
-from riacho.server.state.memory import BOUND_CONF, BOUNDED_CONF, SHARED, BlockPool, bound_bytes
+from riacho.server.state.memory import SHARED, BlockPool, bound_bytes
 from riacho.server.state.run import BLOCK_BYTES, NEVER
-from riacho.server.streaming.checkpoint import RETAIN_CONF, Checkpoint, batches_to_retain
+from riacho.server.streaming.checkpoint import Checkpoint, batches_to_retain
 from riacho.server.streaming.execution import BatchInput, BatchOutput, EventTime
 from riacho.server.streaming.observed import Observations
 from riacho.server.streaming.operators.compiler import Compiler, Cut, Fragment, LeafCut, StatefulCut, WatchCut, put
@@ -49,8 +49,7 @@ from riacho.server.streaming.sinks.base import OutputMode
 from riacho.server.streaming.sources.base import batch_schema
 from riacho.server.streaming.watermark import delay_ms
 
-FUTURE_CONF = "riacho.watermark.maxFuture"
-_CONFS = (RETAIN_CONF, FUTURE_CONF, BOUNDED_CONF, BOUND_CONF)
+_CONFS = (BATCHES_TO_RETAIN, WATERMARK_FUTURE, STATE_BOUNDED, STATE_BOUND)
 
 
 def prepare(
@@ -67,12 +66,12 @@ def prepare(
     `checkpoint`: the query's folder. `zone`: the session's time zone. `late_target`: where late rows go, if anywhere.
     """
     schemas = [batch_schema(use.source, with_metadata=use.with_metadata) for use in planned.sources]
-    confs = session.get_confs({key: SPARK_DEFAULTS[key] for key in _CONFS})
+    confs = session.get_confs({conf.key: conf.default or "" for conf in _CONFS})
     bound = bound_bytes(confs)
     spool = engine.spool("state", memory_limit=None if bound is None else BLOCK_BYTES, zone=zone)
     tools = OperatorTools(session, spool, batches_to_retain(confs), BlockPool() if bound is None else SHARED)
     plan = rewrite(planned.resolved, planned.context, (metadata_columns,))
-    future = confs[FUTURE_CONF]
+    future = confs[WATERMARK_FUTURE.key]
     compiled = Compiler(plan, schemas, mode, checkpoint / "state", tools)
     late_table = None
     if late_target is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from riacho.clock import Clock, SystemClock
+from riacho.conf import AUTO_MERGE
 from riacho.errors import AnalysisError
 from riacho.server.catalog.options import OptionHelp, flag
 from riacho.server.delta.files import remove_stale_staging
@@ -29,7 +30,6 @@ OPTIONS = (
     OptionHelp("overwriteSchema", "false", "complete mode: each batch can have its own columns and partitions"),
 )
 """What the documentation lists."""
-_AUTO_MERGE = "spark.databricks.delta.schema.autoMerge.enabled"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class DeltaSink(PlainSink):
                 sql_state="42P18",
             )
         complete = context.output_mode is OutputMode.COMPLETE
-        auto_merge = context.session.get_conf(_AUTO_MERGE, "false") == "true"
+        auto_merge = AUTO_MERGE.read(context.session.get_conf)
         mode = WriteMode(
             overwrite=complete,
             merge_schema=flag(self.options, "mergeSchema", auto_merge),

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from riacho.conf import SOURCES_DEFAULT
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 from riacho.paths import local_path
 from riacho.server.catalog.base import Table, TableName
@@ -21,8 +22,6 @@ from riacho.server.streaming.sinks.noop import NoopSink
 from riacho.server.streaming.sinks.table import NewTableSink
 from riacho.types import nullable
 
-DEFAULT_FORMAT = "delta"
-
 MakeSink = Callable[[StreamingContext, StartRequest], Sink]
 
 
@@ -35,14 +34,15 @@ def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
         return _foreach_batch(context, request)
     if request.table:
         return _table(context, request)
-    make = SINKS.get((request.format or DEFAULT_FORMAT).lower())
+    form = _format(context, request)
+    make = SINKS.get(form)
     if make is None:
         raise AnalysisError.of(
             "DATA_SOURCE_NOT_FOUND",
-            f"Failed to find the data source: {request.format}. riacho writes streams to {', '.join(SINKS)}, "
+            f"Failed to find the data source: {form}. riacho writes streams to {', '.join(SINKS)}, "
             "foreachBatch and tables.",
             sql_state="42K02",
-            provider=request.format,
+            provider=form,
         )
     return make(context, request)
 
@@ -77,7 +77,7 @@ def _table(context: StreamingContext, request: StartRequest) -> Sink:
 
 
 def _new_table(context: StreamingContext, request: StartRequest, name: TableName) -> Sink:
-    form = (request.format or DEFAULT_FORMAT).lower()
+    form = _format(context, request)
     if form != "delta":
         raise UnsupportedOperationError(
             f"riacho writes streams to Delta tables; {name} would be a {form} table. Leave the format out."
@@ -87,6 +87,10 @@ def _new_table(context: StreamingContext, request: StartRequest, name: TableName
     make = partial(context.catalog.create_table, name, partition_by=request.partition_by, location=location)
     sink = _delta_sink(context, request, location or context.catalog.location_for(name))
     return NewTableSink(sink, lambda schema: make(nullable(schema)))
+
+
+def _format(context: StreamingContext, request: StartRequest) -> str:
+    return (request.format or SOURCES_DEFAULT.read(context.session.get_conf)).lower()
 
 
 def _delta_sink(context: StreamingContext, request: StartRequest, path: Path) -> DeltaSink:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 
 from riacho import types
+from riacho.conf import CSV_PRUNING, SCHEMA_INFERENCE, SOURCES_DEFAULT
 from riacho.errors import IllegalArgumentError
 from riacho.paths import local_path
 from riacho.protos import pb
@@ -24,8 +25,6 @@ GENERATED: Mapping[str, Callable[[Mapping[str, str]], Source]] = {
     "rate-micro-batch": RatePerBatchSource.from_options,
 }
 
-PRUNE_CSV = "spark.sql.csv.parser.columnPruning.enabled"
-
 
 def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReader, current_database: str) -> Source:
     """The source of a streaming `Read` leaf.
@@ -36,7 +35,7 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         return _table_source(leaf.read.named_table, session, catalog, current_database)
     read = leaf.read.data_source
     options = {key.lower(): value for key, value in read.options.items()}
-    format_name = read.format.lower()
+    format_name = (read.format or SOURCES_DEFAULT.read(session.get_conf)).lower()
     if format_name in GENERATED:
         return GENERATED[format_name](options)
     if format_name == "cloudfiles" or format_name in file_formats.FORMATS:
@@ -46,8 +45,8 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
             given = _in_zone(options.get("cloudfiles.format", "").lower(), dict(read.options), session.zone)
             return cloud_files.from_read(schema, given, path, session.parse_ddl)
         if format_name == "csv" and "columnpruning" not in options:
-            options["columnpruning"] = session.get_conf(PRUNE_CSV) or "true"
-        infer = (session.get_conf("spark.sql.streaming.schemaInference", "false") or "").lower() == "true"
+            options["columnpruning"] = str(CSV_PRUNING.read(session.get_conf)).lower()
+        infer = SCHEMA_INFERENCE.read(session.get_conf)
         return file_formats.from_read(
             format_name, schema, _in_zone(format_name, options, session.zone), path, infer=infer
         )
@@ -56,7 +55,7 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         if path is None:
             raise IllegalArgumentError("'path' is not specified: give load() a path, or use readStream.table()")
         return DeltaSource.of(local_path(path), read.options, _schema(read.schema, session), session.zone)
-    raise data_source_not_found(read.format)
+    raise data_source_not_found(format_name)
 
 
 def _table_source(
