@@ -19,6 +19,7 @@ from riacho.protos import pb
 from riacho.server.engine.base import Step, Surroundings
 from riacho.server.engine.sail.dialect import in_engine_words, keys_of_groups
 from riacho.server.engine.sail.links import plain_paths
+from riacho.server.engine.sail.stars import with_their_tables
 from riacho.server.engine.sail.typed import typed_plan
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.walk import children
@@ -80,7 +81,7 @@ def _waits(message: Message) -> bool:
 
 
 def _engine_words(relation: pb.Relation, _: Surroundings) -> pb.Relation:
-    return in_engine_words(keys_of_groups(relation))
+    return in_engine_words(keys_of_groups(with_their_tables(relation)))
 
 
 def _plain_paths(relation: pb.Relation, _: Surroundings) -> pb.Relation:
