@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from riacho.errors import AnalysisError
+from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.server.engine.sail.engine import SailEngine
 from riacho.server.engine.sail.session import SailSession
 from riacho.server.graph.flow_sessions import ClonedSessions
@@ -38,5 +38,8 @@ def test_a_conf_that_is_refused_leaves_no_clone(
     before = set(engine._sessions)
     monkeypatch.setattr(SailSession, "set_conf", refuse)
     with pytest.raises(AnalysisError, match="no such value"):
+        ClonedSessions(engine).open(own, {ANSI: "false"})
+    assert set(engine._sessions) == before
+    with pytest.raises(IllegalArgumentError, match="The value 'maybe' in the config"):
         ClonedSessions(engine).open(own, {ANSI: "maybe"})
     assert set(engine._sessions) == before
