@@ -16,10 +16,10 @@ from riacho.server.plan.facts import Leaf, leaf_identity, leaf_places
 from riacho.server.plan.rules.aggregate_types import aggregate_types
 from riacho.server.plan.rules.batch_time import BatchTime, find_times
 from riacho.server.plan.rules.column_texts import column_texts
-from riacho.server.plan.rules.event_windows import event_windows
 from riacho.server.plan.rules.global_aggregates import global_aggregates
 from riacho.server.plan.rules.inline_views import inline_views
 from riacho.server.plan.rules.metadata_columns import metadata_columns
+from riacho.server.plan.rules.session_windows import session_windows
 from riacho.server.plan.rules.sql_queries import sql_queries
 from riacho.server.plan.rules.sql_streams import sql_streams
 from riacho.server.plan.rules.strip_observations import strip_observations
@@ -42,9 +42,9 @@ PREPARE: tuple[Rule, ...] = (
     metadata_columns,  # _metadata becomes a column of the leaves
     strip_observations,  # observe and withWatermark are noted and taken out
     strip_watermark,
-    within_watermark,  # a deduplication that the engine has no word for becomes one that it has
-    event_windows,  # windows of windows and session windows become what the engine knows
-    aggregate_types,  # so do aggregate functions, as far as their type goes
+    within_watermark,  # a deduplication for streams alone becomes one that a batch plan may have
+    session_windows,  # session windows become structs: a batch plan has none
+    aggregate_types,  # aggregate functions that streams compute become others of their type
 )
 """Rules that make a resolved plan one that the engine can run."""
 

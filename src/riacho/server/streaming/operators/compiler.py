@@ -23,7 +23,6 @@ from riacho.server.plan.pushdown import push_filters
 from riacho.server.plan.restore_names import plan_ids_used, same, without_watermark
 from riacho.server.plan.rules.aggregate_types import with_known_types
 from riacho.server.plan.rules.batch_time import Times, find_times
-from riacho.server.plan.rules.event_windows import windows_of_windows
 from riacho.server.plan.rules.within_watermark import without_within_watermark
 from riacho.server.plan.session_window import has_session_window, without_session_windows
 from riacho.server.plan.usage import columns_used
@@ -104,7 +103,7 @@ class Compiler:
         places = list(leaf_places(plan))
         self._empty_leaves = {leaf_identity(leaf.relation): empty(leaf_schemas[leaf.index]) for _, leaf in places}
         self._event_times = EventTimes(lambda relation: self._schema(relation).names)
-        plan = transform(windows_of_windows(plan), self._simplified)
+        plan = transform(plan, self._simplified)
         plan = push_filters(plan, self._event_times.columns)
         self._plan = plan
         self._leaf_of = {path: leaf.index for path, leaf in leaf_places(plan)}
