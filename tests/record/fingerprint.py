@@ -51,7 +51,9 @@ class Fingerprints:
         """The module in a file, or None for one that is not the project's."""
         if path not in self._sources:
             whole = path.resolve()
-            ours = any(whole.is_relative_to(root) for root in self._roots)
+            inside = [whole.relative_to(root).parts for root in self._roots if whole.is_relative_to(root)]
+            # An environment in the checkout (`.venv`) holds other people's modules, wherever it lies.
+            ours = any(not part.startswith(".") for parts in inside for part in parts[:1])
             self._sources[path] = Source.read(whole) if ours else None
         return self._sources[path]
 

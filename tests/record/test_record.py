@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.record import answers, versions
+from tests.record.fingerprint import Fingerprints
 
 pytest_plugins = ["pytester"]
 
@@ -303,3 +304,14 @@ def test_answers_with_spaces_in_their_names(tmp_path: Path) -> None:
     answers.write(tmp_path / "answers.txt", some)
     assert answers.read(tmp_path / "answers.txt") == some
     assert answers.read(tmp_path / "none.txt") == set()
+
+
+def test_an_environment_in_the_checkout_is_not_the_projects(tmp_path: Path) -> None:
+    library = tmp_path / ".venv" / "lib" / "library.py"
+    library.parent.mkdir(parents=True)
+    library.write_text("def function():\n    pass\n")
+    (tmp_path / "own.py").write_text("def function():\n    pass\n")
+    fingerprints = Fingerprints([tmp_path], "")
+
+    assert fingerprints.source(library) is None
+    assert fingerprints.source(tmp_path / "own.py") is not None
