@@ -55,6 +55,26 @@ def test_what_is_not_set_has_sparks_default(spark: SparkSession) -> None:
     assert caught.value.getCondition() == "SQL_CONF_NOT_FOUND"
 
 
+def test_set_and_reset_in_sql(spark: SparkSession) -> None:
+    key = f"{STREAMING}pollingDelay"
+    assert rows(spark.sql(f"SET {key}")) == [(key, "10ms")]
+    assert spark.sql(f"SET {key}=20").columns == ["key", "value"]
+    assert rows(spark.sql(f"SET {key} = 30 ;")) == [(key, "30")]
+    assert spark.conf.get(key) == "30"
+    with pytest.raises(IllegalArgumentException, match="The value 'soon' in the config"):
+        spark.sql(f"SET {key}=soon")
+    spark.sql("SET spark.databricks.delta.retentionDurationCheck.enabled = false")
+    assert spark.conf.get("spark.databricks.delta.retentionDurationCheck.enabled") == "false"
+    assert rows(spark.sql(f"RESET {key}")) == []
+    assert spark.conf.get(key) == "10ms"
+    spark.sql("SET TIME ZONE 'America/Sao_Paulo'")
+    assert spark.conf.get("spark.sql.session.timeZone") == "America/Sao_Paulo"
+    spark.sql(f"SET {key}=20")
+    spark.sql("RESET")
+    assert spark.conf.get(key) == "10ms"
+    assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
+
+
 def test_recent_progress_is_as_short_as_asked(spark: SparkSession, tmp_path: Path) -> None:
     for number in range(4):
         write_json(tmp_path / "landing" / f"{number}.json", [{"id": number}])

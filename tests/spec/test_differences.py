@@ -57,9 +57,3 @@ def examples(spark: SparkSession) -> None:
 @pytest.mark.parametrize(("query", "expected"), [pytest.param(sql, rows, id=name) for name, sql, rows in DIFFERENCES])
 def test_spark_has_it(spark: SparkSession, query: str, expected: list[tuple[Any, ...]]) -> None:
     assert sorted(map(tuple, spark.sql(query).collect())) == expected
-
-
-@pytest.mark.riacho_gap("docs/compatibility.md")
-def test_settings_in_sql(spark: SparkSession) -> None:
-    spark.sql("SET spark.sql.shuffle.partitions = 7")
-    assert spark.conf.get("spark.sql.shuffle.partitions") == "7"

@@ -249,6 +249,10 @@ class FakeSession:
     def set_up(self, key: Hashable, request: pb.ExecutePlanRequest) -> Iterator[bytes]:  # noqa: ARG002
         raise _unknown(f"how to set up {key}")
 
+    @property
+    def conf_keys(self) -> list[str]:
+        return list(self.confs)
+
     def remember(self, key: Hashable, method: str, request: bytes) -> None:
         """It never loses anything."""
 

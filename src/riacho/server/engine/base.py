@@ -141,6 +141,10 @@ class ConnectSession(EngineSession, Protocol):
     def forget(self, key: Hashable) -> None:
         """What `remember` kept under `key` is gone, for instance a dropped view."""
 
+    @property
+    def conf_keys(self) -> list[str]:
+        """The confs that were set in this session."""
+
 
 @dataclass(frozen=True)
 class Surroundings:

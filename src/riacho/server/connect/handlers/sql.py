@@ -8,7 +8,7 @@ from riacho import types
 from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.commands import SqlContext, run
-from riacho.server.connect.handlers import batch, views
+from riacho.server.connect.handlers import batch, settings, views
 from riacho.server.connect.operations import Responses
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
@@ -36,6 +36,10 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
     if facts.view is not None:
         yield from _create_view(session, facts.view, relation)
         return
+    told = settings.statement(session, text)
+    if told is not None:
+        yield _rows(_pairs(told))
+        return
     statement = parse(with_arguments(text, _text_of(relation)))
     if statement is not None:
         if isinstance(statement, Drop) and views.drop(session, ".".join(statement.name)):
@@ -55,6 +59,11 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
             yield _rows(rows)
             return
     yield from _forward(session, request, relation)
+
+
+def _pairs(told: settings.Settings) -> pa.Table:
+    columns = {"key": [key for key, _ in told], "value": [value for _, value in told]}
+    return pa.table(columns, pa.schema([pa.field("key", pa.string(), nullable=False), ("value", pa.string())]))
 
 
 def _forward(session: ServerSession, request: pb.ExecutePlanRequest, relation: pb.Relation) -> Responses:

@@ -97,6 +97,11 @@ class SailSession:
         with self._setting_up:
             return frozenset(str(key[1]) for key in self._journal if isinstance(key, tuple) and key[0] == "view")
 
+    @property
+    def conf_keys(self) -> list[str]:
+        with self._setting_up:
+            return [str(key[1]) for key in self._journal if isinstance(key, tuple) and key[0] == "conf"]
+
     def prepared(self, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:
         return self._preparation.relation(relation, Surroundings(self, rows))
 
