@@ -99,7 +99,7 @@ def test_spark_skips_files_by_our_statistics_rightly(
     riacho: SparkSession, apache: SparkSession, tmp_path: Path
 ) -> None:
     columns = (
-        "id", "CAST(IF(id = 7, 'NaN', id) AS DOUBLE) d", "timestamp_micros(1700000000000000 + id * 333) at",
+        "id", "IF(id = 7, double('NaN'), double(id)) d", "timestamp_micros(1700000000000000 + id * 333) at",
         "concat(repeat('z', 40), id) x", "CAST(id AS DECIMAL(20,3)) / 8 m",
     )  # fmt: skip
     for first in (0, 5):
