@@ -17,6 +17,7 @@ from pathlib import Path
 from riacho.errors import SparkGeneralError
 from riacho.protos import pb
 from riacho.server.engine.spool import is_spooled
+from riacho.server.plan.names_read import names_read
 from riacho.server.plan.walk import transform, walk
 
 Owner = Hashable
@@ -44,12 +45,12 @@ class KeptRows:
             return transform(relation, self._kept)
 
     def note(self, owner: Owner, view: str, relation: pb.Relation, owners: Collection[Owner]) -> None:
-        """A view is made, or made anew. It also reads what the views of `owners` read that its plan may name."""
-        text = relation.SerializeToString().lower()
+        """A view is made, or made anew. It also reads what the views of `owners` read that its plan names."""
+        names = names_read(relation)
         with self._lock:
             files = {path for node in walk(relation) for path in _paths(node) if self._is_kept(path)}
             for (other_owner, other), read in self._read_by.items():
-                if other_owner in owners and other.encode() in text:
+                if other_owner in owners and other in names:
                     files |= read
             self._change({(owner, view): frozenset(files)})
 

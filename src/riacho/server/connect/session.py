@@ -17,6 +17,7 @@ from riacho.protos import pb
 from riacho.server.connect.kept_rows import KeptRows
 from riacho.server.engine.base import GLOBAL, ConnectEngine, ConnectSession
 from riacho.server.plan.facts import is_streaming
+from riacho.server.plan.names_read import names_read
 
 log = logging.getLogger("riacho")
 
@@ -98,12 +99,11 @@ class ServerSession:
         self._renew_views(name)
 
     def _renew_views(self, origin: str) -> None:
-        stale = {origin.lower()}
+        stale = {origin.lower(), f"{HIDDEN_PREFIX}{origin}".lower()}
         for key, relation in list(self.views.items()):
             if key in stale or key in self._own_views:
                 continue
-            text = relation.SerializeToString().lower()
-            if not any(name.encode() in text for name in stale):
+            if names_read(relation).isdisjoint(stale):
                 continue
             stale.add(key)
             try:

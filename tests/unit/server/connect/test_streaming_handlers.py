@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from riacho.clock import SystemClock
-from riacho.errors import IllegalArgumentError, SparkError, StreamingQueryError
+from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, StreamingQueryError
 from riacho.ids import OperationId, new_uuid
 from riacho.protos import pb
 from riacho.server.catalog.warehouse import WarehouseCatalog
@@ -26,6 +26,7 @@ from riacho.server.connect.status import ErrorLog
 from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.streaming.manager import QueryManager
 from riacho.server.streaming.planning import MakeSource
+from riacho.server.streaming.sinks.noop import NoopSink
 from riacho.testing import FakeEngine, ScriptedSource
 from riacho.testing.engine import interrupted
 from riacho.testing.queries import leaf
@@ -324,3 +325,37 @@ def test_interrupt_stops_the_queries_that_are_meant(client: Client, engine: Fake
     assert interrupt_by("mine", starting.operation_id) == [starting.operation_id]
     assert query.await_termination(LIMIT_S)
     assert query.failure is None
+
+
+@pytest.mark.parametrize("step", ["check", "prepare", "announce"])
+def test_a_sink_that_refuses_at_any_step_leaves_nothing(
+    client: Client, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    went: list[str] = []
+
+    def going(name: str) -> Callable[..., None]:
+        def go(*_: object) -> None:
+            went.append(name)
+            if name == step:
+                raise AnalysisError("not today")
+
+        return go
+
+    for name in ("check", "prepare", "announce", "close"):
+        monkeypatch.setattr(NoopSink, name, going(name))
+    sessions = len(engine.sessions)
+    with pytest.raises(AnalysisError, match="not today"):
+        client.start("noop")
+    steps = ["check", "prepare", "announce"]
+    assert [name for name in went if name != "close"] == steps[: steps.index(step) + 1]
+    assert went.count("close") == (0 if step == "check" else 1)
+    assert client.services.queries._entries == {}
+    assert len(engine.sessions) == sessions
+
+
+def test_a_sink_goes_through_its_steps_once(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    went: list[str] = []
+    for name in ("check", "prepare", "announce", "close"):
+        monkeypatch.setattr(NoopSink, name, lambda *_, name=name: went.append(name))
+    assert client.finish(client.start("noop"))
+    assert went == ["check", "prepare", "announce", "close"]
