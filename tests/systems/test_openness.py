@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
-
-from riacho.testing.servers import Server
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -21,18 +17,6 @@ TYPES = (
     "CAST('2024-01-01 12:00:00.123456' AS TIMESTAMP) at, CAST('2024-01-01 12:00:00' AS TIMESTAMP_NTZ) ntz, "
     "array(id, NULL) l, named_struct('a', id, 'b', array('z')) n, map('k', id) k, IF(id = 1, NULL, 'y') o"
 )
-
-
-@pytest.fixture(scope="module")
-def sessions(start_server: Callable[[str], Server]) -> Iterator[dict[str, SparkSession]]:
-    """A session on each server."""
-    with ExitStack() as stack:
-        opened = {}
-        for name in ("riacho", "spark"):
-            opened[name] = SparkSession.builder.remote(start_server(name).url).create()
-            opened[name].conf.set("spark.sql.session.timeZone", "UTC")
-            stack.callback(opened[name].stop)
-        yield opened
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -22,8 +21,6 @@ from deltalake import DeltaTable, QueryBuilder
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
-
-from riacho.testing.servers import Server
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -162,18 +159,6 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(
         kind, draw(st.sampled_from(NAMES)), draw(st.sampled_from(FEATURES)), [insert(), *(make() for make in chosen)]
     )
-
-
-@pytest.fixture(scope="module")
-def sessions(start_server: Callable[[str], Server]) -> Iterator[dict[str, SparkSession]]:
-    """A session on each server."""
-    with ExitStack() as stack:
-        opened = {}
-        for name in ("riacho", "spark"):
-            opened[name] = SparkSession.builder.remote(start_server(name).url).create()
-            opened[name].conf.set("spark.sql.session.timeZone", "UTC")
-            stack.callback(opened[name].stop)
-        yield opened
 
 
 numbers = itertools.count()

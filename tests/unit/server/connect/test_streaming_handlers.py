@@ -46,13 +46,6 @@ class InMemory(Services):
 
 
 @pytest.fixture
-def engine() -> Iterator[FakeEngine]:
-    engine = FakeEngine()
-    yield engine
-    engine.stop()
-
-
-@pytest.fixture
 def services(engine: FakeEngine, tmp_path: Path) -> Iterator[InMemory]:
     clock = SystemClock()
     catalog = WarehouseCatalog(tmp_path / "warehouse")

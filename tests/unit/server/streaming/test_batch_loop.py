@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +29,6 @@ ALL = [0, 1, 2, 3, 4, 5]
 
 def rows(*ids: int) -> list[dict[str, Any]]:
     return [{"id": number} for number in ids]
-
-
-@pytest.fixture
-def engine() -> Iterator[FakeEngine]:
-    engine = FakeEngine()
-    yield engine
-    engine.stop()
 
 
 @pytest.fixture

@@ -24,13 +24,6 @@ Start = Callable[..., StreamingQuery]
 
 
 @pytest.fixture
-def engine() -> Iterator[FakeEngine]:
-    engine = FakeEngine()
-    yield engine
-    engine.stop()
-
-
-@pytest.fixture
 def clock() -> ManualClock:
     return ManualClock()
 

@@ -27,13 +27,6 @@ ALWAYS = ProcessingTime(0)
 
 
 @pytest.fixture
-def engine() -> Iterator[FakeEngine]:
-    engine = FakeEngine()
-    yield engine
-    engine.stop()
-
-
-@pytest.fixture
 def source() -> ScriptedSource:
     return ScriptedSource(SCHEMA, [{"id": 1}])
 
