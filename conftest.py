@@ -9,14 +9,17 @@ What Spark has answered before is not asked again (`tests/record`), unless `--se
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from functools import partialmethod
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from pyspark.sql.connect.client.retries import DefaultPolicy
 
 from riacho.testing.servers import Server, riacho_server, spark_server
 from tests.record import versions
@@ -39,6 +42,16 @@ settings.register_profile("fixed", derandomize=True, deadline=None)
 settings.register_profile("quick", settings.get_profile("fixed"), max_examples=15)
 settings.register_profile("fresh", deadline=None)
 settings.load_profile("fixed")
+
+# PySpark asks a server that is gone again for ten minutes, also in threads that outlive their test. Here servers come
+# and go: five times, some 17 seconds, tell as much.
+DefaultPolicy.__init__ = partialmethod(DefaultPolicy.__init__, max_retries=5)  # type: ignore[method-assign,assignment]
+EXIT_LIMIT_S = 60
+
+
+def pytest_unconfigure() -> None:
+    """A run that has told its result must end: threads that are still at work then are shown, and it fails."""
+    faulthandler.dump_traceback_later(EXIT_LIMIT_S, exit=True, file=2)
 
 
 @pytest.hookimpl(wrapper=True)

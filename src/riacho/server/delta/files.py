@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -242,8 +243,9 @@ def write_file(
 def remove_stale_staging(table: Path, older_than_s: float, now_s: float) -> None:
     """Remove what writers that were killed left in the staging folder of `table`."""
     for leftover in (table / STAGING).glob("*"):
-        if now_s - leftover.stat().st_mtime > older_than_s:
-            shutil.rmtree(leftover, ignore_errors=True)
+        with suppress(FileNotFoundError):  # another writer was just done with it
+            if now_s - leftover.stat().st_mtime > older_than_s:
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def discard(table: Path, files: Iterable[NewFile]) -> None:
