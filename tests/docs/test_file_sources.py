@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from riacho.options import Option
 from riacho.server.formats import options
-from riacho.server.formats.options import Option
 from riacho.server.streaming.sources.cloud_options import CLOUD
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "file-sources.md"

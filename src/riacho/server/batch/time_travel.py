@@ -14,7 +14,7 @@ from pathlib import Path
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.paths import local_path
 from riacho.protos import pb
-from riacho.server.catalog.options import timestamp_ms
+from riacho.server.catalog.moments import timestamp_ms
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta.history import last_version_until, require_version
 from riacho.server.delta.log import DeltaLog

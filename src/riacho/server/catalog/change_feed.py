@@ -8,22 +8,36 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.options import Option
 from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog import failures
 from riacho.server.catalog.base import CatalogReader
-from riacho.server.catalog.options import flag, illegal, option, timestamp_ms
+from riacho.server.catalog.moments import timestamp_ms
 from riacho.server.delta import feed, history
 from riacho.server.delta import schema as schemas
 from riacho.server.delta.log import DeltaLog
+from riacho.server.delta.options import PLACE, DeltaOptions
 from riacho.server.delta.protocol import require_readable
 from riacho.server.delta.state import load_state
 from riacho.zones import UTC, Zone
+
+OPTIONS: Final = (
+    Option(
+        "readChangeFeed", "false", "read the changes of rows, with their kind, version and time", ("readChangeData",)
+    ),
+    Option("startingVersion", None, "the first version to read; it or `startingTimestamp` is required"),
+    Option("startingTimestamp", None, "begin with the first version at or after this time, in the session's time zone"),
+    Option("endingVersion", None, "the last version to read; default: the newest"),
+    Option("endingTimestamp", None, "end with the last version at or before this time, in the session's time zone"),
+)
+"""What a batch read of a change feed takes."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +64,10 @@ def asks_for_changes(read: pb.Read) -> bool:
     """Whether a batch read is one of a change feed. Raises DELTA_ILLEGAL_OPTION."""
     if read.is_streaming:
         return False
-    options = _options(read)
-    return bool(options) and (flag(options, "readChangeFeed") or flag(options, "readChangeData"))
+    asked = {
+        name: value for name, value in _given(read).items() if name.lower() in ("readchangefeed", "readchangedata")
+    }
+    return bool(asked) and DeltaOptions.check("Delta reader", OPTIONS, asked).flag("readChangeFeed")
 
 
 def plan_change_feed(read: pb.Read, catalog: CatalogReader, current_database: str, zone: Zone = UTC) -> ChangeFeedRead:
@@ -60,7 +76,7 @@ def plan_change_feed(read: pb.Read, catalog: CatalogReader, current_database: st
     Raises TABLE_OR_VIEW_NOT_FOUND, DELTA_PATH_DOES_NOT_EXIST, DELTA_NO_START_FOR_CDC_READ, DELTA_MULTIPLE_CDC_BOUNDARY,
     DELTA_INVALID_CDC_RANGE, DELTA_CDC_START_VERSION_AFTER_LATEST, DELTA_MISSING_CHANGE_DATA.
     """
-    options = _options(read)
+    options = DeltaOptions.check("Delta reader", (*OPTIONS, *PLACE), _given(read))
     log = DeltaLog(_folder(read, options, catalog, current_database))
     state = load_state(log)
     require_readable(log.table, state.protocol, state.metadata)
@@ -94,13 +110,13 @@ def plan_change_feed(read: pb.Read, catalog: CatalogReader, current_database: st
     return ChangeFeedRead(log, schema, start, end)
 
 
-def _options(read: pb.Read) -> Mapping[str, str]:
+def _given(read: pb.Read) -> Mapping[str, str]:
     return read.named_table.options if read.HasField("named_table") else read.data_source.options
 
 
-def _folder(read: pb.Read, options: Mapping[str, str], catalog: CatalogReader, current_database: str) -> Path:
+def _folder(read: pb.Read, options: DeltaOptions, catalog: CatalogReader, current_database: str) -> Path:
     if not read.HasField("named_table"):
-        path = read.data_source.paths[0] if read.data_source.paths else option(options, "path")
+        path = read.data_source.paths[0] if read.data_source.paths else options.maybe("path")
         if not path:
             raise IllegalArgumentError("'path' is not specified: give load() a path, or read the table by its name")
         return local_path(path)
@@ -113,9 +129,9 @@ def _folder(read: pb.Read, options: Mapping[str, str], catalog: CatalogReader, c
     return table.location
 
 
-def _boundary(log: DeltaLog, options: Mapping[str, str], which: str, zone: Zone) -> int | None:
+def _boundary(log: DeltaLog, options: DeltaOptions, which: str, zone: Zone) -> int | None:
     """The version at which the feed starts or ends, or None if the reader did not say."""
-    version, timestamp = option(options, f"{which}Version"), option(options, f"{which}Timestamp")
+    version, timestamp = options.maybe(f"{which}Version"), options.maybe(f"{which}Timestamp")
     if version is not None and timestamp is not None:
         raise AnalysisError.of(
             "DELTA_MULTIPLE_CDC_BOUNDARY",
@@ -132,5 +148,5 @@ def _boundary(log: DeltaLog, options: Mapping[str, str], which: str, zone: Zone)
     if version is None:
         return None
     if not version.strip().isdigit():
-        raise illegal(f"{which}Version", version, "must be a version of the table")
+        raise options.illegal(f"{which}Version", version, "must be a version of the table")
     return int(version)

@@ -16,6 +16,7 @@ from riacho import types
 from riacho.clock import Clock, SystemClock
 from riacho.conf import AUTO_MERGE, PARTITION_OVERWRITE, SOURCES_DEFAULT, TXN_APP_ID, TXN_VERSION
 from riacho.errors import AnalysisError, IllegalArgumentError, InvalidPlanInputError
+from riacho.options import Option
 from riacho.paths import PATH_FORMATS, delta_path, local_path, qualified
 from riacho.protos import pb
 from riacho.server.catalog import failures
@@ -23,29 +24,29 @@ from riacho.server.catalog.assignment import naming_overflow, policy, to_delta, 
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.conditions import column_name, condition_text
 from riacho.server.catalog.names import full
-from riacho.server.catalog.options import OptionHelp, flag, illegal, option
 from riacho.server.catalog.row_changes import Runner, expression, replace_where
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta.log import DeltaLog
+from riacho.server.delta.options import PLACE, DeltaOptions, option
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 from riacho.server.sql.cursor import dotted_name
 
 OPTIONS = (
-    OptionHelp("mergeSchema", "false", "add columns and struct fields that the table lacks"),
-    OptionHelp(
+    Option("mergeSchema", "false", "add columns and struct fields that the table lacks"),
+    Option(
         "overwriteSchema", "false", '`mode("overwrite")`: the table takes on the columns and partitions of the data'
     ),
-    OptionHelp("replaceWhere", "", '`mode("overwrite")`: replace only the rows that match this condition'),
-    OptionHelp("partitionOverwriteMode", "static", "`dynamic`: replace only partitions with new rows"),
-    OptionHelp(
+    Option("replaceWhere", None, '`mode("overwrite")`: replace only the rows that match this condition'),
+    Option("partitionOverwriteMode", "static", "`dynamic`: replace only partitions with new rows"),
+    Option(
         "txnAppId",
-        "",
+        None,
         "with `txnVersion`: identifies the writer; a write whose number is not above the last is skipped",
     ),
-    OptionHelp("txnVersion", "", "with `txnAppId`: the number of this write, such as a batch's"),
-    OptionHelp("delta.*", "", "properties of a table that the write creates"),
+    Option("txnVersion", None, "with `txnAppId`: the number of this write, such as a batch's"),
+    Option("delta.*", None, "properties of a table that the write creates"),
 )
 """What the documentation lists."""
 _SAVE_MODES = {
@@ -256,9 +257,9 @@ class TableWrites:
         folder: Path,
         operation: DeltaOperation | None = None,
     ) -> None:
-        options = request.options
+        options = DeltaOptions.check("Delta writer", (*OPTIONS, *PLACE), request.options)
         numbered = _numbered(session, options)
-        where = request.where or option(options, "replaceWhere")
+        where = request.where or options.maybe("replaceWhere")
         overwrite = request.mode == "overwrite"
         if overwrite and where is not None:
             runner = Runner(session, self._clock)
@@ -267,8 +268,8 @@ class TableWrites:
         mode = WriteMode(
             overwrite=overwrite,
             dynamic=overwrite and (request.dynamic or self._dynamic(session, options)),
-            merge_schema=flag(options, "mergeSchema", AUTO_MERGE.read(session.get_conf)),
-            overwrite_schema=overwrite and (request.redefine or flag(options, "overwriteSchema")),
+            merge_schema=options.flag("mergeSchema", AUTO_MERGE.read(session.get_conf)),
+            overwrite_schema=overwrite and (request.redefine or options.flag("overwriteSchema")),
             partition_by=request.partition_by,
             comment=request.comment,
             properties=request.properties,
@@ -300,11 +301,13 @@ class TableWrites:
             session.execute(command)
 
     @staticmethod
-    def _dynamic(session: EngineSession, options: Mapping[str, str]) -> bool:
-        chosen = option(options, "partitionOverwriteMode") or PARTITION_OVERWRITE.read(session.get_conf)
-        if str(chosen).lower() not in {"static", "dynamic"}:
-            raise illegal("partitionOverwriteMode", str(chosen), "must be 'static' or 'dynamic'")
-        return str(chosen).lower() == "dynamic"
+    def _dynamic(session: EngineSession, options: DeltaOptions) -> bool:
+        chosen = str(PARTITION_OVERWRITE.read(session.get_conf))
+        if options.is_given("partitionOverwriteMode"):
+            chosen = options.text("partitionOverwriteMode")
+        if chosen.lower() not in {"static", "dynamic"}:
+            raise options.illegal("partitionOverwriteMode", chosen, "must be 'static' or 'dynamic'")
+        return chosen.lower() == "dynamic"
 
 
 def _files_exist_already(operation: pb.WriteOperation) -> bool:
@@ -382,13 +385,13 @@ def _file_arity_mismatch(table: Table, given: pa.Schema) -> AnalysisError:
     )
 
 
-def _numbered(session: EngineSession, options: Mapping[str, str]) -> AppTransaction | None:
+def _numbered(session: EngineSession, options: DeltaOptions) -> AppTransaction | None:
     """The application and number of an idempotent write, from its options or the session's confs.
 
     Raises DELTA_INVALID_IDEMPOTENT_WRITES_OPTIONS.
     """
-    application = option(options, "txnAppId") or session.get_conf(TXN_APP_ID.key)
-    number = option(options, "txnVersion") or session.get_conf(TXN_VERSION.key)
+    application = options.maybe("txnAppId") or session.get_conf(TXN_APP_ID.key)
+    number = options.maybe("txnVersion") or session.get_conf(TXN_VERSION.key)
     if application is None and number is None:
         return None
     if application is None or number is None:

@@ -29,7 +29,7 @@ from riacho.errors import AnalysisError
 from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.catalog.base import TableName
-from riacho.server.catalog.options import moment_of
+from riacho.server.catalog.moments import moment_of
 from riacho.server.catalog.registry import qualified
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.engine.base import EngineSession, Surroundings

@@ -14,10 +14,10 @@ from riacho.paths import local_path
 from riacho.server.catalog import failures
 from riacho.server.catalog.base import Table, TableName, View
 from riacho.server.catalog.names import database_name, full
-from riacho.server.catalog.options import option
 from riacho.server.catalog.write import TableWrite
 from riacho.server.commands.context import SqlContext, nothing, query, rows
 from riacho.server.commands.patterns import matches
+from riacho.server.delta.options import option
 from riacho.server.plan.failures import unresolved_column
 from riacho.server.plan.from_sql.select_items import unnamed_column
 from riacho.server.sql.statements import (

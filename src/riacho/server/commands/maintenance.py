@@ -10,7 +10,7 @@ import pyarrow as pa
 from riacho.clock import iso_utc
 from riacho.conf import RETENTION_CHECK
 from riacho.errors import AnalysisError, IllegalArgumentError
-from riacho.server.catalog.options import timestamp_ms
+from riacho.server.catalog.moments import timestamp_ms
 from riacho.server.commands.context import SqlContext, nothing
 from riacho.server.delta import repair, tables
 from riacho.server.delta.actions import AddFile

@@ -10,7 +10,7 @@ from typing import Protocol, TypeAlias
 import pyarrow as pa
 
 from riacho.errors import SparkGeneralError
-from riacho.server.formats.options import Option, Options
+from riacho.options import Option, Options
 
 Decoded: TypeAlias = Iterator[pa.RecordBatch]
 

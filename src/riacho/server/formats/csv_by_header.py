@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from riacho.options import Options
 from riacho.server.formats.base import Decoded, DecoderContext, file_url
 from riacho.server.formats.csv_infer import column_names
 from riacho.server.formats.csv_reader import CsvDecoder, tokens_of
 from riacho.server.formats.csv_tokens import Dialect
 from riacho.server.formats.modes import corrupt_column
-from riacho.server.formats.options import Options
 from riacho.server.formats.rescue import Rescued, json_text
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from riacho.options import Option, Options
 from riacho.server.formats.base import Decoder, DecoderContext
 from riacho.server.formats.csv_by_header import CsvByHeader
 from riacho.server.formats.csv_infer import infer_schema
 from riacho.server.formats.csv_reader import CsvDecoder, tokens_of
 from riacho.server.formats.csv_tokens import Dialect
 from riacho.server.formats.datetimes import Datetimes
-from riacho.server.formats.options import CSV, Option, Options
+from riacho.server.formats.options import CSV
 from riacho.server.formats.text_options import check_text_options
 
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
+from riacho.options import Options
 from riacho.server.formats.csv_values import java_float
 from riacho.server.formats.datetimes import Datetimes
 from riacho.server.formats.decimals import parse_number
-from riacho.server.formats.options import Options
 from riacho.types import TIMESTAMP
 
 _LENIENT_DATES = {"yyyy-MM-dd", "yyyy-M-d", "yyyy-M-dd", "yyyy-MM-d", "yyyy-MM", "yyyy-M", "yyyy"}

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from riacho.errors import IllegalArgumentError
+from riacho.options import Options
 from riacho.server.formats.ahead import in_order
 from riacho.server.formats.base import Decoded, DecoderContext, bare_rows, file_url
 from riacho.server.formats.content import Lines, read_blocks, read_whole, split_records
@@ -23,7 +24,6 @@ from riacho.server.formats.csv_tokens import Dialect, split_line, split_stream
 from riacho.server.formats.csv_values import Parse, parser
 from riacho.server.formats.datetimes import Datetimes
 from riacho.server.formats.modes import MalformedRecordError, ParseMode, corrupt_column, in_file
-from riacho.server.formats.options import Options
 from riacho.server.formats.rescue import Rescued, json_text
 from riacho.server.formats.salvage import Refused, salvage
 from riacho.server.formats.text_options import check_text_options

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from riacho.errors import IllegalArgumentError, SparkGeneralError
-from riacho.server.formats.options import Options
+from riacho.options import Options
 
 NONE: Final = "\0"
 """No character: what uniVocity takes for "not set"."""

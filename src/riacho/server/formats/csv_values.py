@@ -12,9 +12,9 @@ from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
+from riacho.options import Options
 from riacho.server.formats.datetimes import Datetimes
 from riacho.server.formats.decimals import to_decimal
-from riacho.server.formats.options import Options
 from riacho.server.formats.text_options import unsupported_type
 
 Parse: TypeAlias = Callable[[str], Any]

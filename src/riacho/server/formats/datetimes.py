@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from riacho.errors import IllegalArgumentError
-from riacho.server.formats.options import Options
+from riacho.options import Options
 from riacho.server.formats.patterns import Pattern, compile_pattern
 from riacho.server.formats.times import days_from_legacy_number, to_days, to_local_micros, to_micros
 from riacho.zones import zone_offset_us

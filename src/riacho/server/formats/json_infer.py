@@ -14,11 +14,11 @@ from functools import reduce
 import pyarrow as pa
 
 from riacho.errors import AnalysisError, SparkGeneralError
+from riacho.options import Options
 from riacho.server.formats.datetimes import Datetimes
 from riacho.server.formats.decimals import parse_number
 from riacho.server.formats.json_tokens import NO_TOKENS, JsonParser, MalformedJsonError, Node, Number, Pairs
 from riacho.server.formats.modes import ParseMode
-from riacho.server.formats.options import Options
 from riacho.types import TIMESTAMP
 
 MAX_PRECISION = 38

@@ -13,6 +13,7 @@ from functools import cached_property, partial
 
 import pyarrow as pa
 
+from riacho.options import Option, Options
 from riacho.server.formats import json_strict, json_template
 from riacho.server.formats.ahead import in_order
 from riacho.server.formats.base import DecoderContext, bare_rows, concatenated, file_url
@@ -25,7 +26,7 @@ from riacho.server.formats.json_strict import StrictJson
 from riacho.server.formats.json_template import TemplateJson
 from riacho.server.formats.json_tokens import JsonParser, Leniency, decode_utf8
 from riacho.server.formats.modes import MalformedRecordError, ParseMode, corrupt_column, in_file
-from riacho.server.formats.options import JSON, Option, Options
+from riacho.server.formats.options import JSON
 from riacho.server.formats.rescue import Rescued
 from riacho.server.formats.salvage import Refused, salvage
 from riacho.server.formats.text_options import check_text_options
@@ -49,7 +50,7 @@ class JsonDecoder:
 
         Raises what the options or the corrupt-record column have wrong.
         """
-        check_text_options(options)
+        check_text_options(options, json=True)
         used = context.used(schema)
         return cls(
             used,
@@ -228,7 +229,7 @@ class JsonFormat:
         return JsonDecoder.of(schema, options, context)
 
     def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
-        check_text_options(options)
+        check_text_options(options, json=True)
         inference = JsonInference(options, JsonParser(leniency(options)), Datetimes.of(options, lambda: 0))
         return inference.infer(decode_utf8(record) for path in paths for record in records(path, options))
 

@@ -7,7 +7,7 @@ from enum import Enum
 import pyarrow as pa
 
 from riacho.errors import AnalysisError, SparkGeneralError
-from riacho.server.formats.options import Options
+from riacho.options import Options
 from riacho.types import type_to_ddl
 
 

@@ -1,40 +1,10 @@
-"""The options of every file reader in one table each, and the one way to read them.
-
-Option names are case-insensitive. An option that riacho knows and cannot do is refused (unless its value asks for what
-happens anyway); a name that neither Spark nor riacho knows is ignored with a warning, as Spark ignores it.
-`docs/file-sources.md` is checked against these tables.
-"""
+"""The options of every file reader in one table each. `docs/file-sources.md` is checked against these tables."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
-from riacho.errors import IllegalArgumentError, UnsupportedOperationError
-
-_log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Option:
-    """One reader option.
-
-    `default`: the text that stands for "not given" (None: no value at all). `supported`: False means that any value but
-    the default is refused. `help`: one line for the docs.
-    """
-
-    name: str
-    default: str | None
-    help: str
-    aliases: tuple[str, ...] = ()
-    supported: bool = True
-
-
-def _refused(name: str, default: str | None, help: str, *aliases: str) -> Option:
-    return Option(name, default, help, aliases, supported=False)
-
+from riacho.options import Option, refused
 
 # What decides which files are read, whatever their format.
 LISTING: Final = (
@@ -42,8 +12,8 @@ LISTING: Final = (
     Option("pathGlobFilter", None, "only files whose name matches this glob"),
     Option("recursiveFileLookup", "false", "read every subfolder; `k=v` folders then do not become partition columns"),
     Option("basePath", None, "the folder below which `k=v` folders are partitions"),
-    _refused("modifiedBefore", None, "refused for streams, as in Spark"),
-    _refused("modifiedAfter", None, "refused for streams, as in Spark"),
+    refused("modifiedBefore", None, "refused for streams, as in Spark"),
+    refused("modifiedAfter", None, "refused for streams, as in Spark"),
     Option("ignoreMissingFiles", "false", "skip files that disappear between listing and reading"),
     Option("ignoreCorruptFiles", "false", "skip the rest of a damaged file (`cloudFiles` sets it aside instead)"),
 )
@@ -76,11 +46,11 @@ _ENCODING = Option("encoding", "UTF-8", "encoding of the files", ("charset",))
 _COMPRESSION = Option(
     "compression", None, "for writers; readers use the file's extension (`.gz`, `.bz2`, `.zst`, …)", ("codec",)
 )
-_LOCALE = _refused("locale", "en-US", "language of month and day names and of decimal separators")
-_FALLBACK = _refused(
+_LOCALE = refused("locale", "en-US", "language of month and day names and of decimal separators")
+_FALLBACK = refused(
     "enableDateTimeParsingFallback", None, "reading dates as Spark 1 and 2 did even if a pattern is given"
 )
-_SAMPLING = _refused("samplingRatio", "1.0", "schema inference reads all rows")
+_SAMPLING = refused("samplingRatio", "1.0", "schema inference reads all rows")
 
 JSON: Final = (
     _MODE,
@@ -107,7 +77,7 @@ JSON: Final = (
     _SAMPLING,
     _LOCALE,
     _FALLBACK,
-    _refused("singleVariantColumn", None, "the whole record as one VARIANT"),
+    refused("singleVariantColumn", None, "the whole record as one VARIANT"),
 )
 
 CSV: Final = (
@@ -140,8 +110,8 @@ CSV: Final = (
     _ENCODING,
     _COMPRESSION,
     Option("maxColumns", "20480", "a line with more values is an error"),
-    _refused("maxCharsPerColumn", "-1", "values have no length limit"),
-    _refused("unescapedQuoteHandling", "STOP_AT_DELIMITER", "what happens to a quote inside an unquoted value"),
+    refused("maxCharsPerColumn", "-1", "values have no length limit"),
+    refused("unescapedQuoteHandling", "STOP_AT_DELIMITER", "what happens to a quote inside an unquoted value"),
     Option("columnPruning", "true", "false: lines must have a value for every column, whether used or not"),
     Option("inputBufferSize", None, "accepted: no effect"),
     _SAMPLING,
@@ -152,8 +122,8 @@ CSV: Final = (
 PARQUET: Final = (
     Option("mergeSchema", "false", "inference: merge the columns of all files instead of using one file"),
     Option("compression", None, "for writers; files state their own compression"),
-    _refused("datetimeRebaseMode", "CORRECTED", "dates before 1582 written by Spark 2"),
-    _refused("int96RebaseMode", "CORRECTED", "INT96 timestamps before 1900 written by Spark 2"),
+    refused("datetimeRebaseMode", "CORRECTED", "dates before 1582 written by Spark 2"),
+    refused("int96RebaseMode", "CORRECTED", "INT96 timestamps before 1900 written by Spark 2"),
 )
 
 TEXT: Final = (
@@ -164,59 +134,3 @@ TEXT: Final = (
 )
 
 READERS: Final[dict[str, tuple[Option, ...]]] = {"json": JSON, "csv": CSV, "parquet": PARQUET, "text": TEXT}
-
-
-@dataclass(frozen=True)
-class Options:
-    """The options of one reader, checked against its table. Reading one that the table lacks is a programming error."""
-
-    reader: str
-    table: tuple[Option, ...]
-    given: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def check(cls, reader: str, table: Iterable[Option], given: Mapping[str, str]) -> Options:
-        """Options as the user gave them. Raises UnsupportedOperationError for one that riacho cannot honour."""
-        options = tuple(table)
-        by_name = {name.lower(): option for option in options for name in (option.name, *option.aliases)}
-        values: dict[str, str] = {}
-        for name, value in given.items():
-            option = by_name.get(name.lower())
-            if option is None:
-                _log.warning("The %s reader does not know the option %r and ignores it", reader, name)
-            elif not option.supported and (option.default is None or value.lower() != option.default.lower()):
-                raise UnsupportedOperationError(
-                    f"The {reader} reader does not support the option {option.name} = {value!r} ({option.help}). "
-                    "Omit it, or see docs/file-sources.md for the options that are supported."
-                )
-            elif name.lower() == option.name.lower() or option.name not in values:
-                values[option.name] = value
-        return cls(reader, options, values)
-
-    def text(self, name: str) -> str:
-        """The value, or the default; empty if it has none."""
-        return self.maybe(name) or ""
-
-    def maybe(self, name: str) -> str | None:
-        """The value, or the default; None if there is neither."""
-        return self.given.get(name, self._option(name).default)
-
-    def is_given(self, name: str) -> bool:
-        return self._option(name).name in self.given
-
-    def flag(self, name: str) -> bool:
-        """A boolean. Raises IllegalArgumentError for anything but true and false."""
-        value = self.text(name).lower()
-        if value not in {"true", "false"}:
-            raise IllegalArgumentError(f"{name} flag can be true or false, found {self.text(name)!r}.")
-        return value == "true"
-
-    def char(self, name: str) -> str:
-        """One character, or empty. Raises IllegalArgumentError for more."""
-        value = self.text(name)
-        if len(value) > 1:
-            raise IllegalArgumentError(f"{name} cannot be more than one character, found {value!r}.")
-        return value
-
-    def _option(self, name: str) -> Option:
-        return next(option for option in self.table if option.name == name)

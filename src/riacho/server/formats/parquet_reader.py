@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from riacho.errors import SparkGeneralError
+from riacho.options import Option, Options
 from riacho.server.formats.base import DamagedFileError, Decoded, DecoderContext, file_url
-from riacho.server.formats.options import PARQUET, Option, Options
+from riacho.server.formats.options import PARQUET
 from riacho.server.formats.parquet_types import Convert, Misfit, converter, drops_fields
 from riacho.server.formats.rescue import rescued_rows
 from riacho.types import TIMESTAMP, normalise, nullable, type_to_ddl

@@ -5,17 +5,20 @@ from __future__ import annotations
 import pyarrow as pa
 
 from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.options import Options
 from riacho.server.formats.content import check_encoding, is_utf8
-from riacho.server.formats.options import Options
 from riacho.types import type_to_ddl
 
 
-def check_text_options(options: Options) -> None:
-    """Encoding and line separator together. Raises IllegalArgumentError for what Spark refuses."""
+def check_text_options(options: Options, *, json: bool = False) -> None:
+    """Encoding and line separator together; `json`: of JSON, for which there are more rules.
+
+    Raises IllegalArgumentError for what Spark refuses.
+    """
     encoding = check_encoding(options.text("encoding"))
     if options.maybe("lineSep") == "":
         raise IllegalArgumentError("requirement failed: 'lineSep' cannot be an empty string.")
-    if options.reader == "json" and not options.flag("multiLine"):
+    if json and not options.flag("multiLine"):
         if encoding.upper().replace("_", "-") in {"UTF-16", "UTF-32"}:
             raise IllegalArgumentError(
                 f"requirement failed: The {encoding} encoding must not be included in the denyList when multiLine is "

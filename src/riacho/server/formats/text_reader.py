@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from riacho.errors import AnalysisError
+from riacho.options import Option, Options
 from riacho.server.formats.base import Decoded, DecoderContext, bare_rows
 from riacho.server.formats.content import read_blocks, read_whole, split_records
-from riacho.server.formats.options import TEXT, Option, Options
+from riacho.server.formats.options import TEXT
 from riacho.server.formats.text_options import check_text_options, unsupported_type
 
 SCHEMA = pa.schema([pa.field("value", pa.string())])

@@ -15,8 +15,8 @@ import pytest
 
 from riacho import types
 from riacho.errors import SparkError
+from riacho.options import Options
 from riacho.server.formats.base import DecoderContext
-from riacho.server.formats.options import Options
 from riacho.server.streaming.sources.file_formats import FORMATS
 from tests.unit.server.formats.oracle import csv_cases, json_cases, parquet_cases, text_cases
 from tests.unit.server.formats.oracle.case import EXPECTED, RECORDED_DAY, Case, plain_rows

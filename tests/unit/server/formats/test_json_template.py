@@ -11,12 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from riacho import types
+from riacho.options import Options
 from riacho.server.formats.base import DecoderContext
 from riacho.server.formats.content import Lines
 from riacho.server.formats.datetimes import Datetimes
 from riacho.server.formats.json_reader import JsonDecoder
 from riacho.server.formats.json_template import LineTemplate, TemplateJson, supports, template_of
-from riacho.server.formats.options import JSON, Options
+from riacho.server.formats.options import JSON
 from tests.unit.server.formats.oracle.case import plain_rows
 
 SCHEMA = pa.schema(

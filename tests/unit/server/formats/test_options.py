@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
-from riacho.server.formats.options import JSON, READERS, Options
+from riacho.options import Options
+from riacho.server.formats.options import JSON, READERS
 
 
 def test_names_are_matched_in_any_case() -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from riacho import types
+from riacho.options import Options
 from riacho.server.formats.base import DecoderContext
 from riacho.server.formats.content import Lines
 from riacho.server.formats.csv_reader import CsvDecoder
@@ -25,7 +26,7 @@ from riacho.server.formats.json_spelling import quoted, spelling
 from riacho.server.formats.json_strict import StrictJson
 from riacho.server.formats.json_strict import supports as json_supports
 from riacho.server.formats.json_tokens import JsonParser, Leniency
-from riacho.server.formats.options import CSV, JSON, Options
+from riacho.server.formats.options import CSV, JSON
 from riacho.server.formats.salvage import Refused
 from tests.unit.server.formats.oracle import csv_cases, json_cases
 from tests.unit.server.formats.oracle.case import EXPECTED, Case, plain_rows

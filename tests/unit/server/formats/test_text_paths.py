@@ -12,12 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from riacho import types
+from riacho.options import Options
 from riacho.server.formats import content
 from riacho.server.formats.base import DecoderContext
 from riacho.server.formats.content import Lines
 from riacho.server.formats.csv_reader import CsvDecoder
 from riacho.server.formats.json_reader import JsonDecoder
-from riacho.server.formats.options import CSV, JSON, Options
+from riacho.server.formats.options import CSV, JSON
 from tests.unit.server.formats.oracle.case import plain_rows
 
 SCHEMA = pa.schema(

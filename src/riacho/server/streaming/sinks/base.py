@@ -10,13 +10,21 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import pyarrow as pa
 
 from riacho.ids import BatchId, QueryId, RunId
+from riacho.options import Option
 from riacho.protos import pb
 from riacho.server.engine.base import EngineSession
+
+QUERY_OPTIONS: Final = (
+    Option("checkpointLocation", None, "the folder that keeps the query's progress"),
+    Option("queryName", None, "the query's name"),
+    Option("path", None, "where a sink that is files or a table lies"),
+)
+"""What a start takes from the options of every sink."""
 
 
 class OutputMode(StrEnum):

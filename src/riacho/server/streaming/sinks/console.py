@@ -7,28 +7,33 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import TextIO
+from typing import Final, TextIO
 
-from riacho.errors import IllegalArgumentError
+from riacho.options import Option, Options
 from riacho.protos import pb
-from riacho.server.streaming.sinks.base import PlainSink, SinkBatch, SinkContext
+from riacho.server.streaming.sinks.base import QUERY_OPTIONS, PlainSink, SinkBatch, SinkContext
 
 TRUNCATED_WIDTH = 20
+OPTIONS: Final = (
+    Option("numRows", "20", "the number of rows shown of each batch"),
+    Option("truncate", "true", "`true`: cut values off after 20 characters; a number: after so many; `false`: never"),
+)
 _RULE = "-------------------------------------------"
 
 
 class ConsoleSink(PlainSink):
-    """Takes every output mode. `options`: names in lower case."""
+    """Takes every output mode. `options`: as the user gave them."""
 
     name = "console"
     temporary_checkpoint = True
 
     def __init__(self, options: Mapping[str, str], out: TextIO | None = None) -> None:
-        self._rows = _number(options, "numrows", 20)
-        truncate = options.get("truncate", "true").lower()
+        checked = Options.check("console sink", (*OPTIONS, *QUERY_OPTIONS), options)
+        self._rows = checked.number("numRows")
+        truncate = checked.text("truncate").lower()
         self._width = TRUNCATED_WIDTH if truncate == "true" else 0
         if truncate not in {"true", "false"}:
-            self._width = _number(options, "truncate", TRUNCATED_WIDTH)
+            self._width = checked.number("truncate")
         self._out = out
 
     def open(self, context: SinkContext) -> ConsoleWriter:
@@ -60,13 +65,3 @@ class ConsoleWriter:
 
     def stop(self) -> None:
         """Nothing is open."""
-
-
-def _number(options: Mapping[str, str], key: str, default: int) -> int:
-    value = options.get(key)
-    if value is None:
-        return default
-    try:
-        return int(value)
-    except ValueError:
-        raise IllegalArgumentError(f"The console option {key!r} must be a number, not {value!r}.") from None

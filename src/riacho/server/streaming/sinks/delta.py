@@ -17,17 +17,18 @@ import pyarrow as pa
 from riacho.clock import Clock, SystemClock
 from riacho.conf import AUTO_MERGE
 from riacho.errors import AnalysisError
-from riacho.server.catalog.options import OptionHelp, flag
+from riacho.options import Option
 from riacho.server.delta.files import remove_stale_staging
 from riacho.server.delta.maintenance import Housekeeper
+from riacho.server.delta.options import DeltaOptions
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
-from riacho.server.streaming.sinks.base import OutputMode, PlainSink, SinkBatch, SinkContext
+from riacho.server.streaming.sinks.base import QUERY_OPTIONS, OutputMode, PlainSink, SinkBatch, SinkContext
 
 STALE_STAGING_S = 24 * 3600.0
 OPTIONS = (
-    OptionHelp("mergeSchema", "false", "add columns and struct fields that the table lacks"),
-    OptionHelp("overwriteSchema", "false", "complete mode: each batch can have its own columns and partitions"),
+    Option("mergeSchema", "false", "add columns and struct fields that the table lacks"),
+    Option("overwriteSchema", "false", "complete mode: each batch can have its own columns and partitions"),
 )
 """What the documentation lists."""
 
@@ -67,12 +68,13 @@ class DeltaSink(PlainSink):
                 "Delta doesn't accept NullTypes in the schema for streaming writes.",
                 sql_state="42P18",
             )
+        options = DeltaOptions.check("Delta sink", (*OPTIONS, *QUERY_OPTIONS), self.options)
         complete = context.output_mode is OutputMode.COMPLETE
         auto_merge = AUTO_MERGE.read(context.session.get_conf)
         mode = WriteMode(
             overwrite=complete,
-            merge_schema=flag(self.options, "mergeSchema", auto_merge),
-            overwrite_schema=complete and flag(self.options, "overwriteSchema"),
+            merge_schema=options.flag("mergeSchema", auto_merge),
+            overwrite_schema=complete and options.flag("overwriteSchema"),
             partition_by=self.partition_by or None,
         )
         remove_stale_staging(self.path, STALE_STAGING_S, time.time())

@@ -9,11 +9,12 @@ from typing import Final
 
 from riacho.conf import SOURCES_DEFAULT
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
+from riacho.options import Options
 from riacho.paths import local_path
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.streaming.context import StreamingContext
 from riacho.server.streaming.request import StartRequest
-from riacho.server.streaming.sinks.base import Sink
+from riacho.server.streaming.sinks.base import QUERY_OPTIONS, Sink
 from riacho.server.streaming.sinks.console import ConsoleSink
 from riacho.server.streaming.sinks.delta import DeltaSink
 from riacho.server.streaming.sinks.foreach_batch import ForeachBatchSink
@@ -31,6 +32,7 @@ def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
     Raises DATA_SOURCE_NOT_FOUND for an unknown format, and what a sink says of its options.
     """
     if request.foreach_batch is not None:
+        _check_options("foreachBatch", request)
         return _foreach_batch(context, request)
     if request.table:
         return _table(context, request)
@@ -106,9 +108,20 @@ def _delta(context: StreamingContext, request: StartRequest) -> Sink:
 
 def _memory(context: StreamingContext, request: StartRequest) -> Sink:
     _refuse_partitioning(request, "memory")
+    _check_options("memory", request)
     if request.name is None:
         raise AnalysisError("queryName must be specified for memory sink")
     return MemorySink(request.name, context.session, context.engine, context.show_view)
+
+
+def _noop(_: StreamingContext, request: StartRequest) -> Sink:
+    _check_options("noop", request)
+    return NoopSink()
+
+
+def _check_options(sink: str, request: StartRequest) -> None:
+    """Warn of options that a sink without any of its own ignores."""
+    Options.check(f"{sink} sink", QUERY_OPTIONS, request.options)
 
 
 def _refuse_partitioning(request: StartRequest, sink: str) -> None:
@@ -120,6 +133,6 @@ SINKS: Final[Mapping[str, MakeSink]] = {
     "delta": _delta,
     "memory": _memory,
     "console": lambda _, request: ConsoleSink(request.options),
-    "noop": lambda _context, _request: NoopSink(),
+    "noop": _noop,
 }
 """The formats of `DataStreamWriter.format`, by name."""

@@ -11,16 +11,13 @@ from enum import Enum
 from typing import Final
 
 from riacho.errors import AnalysisError, IllegalArgumentError
-from riacho.server.formats.options import LISTING, Option, Options
-from riacho.server.streaming.sources.file_options import StreamOptions, parse_duration_ms, parse_positive, parse_size
+from riacho.options import Option, Options, refused
+from riacho.server.formats.options import LISTING
+from riacho.server.streaming.sources.file_options import StreamOptions
 from riacho.server.streaming.sources.seen_files import AGELESS
 
 PREFIX: Final = "cloudFiles."
 CLOUD_FORMATS: Final = ("csv", "json", "parquet")
-
-
-def _refused(name: str, default: str | None, help: str) -> Option:
-    return Option(PREFIX + name, default, help, supported=False)
 
 
 CLOUD: Final = (
@@ -55,11 +52,11 @@ CLOUD: Final = (
     Option("cloudFiles.useIncrementalListing", "auto", "accepted: folders are listed only when they have changed"),
     Option("cloudFiles.backfillInterval", None, "accepted: every trigger checks all folders"),
     Option("cloudFiles.useStrictGlobber", "false", "accepted: globs follow Spark's rules"),
-    _refused("useNotifications", "false", "new files are found by listing"),
-    _refused("useManagedFileEvents", "false", "new files are found by listing"),
-    _refused("cleanSource", "OFF", "files stay where they are"),
-    _refused("cleanSource.retentionDuration", None, "files stay where they are"),
-    _refused("cleanSource.moveDestination", None, "files stay where they are"),
+    refused("cloudFiles.useNotifications", "false", "new files are found by listing"),
+    refused("cloudFiles.useManagedFileEvents", "false", "new files are found by listing"),
+    refused("cloudFiles.cleanSource", "OFF", "files stay where they are"),
+    refused("cloudFiles.cleanSource.retentionDuration", None, "files stay where they are"),
+    refused("cloudFiles.cleanSource.moveDestination", None, "files stay where they are"),
 )
 
 
@@ -99,7 +96,7 @@ class CloudOptions:
         """
         own = {name: value for name, value in given.items() if _is_own(name)}
         _refuse_unknown(own)
-        options = Options.check("cloudFiles", CLOUD, own)
+        options = Options.check("cloudFiles source", CLOUD, own)
         form = options.text("cloudFiles.format").lower()
         if form not in CLOUD_FORMATS:
             raise IllegalArgumentError(
@@ -124,7 +121,7 @@ class CloudOptions:
             options.flag("cloudFiles.allowOverwrites"),
             options.maybe("cloudFiles.fileNamePattern"),
             _limits(options),
-            Options.check(f"cloudFiles {form}", (*reader_table[form], *LISTING), files),
+            Options.check(f"{form} reader of cloudFiles", (*reader_table[form], *LISTING), files),
         )
 
 
@@ -168,11 +165,11 @@ def _mode(options: Options, *, has_schema: bool) -> EvolutionMode:
 
 
 def _limits(options: Options) -> StreamOptions:
-    size, age = options.maybe("cloudFiles.maxBytesPerTrigger"), options.maybe("cloudFiles.maxFileAge")
+    age_ms = options.duration_ms("cloudFiles.maxFileAge")
     return StreamOptions(
-        max_files=parse_positive(options.text("cloudFiles.maxFilesPerTrigger"), "cloudFiles.maxFilesPerTrigger"),
-        max_bytes=None if size is None else parse_size(size, "cloudFiles.maxBytesPerTrigger"),
-        max_age_ms=AGELESS if age is None else parse_duration_ms(age, "cloudFiles.maxFileAge"),
+        max_files=options.positive("cloudFiles.maxFilesPerTrigger"),
+        max_bytes=options.size_bytes("cloudFiles.maxBytesPerTrigger"),
+        max_age_ms=AGELESS if age_ms is None else age_ms,
         latest_first=False,
         name_only=False,
         max_cached=10_000,

@@ -6,14 +6,15 @@ A schema only ever grows at its end; a column never changes its type: values of 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 from riacho.errors import SparkError, SparkGeneralError
+from riacho.options import Options
 from riacho.server.formats.base import FileFormat
-from riacho.server.formats.options import Options
 from riacho.server.streaming.sources.cloud_options import CloudOptions
 
 MAX_SAMPLE_FILES: Final = 1000
@@ -70,7 +71,7 @@ def _inferring(options: CloudOptions) -> Options:
     if options.format != "csv":
         return options.files
     given = {**options.files.given, "inferSchema": str(options.infer_types).lower()}
-    return Options(options.files.reader, options.files.table, given)
+    return replace(options.files, given=given)
 
 
 def merged_schema(schemas: Sequence[pa.Schema]) -> pa.Schema:

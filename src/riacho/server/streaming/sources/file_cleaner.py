@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from riacho.errors import IllegalArgumentError
+from riacho.options import Options
 from riacho.paths import local_path
-from riacho.server.formats.options import Options
 from riacho.server.streaming.sources.listing import glob_expression
 
 _log = logging.getLogger(__name__)

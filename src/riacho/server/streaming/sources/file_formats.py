@@ -9,12 +9,13 @@ from typing import Final
 import pyarrow as pa
 
 from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.options import Options
 from riacho.paths import local_path, qualified
 from riacho.server.catalog.failures import path_not_found
 from riacho.server.formats.base import FileFormat
 from riacho.server.formats.csv_format import CsvFormat
 from riacho.server.formats.json_reader import JsonFormat
-from riacho.server.formats.options import LISTING, STREAM, Options
+from riacho.server.formats.options import LISTING, STREAM
 from riacho.server.formats.parquet_reader import ParquetFormat
 from riacho.server.formats.text_reader import TextFormat
 from riacho.server.streaming.sources.files import FileSource, base_path
@@ -39,7 +40,7 @@ def from_read(
     format says of its options.
     """
     file_format = FORMATS[format]
-    checked = Options.check(format, (*file_format.table, *LISTING, *STREAM), options)
+    checked = Options.check(f"{format} reader", (*file_format.table, *LISTING, *STREAM), options)
     local = source_path(path or checked.maybe("path"))
     if not is_glob(local) and not Path(local).exists():
         raise path_not_found(qualified(local))

@@ -11,9 +11,9 @@ import pyarrow as pa
 
 from riacho.errors import SparkError, SparkGeneralError
 from riacho.ids import Offset
+from riacho.options import Options
 from riacho.paths import local_path
 from riacho.server.formats.base import DamagedFileError, Decoded, Decoder, DecoderContext, FileFormat
-from riacho.server.formats.options import Options
 from riacho.server.streaming.sources.base import ReadLimit, SourceContext, SourceData
 from riacho.server.streaming.sources.file_cleaner import cleaner
 from riacho.server.streaming.sources.file_intake import Intake, IntakeRules

@@ -21,7 +21,7 @@ from fnmatch import translate
 from pathlib import Path
 from typing import Final
 
-from riacho.server.formats.options import Options
+from riacho.options import Options
 
 _SETTLED_NS: Final = 2_000_000_000
 """A folder unchanged for so long before it was read cannot have changed unseen afterwards."""

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ from riacho.clock import Clock
 from riacho.errors import IllegalArgumentError, IllegalStateError
 from riacho.ids import Offset
 from riacho.intervals import interval_us
+from riacho.options import Option, Options
 from riacho.server.streaming.checkpoint import write_new
 from riacho.server.streaming.sources.base import ReadLimit, SourceContext, SourceData
 from riacho.types import TIMESTAMP
@@ -24,6 +26,17 @@ from riacho.units import time_ms
 
 SCHEMA = pa.schema([("timestamp", TIMESTAMP), ("value", pa.int64())])
 MAX_BATCH_ROWS = 1 << 20
+RATE_OPTIONS: Final = (
+    Option("rowsPerSecond", "1", "how many rows are made each second"),
+    Option("rampUpTime", "0s", "how long it takes to reach that rate, which rises evenly meanwhile"),
+    Option("numPartitions", "1", "accepted: changes nothing but the description"),
+)
+RATE_PER_BATCH_OPTIONS: Final = (
+    Option("rowsPerBatch", "0", "how many rows each batch has; required"),
+    Option("numPartitions", "1", "accepted: changes nothing"),
+    Option("startTimestamp", "0", "the timestamp of the first batch, in milliseconds since 1970"),
+    Option("advanceMillisPerBatch", "1000", "by how many milliseconds the timestamp advances with each batch"),
+)
 
 
 def rows(first: int, last: int, stamp_us: np.ndarray | int) -> Iterator[pa.RecordBatch]:
@@ -47,11 +60,11 @@ class RateSource:
     has_metadata: bool = False
 
     @classmethod
-    def from_options(cls, options: Mapping[str, str]) -> RateSource:
-        """Options by lower-case name. Raises IllegalArgumentError for values out of range."""
-        rate = positive(options, "rowsPerSecond", 1)
-        ramp_s = _ramp_s(options.get("rampuptime", "0"))
-        return cls(rate, ramp_s, positive(options, "numPartitions", 1))
+    def from_options(cls, given: Mapping[str, str]) -> RateSource:
+        """Raises IllegalArgumentError for values out of range."""
+        options = Options.check("rate source", RATE_OPTIONS, given)
+        rate = _positive(options, "rowsPerSecond")
+        return cls(rate, _ramp_s(options.text("rampUpTime")), _positive(options, "numPartitions"))
 
     def value_at(self, second: int) -> int:
         """The first value of that second since creation."""
@@ -140,13 +153,12 @@ class RatePerBatchSource:
     has_metadata: bool = False
 
     @classmethod
-    def from_options(cls, options: Mapping[str, str]) -> RatePerBatchSource:
-        """Options by lower-case name. Raises IllegalArgumentError for missing values and ones out of range."""
-        rows_per_batch = number(options, "rowsPerBatch", 0)
-        if rows_per_batch <= 0:
-            raise IllegalArgumentError(f"Invalid value '{rows_per_batch}'. The option 'rowsPerBatch' must be positive")
-        start_ms = number(options, "startTimestamp", 0)
-        advance_ms = number(options, "advanceMillisPerBatch", 1000)
+    def from_options(cls, given: Mapping[str, str]) -> RatePerBatchSource:
+        """Raises IllegalArgumentError for missing values and ones out of range."""
+        options = Options.check("rate-micro-batch source", RATE_PER_BATCH_OPTIONS, given)
+        rows_per_batch = _positive(options, "rowsPerBatch")
+        start_ms = options.number("startTimestamp")
+        advance_ms = options.number("advanceMillisPerBatch")
         for key, value in (("startTimestamp", start_ms), ("advanceMillisPerBatch", advance_ms)):
             if value < 0:
                 raise IllegalArgumentError(f"Invalid value '{value}'. The option '{key}' must be non-negative")
@@ -204,20 +216,10 @@ class RatePerBatchReader:
         return position["offset"], position["timestamp"]
 
 
-def number(options: Mapping[str, str], key: str, default: int) -> int:
-    """A whole number option. Raises IllegalArgumentError."""
-    text = options.get(key.lower(), str(default))
-    try:
-        return int(text)
-    except ValueError:
-        raise IllegalArgumentError(f"Invalid value '{text}'. The option '{key}' must be a whole number") from None
-
-
-def positive(options: Mapping[str, str], key: str, default: int) -> int:
-    """A whole number above zero. Raises IllegalArgumentError."""
-    value = number(options, key, default)
+def _positive(options: Options, name: str) -> int:
+    value = options.number(name)
     if value <= 0:
-        raise IllegalArgumentError(f"Invalid value '{value}'. The option '{key}' must be positive")
+        raise IllegalArgumentError(f"Invalid value '{value}'. The option '{name}' must be positive")
     return value
 
 

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riacho.errors import IllegalArgumentError
-from riacho.server.formats.options import STREAM, Options
+from riacho.options import Options
+from riacho.server.formats.options import STREAM
 from riacho.server.streaming.sources.file_choice import choose, count_within, in_order
-from riacho.server.streaming.sources.file_options import StreamOptions, parse_duration_ms, parse_size
+from riacho.server.streaming.sources.file_options import StreamOptions
 from riacho.server.streaming.sources.listing import FileStatus
 
 FILES = [FileStatus(i, f"/{i}", 10) for i in range(10)]
@@ -86,9 +87,4 @@ def test_senseless_options_are_refused(given: dict[str, str]) -> None:
     ("text", "ms"), [("7d", 604_800_000), ("50s", 50_000), ("100ms", 100), ("2 h", 7_200_000), ("5", 5)]
 )
 def test_durations(text: str, ms: int) -> None:
-    assert parse_duration_ms(text, "maxFileAge") == ms
-
-
-@pytest.mark.parametrize(("text", "size"), [("10", 10), ("1k", 1024), ("10 MB", 10 << 20), ("2GiB", 2 << 30)])
-def test_sizes(text: str, size: int) -> None:
-    assert parse_size(text, "x") == size
+    assert options(maxFileAge=text).max_age_ms == ms

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from riacho.server.formats.options import LISTING, Options
+from riacho.options import Options
+from riacho.server.formats.options import LISTING
 from riacho.server.streaming.sources.listing import FileListing, FolderCache, expand_braces, glob_expression, is_hidden
 
 

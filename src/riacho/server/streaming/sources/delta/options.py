@@ -6,38 +6,49 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
-from riacho.server.catalog.options import OptionHelp, byte_size, flag, illegal, option, positive, timestamp_ms
+from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.options import Option, refused
+from riacho.server.catalog.moments import timestamp_ms
+from riacho.server.delta.options import PLACE, DeltaOptions, option
 from riacho.zones import UTC, Zone
 
 MAX_FILES_PER_TRIGGER = 1000
 LATEST = "latest"
 
 OPTIONS = (
-    OptionHelp("startingVersion", "", "start with the changes of this version, or `latest`: only new changes"),
-    OptionHelp(
-        "startingTimestamp", "", "start with the first version at or after this time, in the session's time zone"
+    Option("startingVersion", None, "start with the changes of this version, or `latest`: only new changes"),
+    Option("startingTimestamp", None, "start with the first version at or after this time, in the session's time zone"),
+    Option("maxFilesPerTrigger", "1000", "the maximum number of files in a batch"),
+    Option(
+        "maxBytesPerTrigger", None, "the approximate size of a batch, such as `512m`; a batch has at least one file"
     ),
-    OptionHelp("maxFilesPerTrigger", "1000", "the maximum number of files in a batch"),
-    OptionHelp(
-        "maxBytesPerTrigger", "", "the approximate size of a batch, such as `512m`; a batch has at least one file"
+    Option("ignoreDeletes", "false", "skip commits that only delete rows; otherwise they stop the query"),
+    Option("skipChangeCommits", "false", "skip commits that delete or rewrite rows; otherwise they stop the query"),
+    Option(
+        "ignoreChanges",
+        "false",
+        "emit all rows of rewritten files again; `ignoreFileDeletion` is an old name",
+        ("ignoreFileDeletion",),
     ),
-    OptionHelp("ignoreDeletes", "false", "skip commits that only delete rows; otherwise they stop the query"),
-    OptionHelp("skipChangeCommits", "false", "skip commits that delete or rewrite rows; otherwise they stop the query"),
-    OptionHelp("ignoreChanges", "false", "emit all rows of rewritten files again; `ignoreFileDeletion` is an old name"),
-    OptionHelp(
+    Option(
         "readChangeFeed",
         "false",
         "read the changes of rows, with their kind, version and time; `readChangeData` is an old name",
+        ("readChangeData",),
     ),
-    OptionHelp("excludeRegex", "", "skip files whose path matches"),
-    OptionHelp(
+    Option("excludeRegex", None, "skip files whose path matches"),
+    Option(
         "failOnDataLoss",
         "true",
         "stop if commits are gone that have not been read; `false` continues with the next one",
     ),
+    refused(
+        "withEventTimeOrder",
+        "false",
+        "the first snapshot is read in the order in which its files were written; sort in the query",
+    ),
 )
-"""What the documentation lists; `withEventTimeOrder` is refused."""
+"""What the documentation lists."""
 
 
 @dataclass(frozen=True)
@@ -74,15 +85,16 @@ class DeltaSourceOptions:
         return self.ignore_deletes or self.allows_changes
 
     @classmethod
-    def parse(cls, options: Mapping[str, str], zone: Zone = UTC) -> DeltaSourceOptions:
+    def parse(cls, given: Mapping[str, str], zone: Zone = UTC) -> DeltaSourceOptions:
         """`zone`: that of a time that names none.
 
         Raises DELTA_ILLEGAL_OPTION, DELTA_STARTING_VERSION_AND_TIMESTAMP_BOTH_SET, DELTA_TIMESTAMP_INVALID,
         DELTA_UNSUPPORTED_TIME_TRAVEL_VIEWS, UnsupportedOperationError for `withEventTimeOrder`.
         """
-        _refuse_unsupported(options)
+        _refuse_time_travel(given)
+        options = DeltaOptions.check("Delta source", (*OPTIONS, *PLACE), given)
         version = _starting_version(options)
-        timestamp = option(options, "startingTimestamp")
+        timestamp = options.maybe("startingTimestamp")
         if version is not None and timestamp is not None:
             raise IllegalArgumentError.of(
                 "DELTA_STARTING_VERSION_AND_TIMESTAMP_BOTH_SET",
@@ -91,51 +103,45 @@ class DeltaSourceOptions:
                 version="startingVersion",
                 timestamp="startingTimestamp",
             )
-        max_bytes = byte_size(options, "maxBytesPerTrigger")
-        max_files = positive(options, "maxFilesPerTrigger")
-        if max_files is None and max_bytes is None:
-            max_files = MAX_FILES_PER_TRIGGER
+        max_bytes = options.size_bytes("maxBytesPerTrigger")
+        limited_by_size = max_bytes is not None and not options.is_given("maxFilesPerTrigger")
         return cls(
             version,
             None if timestamp is None else timestamp_ms(timestamp, zone.tzinfo),
-            max_files,
+            None if limited_by_size else options.positive("maxFilesPerTrigger"),
             max_bytes,
-            flag(options, "ignoreDeletes"),
-            flag(options, "ignoreChanges") or flag(options, "ignoreFileDeletion"),
-            flag(options, "skipChangeCommits"),
-            flag(options, "readChangeFeed") or flag(options, "readChangeData"),
-            _pattern(option(options, "excludeRegex")),
-            flag(options, "failOnDataLoss", default=True),
+            options.flag("ignoreDeletes"),
+            options.flag("ignoreChanges"),
+            options.flag("skipChangeCommits"),
+            options.flag("readChangeFeed"),
+            _pattern(options),
+            options.flag("failOnDataLoss"),
         )
 
 
-def _starting_version(options: Mapping[str, str]) -> int | str | None:
-    text = option(options, "startingVersion")
+def _starting_version(options: DeltaOptions) -> int | str | None:
+    text = options.maybe("startingVersion")
     if text is None or text.strip().lower() == LATEST:
         return None if text is None else LATEST
     if not text.strip().isdigit():
-        raise illegal("startingVersion", text, "must be greater than or equal to zero, or 'latest'")
+        raise options.illegal("startingVersion", text, "must be greater than or equal to zero, or 'latest'")
     return int(text)
 
 
-def _pattern(text: str | None) -> re.Pattern[str] | None:
+def _pattern(options: DeltaOptions) -> re.Pattern[str] | None:
+    text = options.maybe("excludeRegex")
     try:
         return None if text is None else re.compile(text)
     except re.error as failure:
-        raise illegal("excludeRegex", text or "", f"must be a regular expression: {failure}") from None
+        raise options.illegal("excludeRegex", text or "", f"must be a regular expression: {failure}") from None
 
 
-def _refuse_unsupported(options: Mapping[str, str]) -> None:
+def _refuse_time_travel(given: Mapping[str, str]) -> None:
     for name in ("versionAsOf", "timestampAsOf"):
-        if option(options, name) is not None:
+        if option(given, name) is not None:
             raise AnalysisError.of(
                 "DELTA_UNSUPPORTED_TIME_TRAVEL_VIEWS",
                 "Cannot time travel views, subqueries, streams or change data feed queries. "
                 f"Leave out the option {name}; startingVersion and startingTimestamp say where a stream begins.",
                 sql_state="0AKDC",
             )
-    if flag(options, "withEventTimeOrder"):
-        raise UnsupportedOperationError(
-            "The option withEventTimeOrder of a Delta source is not supported by riacho: the first snapshot is read in "
-            "the order in which its files were written. Leave it out, or sort in the query."
-        )
