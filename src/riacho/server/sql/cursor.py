@@ -1,4 +1,4 @@
-"""A place in the tokens of one statement, and the small pieces that statements are made of."""
+"""A position in the tokens of one statement, and the small pieces that statements are made of."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from riacho.server.sql.tokens import Token, TokenKind, closing, identifier, stri
 from riacho.server.sql.words import QUERY_STARTS
 
 Follower = Literal["", "name", "string", "bracket"]
-"""What may stand behind a word that is missing: with it there, Spark sees that only the word is."""
+"""What may follow a missing word: if it does, Spark recognises that only that word is missing."""
 
 
 class Cursor:
-    """Reads a statement from left to right. What does not fit raises PARSE_SYNTAX_ERROR at the token that does not."""
+    """Reads a statement from left to right. An unexpected token raises PARSE_SYNTAX_ERROR at that token."""
 
     def __init__(self, text: str, tokens: Sequence[Token] | None = None, at: int = 0) -> None:
-        """`tokens`: those of `text`, where they are known already. `at`: the first to be read."""
+        """`tokens`: those of `text`, if they are known already. `at`: the first one to read."""
         self.text = text
         self._tokens = tokenize(text) if tokens is None else tokens
         self._at = at
@@ -45,7 +45,7 @@ class Cursor:
 
     @property
     def word(self) -> str:
-        """The keyword that comes next, in upper case; empty if something else does."""
+        """The keyword that comes next, in upper case; empty if the next token is not a keyword."""
         return self.word_ahead(0)
 
     def word_ahead(self, count: int) -> str:
@@ -62,14 +62,14 @@ class Cursor:
         return not self.done and self._tokens[self._at].kind == kind
 
     def accept(self, *words: str) -> bool:
-        """Step over these keywords if they come next, all of them."""
+        """Step over these keywords if all of them come next."""
         if any(self.word_ahead(count) != word for count, word in enumerate(words)):
             return False
         self._at += len(words)
         return True
 
     def accept_any(self, *words: str) -> str:
-        """Step over one of these keywords; which one, or empty if none comes next."""
+        """Step over one of these keywords and return it; empty if none comes next."""
         found = self.word
         if found not in words:
             return ""
@@ -77,7 +77,7 @@ class Cursor:
         return found
 
     def expect(self, *words: str, then: Follower = "") -> None:
-        """Step over these keywords. `then`: what follows the last one, where nothing else can stand in its place."""
+        """Step over these keywords. `then`: what follows the last one, if nothing else can take its place."""
         for word in words:
             if not self.accept(word):
                 raise self.error(self._hint(word, then) if word == words[-1] else "")
@@ -119,7 +119,7 @@ class Cursor:
         return ("delta", str(local_path(self.string()))) if self.at_kind("string") else self.name()
 
     def identifier(self) -> str:
-        """A name of one part."""
+        """A name with a single part."""
         token = self.token
         if token is None or token.name is None:
             raise self.error()
@@ -169,7 +169,7 @@ class Cursor:
         return {key: value or "" for key, value in found.items()}
 
     def options(self) -> dict[str, str]:
-        """As `properties`; Spark has other words for an option without a value."""
+        """As `properties`, with Spark's different message for an option without a value."""
         found = self._key_values()
         for key, value in found.items():
             if value is None:
@@ -186,7 +186,7 @@ class Cursor:
         return found
 
     def brackets(self) -> list[Cursor]:
-        """What stands between brackets, split at its commas; nothing at all is one part that is done."""
+        """The content of brackets, split at its commas; empty brackets are a single part that is done."""
         return [self._part(start, end) for start, end in self._split_brackets()]
 
     def bracketed_text(self) -> str:
@@ -205,11 +205,11 @@ class Cursor:
         return text
 
     def text_ahead(self) -> str:
-        """The text from here to the end, which stays to be read; empty at the end."""
+        """The text from here to the end, without moving past it; empty at the end."""
         return "" if self.done else self.text[self._tokens[self._at].start : self._tokens[self._end - 1].end]
 
     def query(self) -> str:
-        """The rest, which begins as a query does; what follows is for the engine to read."""
+        """The rest, which must begin as a query does; the engine parses what follows."""
         start = self._at
         while self.accept_symbol("("):
             pass
@@ -249,20 +249,20 @@ class Cursor:
         return self.word_ahead(1) in words
 
     def error(self, hint: str = "") -> ParseError:
-        """PARSE_SYNTAX_ERROR at the token that comes next, which may be what ends this part of the statement."""
+        """PARSE_SYNTAX_ERROR at the next token, which may be the one that ends this part of the statement."""
         return syntax_error(self.text, self._here, hint)
 
     def missing(self, expected: str) -> ParseError:
-        """The same where only this word or symbol is lacking."""
+        """The same, where only this word or symbol is missing."""
         return self.error("" if self._here is None else missing(expected))
 
     @property
     def _here(self) -> Token | None:
-        """The token that comes next, perhaps behind this part; None at the end of the statement."""
+        """The token that comes next, possibly after this part; None at the end of the statement."""
         return self._tokens[self._at] if self._at < len(self._tokens) else None
 
     def _closed(self) -> int:
-        """Where the bracket that must come next is closed."""
+        """The position where the bracket that must come next is closed."""
         if not self.looking_at_symbol("("):
             raise self.missing("(")
         found = closing(self._tokens, self._at)
@@ -295,7 +295,7 @@ class Cursor:
 
 
 def dotted_name(text: str) -> Name:
-    """The parts of a text that is a name and nothing else. Raises PARSE_SYNTAX_ERROR, PARSE_EMPTY_STATEMENT."""
+    """The parts of a text that consists of a name alone. Raises PARSE_SYNTAX_ERROR, PARSE_EMPTY_STATEMENT."""
     if not text.strip():
         raise empty_statement(text)
     cursor = Cursor(text)
@@ -305,7 +305,7 @@ def dotted_name(text: str) -> Name:
 
 
 def _closing_angle(tokens: Sequence[Token], at: int, end: int) -> int:
-    """Where the `<` of a type at `at` is closed; `at` itself if it is a comparison."""
+    """The position where the `<` of a type at `at` is closed; `at` itself if the `<` is a comparison."""
     depth = 0
     for position in range(at, end):
         text = tokens[position].text

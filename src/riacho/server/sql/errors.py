@@ -1,4 +1,4 @@
-"""What is wrong with a statement, and where, in the words and the form of Spark's parser.
+"""What is wrong with a statement, and where, with the wording and format of Spark's parser.
 
     [PARSE_SYNTAX_ERROR] Syntax error at or near 'b': extra input 'b'. SQLSTATE: 42601 (line 1, pos 13)
 
@@ -20,9 +20,9 @@ _QUOTES = ("'", '"', "`")
 
 
 def syntax_error(text: str, token: Token | None, hint: str = "") -> ParseError:
-    """PARSE_SYNTAX_ERROR at `token`, one of those of `text`; None stands for the end of the text.
+    """PARSE_SYNTAX_ERROR at `token`, a token of `text`; None stands for the end of the text.
 
-    `hint` is put behind the token: what `missing` and `extra` say, or nothing.
+    `hint` is appended to the token: the result of `missing` or `extra`, or nothing.
     """
     near = "end of input" if token is None else f"'{token.text.translate(_BLANKS)}'"
     return ParseError(
@@ -35,12 +35,12 @@ def syntax_error(text: str, token: Token | None, hint: str = "") -> ParseError:
 
 
 class UnplacedSyntaxError(ParseError):
-    """A syntax error of the engine's, raised where the text is not at hand. `start`: where in it; None at the end."""
+    """A syntax error from the engine, raised where the text is not at hand. `start`: its position; None at the end."""
 
     start: int | None = None
 
     def placed(self, text: str) -> ParseError:
-        """The error with its place in `text`, which the engine was given, perhaps a little changed."""
+        """The error with its position in `text`, which the engine was given, possibly slightly changed."""
         tokens = tokenize(text)
         unclosed = next((token for token in tokens if token.kind == "symbol" and token.text in _QUOTES), None)
         if unclosed is not None or self.start is None:
@@ -51,17 +51,17 @@ class UnplacedSyntaxError(ParseError):
 
 
 def missing(expected: str) -> str:
-    """The hint that only this word or symbol is lacking before the token."""
+    """The hint that only this word or symbol is missing before the token."""
     return f": missing {_SYMBOL_NAMES.get(expected) or repr(expected)}"
 
 
 def extra(token: Token) -> str:
-    """The hint that the statement would be right without the token."""
+    """The hint that the statement would be correct without the token."""
     return f": extra input '{token.text.translate(_BLANKS)}'"
 
 
 def empty_statement(text: str) -> ParseError:
-    """PARSE_EMPTY_STATEMENT for a text of blanks."""
+    """PARSE_EMPTY_STATEMENT for a blank text."""
     return ParseError(
         f"\n[PARSE_EMPTY_STATEMENT] Syntax error, unexpected empty statement. SQLSTATE: 42617{_place(text, len(text))}",
         condition="PARSE_EMPTY_STATEMENT",
@@ -70,13 +70,13 @@ def empty_statement(text: str) -> ParseError:
 
 
 def refused(text: str, condition: str, what: str, *, sql_state: str, **parameters: str) -> ParseError:
-    """An error of one of Spark's conditions about a statement as a whole, which `text` is."""
+    """An error with one of Spark's conditions about a whole statement, `text`."""
     rendered = f"[{condition}] {what} SQLSTATE: {sql_state}"
     return ParseError(_about(text, rendered), condition=condition, sql_state=sql_state, parameters=parameters)
 
 
 def not_allowed(text: str, what: str) -> ParseError:
-    """The error for a statement that Spark's grammar has and Spark does not allow."""
+    """The error for a statement that Spark's grammar accepts but Spark does not allow."""
     parameters = {"message": what}
     return ParseError(
         _about(text, f"Operation not allowed: {what}."), condition="_LEGACY_ERROR_TEMP_0035", parameters=parameters
@@ -90,7 +90,7 @@ def temporary_if_not_exists(text: str) -> ParseError:
 
 
 def qualified_temporary(name: str, qualifier: str) -> ParseError:
-    """The error for a temporary view with a database; both names quoted."""
+    """The error for a temporary view that is qualified with a database; both names are quoted."""
     return ParseError.of(
         "INVALID_TEMP_OBJ_QUALIFIER",
         f"Temporary VIEW {name} cannot be qualified with {qualifier}. Temporary objects can only be qualified with "
@@ -108,7 +108,7 @@ def _about(text: str, what: str) -> str:
 
 
 def _place(text: str, start: int) -> str:
-    """Where `start` is in `text`, and the text with that place underlined."""
+    """The line and column of `start` in `text`, and the text with that position underlined."""
     before = text[:start].split("\n")
     lines = text.rstrip("\n").split("\n")
     shown = [*lines[: len(before)], "-" * len(before[-1]) + "^^^", *lines[len(before) :]]

@@ -1,4 +1,4 @@
-"""What a SQL statement is, as far as riacho must know before it hands the text to the engine."""
+"""The kind of a SQL statement, as far as riacho must know it before handing the text to the engine."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class ViewDefinition:
 class SqlFacts:
     """What `read_sql` found out.
 
-    `kind`: a query gives rows and changes nothing; all else is a command. `tables`: what the text reads, without the
-    names of its own WITH clauses. `view`: set for `CREATE TEMPORARY VIEW … AS query`.
+    `kind`: a query returns rows and changes nothing; anything else is a command. `tables`: what the text reads,
+    excluding the names of its own WITH clauses. `view`: set for `CREATE TEMPORARY VIEW … AS query`.
     """
 
     kind: Literal["query", "command"]
@@ -42,14 +42,14 @@ class SqlFacts:
 
     @property
     def streaming(self) -> bool:
-        """Whether the text itself says that it streams; it may also read a streaming view."""
+        """Whether the text itself marks a stream; it may also read a streaming view."""
         return any(table.streaming for table in self.tables)
 
 
 def may_stream(text: str, views: Collection[str] = ()) -> bool:
-    """A cheap test that plain batch SQL fails: the text has the word STREAM or WATERMARK, or names one of `views`.
+    """A cheap test that rules out plain batch SQL: the text has the word STREAM or WATERMARK, or names one of `views`.
 
-    `views`: names of temporary views that only riacho knows. False is certain, True is not.
+    `views`: names of temporary views that only riacho knows. False is certain; True is not.
     """
     if has_word(text, _STREAMING_WORDS):
         return True
@@ -58,13 +58,13 @@ def may_stream(text: str, views: Collection[str] = ()) -> bool:
 
 
 def read_sql(text: str) -> SqlFacts:
-    """Read a statement. Raises PARSE_SYNTAX_ERROR for a wrong clause of a stream and a wrong temporary view."""
+    """Read a statement. Raises PARSE_SYNTAX_ERROR for an invalid stream clause or temporary view."""
     tokens = tokenize(text)
     return SqlFacts(_kind(tokens), table_references(text, tokens), _view(text, tokens))
 
 
 def _kind(tokens: list[Token]) -> Literal["query", "command"]:
-    """By the first word; behind WITH, by the first word that opens a statement outside brackets."""
+    """Decided by the first word; after WITH, by the first word outside brackets that opens a statement."""
     at = 0
     while at < len(tokens) and tokens[at].is_symbol("("):
         at += 1

@@ -11,21 +11,21 @@ from riacho.server.sql.tokens import Token, string_value
 
 _NAMES = {**UNIT_MONTHS, **UNIT_US, "nanosecond": 0}
 UNITS = frozenset(form for name in _NAMES for form in (name.upper(), f"{name.upper()}S"))
-"""The words for units, one and many."""
+"""The words for units, singular and plural."""
 _FIELDS = ("day", "hour", "minute", "second")
 
 
 class IntervalLiteral(NamedTuple):
-    """`units`: those named, one of each, in lower case. `value`: months and microseconds; None for a wrong one."""
+    """`units`: those named, singular, in lower case. `value`: months and microseconds; None if it is invalid."""
 
     units: frozenset[str]
     value: tuple[int, int] | None
 
 
 def read_interval(tokens: Sequence[Token], at: int, end: int | None = None) -> tuple[IntervalLiteral | None, int]:
-    """The interval whose first value is at token `at`, behind INTERVAL, and the position behind it.
+    """The interval whose first value is at token `at`, after INTERVAL, and the position after it.
 
-    None, and where the reader gave up, if there is none: at a value, or at what should be its unit.
+    If there is none: None, and the position where reading failed, at a value or at what should be its unit.
     """
     stop = len(tokens) if end is None else end
     units: set[str] = set()
@@ -85,7 +85,7 @@ def _between(first: str, last: str) -> frozenset[str]:
 
 
 def _fields(text: str, first: str, last: str) -> tuple[int, int] | None:
-    """`1-2` of years to months, `1 2:03:04.5` of days to seconds; None if there are not as many numbers as fields."""
+    """`1-2` for years to months, `1 2:03:04.5` for days to seconds; None if the numbers do not match the fields."""
     negative = text.startswith("-")
     plain = text.lstrip("+-")
     if (first, last) == ("year", "month"):

@@ -1,4 +1,4 @@
-"""SQL text to a statement about names, or None for what is the engine's. Pure; grammar: Spark's `SqlBaseParser.g4`."""
+"""Parses SQL text to a statement about names, or None for the engine's. Pure. Grammar: Spark's `SqlBaseParser.g4`."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from riacho.server.sql.words import DATABASE_WORDS, DATABASES_WORDS
 
 
 def parse(text: str) -> Statement | None:
-    """The statement that `text` is, or None if it is not about names.
+    """The statement that `text` contains, or None if it is not about names.
 
-    Raises PARSE_SYNTAX_ERROR, and PARSE_EMPTY_STATEMENT for blanks.
+    Raises PARSE_SYNTAX_ERROR, and PARSE_EMPTY_STATEMENT for a blank text.
     """
     if not text.strip():
         raise empty_statement(text)

@@ -22,7 +22,7 @@ S = TypeVar("S", bound=Statement)
 
 
 def alter(cursor: Cursor) -> Statement | None:
-    """What ALTER TABLE changes; ALTER VIEW is a view made anew. None for what the engine may know."""
+    """What ALTER TABLE changes; ALTER VIEW replaces the view. None for forms that the engine may know."""
     cursor.expect("ALTER")
     if cursor.accept("VIEW"):
         name = cursor.name()
@@ -79,7 +79,7 @@ def _ended(cursor: Cursor, statement: S) -> S:
 
 def _unsupported(cursor: Cursor) -> UnsupportedOperationError:
     return UnsupportedOperationError(
-        f"This form of ALTER TABLE is not supported by riacho: {cursor.text.strip()}. It takes SET and UNSET "
-        "TBLPROPERTIES, ADD COLUMNS, ALTER COLUMN … COMMENT and … DROP NOT NULL, ADD and DROP CONSTRAINT, RENAME TO. "
-        "For others, write the table anew with overwriteSchema."
+        f"This form of ALTER TABLE is not supported by riacho: {cursor.text.strip()}. Supported are SET and "
+        "UNSET TBLPROPERTIES, ADD COLUMNS, ALTER COLUMN … COMMENT and … DROP NOT NULL, ADD and DROP CONSTRAINT, and "
+        "RENAME TO. For other changes, rewrite the table with the option overwriteSchema."
     )

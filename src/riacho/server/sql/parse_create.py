@@ -22,7 +22,7 @@ _AFTER_TYPE = ("NOT", "COMMENT", "DEFAULT", "GENERATED", "PRIMARY", "CONSTRAINT"
 
 
 def create(cursor: Cursor) -> Statement | None:
-    """What CREATE makes; None for temporary views, functions and other things that have no place in the catalog."""
+    """What CREATE creates; None for temporary views, functions and other things that are not in the catalog."""
     cursor.expect("CREATE")
     or_replace = cursor.accept("OR", "REPLACE")
     if cursor.accept_any(*DATABASE_WORDS):
@@ -58,8 +58,8 @@ def column(cursor: Cursor) -> ColumnDefinition:
             comment = cursor.string()
         elif cursor.word in _AFTER_TYPE:
             raise UnsupportedOperationError(
-                f"{cursor.word} for column {name} is not supported by riacho's CREATE TABLE. Compute the value in the "
-                "query that writes the table."
+                f"{cursor.word} for column {name} is not supported by riacho's CREATE TABLE. Compute the value in "
+                "the query that writes the table."
             )
         else:
             raise cursor.error()
@@ -77,7 +77,7 @@ def _database(cursor: Cursor) -> CreateDatabase:
             cursor.string()
             raise UnsupportedOperationError(
                 f"Database {'.'.join(name)} cannot have a LOCATION of its own: riacho keeps each database in a folder "
-                "of the warehouse. Leave LOCATION out, or give it to the tables."
+                "of the warehouse. Omit LOCATION, or specify it for the tables instead."
             )
         elif cursor.accept("WITH", "DBPROPERTIES") or cursor.accept("WITH", "PROPERTIES"):
             cursor.properties()
@@ -88,7 +88,7 @@ def _database(cursor: Cursor) -> CreateDatabase:
 
 @dataclass(frozen=True)
 class ViewHead:
-    """What stands between VIEW and the query of a view."""
+    """The clauses between VIEW and the query of a view."""
 
     name: Name
     columns: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class ViewHead:
 
 
 def view_head(cursor: Cursor) -> ViewHead | None:
-    """Up to the query, behind AS; None, and any place, for a view of files."""
+    """Reads up to the query after AS; for a view of files, None and an arbitrary position."""
     if_not_exists = cursor.accept("IF", "NOT", "EXISTS")
     name = cursor.name()
     columns = tuple(part.identifier() for part in cursor.brackets()) if cursor.looking_at_symbol("(") else ()
@@ -124,7 +124,7 @@ def _view(cursor: Cursor, or_replace: bool) -> CreateView:
 
 
 def _file_view(cursor: Cursor, *, is_global: bool, replace: bool) -> CreateFileView | None:
-    """A temporary view of files; None for one of a query."""
+    """A temporary view of files; None for a view of a query."""
     name = cursor.name()
     columns = cursor.bracketed_text() if cursor.looking_at_symbol("(") else ""
     if not cursor.accept("USING"):
@@ -159,8 +159,8 @@ def _columns(cursor: Cursor) -> dict[str, Any]:
             constraints[name] = part.bracketed_text()
         elif part.word in {"PRIMARY", "FOREIGN", "UNIQUE"}:
             raise UnsupportedOperationError(
-                f"{part.word} KEY constraints are not kept by riacho. Leave the constraint out; expectations of a "
-                "pipeline can check for duplicates."
+                f"{part.word} KEY constraints are not supported by riacho. Omit the constraint; expectations of "
+                "a pipeline can check for duplicates."
             )
         else:
             columns.append(column(part))
@@ -184,21 +184,21 @@ def _clause(cursor: Cursor, found: dict[str, Any]) -> None:
         found["location"] = cursor.string()
     elif cursor.accept("CLUSTER", "BY") or cursor.accept("CLUSTERED", "BY"):
         raise UnsupportedOperationError(
-            "Clustered and bucketed tables are not supported by riacho. Leave the clause out, or partition the table."
+            "Clustered and bucketed tables are not supported by riacho. Omit the clause, or partition the table."
         )
     else:
         cursor.expect_end()
 
 
 def _partition(part: Cursor, found: dict[str, Any]) -> str:
-    """A partition column: its name, or, Hive's way, a column that is defined here."""
+    """A partition column: a name or, as in Hive, a column defined right here."""
     name = part.identifier()
     if part.done:
         return name
     if part.looking_at_symbol("("):
         raise UnsupportedOperationError(
-            f"Tables are partitioned by columns, not by functions of them such as {name}(…). Add a column with the "
-            "function's value, and partition by it."
+            f"Tables can be partitioned by columns, but not by functions of them such as {name}(…). Add a column with "
+            "the function's value and partition by that."
         )
     found["columns"] = (*found.get("columns", ()), ColumnDefinition(name, part.rest()))
     return name

@@ -20,7 +20,7 @@ from riacho.server.sql.words import IN_BRACKETS
 
 
 def insert(cursor: Cursor) -> Statement | None:
-    """None for a PARTITION clause, which is the engine's to refuse."""
+    """None for a PARTITION clause, which the engine refuses."""
     cursor.expect("INSERT")
     how = cursor.accept_any("INTO", "OVERWRITE")
     if not how:
@@ -56,7 +56,7 @@ def _directory(cursor: Cursor) -> InsertDirectory:
 
 
 def _column_list(cursor: Cursor) -> tuple[str, ...]:
-    """`(a, b)` before the query; a bracket around the query itself is none."""
+    """`(a, b)` before the query; brackets around the query itself are not a list of columns."""
     if not cursor.looking_at_symbol("(") or cursor.bracket_holds(IN_BRACKETS):
         return ()
     return cursor.identifiers()

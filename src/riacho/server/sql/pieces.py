@@ -12,7 +12,7 @@ def outside(
 ) -> Iterator[int]:
     """The positions outside brackets of the wanted words, or of all tokens. `calls`: also before a bracket.
 
-    A word that is part of a name is none, nor is the FROM of `IS DISTINCT FROM`.
+    A word that is part of a name does not count, nor does the FROM of `IS DISTINCT FROM`.
     """
     at = start
     while at < end:
@@ -33,7 +33,7 @@ def _is_keyword(tokens: Sequence[Token], at: int, calls: bool) -> bool:
 
 
 def items(tokens: Sequence[Token], start: int, end: int) -> list[tuple[int, int]]:
-    """The items of a list, as (start, end), split at commas outside brackets; no tokens are one empty item."""
+    """The items of a list, as (start, end), split at commas outside brackets; an empty list is one empty item."""
     found, depth, first = [], 0, start
     for at in range(start, end):
         token = tokens[at]
@@ -45,11 +45,11 @@ def items(tokens: Sequence[Token], start: int, end: int) -> list[tuple[int, int]
 
 
 class UnknownSqlError(Exception):
-    """The text has something that its reader does not know; its message says what."""
+    """The text contains something that its reader does not know; the message says what."""
 
 
 class Pieces:
-    """Finds words, lists and names in a text, of which a semicolon at the end is no part."""
+    """Finds words, lists and names in a text, ignoring a semicolon at the end."""
 
     def __init__(self, sql: str) -> None:
         self.sql = sql
@@ -68,7 +68,7 @@ class Pieces:
         return items(self._tokens, start, end)
 
     def _names(self, at: int) -> tuple[list[str], int]:
-        """The names in the brackets at `at`, and the position behind them."""
+        """The names in the brackets at `at`, and the position after the brackets."""
         behind = closing(self._tokens, at)
         return [self._name(start) for start, _ in self._items(at + 1, behind)], behind + 1
 

@@ -1,7 +1,7 @@
-"""What Spark calls a SQL statement: the name of its logical plan, which error messages show.
+"""Spark's name for a SQL statement: the name of its logical plan, which error messages show.
 
-Definition files refuse all statements but a few, and `spark.sql` in a Python definition file refuses all commands but
-those that only look (`ALLOWED`; Spark: `PipelinesHandler.blockUnsupportedSqlCommand`, asked of Spark 4.2.1).
+Definition files refuse all but a few statements, and `spark.sql` in a Python definition file refuses all commands
+except those that only read (`ALLOWED`; Spark: `PipelinesHandler.blockUnsupportedSqlCommand`, verified with 4.2.1).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from riacho.server.sql.tokens import Token
 
 _QUERIES = frozenset({"SELECT", "WITH", "FROM", "VALUES", "TABLE", "MAP", "REDUCE", ""})
 
-# The longest match of leading words wins; the words OR REPLACE, TEMPORARY and the like are left out before.
+# The longest match of leading words wins; OR REPLACE, TEMPORARY and similar words are removed first.
 _NAMES: dict[tuple[str, ...], str] = {
     ("INSERT",): "InsertIntoStatement",
     ("MERGE",): "MergeIntoTable",
@@ -106,7 +106,7 @@ def plan_name(tokens: Sequence[Token]) -> str | None:
 
 
 def _leading_words(tokens: Sequence[Token]) -> tuple[str, ...]:
-    """The first words that tell the kind of a statement."""
+    """The leading words that determine the kind of a statement."""
     words = [_SYNONYMS.get(token.word, token.word) for token in tokens[:6]]
     first, rest = words[:1], words[1:]
     if first == ["CREATE"]:

@@ -1,8 +1,8 @@
-"""Which tables a piece of Spark SQL reads, and exactly where it says so.
+"""Which tables a piece of Spark SQL reads, and exactly where it names them.
 
-A scan, not a parser: it follows brackets and the few words that open or close a FROM clause. That is enough to know
-where a table name can stand, and it understands text that it has never seen the grammar of. What the engine cannot
-parse, the engine refuses, with the user's own words.
+This is a scan, not a parser: it follows brackets and the few words that open or close a FROM clause. That is enough to
+know where a table name can appear, and it also works on syntax that it does not know. Text that the engine cannot parse
+is refused by the engine, which shows the user's original text.
 
 What may follow a table name in a streaming query (`relationPrimary` in `SqlBaseParser.g4`):
 
@@ -26,7 +26,7 @@ from riacho.server.sql.tokens import Edit, Token, closing, identifier, splice, t
 from riacho.server.sql.words import ENDS_FROM, NO_ALIAS, QUERY_STARTS, SET_OPERATIONS, words
 
 _VERSIONS = {"VERSION": True, "SYSTEM_VERSION": True, "TIMESTAMP": False, "SYSTEM_TIME": False}
-"""The words before AS OF, and whether what follows is a single literal."""
+"""The words before AS OF, each with whether a single literal must follow."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Watermark:
 class TableReference:
     """A table name in a SQL text.
 
-    `parts`: the name without quotes. `start`, `end`: where it stands, with STREAM and all clauses up to its alias,
-    which is not part of it. `version_end`: where the clause ends that names a version, such as `VERSION AS OF 3`; `end`
-    if there is none. `behind`: where an alias stands or would stand, behind that and a TABLESAMPLE. `aliased`: whether
-    one follows, or may not. `streaming`: whether STREAM marks it.
+    `parts`: the name without quotes. `start`, `end`: its range, with STREAM and all clauses up to its alias, which is
+    not included. `version_end`: the end of the clause that names a version, such as `VERSION AS OF 3`; `end` if there
+    is none. `behind`: where its alias is or would be, after that clause and a TABLESAMPLE. `aliased`:
+    whether an alias follows, or none may. `streaming`: whether STREAM marks it.
     """
 
     parts: tuple[str, ...]
@@ -63,22 +63,22 @@ class TableReference:
 def table_references(sql: str, tokens: Sequence[Token] | None = None) -> list[TableReference]:
     """The tables that `sql` reads, in the order of the text; names of its own WITH clauses are left out.
 
-    `tokens`: those of `sql`, where they are known already. Raises ParseError for an incomplete STREAM or WATERMARK
+    `tokens`: those of `sql`, if they are known already. Raises ParseError for an incomplete STREAM or WATERMARK
     clause.
     """
     return _Scan(sql, tokenize(sql) if tokens is None else tokens).run()
 
 
 Spelling = Callable[[tuple[str, ...]], str | None]
-"""The name as SQL text, in another spelling; None if it will do as it is."""
+"""The name as SQL text, in another spelling; None if it can stay as it is."""
 
 
 def respelled(sql: str, spelling: Spelling) -> str:
-    """`sql`, a query or a statement, with its tables as `spelling` has them; the same object if nothing changes.
+    """`sql`, a query or a statement, with its tables as `spelling` writes them; the same object if nothing changes.
 
-    Beside what it reads that is what INSERT, UPDATE, MERGE and DESCRIBE name. A name of its own WITH
-    clauses is spelled as it is there, for those who tell cases apart. Streams are left alone. Raises as
-    `table_references`.
+    Besides the tables it reads, these are the ones that INSERT, UPDATE, MERGE and DESCRIBE name. A name of its own
+    WITH clauses is spelled as it is there, for engines that distinguish case. Streams are left alone. Raises what
+    `table_references` raises.
     """
     scan = _Scan(sql, tokenize(sql))
     scan.run()
@@ -94,7 +94,7 @@ def respelled(sql: str, spelling: Spelling) -> str:
 
 
 _BEFORE_TABLE = SET_OPERATIONS | words("ALL DISTINCT AS")
-"""What may stand before `TABLE name` as a query."""
+"""What may precede `TABLE name` as a query."""
 
 
 def _target(tokens: Sequence[Token]) -> list[TableReference]:
@@ -113,14 +113,14 @@ def _target(tokens: Sequence[Token]) -> list[TableReference]:
 
 
 def _bare(parts: tuple[str, ...], tokens: Sequence[Token]) -> TableReference:
-    """A name with nothing behind it; `tokens` are its own."""
+    """A name with nothing after it; `tokens` are its own."""
     end = tokens[-1].end
     return TableReference(parts, tokens[0].start, end, end, end, aliased=True)
 
 
 @dataclass
 class _Frame:
-    """A pair of brackets, or the whole text. `in_from`: a comma here is followed by a relation."""
+    """A pair of brackets, or the whole text. `in_from`: whether a comma here is followed by a relation."""
 
     is_query: bool
     in_from: bool = False
@@ -130,7 +130,7 @@ class _Frame:
 
 
 class _Scan:
-    """`found`: what the text reads; `of_with`: edits for names of WITH in another case."""
+    """`found`: what the text reads; `of_with`: edits for WITH names written in a different case."""
 
     def __init__(self, sql: str, tokens: Sequence[Token]) -> None:
         self._sql = sql
@@ -148,7 +148,7 @@ class _Scan:
         return self.found
 
     def _step(self, at: int) -> int:
-        """Take in the token at `at`; the position of the next one."""
+        """Process the token at `at`; returns the position of the next one."""
         token, frame = self._tokens[at], self._frames[-1]
         if token.is_symbol("("):
             opens_query = self._word(at + 1) in QUERY_STARTS
@@ -158,7 +158,7 @@ class _Scan:
             if len(self._frames) > 1:
                 self._frames.pop()
                 frame = self._frames[-1]
-                if frame.pending_cte:  # a name of WITH is known behind its own brackets
+                if frame.pending_cte:  # a WITH name is known after its own brackets
                     frame.ctes[frame.pending_cte.lower()] = frame.pending_cte
                     frame.pending_cte = None
             return at + 1
@@ -181,7 +181,7 @@ class _Scan:
         return at + 1
 
     def _relation(self, at: int) -> int:
-        """Take in what stands where a relation must stand; the position behind it."""
+        """Process what is where a relation must be; returns the position after it."""
         if self._word(at) == "LATERAL":
             at += 1
         if self._symbol(at, "("):
@@ -195,7 +195,7 @@ class _Scan:
         return behind
 
     def _table_query(self, at: int) -> None:
-        """`TABLE name` as a query, or as what a table function is given. There it cannot have an alias."""
+        """`TABLE name` as a query, or as the argument of a table function, where it cannot have an alias."""
         opens = at == 0 or self._symbol(at - 1, "(") or self._symbol(at - 1, ")")
         parts, behind = identifier(self._tokens, at + 1)
         names_one = bool(parts) and self._word(at + 1) not in NO_ALIAS
@@ -205,7 +205,7 @@ class _Scan:
                 self.found.append(reference)
 
     def _reference(self, at: int) -> tuple[TableReference | None, int]:
-        """The table reference at `at` and the position behind its clauses."""
+        """The table reference at `at` and the position after its clauses."""
         first = at
         streaming = self._is_stream_mark(at)
         bracketed = streaming and self._symbol(at + 1, "(")
@@ -246,7 +246,7 @@ class _Scan:
         return reference, at
 
     def _version(self, at: int) -> int:
-        """The position behind `[FOR] VERSION AS OF version` or `[FOR] TIMESTAMP AS OF expression`, if it is at `at`."""
+        """The position after `[FOR] VERSION AS OF version` or `[FOR] TIMESTAMP AS OF expression`, if it is at `at`."""
         first = at
         at += self._word(at) == "FOR"
         kind = self._word(at)
@@ -266,21 +266,21 @@ class _Scan:
         return min(at, len(self._tokens))
 
     def _sample(self, at: int) -> int:
-        """The position behind `TABLESAMPLE (…) [REPEATABLE (…)]`, if it is at `at`."""
+        """The position after `TABLESAMPLE (…) [REPEATABLE (…)]`, if it is at `at`."""
         for word in ("TABLESAMPLE", "REPEATABLE"):
             if self._word(at) == word and self._symbol(at + 1, "("):
                 at = min(closing(self._tokens, at + 1) + 1, len(self._tokens))
         return at
 
     def _is_stream_mark(self, at: int) -> bool:
-        """Whether the word STREAM stands at `at` as a mark, and not as the name of a table."""
+        """Whether the word STREAM at `at` is the keyword, and not the name of a table."""
         if self._word(at) != "STREAM" or at + 1 >= len(self._tokens):
             return False
         behind = self._tokens[at + 1]
         return behind.is_symbol("(") or (behind.name is not None and behind.word not in NO_ALIAS | {"AS"})
 
     def _watermark(self, at: int) -> tuple[Watermark, int]:
-        """The WATERMARK clause at `at` and the position behind it."""
+        """The WATERMARK clause at `at` and the position after it."""
         first = at + 1
         while (self._word(at), self._word(at + 1)) != ("DELAY", "OF"):
             at += 1
@@ -299,7 +299,7 @@ class _Scan:
         return Watermark(text, name, delay), at
 
     def _delay(self, at: int) -> tuple[str, int]:
-        """The interval at `at`, as Spark shows it, and the position behind it. Text without a unit is none here."""
+        """The interval at `at`, as Spark shows it, and the position after it. Text without a unit is not one here."""
         found, behind = read_interval(self._tokens, at)
         if found is None or not found.units or self._tokens[behind - 1].kind == "string":
             raise self._error(behind)

@@ -11,7 +11,7 @@ from riacho.server.sql.tokens import Token, tokenize
 
 @dataclass(frozen=True)
 class Statement:
-    """One statement: its text from the first token on, its tokens (their places are those in `text`), its line."""
+    """One statement: its text from the first token on, its tokens (positioned relative to `text`), its line."""
 
     text: str
     tokens: Sequence[Token]
@@ -19,9 +19,9 @@ class Statement:
 
 
 def statements(text: str) -> Iterator[Statement]:
-    """The statements of a file, in order, split at `;`; empty ones are left out.
+    """The statements of a file, in order, split at `;`; empty ones are skipped.
 
-    Raises PARSE_SYNTAX_ERROR for a quote that never ends.
+    Raises PARSE_SYNTAX_ERROR for a quote that is never closed.
     """
     pending: list[Token] = []
     for token in tokenize(text):

@@ -1,4 +1,4 @@
-"""SELECT lists: the column that a token stands in, and whether it has an alias."""
+"""SELECT lists: the column that a token belongs to, and whether it has an alias."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ENDS = _CLAUSES | SET_OPERATIONS | {"LATERAL"}
 
 
 def has_alias(tokens: Sequence[Token]) -> bool:
-    """Whether the tokens of an expression end in `AS name`, or just in a name behind a complete expression."""
+    """Whether the tokens of an expression end in `AS name`, or in just a name after a complete expression."""
     if len(tokens) < 2 or tokens[-1].name is None:
         return False
     before, last = tokens[-2:]
@@ -28,7 +28,7 @@ def has_alias(tokens: Sequence[Token]) -> bool:
 
 
 def column_around(tokens: Sequence[Token], at: int) -> tuple[int, int] | None:
-    """The SELECT column that token `at` stands in: its first token and the one behind it; None if in no such column."""
+    """The SELECT column that token `at` belongs to: its first token and the one after it; None if there is none."""
     first, depth, position = None, 0, at - 1
     while position >= 0:
         token = tokens[position]
@@ -36,7 +36,7 @@ def column_around(tokens: Sequence[Token], at: int) -> tuple[int, int] | None:
             depth += 1
         elif token.is_symbol("("):
             if depth == 0:
-                first = None  # the commas passed were those of a call
+                first = None  # the commas so far were those of a call
             else:
                 depth -= 1
         elif depth == 0 and token.is_symbol(","):
@@ -50,14 +50,14 @@ def column_around(tokens: Sequence[Token], at: int) -> tuple[int, int] | None:
 
 
 def _opens_columns(tokens: Sequence[Token], at: int) -> bool:
-    """Whether a SELECT list begins behind token `at`: at SELECT and its DISTINCT, not at that of `count(DISTINCT`."""
+    """Whether a SELECT list begins after token `at`: SELECT or its DISTINCT, but not that of `count(DISTINCT`."""
     if tokens[at].word in _QUANTIFIERS:
         return at > 0 and tokens[at - 1].word == "SELECT"
     return tokens[at].word == "SELECT"
 
 
 def _column_end(tokens: Sequence[Token], at: int) -> int:
-    """The position behind the column that token `at` stands in."""
+    """The position after the column that token `at` belongs to."""
     # How many brackets of the column are open at `at` is not known here, so the end is the first place that cannot be
     # inside the column: a comma or clause with no bracket open since then, after all that were open have been closed.
     opened = _open_brackets(tokens, at)

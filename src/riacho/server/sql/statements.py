@@ -1,4 +1,4 @@
-"""SQL statements about names, as values. `Name` is what stands in the text: one to three parts, nothing made full."""
+"""SQL statements about names, as values. `Name` is as written in the text: one to three parts, not completed."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class ColumnDefinition:
 class CreateTable:
     """`CREATE [OR REPLACE] TABLE [IF NOT EXISTS] name [(columns)] [USING …] … [AS query]`.
 
-    `replace`: with OR REPLACE, or REPLACE TABLE, which (`must_exist`) makes none. `like`: another table's columns.
+    `replace`: OR REPLACE, or REPLACE TABLE, which creates no new table (`must_exist`). `like`: another table's columns.
     `constraints`: CHECK conditions by name.
     """
 
@@ -262,7 +262,7 @@ class Delete:
 
 
 Set = tuple[tuple[Name, str], ...]
-"""`column = expression, …`: columns as they are written, perhaps with their table, or a field of a struct."""
+"""`column = expression, …`: columns as written, possibly qualified with their table, or a field of a struct."""
 
 
 @dataclass(frozen=True)
@@ -341,7 +341,7 @@ class Repair:
 
 @dataclass(frozen=True)
 class Refresh:
-    """`REFRESH TABLE name`: nothing to do, every read looks at the table as it is."""
+    """`REFRESH TABLE name`: does nothing, because every read sees the current table."""
 
     table: Name
 

@@ -1,6 +1,6 @@
-"""Spark SQL text as tokens, so that a rewrite can change a few words and leave all others as the user wrote them.
+"""Spark SQL text as tokens, so that a rewrite can change a few words and leave the rest as the user wrote it.
 
-To print SQL anew from a parsed tree would lose whatever the printer does not know; a splice cannot. Lexical rules:
+Printing SQL from a parsed tree would lose whatever the printer does not know; splicing cannot. Lexical rules:
 `SqlBaseLexer.g4` of Apache Spark (strings in either quote with backslash escapes, doubled quotes, raw strings,
 backticks, nested comments).
 """
@@ -30,9 +30,9 @@ _COMMENT_EDGE = re.compile(r"/\*|\*/")
 
 
 class Token(NamedTuple):
-    """A piece of SQL text. `start` and `end` are its place there: `sql[start:end] == text`.
+    """A piece of SQL text. `start` and `end` are its position: `sql[start:end] == text`.
 
-    `word`: the upper-case text of a bare word, else an empty string: what keywords are compared with.
+    `word`: the upper-case text of a bare word, for comparison with keywords; otherwise an empty string.
     """
 
     kind: TokenKind
@@ -43,7 +43,7 @@ class Token(NamedTuple):
 
     @property
     def name(self) -> str | None:
-        """The identifier this token may stand for, without backticks; None for strings, numbers and symbols."""
+        """The identifier that this token may be, without backticks; None for strings, numbers and symbols."""
         if self.kind == "word":
             return self.text
         return self.text[1:-1].replace("``", "`") if self.kind == "quoted" else None
@@ -60,7 +60,7 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "Z": "\x1a", 
 
 
 def string_value(token: Token) -> str:
-    """What a string literal stands for: without its quotes, escapes resolved."""
+    """The value of a string literal: without its quotes, with escapes resolved."""
     if token.text[0] in "rR":
         return token.text[2:-1]
     quote = token.text[0]
@@ -79,7 +79,7 @@ def string_value(token: Token) -> str:
 
 
 def string_literal(value: str) -> str:
-    """The string literal that stands for `value`."""
+    """The string literal for `value`."""
     return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
@@ -89,7 +89,7 @@ def tokenize(sql: str) -> list[Token]:
     position = 0
     while position < len(sql):
         match = _TOKEN.match(sql, position)
-        if match is None:  # cannot be: `.` matches whatever is left
+        if match is None:  # impossible: `.` matches whatever is left
             break
         kind = match.lastgroup
         position = match.end()
@@ -103,7 +103,7 @@ def tokenize(sql: str) -> list[Token]:
 
 
 def _comment_end(sql: str, position: int) -> int:
-    """Where the comment ends whose opening mark ends at `position`; comments nest."""
+    """The end of the comment whose opening mark ends at `position`; comments nest."""
     depth = 1
     while depth:
         edge = _COMMENT_EDGE.search(sql, position)
@@ -115,14 +115,14 @@ def _comment_end(sql: str, position: int) -> int:
 
 
 def has_word(sql: str, wanted: Iterable[str]) -> bool:
-    """Whether one of these keywords stands in `sql`, outside strings, comments and names in backticks."""
+    """Whether one of these keywords occurs in `sql`, outside strings, comments and names in backticks."""
     upper = sql.upper()
     likely = {word for word in wanted if word in upper}
     return bool(likely) and any(token.word in likely for token in tokenize(sql))
 
 
 def identifier(tokens: Sequence[Token], at: int) -> tuple[tuple[str, ...], int]:
-    """The dotted name that starts at token `at`, and the position of the token behind it; ((), at) if there is none."""
+    """The dotted name that starts at token `at`, and the position of the token after it; ((), at) if there is none."""
     parts: list[str] = []
     position = at
     while position < len(tokens) and (name := tokens[position].name) is not None:
@@ -151,7 +151,7 @@ def closing(tokens: Sequence[Token], at: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Put `text` in place of what stands from `start` up to `end`."""
+    """Put `text` in place of what is between `start` and `end`."""
 
     start: int
     end: int
@@ -169,7 +169,7 @@ def splice(sql: str, edits: Sequence[Edit]) -> str:
 
 
 def split_statements(sql: str) -> list[str]:
-    """The statements of a script, split at `;` outside quotes, comments and brackets; empty ones are left out."""
+    """The statements of a script, split at `;` outside quotes, comments and brackets; empty ones are skipped."""
     statements: list[str] = []
     start = 0
     for token in [*tokenize(sql), Token("symbol", ";", "", len(sql), len(sql))]:
@@ -182,7 +182,7 @@ def split_statements(sql: str) -> list[str]:
 
 
 def parse_identifier(text: str) -> tuple[str, ...]:
-    """The parts of a name such as ``cat.`my db`.t``, as `unparsed_identifier` fields carry it. () if it is no name."""
+    """The parts of a name such as ``cat.`my db`.t``, as `unparsed_identifier` fields carry it. () if it is none."""
     tokens = tokenize(text)
     parts, end = identifier(tokens, 0)
     return parts if end == len(tokens) else ()

@@ -1,1 +1,1 @@
-"""Sail, and everything that knows it: its process, its sessions, its dialect, its quirks."""
+"""Sail, and everything that is specific to it: its process, its sessions, its dialect, its quirks."""

@@ -1,6 +1,7 @@
-"""The engine's process: started, asked for its port, measured and ended.
+"""The engine's process: starts it, learns its port, measures its memory and ends it.
 
-It needs as long to load as the server does, so it is started first, and this module loads nothing that could wait.
+The engine takes as long to load as the server does, so it is started first, and this module imports nothing that can
+be imported later.
 """
 
 from __future__ import annotations
@@ -18,21 +19,21 @@ from riacho.errors import SparkGeneralError
 START_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 2.0
 
-# Sail reads its settings from the environment. A deep plan overflows the default stack and takes the whole process
-# with it; an idle session is gone for good after its time-out, and riacho's sessions live as long as their clients.
+# Sail reads its settings from the environment. A deep plan overflows the default stack and crashes the whole process;
+# an idle session is lost for good after its time-out, whereas riacho's sessions live as long as their clients.
 _SAIL_SETTINGS = {
     "SAIL_RUNTIME__STACK_SIZE": str(64 << 20),
     "SAIL_SPARK__SESSION_TIMEOUT_SECS": str(7 * 24 * 3600),
-    # Its one catalog has the name that Spark's has, so that full names such as spark_catalog.bronze.events resolve.
+    # Its only catalog is named like Spark's, so that full names such as spark_catalog.bronze.events resolve.
     "SAIL_CATALOG__LIST": '[{name="spark_catalog", type="memory", initial_database=["default"]}]',
     "RUST_LOG": "error",
 }
 
 
 class EngineChild:
-    """A Sail that starts when this is made, and ends with `stop` or with this process, whichever way that ends.
+    """A Sail process that starts when this is created, and ends with `stop` or when this process ends in any way.
 
-    `on_log`: a file descriptor for what it logs, this process's standard error by default.
+    `on_log`: a file descriptor for its log, by default this process's standard error.
     """
 
     def __init__(self, *, on_log: int | None = None) -> None:
@@ -43,7 +44,7 @@ class EngineChild:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=on_log,
-            # Its own group: a Ctrl-C in the terminal is for riacho to handle, in order.
+            # A process group of its own: riacho handles a Ctrl-C in the terminal, and shuts down in order.
             start_new_session=True,
             env={**_SAIL_SETTINGS, **os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         )
@@ -55,18 +56,18 @@ class EngineChild:
 
     @property
     def alive(self) -> bool:
-        """Whether the process is there; it may still be starting."""
+        """Whether the process exists; it may still be starting."""
         return self._process.poll() is None
 
     def port(self) -> int:
-        """The port it listens on, once it does. Raises SparkGeneralError if it does not come up within 30 s."""
+        """Wait for the process to listen and return its port. Raises SparkGeneralError if that takes more than 30 s."""
         with self._starting:
             if self._port is None:
                 self._port = self._read_port()
             return self._port
 
     def memory_bytes(self) -> int:
-        """Resident memory of the process; 0 where the system does not tell."""
+        """Resident memory of the process; 0 where the system does not report it."""
         try:
             fields = Path(f"/proc/{self.pid}/statm").read_text().split()
         except OSError:

@@ -1,7 +1,7 @@
 """The process that runs Sail: `python -m riacho.server.engine.sail.child_main`.
 
-It prints the port it listens on, then waits for its standard input to close. That happens when riacho ends in whatever
-way, SIGKILL included, so an engine never outlives its owner. It leaves with `os._exit`, because Sail waits for ever at
+It prints the port it listens on, then waits for its standard input to close. That happens however riacho
+ends, SIGKILL included, so an engine never outlives its owner. It leaves with `os._exit`, because Sail waits forever at
 exit while a session is open.
 """
 

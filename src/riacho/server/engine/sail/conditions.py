@@ -1,7 +1,7 @@
-"""What the engine says of a value that makes a query fail → Spark's error condition for it, as far as it can be told.
+"""Translates the engine's messages about values that make a query fail into Spark's error conditions, where possible.
 
-One table: a pattern in the engine's message and what makes the error of it. The engine does not tell where in a query
-the value came from, so Spark's query context is missing.
+One table pairs each pattern in the engine's messages with the function that builds the error. The engine does not say
+where in a query the value came from, so Spark's query context is missing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _INT_LIMIT = 1 << 31
 
 
 def condition_of(message: str) -> SparkError | None:
-    """The error for a message of the engine; None if it is none of those known."""
+    """The error for a message from the engine; None if the message is not a known one."""
     for pattern, make in _TABLE:
         found = pattern.search(message)
         if found is not None:
@@ -39,7 +39,7 @@ def condition_of(message: str) -> SparkError | None:
 
 
 def _type(arrow: str) -> str:
-    """The engine's name of a type in Spark's words."""
+    """Spark's name for a type that the engine names."""
     if arrow.startswith("Decimal"):
         return arrow.replace("Decimal128", "DECIMAL").replace(" ", "")
     if arrow.startswith("Timestamp"):
@@ -93,7 +93,7 @@ def _decimal_overflow(found: re.Match[str]) -> SparkError:
 
 
 def java_double(text: str) -> str:
-    """A double as Java prints it, from the shortest text that says which it is."""
+    """A double as Java prints it, given the shortest text that identifies it."""
     value = float(text)
     if not math.isfinite(value):
         return {"inf": "Infinity", "-inf": "-Infinity"}.get(str(value), "NaN")
@@ -229,7 +229,7 @@ _TABLE: Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]]] 
             r"\[CAST_INVALID_INPUT\] The value '(.*)' of the type \"STRING\" cannot be cast to \"(.+?)\"",
             lambda found: _invalid_input(found[1], found[2]),
         ),
-        (r"^Temporary View not found: (.*)$", _no_view),  # others are looked for among the tables
+        (r"^Temporary View not found: (.*)$", _no_view),  # views of other kinds are looked up among the tables
         (r"^invalid timestamp: (.*)$", lambda found: _invalid_input(found[1], "TIMESTAMP")),
         (r"Can't cast value (.+) to type (\w+)", _number_overflow),
         (r"value of (\S+) is out of range (\w+)", _decimal_overflow),
@@ -246,4 +246,4 @@ _TABLE: Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]]] 
         (r"^Scalar subquery returned more than one row", _many_rows),
     )
 ]
-"""The first that is found counts."""
+"""The first pattern that matches wins."""

@@ -1,4 +1,4 @@
-"""The comments in a DDL text, `a INT COMMENT 'what it is', b STRING`: Sail's parser takes them and forgets them."""
+"""The comments in a DDL text, `a INT COMMENT 'what it is', b STRING`: Sail's parser accepts them and drops them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from riacho.server.sql.tokens import Token, string_value, tokenize
 
 
 def column_comments(text: str) -> list[str | None]:
-    """The comment, or None, of each top-level column of `text`, a DDL text that the engine has accepted."""
+    """The comment, or None, of each top-level column of `text`, which is DDL that the engine has accepted."""
     return [_comment(column) for column in _columns(text)]
 
 
 def _columns(text: str) -> Iterator[list[Token]]:
-    """The tokens of each column, what stands inside parentheses and angle brackets left out."""
+    """The tokens of each column, without those inside parentheses and angle brackets."""
     depth = 0
     column: list[Token] = []
     for token in tokenize(text):

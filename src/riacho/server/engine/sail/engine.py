@@ -1,7 +1,8 @@
 """Sail as riacho's engine: a child process that is started, watched and replaced.
 
-A process is replaced when it has died and when its memory passes a bound (Sail keeps memory for every SQL text that it
-parses). A replacement takes over new calls at once; the old process ends when its last call has, or after a limit.
+A process is replaced when it has died or its memory exceeds a limit (Sail keeps some memory for every SQL text that it
+parses). The replacement takes new calls at once; the old process ends when its last call has ended, or after a time
+limit.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ RETIRE_TIMEOUT_S = 60.0
 
 
 class SailEngine:
-    """See `engine.base.Engine`. Its first process is `first`, which may be starting still, or else started here.
+    """See `engine.base.Engine`. The first process is `first`, which may still be starting, or else one started here.
 
-    `before_call` runs before each call of a session, for instance to register tables that others have made.
-    `steps` are done to every plan and statement, after those that the engine always needs (see `preparation`).
-    `memory_limit`: resident bytes of the process beyond which it is replaced.
+    `before_call` runs before each call of a session, for instance to register tables that others have created.
+    `steps` are applied to every plan and statement, after those that the engine always needs (see `preparation`).
+    `memory_limit`: the process is replaced when its resident memory exceeds this many bytes.
     """
 
     def __init__(
@@ -61,7 +62,7 @@ class SailEngine:
 
     @property
     def pid(self) -> int:
-        """The process id that serves now."""
+        """The id of the process that is serving now."""
         return self.current().child.pid
 
     def session(self, session_id: SessionId, user_id: str) -> SailSession:
@@ -96,11 +97,11 @@ class SailEngine:
         goodbye = pb.ReleaseSessionRequest(session_id=session_id)
         goodbye.user_context.user_id = user_id
         try:
-            # A session's end does not stop what it runs, so that is interrupted first.
+            # Ending a session does not stop what it is running, so interrupt that first.
             process.call("Interrupt", interrupt.SerializeToString(), timeout_s=INTERRUPT_LIMIT_S)
             process.call("ReleaseSession", goodbye.SerializeToString(), timeout_s=INTERRUPT_LIMIT_S)
         except (grpc.RpcError, ValueError):
-            # The process is gone, and the session with it (ValueError: this server has let go of it).
+            # The process is gone, and the session with it (ValueError: this server has released the session).
             return
 
     def spool(self, name: str, *, memory_limit: int | None = None, zone: str = "UTC") -> FolderSpool:
@@ -109,7 +110,7 @@ class SailEngine:
         return FolderSpool(name, memory_limit=memory_limit, zone=zone)
 
     def current(self) -> EngineProcess:
-        """The process that serves new calls, a fresh one if the last has died.
+        """The process that serves new calls; a new one if the last has died.
 
         Raises SparkGeneralError while the server is shutting down.
         """
@@ -122,7 +123,7 @@ class SailEngine:
             return self._process
 
     def discard(self, process: EngineProcess) -> None:
-        """Give `process` no more calls: one just failed in a way that only a dead process does. Idempotent."""
+        """Send `process` no more calls: one has just failed in a way that means the process is dead. Idempotent."""
         with self._lock:
             if self._process is not process:
                 return
@@ -130,7 +131,7 @@ class SailEngine:
         process.stop()
 
     def replace(self) -> None:
-        """Let a fresh process take over; the old one ends in the background when its calls have."""
+        """Let a new process take over; the old one ends in the background once its calls have ended."""
         with self._lock:
             old = self._process
             self._start()
@@ -164,12 +165,12 @@ class SailEngine:
 
 
 def _warm_up(process: EngineProcess) -> None:
-    """Make a session and let it go: a process's first takes it a tenth of a second, and the others a hundredth."""
+    """Create a session and release it: the first takes a process a tenth of a second, later ones a hundredth."""
     session_id = new_uuid()
     hello = pb.ConfigRequest(session_id=session_id)
     hello.operation.get_all.SetInParent()
     goodbye = pb.ReleaseSessionRequest(session_id=session_id)
-    # Whatever is wrong with the process, or is done to it meanwhile: those who need it will hear of it.
+    # Whatever is wrong with the process, or happens to it now, is reported to the calls that need it.
     with suppress(grpc.RpcError, ValueError):
         process.call("Config", hello.SerializeToString())
         process.call("ReleaseSession", goodbye.SerializeToString())

@@ -1,4 +1,4 @@
-"""The engine's errors, in Spark's words. The one place where they are translated."""
+"""Translates the engine's errors into Spark's. The only place that does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from riacho.server.sql.errors import UnplacedSyntaxError
 
 STATUS_DETAILS = "grpc-status-details-bin"
 
-# Most specific first; the first class named in the engine's `classes` that stands here wins.
+# Most specific first; the first of the engine's `classes` that is in this table wins.
 _BY_JAVA_CLASS: dict[str, type[SparkError]] = {
     cls.java_classes[0]: cls
     for cls in (
@@ -43,7 +43,7 @@ _CANCELLED = re.compile(r"operation not found|operation .*cancel", re.IGNORECASE
 
 
 def from_rpc(error: grpc.RpcError) -> SparkError:
-    """The SparkError for a failed call: its class and condition as the engine says, SparkException if it does not."""
+    """The SparkError for a failed call: class and condition as the engine gives them, else SparkException."""
     code, message, trailers = outcome(error)
     cls: type[SparkError] = errors.SparkGeneralError
     details = trailers.get(STATUS_DETAILS)
@@ -51,7 +51,7 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
         status = status_pb2.Status.FromString(details)
         message = status.message or message
         cls = _class_of(status) or cls
-    if cls is errors.PythonWorkerError:  # the traceback may say anything, and means nothing of what is below
+    if cls is errors.PythonWorkerError:  # a traceback may contain any text, so none of the patterns below apply to it
         return _python_exception(message)
     missing = _MISSING_COLUMN.search(message)
     if missing is not None:

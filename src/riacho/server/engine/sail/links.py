@@ -1,7 +1,8 @@
-"""Folders by names that the engine can read.
+"""Gives folders names that the engine can read.
 
-The engine takes a blank, a `%` or a letter such as `ç` in the path of a Delta table for part of a URL and does not find
-the table (Sail 0.7.2). It follows symbolic links, so such a folder gets a plain name in a folder of this process.
+The engine interprets a blank, a `%` or a letter such as `ç` in the path of a Delta table as part of a URL and does not
+find the table (Sail 0.7.2). It follows symbolic links, so such a folder gets a link with a plain name, in a folder of
+this process.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9/._=+&,@~-]*")
 
 
 def plain_text(path: str) -> bool:
-    """Whether a path means to the engine what it says."""
+    """Whether the engine takes a path literally."""
     return _PLAIN.fullmatch(path) is not None
 
 
 def plain_paths(relation: pb.Relation) -> pb.Relation:
-    """`relation` with Delta tables, and those that it registers, by plain names; the same object if they have them."""
+    """`relation` with plain names for the Delta tables it reads or registers; the same object if nothing changes."""
     return transform(relation, _plain) if any(map(_is_odd, walk(relation))) else relation
 
 
@@ -45,7 +46,7 @@ def _is_odd(node: pb.Relation) -> bool:
 
 
 def _plain(node: pb.Relation) -> pb.Relation:
-    """The node, changed in place."""
+    """The node, modified in place."""
     if not _is_odd(node):
         return node
     if node.HasField("sql"):
@@ -58,7 +59,7 @@ def _plain(node: pb.Relation) -> pb.Relation:
 
 
 def _plain_names(text: str) -> str:
-    """SQL text with paths of Delta tables by plain names."""
+    """SQL text with plain names for the paths of Delta tables."""
 
     def plain(parts: tuple[str, ...]) -> str | None:
         named = path_in_name(parts)
@@ -70,7 +71,7 @@ def _plain_names(text: str) -> str:
 
 
 def plain_path(folder: Path) -> Path:
-    """`folder` itself, or a link to it, as the engine can read it. Links go with `spool.remove_leftovers`."""
+    """`folder`, or a link to it that the engine can read. `spool.remove_leftovers` removes the links."""
     if plain_text(str(folder)):
         return folder
     links = Path(tempfile.gettempdir()) / f"riacho-{os.getpid()}-links"
@@ -80,5 +81,5 @@ def plain_path(folder: Path) -> Path:
         try:
             link.symlink_to(folder, target_is_directory=True)
         except FileExistsError:
-            return link  # another thread was first
+            return link  # another thread created it first
     return link

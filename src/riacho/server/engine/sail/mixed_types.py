@@ -1,8 +1,8 @@
-"""Unions of different types: what the engine says of them, and what it does.
+"""Unions of different types: the schema that the engine reports is not the one it computes.
 
-It says that `SELECT 1 UNION ALL SELECT 2.5D` has a column of INT, after its first input, and computes DOUBLE, as Spark
-does. Who believes it stores 2. What it has planned for no rows at all knows better, and costs one call more; so it is
-asked about plans with a union in them only.
+It reports that `SELECT 1 UNION ALL SELECT 2.5D` has an INT column, like its first input, but computes DOUBLE, as Spark
+does. Relying on the report would store 2. Running the plan for no rows shows the right types, but costs one more call,
+so this is done only for plans that contain a union.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from riacho.server.sql.words import SET_OPERATIONS
 
 
 def may_mix_types(relation: pb.Relation) -> bool:
-    """Whether a plan puts rows of two inputs into one column."""
+    """Whether a plan combines rows of two inputs in one column."""
     return any(
         node.HasField("set_op") or (node.HasField("sql") and has_word(node.sql.query, SET_OPERATIONS))
         for node in walk(relation)
@@ -25,12 +25,12 @@ def may_mix_types(relation: pb.Relation) -> bool:
 
 
 def without_rows(relation: pb.Relation) -> pb.Relation:
-    """A plan for the columns of another."""
+    """The plan limited to no rows, which yields only its columns."""
     return pb.Relation(limit=pb.Limit(input=relation, limit=0))
 
 
 def corrected(declared: pa.Schema, planned: pa.Schema) -> pa.Schema:
-    """`declared`, its columns with the simple types that were really planned."""
+    """`declared`, with each column of a simple type given the type that was actually planned."""
     if len(declared) != len(planned):
         return declared
     fields = []

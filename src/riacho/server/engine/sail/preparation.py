@@ -1,11 +1,11 @@
-"""What every plan and every statement goes through on its way to the engine: one list of steps, in one place.
+"""The steps that every plan and every statement goes through on its way to the engine: one list, in one place.
 
-A step takes a relation and gives one that means to the engine what the first means to Spark. A statement is text in a
-`SQL` relation, as a query is, so steps see both in one form. Two steps of a session's life are not a plan's, and so not
-here: telling the engine of tables (`before_call`), and what riacho itself does instead of the engine.
+A step takes a relation and returns one that means to the engine what the original means to Spark. A statement is text
+in a `SQL` relation, as a query is, so steps see both in one form. Two steps concern the session and not the plan, so
+they are not here: telling the engine about tables (`before_call`), and what riacho does itself instead of the engine.
 
-A streaming query's plan is prepared once, when it starts; its batches are not prepared again (`SailEngine.clone`). For
-all else a plan may be prepared more than once, so a step must do no harm when it is applied to its own result.
+A streaming query's plan is prepared once, when it starts; its batches are not prepared again (`SailEngine.clone`). Any
+other plan may be prepared more than once, so a step must be harmless when it is applied to its own result.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from riacho.server.sql.words import QUERY_STARTS
 
 
 class Preparation:
-    """The steps: what types decide, the engine's words, and `further` ones that know what the engine does not.
+    """The steps: rewrites that depend on types, the engine's dialect, and `further` steps with knowledge of their own.
 
-    Types come first, for their rules are in Spark's words; to find the columns of a part of a plan, that part goes
-    through the other steps. A stream's types are found where its sources are known (`streaming.planning`). Paths come
-    last, for further steps find them.
+    Types come first, because their rules are written in Spark's dialect; to find the columns of a part of a plan, that
+    part goes through the other steps. A stream's types are found where its sources are known (`streaming.planning`).
+    Paths come last, because the further steps find them.
     """
 
     def __init__(self, further: Sequence[Step] = ()) -> None:
         self._steps: tuple[Step, ...] = (_engine_words, *further, _plain_paths)
 
     def relation(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
-        """`relation`, prepared; the same object if it was so already. Raises what steps raise."""
+        """`relation`, prepared; the same object if nothing had to change. Raises what the steps raise."""
         if not is_streaming(relation):
             relation = self.typed(relation, surroundings, lambda part: part)
         return self._worded(relation, surroundings)
@@ -47,21 +47,22 @@ class Preparation:
     def typed(
         self, relation: pb.Relation, surroundings: Surroundings, without_rows: Callable[[pb.Relation], pb.Relation]
     ) -> pb.Relation:
-        """`relation` with what types decide. `without_rows`: see `EngineSession.typed`."""
+        """`relation` after the rewrites that depend on types. `without_rows`: see `EngineSession.typed`."""
         parts = replace(surroundings, rows=False)
         session = surroundings.session
         return typed_plan(relation, lambda part: session.columns(self._worded(without_rows(part), parts)), session.zone)
 
     def _worded(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
-        """`relation` after the steps that need no types."""
+        """`relation` after the steps that do not depend on types."""
         for step in self._steps:
             relation = step(relation, surroundings)
         return relation
 
     def message(self, message: Message, surroundings: Surroundings) -> None:
-        """Prepare, in place, each relation of a request or command.
+        """Prepare each relation of a request or command in place.
 
-        A query that comes as a command is only read then, and runs as a plan of its own: its types can wait.
+        A query that arrives as a command is only parsed at that point, and runs later as a plan of its own: its types
+        can wait.
         """
         prepare = self._worded if _waits(message) else self.relation
         for relation in list(children(message)):
@@ -71,7 +72,7 @@ class Preparation:
 
 
 def _waits(message: Message) -> bool:
-    """Whether a request is a text that comes as a command, and whose types can wait: a query's, or that of a view."""
+    """Whether a request is a SQL command whose types can wait: a query, or the definition of a view."""
     if not isinstance(message, pb.ExecutePlanRequest) or not message.plan.command.HasField("sql_command"):
         return False
     given = message.plan.command.sql_command.input

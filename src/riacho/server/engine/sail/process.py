@@ -1,4 +1,4 @@
-"""One engine process: how it is called, and how it is let go when its calls have ended."""
+"""One engine process: how it is called, and how it is retired when its calls have ended."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from riacho.server.engine.sail.child import EngineChild
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    # Identity only: compressing replies on a loopback costs ten times what it saves.
+    # No compression: on a loopback, compressing replies costs ten times what it saves.
     ("grpc.compression_enabled_algorithms_bitset", 1),
     # Each process has its own address, so pooled connections of an earlier one must not be shared.
     ("grpc.use_local_subchannel_pool", 1),
@@ -28,19 +28,19 @@ def _as_is(message: bytes) -> bytes:
 
 
 class ResponseStream(Protocol):
-    """The responses of a call under way."""
+    """The responses of a call in progress."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """The responses as they come."""
+        """The responses as they arrive."""
 
     def cancel(self) -> bool:
-        """End the call; one that has ended stays as it is."""
+        """End the call; does nothing if it has already ended."""
 
 
 class EngineProcess:
     """A running Sail with one channel to it. `epoch` numbers the processes of one engine, from 1.
 
-    Raises SparkGeneralError when the process does not come up.
+    Raises SparkGeneralError if the process does not start.
     """
 
     def __init__(self, epoch: int, child: EngineChild) -> None:
@@ -57,7 +57,7 @@ class EngineProcess:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """Hold the process while a call runs, so that `retire` waits for it."""
+        """Keep the process while a call runs, so that `retire` waits for the call."""
         with self._idle:
             self._in_flight += 1
         try:
@@ -68,7 +68,7 @@ class EngineProcess:
                 self._idle.notify_all()
 
     def call(self, method: str, request: bytes, *, timeout_s: float | None = None) -> bytes:
-        """One unary RPC, in bytes. Raises grpc.RpcError, also when `timeout_s` have passed."""
+        """One unary RPC, in bytes. Raises grpc.RpcError, also when `timeout_s` has passed."""
         stub = self._unary.get(method)
         if stub is None:
             stub = self._unary[method] = self._channel.unary_unary(
@@ -81,13 +81,13 @@ class EngineProcess:
         return cast("ResponseStream", self._execute(request))
 
     def retire(self, timeout_s: float) -> None:
-        """Wait until no call is under way, at most `timeout_s`, then end the process."""
+        """Wait at most `timeout_s` until no call is in progress, then end the process."""
         with self._idle:
             self._idle.wait_for(lambda: self._in_flight == 0, timeout_s)
         self.stop()
 
     def stop(self) -> None:
-        """End the process now. Calls under way fail. Idempotent."""
+        """End the process now. Calls in progress fail. Idempotent."""
         self._channel.close()
         self.child.stop()
 
@@ -96,13 +96,13 @@ def lost(error: grpc.RpcError) -> EngineLost | None:
     """`EngineLost` if this failure means that the process is gone, else None."""
     code, details, _ = outcome(error)
     if code is grpc.StatusCode.UNAVAILABLE:
-        return EngineLost("the engine's process ended while it worked")
+        return EngineLost("the engine's process ended during the call")
     if code is grpc.StatusCode.CANCELLED and "channel closed" in details.lower():
-        return EngineLost("the engine's process was replaced while it worked")
+        return EngineLost("the engine's process was replaced during the call")
     return None
 
 
 def outcome(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, dict[str, str | bytes]]:
-    """Code, text and trailing metadata of a failed call. gRPC's errors are calls too, which its types do not say."""
+    """Code, text and trailing metadata of a failed call. gRPC's errors are also calls, which its type stubs omit."""
     call: Any = error
     return call.code(), call.details() or "", dict(call.trailing_metadata() or ())

@@ -1,8 +1,8 @@
-"""One client session inside the engine, that outlives the engine's process.
+"""One client session inside the engine, which outlives the engine's process.
 
-What a client sets up in a session (confs, views, functions) is kept here as the very requests that did it, and sent
-again when a new process serves the session. Each call goes to the process that serves now; when that process dies
-during the call, the caller gets `EngineLost`.
+What a client sets up in a session (confs, views, functions) is kept here as the original requests, which are sent again
+when a new process serves the session. Each call goes to the process that is serving now; when that process dies during
+the call, the caller gets `EngineLost`.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ from riacho.zones import TIME_ZONE, UTC, session_zone
 _log = logging.getLogger(__name__)
 
 INTERRUPT_LIMIT_S = 2.0
-"""How long an engine may take to hear of an interrupt. One that takes longer hears nothing at all."""
+"""How long an engine may take to react to an interrupt. One that takes longer is not reacting at all."""
 
 
 class Processes(Protocol):
     """Where a session gets the process that serves it."""
 
     def current(self) -> EngineProcess:
-        """The process that serves new calls; started if there is none. Raises SparkError if it does not start."""
+        """The process that serves new calls; starts one if there is none. Raises SparkError if it does not start."""
 
     def discard(self, process: EngineProcess) -> None:
-        """`process` failed under a call; it must not get another."""
+        """`process` failed during a call; it must not get another."""
 
 
 class SailSession:
-    """See `engine.base.EngineSession`. `before_call` runs ahead of each call, for instance to register tables.
+    """See `engine.base.EngineSession`. `before_call` runs before each call, for instance to register tables.
 
-    `preparation` is what plans and statements go through, on their way with `prepares`; without it those that are
-    run here come prepared.
+    `preparation` has the steps that plans and statements go through. With `prepares` they go through them on their way
+    to the engine; without it, those that are run here arrive already prepared.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SailSession:
         self.zone = UTC
         self.zone_changed = False
         self.epoch = 0
-        """The process that knows what this session has set up; 0 while none does."""
+        """The epoch of the process that knows what this session has set up; 0 while none does."""
         self._processes = processes
         self._before_call = before_call
         self._preparation = preparation or Preparation()
@@ -76,7 +76,8 @@ class SailSession:
         self._current_database = "default"
         self._journal: dict[Hashable, tuple[str, bytes]] = {}
         self._on_release: list[Callable[[], None]] = []
-        # A protobuf field given twice has its last value, so these bytes behind a request make it one of this session.
+        # When a protobuf field is given twice, the last value wins, so these bytes appended to a request make it one of
+        # this session.
         self._own_id = pb.ConfigRequest(session_id=session_id).SerializeToString()
         self._setting_up = threading.RLock()
         self._setting_up_thread: int | None = None
@@ -147,13 +148,13 @@ class SailSession:
         return pa.Table.from_batches(batches) if batches else None
 
     def sql(self, text: str) -> pa.Table:
-        """Raises SparkGeneralError if the engine gives no result."""
+        """Raises SparkGeneralError if the engine returns no result."""
         command = pb.Command()
         command.sql_command.input.sql.query = text
         for reply in self._replies(pb.Plan(command=command)):
             if reply.HasField("sql_command_result"):
                 return self.run(reply.sql_command_result.relation)
-        raise SparkGeneralError(f"The engine gave no result for: {text}")
+        raise SparkGeneralError(f"The engine returned no result for: {text}")
 
     def write_parquet(self, relation: pb.Relation, directory: Path, *, partition_by: Sequence[str] = ()) -> None:
         command = pb.Command()
@@ -163,7 +164,7 @@ class SailSession:
         write.path = str(directory)
         write.mode = pb.WriteOperation.SAVE_MODE_APPEND
         write.partitioning_columns.extend(partition_by)
-        # Half the time of the engine's defaults (zstd(3), dictionaries tried on every column). Snappy is Spark's.
+        # Takes half the time of the engine's defaults (zstd(3), dictionaries tried on every column). Spark uses Snappy.
         write.options.update({"compression": "snappy", "dictionary_enabled": "false"})
         self.execute(command)
 
@@ -173,7 +174,7 @@ class SailSession:
         reply = pb.AnalyzePlanResponse.FromString(self.analyze(request))
         schema = types.schema_from_proto(reply.ddl_parse.parsed)
         comments = ddl.column_comments(text)
-        if len(comments) != len(schema):  # one type and not a list of columns
+        if len(comments) != len(schema):  # a single type, not a list of columns
             return schema
         return pa.schema([types.with_comment(field, comment) for field, comment in zip(schema, comments, strict=True)])
 
@@ -185,7 +186,7 @@ class SailSession:
             default = conf.default
         if default is None:
             request.operation.get_option.keys.append(key)
-        else:  # the engine has defaults of its own, that are not Spark's
+        else:  # the engine has defaults of its own, which differ from Spark's
             request.operation.get_with_default.pairs.add(key=key, value=default)
         reply = pb.ConfigResponse.FromString(self.call("Config", request.SerializeToString()))
         for pair in reply.pairs:
@@ -230,7 +231,7 @@ class SailSession:
         yield from self._run(request)
 
     def _run(self, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
-        """ExecutePlan of a request that is prepared."""
+        """ExecutePlan of a request that has been prepared."""
         encoded = request.SerializeToString()
         with self._serving() as process:
             call = process.execute(encoded)
@@ -254,13 +255,13 @@ class SailSession:
                 raise self._failure(process, error) from None
 
     def remember(self, key: Hashable, method: str, request: bytes) -> None:
-        """Keep a request that set something up, for a new process. A later one of that key replaces it."""
+        """Keep a request that set something up, for a new process. A later one with the same key replaces it."""
         with self._setting_up:
             self._journal.pop(key, None)
             self._journal[key] = (method, request)
 
     def forget(self, key: Hashable) -> None:
-        """What `remember` kept under `key` is gone, for instance a dropped view."""
+        """Drop what `remember` kept under `key`, for instance because a view was dropped."""
         with self._setting_up:
             self._journal.pop(key, None)
 
@@ -302,13 +303,13 @@ class SailSession:
         request = pb.InterruptRequest(session_id=self.session_id, interrupt_type=pb.InterruptRequest.INTERRUPT_TYPE_ALL)
         request.user_context.user_id = self.user_id
         try:
-            # Not by way of `call`: the call that is to be cancelled may be one that sets the session up.
+            # Not through `call`: the call to be cancelled may be the one that is setting the session up.
             process.call("Interrupt", request.SerializeToString(), timeout_s=INTERRUPT_LIMIT_S)
         except grpc.RpcError as error:
             raise self._failure(process, error) from None
 
     def copy_journal(self, other: SailSession) -> None:
-        """Set up here what is set up in `other` now."""
+        """Set up here what is currently set up in `other`."""
         with other._setting_up:
             self._journal = dict(other._journal)
             self._current_database = other.current_database
@@ -322,9 +323,9 @@ class SailSession:
             yield process
 
     def _set_up(self, process: EngineProcess) -> None:
-        """Bring a process that is new to this session to the state the session is in; let `before_call` look each time.
+        """Bring a process that is new to this session to the session's state, and run `before_call` every time.
 
-        `before_call` comes first, for what the session had set up may name the tables that it registers.
+        `before_call` comes first, because what the session had set up may refer to tables that it registers.
         """
         if self._setting_up_thread == threading.get_ident():
             return
@@ -343,12 +344,12 @@ class SailSession:
                 self._setting_up_thread = None
 
     def _replay(self, process: EngineProcess) -> None:
-        """What no longer works, such as a view of a foreachBatch DataFrame whose batch is over, is left out."""
+        """Repeat the set-up. What no longer works, such as a view of a finished foreachBatch batch, is left out."""
         for key, (method, request) in self._journal.items():
             try:
                 self._send(process, method, request + self._own_id)
             except SparkError as error:
-                _log.warning("session %s: %s could not be set up again: %s", self.session_id, key, error)
+                _log.warning("session %s: %s could not be restored: %s", self.session_id, key, error)
 
     def _send(self, process: EngineProcess, method: str, request: bytes) -> None:
         try:
@@ -387,7 +388,7 @@ class SailSession:
 
 
 def _batches(replies: Iterator[bytes]) -> Iterator[pa.RecordBatch]:
-    """The rows among the replies to a plan."""
+    """The rows in the replies to a plan."""
     for data in replies:
         reply = pb.ExecutePlanResponse.FromString(data)
         if reply.HasField("arrow_batch"):

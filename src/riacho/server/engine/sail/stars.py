@@ -1,11 +1,11 @@
-"""Stars of tables that are named with their database.
+"""Qualified stars (`t.*`) of tables that are named with their database.
 
     before                              after
     SELECT t.* FROM db.t                SELECT `db`.`t`.* FROM db.t
     Project t.* / Read db.t             Project `db`.`t`.* / Read db.t
 
-The engine finds no column for `t.*` there and says nothing: the query goes on without them. Single columns, `t.a`, it
-finds.
+There the engine finds no columns for `t.*` and reports no error: the query continues without them. It does find
+single columns, such as `t.a`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from riacho.server.sql.tokens import Edit, Token, parse_identifier, splice, toke
 
 
 def with_their_tables(relation: pb.Relation) -> pb.Relation:
-    """`relation` with each star of a table called as the engine finds it; the same object if there is none."""
+    """`relation` with each table's star qualified so that the engine finds it; the same object if there is none."""
     if not any(_has_star(node) for node in walk(relation)):
         return relation
     return transform(relation, _named)
@@ -33,7 +33,7 @@ def _has_star(node: pb.Relation) -> bool:
 
 
 def _named(node: pb.Relation) -> pb.Relation:
-    """The node, changed in place."""
+    """The node, modified in place."""
     if node.HasField("sql"):
         node.sql.query = in_text(node.sql.query)
         return node
@@ -49,9 +49,9 @@ def _named(node: pb.Relation) -> pb.Relation:
 
 
 def _names_below(node: pb.Relation) -> Iterator[tuple[str, pb.Read.NamedTable | None]]:
-    """What columns of a node's inputs can be qualified with, and the table that is read, if it has a database's name.
+    """The qualifiers for columns of a node's inputs, each with the table read, if that is named with its database.
 
-    The nearest first; an alias hides what it names.
+    The nearest comes first; an alias hides what it names.
     """
     for child in children(node):
         if child.HasField("subquery_alias"):
@@ -65,7 +65,7 @@ def _names_below(node: pb.Relation) -> Iterator[tuple[str, pb.Read.NamedTable | 
 
 
 def in_text(text: str) -> str:
-    """SQL text with the stars of its tables called so."""
+    """SQL text with the stars of its tables qualified in this way."""
     tokens = tokenize(text)
     stars = [
         at - 1
@@ -86,7 +86,7 @@ def in_text(text: str) -> str:
             continue
         name, called = reference.parts[-1].lower(), quoted(reference.parts[-2:])
         first = next(at for at, token in enumerate(tokens) if token.start >= reference.start)
-        # In brackets of its own, a table is known by the alias behind them, or not at all.
+        # A table inside its own brackets is known by the alias after them, or not at all.
         own = [
             at
             for at in stars
@@ -102,7 +102,7 @@ def in_text(text: str) -> str:
 
 
 def _brackets(tokens: Sequence[Token]) -> list[int]:
-    """For each token the position of the bracket that it stands in, -1 for none."""
+    """For each token, the position of the bracket that encloses it; -1 if there is none."""
     found, still_open = [], [-1]
     for at, token in enumerate(tokens):
         if token.is_symbol(")") and len(still_open) > 1:
@@ -114,7 +114,7 @@ def _brackets(tokens: Sequence[Token]) -> list[int]:
 
 
 def _around(brackets: Sequence[int], at: int) -> Iterator[int]:
-    """The brackets around a token, from the inside out, and -1."""
+    """The brackets around a token from the inside out, then -1."""
     bracket = brackets[at]
     while bracket >= 0:
         yield bracket

@@ -1,19 +1,19 @@
-r"""Spark's words → the engine's, where both have the word and mean different things by it.
+r"""Rewrites Spark's SQL into the engine's where both accept the same text and mean different things by it.
 
     before                                  after
     Project string(ts), 'it''s'             Project CAST(ts AS STRING) AS `string(ts)`, 'it\'s'
 
-The engine speaks Spark's SQL, and answers some of it otherwise, without saying so. What can be asked for in other words
-is put so here, what cannot is refused, and what takes the types of columns to know stays a difference, listed in
-docs/compatibility.md. To change a plan twice does it no harm.
+The engine speaks Spark's SQL, but silently gives different results for some of it. What can be expressed in another way
+is rewritten here; what cannot is refused; what cannot be decided without the types of columns remains a difference,
+listed in docs/compatibility.md. Rewriting a plan twice is harmless.
 
-    functions   the table: a function's name → what to ask for instead
-    groups      keys of a grouping, by the DataFrame that has them
-    branches    CASE and its like, whose type is that of all branches
-    lambdas     functions over the values of a list
+    functions   the table: the name of a function → the expression that replaces it
+    groups      grouping keys that are qualified with the DataFrame that has them
+    branches    CASE and similar, whose type is the common type of all branches
+    lambdas     functions over the elements of a list
     java_regex  patterns and replacements
-    statistics  the order of rows of `describe`
-    tree, text  put the table to use in plans and in SQL text
+    statistics  the row order of `describe`
+    tree, text  apply the table to plans and to SQL text
 """
 
 from riacho.server.engine.sail.dialect.groups import keys_of_groups

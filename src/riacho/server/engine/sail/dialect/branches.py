@@ -1,12 +1,12 @@
-"""Branches of different types, made to show the type they have in common.
+"""Makes branches of different types show the type they have in common.
 
-The engine says that `CASE WHEN c THEN 0 ELSE x / y END` is an INT, after its first branch, and computes a DOUBLE: what
-is stored in a table then loses its decimals. Its `coalesce` knows the common type, and never gets to a second argument
-that is null:
+The engine reports that `CASE WHEN c THEN 0 ELSE x / y END` is an INT, like its first branch, but computes a DOUBLE: a
+table that stores the result then loses the decimals. Its `coalesce` does report the common type, and never evaluates a
+second argument that is null:
 
     CASE WHEN c THEN 0 ELSE x / y END      CASE WHEN c THEN coalesce(0, if(false, x / y, NULL)) ELSE x / y END
 
-Nothing of that is left when the rows are computed (the engine folds constants), so it costs nothing there.
+The engine folds constants, so none of this remains when the rows are computed, and it costs nothing then.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ Expression = pb.Expression
 
 _INT_LIMIT = 1 << 31
 _LONGEST_HINT = 4096
-"""Bytes of a branch that are worth saying twice: branches lie in branches, and would double with each."""
+"""The largest branch, in bytes, that is written twice: branches are nested, and each level would double the size."""
 
 
 def typed_branches(values: Sequence[Expression]) -> Sequence[Expression] | None:
-    """The values of the branches with the common type shown by the first; None where their types are plainly one."""
+    """The branch values, the first showing the common type; None if all are plainly of one type."""
     first = next((at for at, value in enumerate(values) if not _is_null(value)), None)
     if first is None:
         return None
@@ -47,7 +47,7 @@ def _different(values: Sequence[Expression]) -> list[Expression]:
 
 
 def _is_typed(value: Expression) -> bool:
-    """Whether a value has been through this before."""
+    """Whether a value has already been rewritten here."""
     function = value.unresolved_function
     if function.function_name == "coalesce":
         last = function.arguments[-1].unresolved_function
@@ -61,7 +61,7 @@ def _is_null(value: Expression) -> bool:
 
 
 def _kind(value: Expression) -> str:
-    """What a literal is; "text" stands for those that Spark puts beside nothing but their like."""
+    """The kind of a literal; "text" stands for those that Spark only combines with others of their kind."""
     if string_of(value) is not None or value.literal.HasField("boolean"):
         return "text"
     number = integer_of(value)

@@ -1,10 +1,11 @@
-"""`from_json` and `from_csv`: what the engine leaves out of Spark's reading, and does not tell.
+"""`from_json` and `from_csv`: the parts of Spark's parsing that the engine silently leaves out.
 
     from_json(j, 'a INT, b STRING')        try_cast(from_json(nullif(ltrim(j), ''), 'a BIGINT, b STRING')
                                                     AS STRUCT<a: INT, b: STRING>)
 
-The engine wraps numbers too large for their type, makes a struct of nulls of an empty text, and does not look at the
-mode, the column of corrupt records and most options. What would give nulls for what Spark reads or reports is refused.
+The engine lets numbers too large for their type wrap around, turns an empty text into a struct of nulls, and ignores
+the mode, the column of corrupt records and most options. A call that would return nulls where Spark returns a value or
+an error is refused.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _NOT_READ = {
     "timestampntzformat": "",
     "timezone": "",
 }
-"""Options that the engine does not know, and the value that changes something; with an empty text, any."""
+"""Options that the engine ignores, each with the value that would change the result; an empty text means any value."""
 
 
 def from_json(arguments: Sequence[Expression]) -> Expression | None:
@@ -64,7 +65,7 @@ def from_csv(arguments: Sequence[Expression]) -> Expression | None:
 
 
 def _is_changed(text: Expression) -> bool:
-    """Whether a call with this first argument has been through this before."""
+    """Whether a call with this first argument has already been rewritten here."""
     function = text.unresolved_function
     if function.function_name == "nullif" and function.arguments:
         return function.arguments[0].unresolved_function.function_name == "ltrim"
@@ -72,7 +73,7 @@ def _is_changed(text: Expression) -> bool:
 
 
 def _nullable(ddl: str) -> str:
-    """The schema without NOT NULL and comments, which a cast knows nothing of."""
+    """The schema without NOT NULL and comments, which a cast does not accept."""
     tokens = tokenize(ddl)
     edits = []
     for token, behind in pairwise(tokens):
@@ -99,25 +100,25 @@ def _check(name: str, ddl: str | None, options: Mapping[str, str]) -> None:
         )
     if mode == "FAILFAST":
         raise UnsupportedOperationError(
-            f"{name} with the mode FAILFAST is not supported: the engine would not notice malformed records. Leave the "
-            "mode out, and look for nulls; or read files with spark.readStream, which has all modes."
+            f"{name} with the mode FAILFAST is not supported: the engine would not detect malformed records. Omit the "
+            "mode and check for nulls, or read files with spark.readStream, which supports all modes."
         )
     corrupt = options.get("columnnameofcorruptrecord", "_corrupt_record").lower()
     if ddl is not None and corrupt in _columns(ddl):
         raise UnsupportedOperationError(
             f"{name} with a column of corrupt records, '{corrupt}', is not supported: the engine would leave it null. "
-            "Take it out of the schema, and look for nulls; or read files with spark.readStream, which fills it."
+            "Remove it from the schema and check for nulls, or read files with spark.readStream, which fills it."
         )
     for option, value in _NOT_READ.items():
         if option in options and value in ("", options[option].lower()):
             raise UnsupportedOperationError(
-                f"The option '{option}' of {name} is not supported: the engine would not look at it. Change the text "
-                "before it is read, or cast its fields afterwards."
+                f"The option '{option}' of {name} is not supported: the engine would ignore it. Transform the text "
+                "before parsing it, or cast its fields afterwards."
             )
 
 
 def _options(argument: Expression) -> dict[str, str]:
-    """The options of a call, by name in lower case, as far as they are constants."""
+    """The options of a call that are constants, by lower-case name."""
     if argument.literal.HasField("map"):
         given = argument.literal.map
         return {key.string.lower(): value.string for key, value in zip(given.keys, given.values, strict=True)}
@@ -134,7 +135,7 @@ def _text(text: str) -> Expression:
 
 
 def _ddl(argument: Expression) -> str | None:
-    """The schema as DDL; None if it is no constant."""
+    """The schema as DDL; None if it is not a constant."""
     text = string_of(argument)
     if text is None or not text.lstrip().startswith(("{", '"')):
         return text
@@ -149,7 +150,7 @@ def _ddl(argument: Expression) -> str | None:
 
 
 def _is_type(ddl: str) -> bool:
-    """Whether this is one type, and not a list of columns."""
+    """Whether this is a single type, not a list of columns."""
     tokens = tokenize(ddl)
     if len(tokens) == 1:
         return True
@@ -157,7 +158,7 @@ def _is_type(ddl: str) -> bool:
 
 
 def _columns(ddl: str) -> set[str]:
-    """The names of the columns that are STRING, in lower case, on any level."""
+    """The lower-case names of the STRING columns, at any level."""
     return {
         before.name.lower()
         for before, behind in pairwise(tokenize(ddl))
@@ -166,7 +167,7 @@ def _columns(ddl: str) -> set[str]:
 
 
 def _widened(ddl: str) -> str | None:
-    """The schema with BIGINT for all narrower whole numbers; None if it has none."""
+    """The schema with BIGINT in place of all narrower integer types; None if it has none."""
     tokens = tokenize(ddl)
     edits = [
         Edit(token.start, token.end, "BIGINT")
@@ -177,12 +178,12 @@ def _widened(ddl: str) -> str | None:
 
 
 def _is_kind(at: int, texts: Sequence[str]) -> bool:
-    """Whether the word at `at` stands for a type, not a column: behind a name or `:`, or inside `<…>`."""
+    """Whether the word at `at` is a type, not a column: after a name or `:`, or inside `<…>`."""
     before = texts[at - 1] if at else ""
     behind = texts[at + 1] if at + 1 < len(texts) else ""
     if behind == ":":
         return False
     if not at or before in ("<", ","):
-        # The first word of a column, unless it is all of an element's type.
+        # The first word of a column, unless it is the whole type of an element.
         return behind in ("", ">", ",") and not (before == "" and behind == ",")
     return True

@@ -1,8 +1,9 @@
-"""Functions that the engine has under Spark's name, with another answer: what to ask it for instead.
+"""Functions that the engine has under Spark's name but with different results: the expressions that replace them.
 
-One table, for calls in plans and in SQL text alike. An entry takes the arguments and gives the expression that means to
-the engine what the call means to Spark, None where the call will do as it is, or raises UnsupportedOperationError where
-there is no such expression. What each does wrong is in docs/compatibility.md; `tests/spec/test_functions.py` compares.
+One table serves calls in plans and in SQL text alike. An entry takes the arguments and returns the expression that
+means to the engine what the call means to Spark, or None if the call can stay as it is; it raises
+UnsupportedOperationError if there is no such expression. docs/compatibility.md lists the functions;
+`tests/spec/test_functions.py` compares the results.
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ Arguments = Sequence[Expression]
 Entry = Callable[[Arguments], Expression | None]
 
 AGGREGATES = frozenset({"approx_percentile", "percentile_approx"})
-"""Those of the functions that are aggregates: over a stream riacho computes them itself."""
+"""The aggregate functions among them: on a stream, riacho computes them itself."""
 
 LISTS = frozenset({"array_agg", "collect_list"})
-"""Aggregate functions that leave out nulls; the engine does so too, but not over a window of rows."""
+"""Aggregate functions that skip nulls; the engine does so too, except over a window of rows."""
 
 
 def _of(*counts: int) -> Callable[[Entry], Entry]:
-    """An entry for calls of so many arguments; the engine has a word to say about any other."""
+    """An entry for calls with these numbers of arguments; the engine reports any other."""
 
     def decorate(entry: Entry) -> Entry:
         return lambda arguments: entry(arguments) if len(arguments) in counts else None
@@ -47,13 +48,13 @@ def _of(*counts: int) -> Callable[[Entry], Entry]:
 
 @_of(3)
 def _if(arguments: Arguments) -> Expression | None:
-    """`if(c, a, b)`: a type of its own, see `branches`."""
+    """`if(c, a, b)`, made to show its common type, see `branches`."""
     typed = typed_branches(arguments[1:])
     return None if typed is None else build.call("if", arguments[0], *typed)
 
 
 def _when(arguments: Arguments) -> Expression | None:
-    """`CASE` as the DataFrame API has it: condition, value, condition, value, …, and the value else."""
+    """`CASE` as the DataFrame API sends it: condition, value, condition, value, …, then the value of ELSE."""
     places = [at for at in range(len(arguments)) if at % 2 == 1 or at == len(arguments) - 1]
     typed = typed_branches([arguments[at] for at in places])
     if typed is None:
@@ -71,12 +72,12 @@ def _string(arguments: Arguments) -> Expression | None:
 
 @_of(1)
 def _timestamp(arguments: Arguments) -> Expression | None:
-    """Of a number the engine makes whole seconds, or microseconds; a cast makes seconds with their fractions."""
+    """The engine reads a number as whole seconds, or as microseconds; a cast reads seconds with fractions."""
     return build.cast(arguments[0], pa.timestamp("us", "UTC"))
 
 
 def _labelled(name: str) -> Entry:
-    """A function whose TIMESTAMP the engine gives in UTC, where others take it for one of the session's time zone."""
+    """A function whose TIMESTAMP the engine returns in UTC, although others expect the session's time zone."""
 
     @_of(1)
     def entry(arguments: Arguments) -> Expression | None:
@@ -87,26 +88,26 @@ def _labelled(name: str) -> Entry:
 
 @_of(6)
 def _make_timestamp(arguments: Arguments) -> Expression | None:
-    """Local times that the clock skips or has twice are no error."""
+    """Local times that the clock skips or repeats are not an error."""
     return build.cast(build.call("make_timestamp_ntz", *arguments), pa.timestamp("us", "UTC"))
 
 
 @_of(2)
 def _date_trunc(arguments: Arguments) -> Expression | None:
-    """Of a date the engine makes a timestamp without a zone."""
+    """The engine turns a date into a timestamp without a zone."""
     value = arguments[1]
     return None if value.HasField("cast") else build.call("date_trunc", arguments[0], _timestamp([value]) or value)
 
 
 @_of(1)
 def _isnan(arguments: Arguments) -> Expression | None:
-    """Of null it is false, so that `NOT isnan(x)` keeps nulls."""
+    """False for null, so that `NOT isnan(x)` keeps nulls."""
     return build.call("<=>", build.call("isnan", *arguments), build.boolean(True))
 
 
 @_of(1)
 def _rint(arguments: Arguments) -> Expression | None:
-    """A tie goes to the even number."""
+    """Ties round to the even number."""
     return build.call("bround", build.cast(arguments[0], pa.float64()), int_literal(0))
 
 
@@ -122,7 +123,7 @@ def _after(day: Expression, days: int) -> Expression:
 
 @_of(2)
 def _date_part(arguments: Arguments) -> Expression | None:
-    """`date_part(field, x)`, and `extract(field FROM x)`: days of the week, counted as Spark counts."""
+    """`date_part(field, x)` and `extract(field FROM x)`: days of the week, numbered as in Spark."""
     field = (string_of(arguments[0]) or "").upper()
     if field in ("DOW", "DAYOFWEEK"):
         return build.call("dayofweek", arguments[1])
@@ -133,7 +134,7 @@ def _date_part(arguments: Arguments) -> Expression | None:
 
 @_of(1)
 def _initcap(arguments: Arguments) -> Expression | None:
-    """Words end at blanks alone."""
+    """Only blanks separate words."""
     name = Expression.UnresolvedNamedLambdaVariable(name_parts=["w"])
     word = Expression(unresolved_named_lambda_variable=name)
     head = build.call("upper", build.call("substring", word, int_literal(1), int_literal(1)))
@@ -146,7 +147,7 @@ def _initcap(arguments: Arguments) -> Expression | None:
 
 @_of(2)
 def _left(arguments: Arguments) -> Expression | None:
-    """Nothing for a negative number. The engine's own has a type of its own, which it fails to give back."""
+    """Empty for a negative number. The engine's own `left` has a special type, which it then fails to return."""
     length = integer_of(arguments[1])
     most = arguments[1] if length is not None and length >= 0 else build.call("greatest", arguments[1], int_literal(0))
     return build.call("substring", arguments[0], int_literal(1), most)
@@ -165,7 +166,7 @@ def _right(arguments: Arguments) -> Expression | None:
 
 @_of(2, 3)
 def _split(arguments: Arguments) -> Expression | None:
-    """By a pattern; by nothing it is into characters, where the engine has an empty one at both ends."""
+    """Splits by a pattern. An empty pattern splits into characters, where the engine adds an empty one at both ends."""
     everywhere = len(arguments) == 2 or (integer_of(arguments[2]) or 0) < 1
     if string_of(arguments[1]) == "" and everywhere:
         characters = build.call("regexp_extract_all", arguments[0], build.text("(?s)."), int_literal(0))
@@ -193,14 +194,14 @@ def _regexp_replace(arguments: Arguments) -> Expression | None:
     if java is not None:
         changed[1] = build.text(java_regex.pattern(java))
     if new is not None and (read := java_regex.replacement(new, java_regex.groups(java or ""))) != new:
-        changed[2] = build.call("concat", build.text(read))  # a literal no more, for it is not one of Java's
+        changed[2] = build.call("concat", build.text(read))  # no longer a literal, because it is not a Java pattern
     same = string_of(changed[1]) == java and changed[2] == arguments[2]
     return None if same else build.call("regexp_replace", *changed)
 
 
 @_of(2, 3)
 def _percentile(arguments: Arguments) -> Expression | None:
-    """The least value that so many are not above, where the engine interpolates: exact, whatever the accuracy."""
+    """The smallest value with enough values at or below it, where the engine interpolates; exact at any accuracy."""
     value = named_apart(arguments[0]) if has_cast(arguments[0]) else arguments[0]
     values = build.call("sort_array", build.call("collect_list", value))
     count = build.call("count", value)
@@ -226,8 +227,8 @@ def _get_json_object(arguments: Arguments) -> Expression | None:
     path = string_of(arguments[1])
     if path is not None and "*" in path:
         raise UnsupportedOperationError(
-            f"get_json_object with '*' in its path, '{path}', is not supported: the engine would give null. Read the "
-            "value with from_json and take the field of each element: transform(from_json(j, 'a ARRAY<…>').a, …)."
+            f"get_json_object with '*' in its path, '{path}', is not supported: the engine would return null. Parse "
+            "the value with from_json and take the field of each element: transform(from_json(j, 'a ARRAY<…>').a, …)."
         )
     return None
 
@@ -251,7 +252,7 @@ _CASTS = frozenset(
 
 
 def has_cast(argument: Expression) -> bool:
-    """Whether there is a cast in an argument of an aggregate function, and it is not `named_apart` yet."""
+    """Whether an argument of an aggregate function contains a cast and is not `named_apart` yet."""
     if _is_apart(argument):
         return False
     return any(map(_casts, (argument, *expressions(argument))))
@@ -277,11 +278,11 @@ def _casts(expression: Expression) -> bool:
 
 
 def named_apart(argument: Expression) -> Expression:
-    """The value of an expression with a cast in it, under a name of its own.
+    """The value of an expression that contains a cast, under a name of its own.
 
-    The engine names an aggregate after what it is of and leaves casts out of the name, those that it implies as well.
-    Two of one name in one aggregation are an error, or one gets the other's values. So the name gets a word in it that
-    is the expression's own, and that costs nothing when it runs.
+    The engine names an aggregate after its argument and leaves casts, including implied ones, out of the name. Two
+    aggregates with one name in one aggregation are an error, or one gets the other's values. So the name gets a word
+    that is unique to the expression, which costs nothing at run time.
     """
     tag = blake2s(argument.SerializeToString(deterministic=True), digest_size=4).hexdigest()
     return build.call("if", build.call("isnotnull", build.text(tag)), argument, build.null())
@@ -289,7 +290,7 @@ def named_apart(argument: Expression) -> Expression:
 
 @_of(1)
 def _to_json(arguments: Arguments) -> Expression | None:
-    """Times have milliseconds."""
+    """Times are written with milliseconds."""
     options = build.call("map", build.text("timestampFormat"), build.text("yyyy-MM-dd'T'HH:mm:ss.SSSXXX"))
     return build.call("to_json", arguments[0], options)
 
@@ -306,17 +307,17 @@ def not_over_rows(name: str) -> UnsupportedOperationError:
     """The error for an aggregate function over a window of rows."""
     return UnsupportedOperationError(
         f"{name} over a window of rows is not supported: the engine would interpolate between values. Use percentile, "
-        "or aggregate by the window's keys and join."
+        "or aggregate by the window's keys and join the result."
     )
 
 
 def _unit(argument: Expression) -> str:
-    """The unit that an argument names: a string in plans, a bare word in SQL text."""
+    """The unit that an argument names, which is a string in plans and a bare word in SQL text."""
     return (string_of(argument) or argument.expression_string.expression).upper()
 
 
 def _like(argument: Expression, unit: str) -> Expression:
-    """A unit in the notation of another."""
+    """A unit, written the same way as `argument`."""
     if string_of(argument) is not None:
         return build.text(unit)
     return Expression(expression_string=Expression.ExpressionString(expression=unit))
@@ -363,7 +364,7 @@ FUNCTIONS: Mapping[str, Entry] = {
     "when": _when,
     **{name: lambdas.staying(name) for name in lambdas.NAMES},
 }
-"""By name in lower case."""
+"""The entries by lower-case name."""
 
 NAMED = ALL_AGGREGATES - set(FUNCTIONS) - {"grouping", "grouping_id"}
 """Aggregate functions whose arguments are `named_apart`."""

@@ -1,12 +1,12 @@
-"""Keys of a grouping that are asked for by a DataFrame or an alias below it → by the grouping itself.
+"""Grouping keys qualified with a DataFrame or an alias below the grouping → qualified with the grouping itself.
 
     before                          after
     Filter k@1 = 'a'                Filter k@2 = 'a'
       Aggregate k -> count(1) @2      Aggregate k -> count(1) @2
         Read t @1                       Read t @1
 
-`df.groupBy("k").count().where(df.k == "a")`: the engine forgets above an aggregation where columns come from. The same
-goes for `df.alias("d").groupBy("d.k").count().where("d.k = 'a'")`, as far as it is no text.
+`df.groupBy("k").count().where(df.k == "a")`: above an aggregation, the engine no longer knows where columns
+come from. The same goes for `df.alias("d").groupBy("d.k").count().where("d.k = 'a'")`, except where it is SQL text.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from riacho.server.plan.walk import Path, child_paths, expressions, walk, walk_p
 
 @dataclass(frozen=True)
 class _Seen:
-    """What a node's columns may be asked for by: the plan ids of DataFrames, and aliases in lower case.
+    """The qualifiers for a node's columns: the plan ids of DataFrames, and aliases in lower case.
 
-    `plain`: as the engine knows them. `grouped`: those below a grouping, to the grouping and the names of its keys.
+    `plain`: those that the engine knows. `grouped`: those below a grouping, mapped to it and the names of its keys.
     """
 
     plain: frozenset[int | str] = frozenset()
@@ -31,11 +31,11 @@ class _Seen:
 
 
 _Change = tuple[pb.Expression.UnresolvedAttribute, str, int]
-"""A column, and what to ask for instead: its name, and the DataFrame."""
+"""A column, and what replaces it: its name, and the DataFrame."""
 
 
 def keys_of_groups(relation: pb.Relation) -> pb.Relation:
-    """`relation` as the engine is to have it; the same object if it will do as it is."""
+    """`relation` rewritten for the engine; the same object if nothing has to change."""
     if not any(_is_on_group(node) for node in walk(relation)) or not any(_changes(relation)):
         return relation
     changed = pb.Relation()
@@ -46,7 +46,7 @@ def keys_of_groups(relation: pb.Relation) -> pb.Relation:
 
 
 def _is_on_group(node: pb.Relation) -> bool:
-    """Whether a node stands directly on an aggregation; the cheap test that most plans fail."""
+    """Whether a node is directly above an aggregation: a cheap test that rules out most plans."""
     return any(child.HasField("aggregate") for _, child in child_paths(node))
 
 

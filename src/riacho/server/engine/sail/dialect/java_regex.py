@@ -1,12 +1,13 @@
-r"""Regular expressions and replacements as Java has them → as the engine's library has them.
+r"""Translates regular expressions and replacements from Java's syntax to that of the engine's library.
 
     pattern       before            after                   because
-                  \w \d \s          [0-9A-Za-z_] [0-9] …    Java's are of ASCII alone: `\W` takes an `é` for no letter
-                  \p{Alpha}         [[:alpha:]]             so are its POSIX classes
-    replacement   $1x               ${1}x                   else it would be the group named `1x`, which is empty
-                  \$  \\            $$  \                   a backslash takes the next character as it is
+                  \w \d \s          [0-9A-Za-z_] [0-9] …    Java's are ASCII only: `\W` matches `é`
+                  \p{Alpha}         [[:alpha:]]             so are Java's POSIX classes
+    replacement   $1x               ${1}x                   otherwise it is the group named `1x`, which is empty
+                  \$  \\            $$  \                   a backslash makes the next character literal
 
-What else differs is unknown to the other library, which says so. Source: `java.util.regex.Pattern`, `Matcher`.
+Java syntax that the other library does not know makes it fail with an error.
+Source: `java.util.regex.Pattern`, `Matcher`.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def groups(java: str) -> int:
-    """How many groups a pattern captures."""
+    """The number of groups that a pattern captures."""
     return sum(match[1] is not None for match in _GROUP.finditer(java))
 
 
 def replacement(java: str, group_count: int) -> str:
-    """The replacement that the engine reads as Spark reads `java`, in a pattern of so many groups.
+    """The replacement that means to the engine what `java` means to Spark, for a pattern with this many groups.
 
-    A group's number goes on for as many digits as there are groups: `$12` is the first group and a 2 if there are two.
+    A group number takes only as many digits as name an existing group: with two groups, `$12` is group 1, then a 2.
     """
 
     def change(match: re.Match[str]) -> str:

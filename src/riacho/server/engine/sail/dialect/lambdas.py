@@ -1,10 +1,10 @@
-"""Functions over the values of a list: kept from going down to where files are read.
+"""Functions over the elements of a list: kept from being pushed down into the file reader.
 
     before                              after
     exists(tags, t -> t = 'x')          exists(if(rand() >= 0, tags, NULL), t -> t = 'x')
 
-The engine takes a filter down to a file's reader with the columns renamed, but not those inside such a call: then there
-is "no field named tags". What is not deterministic stays where it is.
+The engine pushes a filter down to the file reader and renames its columns, except those inside such a call, which then
+fails with "no field named tags". An expression that is not deterministic is not pushed down.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TEXT = f"if({sql(_ALWAYS)}, "
 
 
 def staying(name: str) -> Callable[[Sequence[Expression]], Expression | None]:
-    """The entry of a function, for the table."""
+    """The table entry of a function."""
 
     def entry(arguments: Sequence[Expression]) -> Expression | None:
         if not any(map(_is_lambda, arguments[1:])) or _stays(arguments[0]):
@@ -37,7 +37,7 @@ def staying(name: str) -> Callable[[Sequence[Expression]], Expression | None]:
 
 
 def bare(expression: Expression) -> Expression:
-    """The expression without that: nothing inside an aggregate function may be not deterministic."""
+    """The expression without that: everything inside an aggregate function must be deterministic."""
     return transform_expression(expression, _bare)
 
 
@@ -49,7 +49,7 @@ def _bare(expression: Expression) -> Expression:
 
 
 def _stays(values: Expression) -> bool:
-    """Whether a call with these values has been through here before, or has them over a window of rows."""
+    """Whether a call with these values has already been rewritten here, or has them over a window of rows."""
     function = values.unresolved_function
     if function.function_name == "if" and function.arguments:
         return function.arguments[0] == _ALWAYS

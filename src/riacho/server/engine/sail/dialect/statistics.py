@@ -1,4 +1,4 @@
-"""The rows of `describe` and `summary`, which the engine gives in any order, in the order that they were asked for."""
+"""Sorts the rows of `describe` and `summary`, which the engine returns in any order, into the requested order."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from riacho.server.plan import build
 
 KINDS = ("describe", "summary")
 TAGS = tuple(pb.Relation.DESCRIPTOR.fields_by_name[kind].number << 3 | 2 for kind in KINDS)
-"""What such a node begins with, in the bytes of a plan."""
+"""The bytes that such a node begins with in a serialized plan."""
 
 _DESCRIBED = ("count", "mean", "stddev", "min", "max")
 _SUMMED_UP = ("count", "mean", "stddev", "min", "25%", "50%", "75%", "max")
 
 
 def in_order(node: pb.Relation) -> pb.Relation:
-    """The node's rows, sorted by where their statistic stands in the list of them."""
+    """The node's rows, sorted by the position of their statistic in the requested list."""
     asked = _DESCRIBED if node.HasField("describe") else tuple(node.summary.statistics) or _SUMMED_UP
     place = build.call("array_position", build.call("array", *map(build.text, asked)), build.col("summary"))
     order = pb.Expression.SortOrder(

@@ -1,4 +1,4 @@
-"""SQL text in the engine's words: a few pieces are replaced, all else stays as it was written."""
+"""Rewrites SQL text for the engine: a few pieces are replaced, and the rest stays as it was written."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ SUSPECTS = "|".join(
         '""',
     )
 )
-"""What text, in lower case, has in it if it may have to change."""
+"""Lower-case text that may have to change contains one of these."""
 
 _SUSPECTS = re.compile(SUSPECTS)
 
 
 def in_engine_words(text: str, role: Role = "query", *, aggregates: bool = True, in_aggregate: bool = False) -> str:
-    """`text` as the engine is to have it; the same object if it will do as it is.
+    """`text` rewritten for the engine; the same object if nothing has to change.
 
-    `aggregates`: whether aggregate functions are looked at, too. `in_aggregate`: whether the text is part of an
+    `aggregates`: whether aggregate functions are rewritten too. `in_aggregate`: whether the text is part of an
     aggregation. Raises UnsupportedOperationError.
     """
     if _SUSPECTS.search(text.lower()) is None:
@@ -61,7 +61,7 @@ def in_engine_words(text: str, role: Role = "query", *, aggregates: bool = True,
 
 
 class _Replacements:
-    """The pieces of one text that change: never one inside another, for a piece is made anew with all that is in it."""
+    """The pieces of one text that change. They never nest, because a piece is rewritten with everything inside it."""
 
     def __init__(self, text: str, *, aggregates: bool, in_aggregate: bool) -> None:
         self._text = text
@@ -71,7 +71,7 @@ class _Replacements:
         """The tokens inside aggregate functions."""
 
     def changes(self) -> tuple[list[Edit], list[Call]]:
-        """The edits, and those of them that would change the name of a column."""
+        """All edits, and those among them that would change the name of a column."""
         edits = self._edits(0, len(self._tokens))
         calls = [
             Call(edit.start, edit.end, shown(self._text[edit.start : edit.end]))
@@ -92,7 +92,7 @@ class _Replacements:
         return edits
 
     def _piece(self, at: int, end: int) -> tuple[int, str | None]:
-        """The token behind the piece that begins at token `at`, and what takes its place, if anything does."""
+        """The token after the piece that begins at token `at`, and its replacement, if any."""
         token = self._tokens[at]
         if token.kind == "string":
             return at + 1, self._string(at)
@@ -109,7 +109,7 @@ class _Replacements:
         return at + 1, None
 
     def _unpivot(self, at: int, end: int) -> tuple[int, str | None]:
-        """`UNPIVOT INCLUDE NULLS (…)` is the engine's UNPIVOT, which has no other."""
+        """`UNPIVOT INCLUDE NULLS (…)` is what the engine's UNPIVOT does; it has no other form."""
         words = [token.word for token in self._tokens[at + 1 : min(at + 3, end)]]
         if words == ["INCLUDE", "NULLS"]:
             return at + 3, _WITH_NULLS
@@ -117,13 +117,13 @@ class _Replacements:
             return at + 1, None
         if words[:1] == ["EXCLUDE"] or (at + 1 < end and self._tokens[at + 1].is_symbol("(")):
             raise UnsupportedOperationError(
-                "UNPIVOT without nulls is not supported: the engine would keep them. Write UNPIVOT INCLUDE NULLS, and "
-                "WHERE … IS NOT NULL around it."
+                "UNPIVOT without nulls is not supported: the engine would keep the nulls. Write UNPIVOT INCLUDE NULLS, "
+                "and filter the result with WHERE … IS NOT NULL."
             )
         return at + 1, None
 
     def _string(self, at: int) -> str | None:
-        """A string: a pattern behind RLIKE, or one with a quote in it that is written twice."""
+        """A string: a pattern after RLIKE, or one that contains a doubled quote."""
         token = self._tokens[at]
         if at and self._tokens[at - 1].word in _MATCHES:
             pattern = java_regex.pattern(string_value(token))
@@ -134,7 +134,7 @@ class _Replacements:
         return quote + _escaped_quotes(token.text[1:-1], quote) + quote
 
     def _call(self, at: int, behind: int) -> tuple[int, str | None]:
-        """A call, up to the token `behind` its closing bracket, or that of the window of rows it is over."""
+        """A call, up to the token `behind` its closing bracket, or behind that of its window of rows."""
         name = self._tokens[at].text.lower()
         following = self._tokens[behind].word if behind < len(self._tokens) else ""
         if following == "OVER" and name in LISTS:
@@ -174,7 +174,7 @@ class _Replacements:
         return behind, self._spliced(at, behind, self._changed(places, new))
 
     def _filter(self, at: int, arguments: list[pb.Expression]) -> int:
-        """`FILTER (WHERE c)` at token `at`, which becomes part of the first argument; the token behind it."""
+        """`FILTER (WHERE c)` at token `at`, which becomes part of the first argument; returns the token after it."""
         behind = closing(self._tokens, at + 1) + 1
         if behind <= len(self._tokens) and at + 3 < behind - 1:
             condition = self._argument(at + 3, behind - 1)
@@ -198,7 +198,7 @@ class _Replacements:
         return FUNCTIONS["date_part"]([text_expression(field), self._argument(at + 4, behind - 1)])
 
     def _case(self, at: int, end: int) -> tuple[int, str | None] | None:
-        """`CASE … END`; None if it has no end."""
+        """`CASE … END`; None if it has no END."""
         marks = _marks(self._tokens, at, end)
         if marks is None:
             return None
@@ -211,7 +211,7 @@ class _Replacements:
         return last + 1, self._spliced(at, last + 1, edits) if edits else None
 
     def _changed(self, places: Sequence[tuple[int, int]], new: Sequence[pb.Expression]) -> list[Edit]:
-        """The edits that put new arguments in the places of others."""
+        """The edits that replace arguments with new ones."""
         spans = [
             (self._tokens[first].start, self._tokens[behind - 1].end) for first, behind in places if first < behind
         ]
@@ -219,11 +219,11 @@ class _Replacements:
         return [Edit(*span, text) for span, text in zip(spans, texts, strict=True) if text != self._text[slice(*span)]]
 
     def _arguments(self, start: int, end: int) -> list[tuple[int, int]]:
-        """Where the arguments of a call begin and end, whose brackets stand around the tokens `start` up to `end`."""
+        """Where each argument of a call begins and ends; its brackets enclose the tokens `start` up to `end`."""
         return items(self._tokens, start, end) if start < end else []
 
     def _argument(self, first: int, behind: int) -> pb.Expression:
-        """One argument in the engine's words; a literal as a literal, `array(…)` as a call, all else as text."""
+        """One argument, rewritten: a literal as a literal, `array(…)` as a call, anything else as text."""
         if first >= behind:
             return text_expression("")
         opens = self._tokens[first].word == "ARRAY" and first + 1 < behind and self._tokens[first + 1].is_symbol("(")
@@ -239,7 +239,7 @@ class _Replacements:
 
 
 def _escaped_quotes(inner: str, quote: str) -> str:
-    """The inside of a string with a backslash before each quote that is written twice."""
+    """The inside of a string, with each doubled quote written as a backslash and a quote."""
     pieces, at = [], 0
     while at < len(inner):
         piece = inner[at : at + 2] if inner[at] in ("\\", quote) else inner[at]
@@ -249,7 +249,7 @@ def _escaped_quotes(inner: str, quote: str) -> str:
 
 
 def _in_aggregates(tokens: Sequence[Token]) -> frozenset[int]:
-    """The tokens inside the brackets of aggregate functions, and of the FILTER behind them."""
+    """The tokens inside the brackets of aggregate functions and of the FILTER clauses that follow them."""
     inside: set[int] = set()
     if not any(token.text == "->" or token.word == "INITCAP" for token in tokens):
         return frozenset()
@@ -263,7 +263,7 @@ def _in_aggregates(tokens: Sequence[Token]) -> frozenset[int]:
 
 
 def _integer(tokens: Sequence[Token]) -> pb.Expression | None:
-    """The literal of a whole number, with a minus or without."""
+    """The literal of an integer, with or without a minus sign."""
     negative = len(tokens) == 2 and tokens[0].is_symbol("-")
     if not tokens[-1].text.isdigit() or len(tokens) > 1 + negative:
         return None
@@ -293,7 +293,7 @@ def shown(text: str) -> str:
 
 
 def _marks(tokens: Sequence[Token], at: int, end: int) -> list[int] | None:
-    """The places of WHEN, THEN, ELSE and END of the CASE at token `at`; None if it has no end."""
+    """The positions of WHEN, THEN, ELSE and END of the CASE at token `at`; None if it has no END."""
     marks, depth, position = [], 0, at + 1
     while position < end:
         token = tokens[position]

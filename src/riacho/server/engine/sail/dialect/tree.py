@@ -1,4 +1,4 @@
-"""Plans in the engine's words."""
+"""Rewrites plans for the engine."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from riacho.server.plan.walk import (
 
 _NAMES = "|".join(sorted({*FUNCTIONS, *LISTS, *NAMED}))
 _TAGS = b"|".join(re.escape(bytes([tag & 0x7F | 0x80, tag >> 7])) for tag in TAGS)
-# The name of a function has its field's tag, and its length, before it.
+# In the bytes of a plan, the tag of its field and its length precede the name of a function.
 _SUSPECTS = re.compile(rf"\n.(?:{_NAMES})\b|{SUSPECTS}|".encode() + _TAGS, re.DOTALL)
 _LONGEST = 1 << 20
-"""Bytes of a plan that are searched as they are: in a longer one are rows."""
+"""The largest plan, in bytes, that is searched in serialized form: a longer one contains rows."""
 
 _NAMED_BY_EXPRESSION = ("project", "aggregate")
 
 
 def in_engine_words(relation: pb.Relation) -> pb.Relation:
-    """`relation` as the engine is to have it; the same object if it will do as it is.
+    """`relation` rewritten for the engine; the same object if nothing has to change.
 
-    Columns keep their names. Raises UnsupportedOperationError for a function that gives wrong answers there.
+    Columns keep their names. Raises UnsupportedOperationError for a function whose results would be wrong.
     """
     if relation.ByteSize() <= _LONGEST and _SUSPECTS.search(relation.SerializeToString().lower()) is None:
         return relation
@@ -70,12 +70,12 @@ def _is_suspect(expression: pb.Expression) -> bool:
 
 
 def _is_of_cast(expression: pb.Expression) -> bool:
-    """Whether it calls a function with a cast in an argument."""
+    """Whether it calls a function with an argument that contains a cast."""
     return any(map(has_cast, _arguments(expression)))
 
 
 def _changed(node: pb.Relation) -> pb.Relation:
-    """The node, changed in place."""
+    """The node, modified in place."""
     if node.HasField("sql"):
         node.sql.query = text_in_engine_words(node.sql.query)
         return node
@@ -97,9 +97,10 @@ def _changed(node: pb.Relation) -> pb.Relation:
 
 
 class _TreeChange:
-    """What is done to each expression of a node.
+    """Rewrites each expression of a node.
 
-    `aggregates`: whether to aggregate functions, too. `in_aggregate`: whether the expressions are an aggregation's.
+    `aggregates`: whether to rewrite aggregate functions too. `in_aggregate`: whether the expressions are those of an
+    aggregation.
     """
 
     def __init__(self, *, aggregates: bool = True, in_aggregate: bool = False) -> None:
@@ -107,7 +108,7 @@ class _TreeChange:
         self._in_aggregate = in_aggregate
 
     def column(self, column: pb.Expression) -> None:
-        """Change a column, in place. It gets the name that it has, if it is named after an expression that changes."""
+        """Change a column in place. If it is named after an expression that changes, it keeps its name explicitly."""
         if column.HasField("expression_string"):
             self._text(column.expression_string, "column")
             return
@@ -116,7 +117,7 @@ class _TreeChange:
             column.CopyFrom(changed if column.HasField("alias") else build.alias(changed, column_name(column)))
 
     def __call__(self, expression: pb.Expression) -> pb.Expression:
-        """Change an expression whose parts have been."""
+        """Change an expression whose parts have been changed already."""
         if expression.HasField("expression_string"):
             self._text(expression.expression_string, "part")
             return expression
@@ -143,7 +144,7 @@ class _TreeChange:
         )
 
     def _over_rows(self, expression: pb.Expression) -> pb.Expression:
-        """A function over a window of rows. Its parts have been changed: an aggregate is a `get` now."""
+        """A function over a window of rows. Its parts have been changed already: an aggregate is now a `get`."""
         function = expression.window.window_function
         if _name(function) == "get" and self._aggregates:
             raise not_over_rows("percentile_approx")
@@ -151,7 +152,7 @@ class _TreeChange:
 
 
 def _name(expression: pb.Expression) -> str:
-    """The function that an expression calls, in lower case."""
+    """The lower-case name of the function that an expression calls."""
     kind = expression.WhichOneof("expr_type")
     if kind not in ("unresolved_function", "call_function"):
         return ""
