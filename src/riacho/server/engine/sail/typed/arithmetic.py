@@ -1,10 +1,10 @@
 """Arithmetic as Spark does it in ANSI mode: common types, overflow that raises, decimals that round.
 
-The engine adds whole numbers without looking. Its `try_add` looks, and gives null:
+The engine adds integers without checking for overflow. Its `try_add` does check, and returns null:
 
     a + b      coalesce(try_add(a, b), if(isnull(a + b), NULL, raise_error('[ARITHMETIC_OVERFLOW] …')))
 
-The second argument is computed for rows where the first is null, and for no others.
+The second argument is computed only for rows where the first is null.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MONTHS = pa.month_day_nano_interval()
 
 _TRY = {"+": "try_add", "-": "try_subtract", "*": "try_multiply"}
 _LONGEST = 2048
-"""Bytes of an operation that are worth saying twice; a longer one is checked by way of a wider type."""
+"""The largest operation, in bytes, that is written twice; a longer one is checked by means of a wider type."""
 _ARITY = 2
 _GENERATORS = words("explode explode_outer posexplode posexplode_outer inline inline_outer stack json_tuple")
 _DATE, _INT, _BIGINT = pa.date32(), pa.int32(), pa.int64()
@@ -39,7 +39,7 @@ _LIMITS = {_INT: 1 << 31, _BIGINT: 1 << 63}
 
 
 def is_checked(expression: pb.Expression) -> bool:
-    """Whether this is an operation that `unless_null` has been through."""
+    """Whether this is an operation that `unless_null` has already rewritten."""
     function = expression.unresolved_function
     if function.function_name != "coalesce" or len(function.arguments) != _ARITY:
         return False
@@ -51,7 +51,7 @@ def is_checked(expression: pb.Expression) -> bool:
 
 
 CHECKED_TEXT = f"raise_error('{OVERFLOW}"
-"""What SQL text has in it that is checked already."""
+"""What SQL text contains if it is checked already."""
 
 
 def arithmetic(name: str, values: Values) -> Result | None:
@@ -69,13 +69,13 @@ def arithmetic(name: str, values: Values) -> Result | None:
         if left.type == right.type:
             return Result(None, left.type)
         if pa.float64() in (left.type, right.type) and (is_integral(left.type) or is_integral(right.type)):
-            return Result(None, pa.float64())  # so does the engine
+            return Result(None, pa.float64())  # as the engine does
         return _result(name, to(left, pa.float64()), to(right, pa.float64()), pa.float64())
     return _of_decimals(name, left, right)
 
 
 def division(name: str, values: Values) -> Result | None:
-    """`a / b`: DOUBLE, of decimals a decimal."""
+    """`a / b`: DOUBLE; for decimals, a decimal."""
     left, right = values
     if left.type is None or right.type is None:
         return None
@@ -117,7 +117,7 @@ def negation(name: str, values: Values) -> Result | None:
 
 
 def _with_text(name: str, left: Typed, right: Typed, kind: pa.DataType | None = None) -> Result | None:
-    """Text beside a number is a number; None if neither is text, or that other is no number."""
+    """Text combined with a number is a number; None if neither is text, or the other is not a number."""
     if not (left.is_text or right.is_text):
         return None
     if left.is_text and right.is_text:
@@ -167,7 +167,7 @@ def _with_times(name: str, left: Typed, right: Typed) -> Result | None:
 
 
 def _by_the_clock(name: str, left: Typed, right: Typed, time: Typed) -> Result | None:
-    """A TIMESTAMP, which is `time`, and an interval of days or another TIMESTAMP, where clocks change."""
+    """A TIMESTAMP, `time`, with an interval of days or another TIMESTAMP, where clocks change."""
     other = right if time is left else left
     if other.type == DAYS:
         return Result(clocks.plus_days(name, left.expression, right.expression, time.expression), TIMESTAMP)
@@ -209,7 +209,7 @@ def _of_integrals(name: str, left: Typed, right: Typed) -> Result:
 
 
 def _refuse_generators(name: str, left: Typed, right: Typed) -> None:
-    """A generator inside an expression gives its rows twice where it is said twice, and Spark has none there."""
+    """A generator inside an expression that is written twice would return its rows twice; Spark refuses it there."""
     for value in (left, right):
         expression = value.expression
         called = (
@@ -226,13 +226,13 @@ def _refuse_generators(name: str, left: Typed, right: Typed) -> None:
 
 
 def _has_query(expression: pb.Expression) -> bool:
-    """Whether a subquery is in it, which is not computed twice."""
+    """Whether it contains a subquery, which must not be computed twice."""
     data = expression.SerializeToString()
     return b"select" in data.lower()
 
 
 def _fits(name: str, left: Typed, right: Typed, kind: pa.DataType) -> bool:
-    """Whether both are literals and so is the result, or one of them changes nothing."""
+    """Whether both are literals, so that the result is one too, or one of them changes nothing."""
     a, b = left.number, right.number
     if a is None or b is None:
         return 0 in (a, b) and name != "-"
@@ -242,7 +242,7 @@ def _fits(name: str, left: Typed, right: Typed, kind: pa.DataType) -> bool:
 
 
 def _of_decimals(name: str, left: Typed, right: Typed) -> Result | None:
-    """Decimals, one of which may be a whole number."""
+    """Decimals, one of which may be an integer."""
     first, second = decimal_of(left), decimal_of(right)
     assert first.type is not None
     assert second.type is not None
@@ -252,17 +252,17 @@ def _of_decimals(name: str, left: Typed, right: Typed) -> Result | None:
         return _quotient(first, second, kind)
     changed = first is not left or second is not right
     if operator == "%" or kind.precision == coercion.MAX_PRECISION:
-        # Where the result may be cut the engine has rules of its own.
+        # Where digits of the result may be cut off, the engine has rules of its own.
         return _result(name, first, second, None) if changed else Result(None, None)
     return _result(name, first, second, kind) if changed else Result(None, kind)
 
 
 def _quotient(first: Typed, second: Typed, kind: pa.DataType) -> Result:
-    """`a / b` rounded to the digits that Spark gives it: the engine has four more than `a`, the rest cut off."""
+    """`a / b` rounded to as many digits as in Spark: the engine keeps four more than `a`, and cuts off the rest."""
     assert first.type is not None
     whole = first.type.precision - first.type.scale
-    scale = max(kind.scale - 3, first.type.scale)  # one digit more than are wanted
-    if whole + scale > coercion.MAX_PRECISION - 5:  # what the engine makes of it would not fit
+    scale = max(kind.scale - 3, first.type.scale)  # one digit more than needed
+    if whole + scale > coercion.MAX_PRECISION - 5:  # the engine's result would not fit
         scale = first.type.scale
     wide = first if scale == first.type.scale else to(first, pa.decimal128(whole + scale, scale))
     return Result(build.cast(build.call("/", wide.expression, second.expression), kind), kind)
@@ -274,7 +274,7 @@ def _result(name: str, left: Typed, right: Typed, kind: pa.DataType | None) -> R
 
 
 def _unquoted(expression: pb.Expression) -> pb.Expression:
-    """A text as a literal, which is shown without its quotes."""
+    """A text literal, which is shown without its quotes."""
     text = string_of(expression)
     return expression if text is None else build.text(text)
 

@@ -1,4 +1,4 @@
-"""What depends on the session's time zone and on clocks that change: local times, and days added to a TIMESTAMP.
+"""What depends on the session's time zone and on clock changes: local times, and days added to a TIMESTAMP.
 
     before                         after, where clocks change
     ts + INTERVAL 1 DAY            if(local(ts + INTERVAL 1 DAY) = local(ts) + INTERVAL 1 DAY, ts + INTERVAL 1 DAY,
@@ -6,9 +6,9 @@
     b - a                          local(b) - local(a)
     CAST(ts AS TIMESTAMP_NTZ)      local(ts)
 
-Spark adds a day to the date of a time of day, and keeps the time (and the offset, if the local time is there twice);
-the engine adds 24 hours. A local time is asked for by way of the instant that has it in UTC, which the engine's cast
-gives. Sources: `DateTimeUtils.timestampAddDayTime`, `subtractTimestamps`.
+Spark adds a day to the date and keeps the time of day (and the offset, if the local time occurs twice); the engine adds
+24 hours. A local time is represented by the instant that has it in UTC, which the engine's cast returns. Sources:
+`DateTimeUtils.timestampAddDayTime`, `subtractTimestamps`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Expression = pb.Expression
 
 _ZONE: ContextVar[Zone] = ContextVar("zone of the session whose plan is typed", default=UTC)
 _BY_THE_CALENDAR = "days by the calendar"
-"""Marks what has been rewritten: a plan may be prepared more than once."""
+"""Marks what has been rewritten, because a plan may be prepared more than once."""
 
 
 @contextmanager
 def in_zone(zone: Zone) -> Iterator[None]:
-    """Have the rules know the session's zone."""
+    """Tell the rules the session's zone."""
     token = _ZONE.set(zone)
     try:
         yield
@@ -47,7 +47,7 @@ def is_utc() -> bool:
 
 
 def clocks_change() -> bool:
-    """Whether local times of the session's zone are not all as far from UTC."""
+    """Whether the session's zone has more than one offset from UTC."""
     zone = _ZONE.get().engine
     return zone != "UTC" and not zone.startswith(("Etc/", "+", "-"))
 
@@ -64,17 +64,17 @@ def local(timestamp: Expression) -> Expression:
 
 
 def cast(value: Expression, old: pa.DataType | None, new: pa.DataType | None) -> Expression | None:
-    """What to ask for instead of a cast, if anything."""
+    """The replacement for a cast, if it needs one."""
     if old == TIMESTAMP and new == TIMESTAMP_NTZ and not is_utc():
         return local(value)
     if old == pa.date32() and new == TIMESTAMP and clocks_change():
-        # There may be no midnight, or two.
+        # There may be no midnight, or two of them.
         return build.cast(build.cast(value, TIMESTAMP_NTZ), TIMESTAMP)
     return None
 
 
 def plus_days(name: str, left: Expression, right: Expression, timestamp: Expression) -> Expression:
-    """`left + right` or `left - right`, of which one is `timestamp` and the other is an interval of whole days."""
+    """`left + right` or `left - right`, where one is `timestamp` and the other is an interval of whole days."""
     moved = build.call(name, left, right)
     on_the_clock = build.call(name, *(local(side) if side is timestamp else side for side in (left, right)))
     same_offset = build.call("==", local(moved), on_the_clock)
@@ -83,7 +83,7 @@ def plus_days(name: str, left: Expression, right: Expression, timestamp: Express
 
 
 def is_by_calendar(expression: Expression) -> bool:
-    """Whether this is what `plus_days` made."""
+    """Whether `plus_days` made this."""
     function = expression.unresolved_function
     if function.function_name != "if" or not function.arguments:
         return False
@@ -95,7 +95,7 @@ def is_by_calendar(expression: Expression) -> bool:
 
 
 CALENDAR_TEXT = f"isnull('{_BY_THE_CALENDAR}')"
-"""What SQL text has in it that `plus_days` made."""
+"""What SQL text contains if `plus_days` has rewritten it."""
 
 
 def between(left: Expression, right: Expression) -> Expression:

@@ -1,7 +1,7 @@
-"""The type that two types have in common, and what decimals become: Spark's rules in ANSI mode.
+"""The common type of two types, and the types of decimal results: Spark's rules in ANSI mode.
 
-`AnsiTypeCoercion.scala`, `DecimalPrecision.scala`. Text gives way to what it meets: to BIGINT beside whole numbers, to
-DOUBLE beside fractions and decimals, to the other type beside anything else.
+`AnsiTypeCoercion.scala`, `DecimalPrecision.scala`. Text yields to the other type: it becomes BIGINT beside integers,
+DOUBLE beside fractions and decimals, and the other type beside anything else.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ FRACTIONS: tuple[pa.DataType, ...] = (pa.float32(), pa.float64())
 _DIGITS = {pa.int8(): 3, pa.int16(): 5, pa.int32(): 10, pa.int64(): 20}
 MAX_PRECISION = 38
 _LEAST_SCALE = 6
-"""Digits behind the point that a division has at least."""
+"""The minimum number of digits after the decimal point in a division."""
 
 
 def is_integral(kind: pa.DataType) -> bool:
@@ -48,12 +48,12 @@ def is_time(kind: pa.DataType) -> bool:
 
 
 def as_decimal(kind: pa.DataType) -> pa.DataType:
-    """The decimal that holds all values of an integral type; of a decimal, itself."""
+    """The decimal that holds all values of an integral type; a decimal itself."""
     return kind if is_decimal(kind) else pa.decimal128(_DIGITS[kind], 0)
 
 
 def common(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
-    """The type that both take in a comparison, a branch or a list; None if there is none."""
+    """The type that both are converted to in a comparison, a branch or a list; None if there is none."""
     if first == second:
         return first
     if first == pa.null():
@@ -73,7 +73,7 @@ def common(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
 
 
 def common_of(kinds: Iterable[pa.DataType]) -> pa.DataType | None:
-    """The type that all have in common; text comes last, as it gives way. None if there is none, or no type."""
+    """The common type of all; text comes last, because it yields. None if there is none, or no types are given."""
     found: pa.DataType | None = None
     for kind in sorted(kinds, key=is_text):
         found = kind if found is None else common(found, kind)
@@ -94,19 +94,19 @@ def _common_number(first: pa.DataType, second: pa.DataType) -> pa.DataType:
     if is_integral(first) and is_integral(second):
         return max(first, second, key=INTEGRALS.index)
     if is_fraction(first) or is_fraction(second):
-        return pa.float64()  # of FLOAT and a whole number, too, for FLOAT would not hold it
+        return pa.float64()  # also for FLOAT and an integer, which FLOAT could not hold exactly
     first, second = as_decimal(first), as_decimal(second)
     scale = max(first.scale, second.scale)
     return bounded(max(first.precision - first.scale, second.precision - second.scale) + scale, scale)
 
 
 def bounded(precision: int, scale: int) -> pa.DataType:
-    """The decimal of that size, cut to what there is."""
+    """The decimal of that size, limited to the largest possible."""
     return pa.decimal128(min(precision, MAX_PRECISION), min(scale, MAX_PRECISION))
 
 
 def adjusted(precision: int, scale: int) -> pa.DataType:
-    """The decimal of that size; one too large keeps its whole digits before those behind the point."""
+    """The decimal of that size; one that is too large gives up digits after the point first."""
     if precision <= MAX_PRECISION:
         return pa.decimal128(precision, scale)
     kept = max(MAX_PRECISION - (precision - scale), min(scale, _LEAST_SCALE))

@@ -1,4 +1,4 @@
-"""Expressions of plans, with the types of what is in them, and changed as the rules say."""
+"""Finds the types in the expressions of plans, and changes the expressions as the rules say."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _DAY_US = 86_400_000_000
 
 @dataclass
 class ExpressionTyper:
-    """What is done to the expressions of one node.
+    """Types and rewrites the expressions of one node.
 
-    `scope`: the columns of its input. `ask`: the type of an expression as the engine has it, None if it has none.
-    `streams`: whether the input streams; then aggregate functions are computed by riacho, which knows `sum` well.
+    `scope`: the columns of its input. `ask`: the type of an expression according to the engine, None if it has none.
+    `streams`: whether the input is a stream; then riacho computes aggregate functions, with a correct `sum`.
     """
 
     scope: Scope
@@ -103,7 +103,7 @@ class ExpressionTyper:
         return Typed(changed, inner.type)
 
     def _call(self, expression: Expression, *, whole: bool = True) -> Typed:
-        """`whole`: False for the function of a window of rows, which must stay a call of that function."""
+        """`whole`: False for the function of a window of rows, which must remain a call of that function."""
         kind = expression.WhichOneof("expr_type")
         function = getattr(expression, kind or "")
         name = function.function_name.lower()
@@ -136,7 +136,7 @@ class ExpressionTyper:
         return Typed(made.expression, made.type, made.plain)
 
     def _lambda(self, expression: Expression, kinds: Sequence[pa.DataType | None]) -> Typed:
-        """A lambda, whose first variables have these types."""
+        """A lambda whose first variables have these types."""
         function = expression.lambda_function
         names = [variable.name_parts[0] for variable in function.arguments if variable.name_parts]
         before = self.variables
@@ -240,7 +240,7 @@ def _from_proto(message: pb.DataType) -> pa.DataType | None:
 
 
 def _is_hopeless(expression: Expression) -> bool:
-    """Whether the engine cannot be asked about this by itself: it stands for what it is inside."""
+    """Whether this has a meaning only inside what encloses it, so that the engine cannot be asked about it alone."""
     kind = expression.WhichOneof("expr_type")
     return kind in ("unresolved_named_lambda_variable", "lambda_function", "unresolved_star", "sort_order")
 

@@ -1,4 +1,4 @@
-"""Types as SQL text names them."""
+"""The names of types in SQL text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DEFAULT_DECIMAL = (10, 0)
 
 
 def type_named(text: str) -> pa.DataType | None:
-    """The type that `text` names; None for a nested one, or one unknown."""
+    """The type that `text` names; None if it is nested or unknown."""
     tokens = tokenize(text)
     if len(tokens) == 1 and tokens[0].word in _NAMES:
         return _NAMES[tokens[0].word]

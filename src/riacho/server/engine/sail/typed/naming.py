@@ -1,4 +1,4 @@
-"""The name that Spark gives to a column which is an expression without an alias."""
+"""The name that Spark gives to a column that is an expression without an alias."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from riacho.server.plan.text import call_name, column_name
 from riacho.server.sql.tokens import Token, string_value, tokenize
 
 WINDOWS = frozenset({"window", "session_window"})
-"""Functions whose columns are named after them alone."""
+"""Functions whose columns are named after the function alone."""
 
 
 def shown(text: str, is_column: Callable[[str], bool]) -> str:
@@ -72,7 +72,7 @@ class _Namer:
                 return self._piece(node)
 
     def _like(self, node: Node, children: Sequence[str]) -> str:
-        """`a LIKE b` and its kin, that may be negated."""
+        """`a LIKE b` and similar operators, which may be negated."""
         between = [token.word for token in self._tokens[node.children[0].end : node.end]]
         operator = next((word for word in between if word != "NOT"), "")
         if len(children) != 2 or "ESCAPE" in between:
@@ -84,7 +84,7 @@ class _Namer:
         return f"(NOT {made})" if between[0] == "NOT" else made
 
     def _is_distinct(self, node: Node) -> bool:
-        """Whether a call that must stay one is so for its DISTINCT alone."""
+        """Whether a call must remain a call only because of its DISTINCT."""
         tokens = self._tokens[node.start : node.end]
         return tokens[2].word == "DISTINCT" and not any(t.word in ("FILTER", "OVER", "WITHIN") for t in tokens)
 

@@ -13,12 +13,12 @@ from riacho.server.sql.words import words
 
 DIVISIONS = words("/ % mod div")
 _LONGEST = 4096
-"""Bytes of a dividend that are worth saying twice: dividends are divisions themselves, and would double with each."""
+"""The largest dividend, in bytes, that is written twice: dividends may be divisions, each doubling the size."""
 _TEXT = "if(isnotnull("
 
 
 def null_first(values: Values) -> Values:
-    """Dividend and divisor, the divisor null where the dividend is; the same values where that makes no difference."""
+    """Dividend and divisor, with the divisor null where the dividend is; unchanged where that makes no difference."""
     if len(values) != 2:
         return values
     dividend, divisor = values

@@ -1,4 +1,4 @@
-"""Plans, with the types of what is in them, and changed as the rules say."""
+"""Finds the types in plans, and changes the plans as the rules say."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from riacho.server.sql.words import words
 from riacho.zones import UTC, Zone
 
 SchemaOf = Callable[[pb.Relation], pa.Schema]
-"""The columns that a relation has, streams and all. Raises SparkError."""
+"""The columns of a relation, including streams. Raises SparkError."""
 
 _KEEP_COLUMNS = frozenset(
     words(
@@ -42,7 +42,7 @@ _LONGEST = 1 << 20
 
 
 def typed_plan(relation: pb.Relation, schema_of: SchemaOf, zone: Zone = UTC) -> pb.Relation:
-    """`relation` as the engine is to have it; the same object if it will do as it is. Raises AnalysisError.
+    """`relation` rewritten for the engine; the same object if nothing has to change. Raises AnalysisError.
 
     `zone`: the session's time zone.
     """
@@ -84,9 +84,9 @@ class _Plan:
     def __init__(self, schema_of: SchemaOf) -> None:
         self._schema_of = schema_of
         self._kinds: dict[int, pa.Schema | None] = {}
-        self._kept: list[pb.Relation] = []  # that no id is given twice
+        self._kept: list[pb.Relation] = []  # so that no id is given twice
         self._roots: set[int] = set()
-        """Texts with relations beside them."""
+        """SQL texts with relations attached to them."""
 
     def changed(self, relation: pb.Relation) -> pb.Relation:
         result = pb.Relation()
@@ -139,7 +139,7 @@ class _Plan:
             self._kinds[id(node)] = columns
 
     def _note(self, node: pb.Relation, below: pa.Schema, made: Sequence[tuple[str, pa.DataType | None]]) -> None:
-        """Keep the columns of a node where they follow from what it reads: the engine need not be asked."""
+        """Remember the columns of a node if they follow from its input, so that the engine need not be asked."""
         if node.HasField("with_columns"):
             names = [alias.name[0] if alias.name else "" for alias in node.with_columns.aliases]
         elif node.HasField("project"):
@@ -158,7 +158,7 @@ class _Plan:
         self._kinds[id(node)] = pa.schema(fields)
 
     def _sql(self, node: pb.Relation, query: pb.Relation) -> None:
-        """The text in `query`, which is `node` or, with relations beside it, stands in `node`."""
+        """The text in `query`, which is `node` itself or, if relations are attached, is inside `node`."""
 
         def schema_of(text: str) -> pa.Schema | None:
             asked = pb.Relation()
@@ -175,7 +175,7 @@ class _Plan:
         return None if schema is None else schema[0].type
 
     def _schema(self, node: pb.Relation) -> pa.Schema | None:
-        """The columns of a node that is changed already."""
+        """The columns of a node that has been changed already."""
         while node.WhichOneof("rel_type") in _KEEP_COLUMNS:
             [node] = children(node)
         if id(node) not in self._kinds:
@@ -187,11 +187,11 @@ class _Plan:
         try:
             return self._schema_of(relation)
         except SparkError:
-            return None  # whoever runs the plan is told
+            return None  # reported when the plan runs
 
 
 def _column(expression: pb.Expression) -> str:
-    """The name of a column that has one plainly; an empty text for others."""
+    """The name of a column that is plainly named; an empty text for others."""
     if expression.HasField("alias") and len(expression.alias.name) == 1:
         return expression.alias.name[0]
     if expression.HasField("unresolved_attribute"):
@@ -207,7 +207,7 @@ def _named_by_itself(expression: pb.Expression) -> bool:
 
 
 def _name(expression: pb.Expression, scope: Scope) -> str:
-    """The name of the column that an expression without an alias makes."""
+    """The name of the column that an expression without an alias produces."""
     if expression.HasField("expression_string"):
         return shown(expression.expression_string.expression, scope.has)
     called = expression.unresolved_function.function_name

@@ -1,7 +1,7 @@
 """SQL queries: each SELECT's expressions, with the types of the columns of its FROM.
 
-Inner queries come first, so that what an outer one reads can be analysed. All else stays as it is written: names,
-clauses, and every expression that is not understood.
+Inner queries come first, so that the input of an outer one can be analysed. Everything else stays as it was written:
+names, clauses, and every expression that is not understood.
 
     SELECT s * 2 FROM t WHERE n > '1'       SELECT (CAST(s AS BIGINT) * 2) AS `(s * 2)` FROM t WHERE (n > CAST('1' AS …
 """
@@ -28,7 +28,7 @@ from riacho.server.sql.tokens import Edit, Token, closing, splice, tokenize
 from riacho.server.sql.words import BEHIND_SELECT, JOIN_WORDS, SET_OPERATIONS, words
 
 SchemaOf = Callable[[str], "pa.Schema | None"]
-"""The columns of a query, None if it cannot be analysed."""
+"""The columns of a query; None if it cannot be analysed."""
 
 _QUERY = words("SELECT WITH VALUES")
 _BEFORE_WITH = words("AS EXPLAIN EXTENDED FORMATTED CODEGEN COST")
@@ -40,17 +40,17 @@ _SUSPECTS = re.compile(
     re.IGNORECASE,
 )
 _CASTS = re.compile(r"\bcast\b|::|\b(?:timestamp|date_?|try_)(?:add|diff)", re.IGNORECASE)
-"""What depends on the session's time zone besides."""
+"""What else depends on the session's time zone."""
 _ORDER_WORDS = words("ASC DESC NULLS FIRST LAST")
 
 
 def is_suspect(text: str) -> bool:
-    """Whether something may have to change in it, whatever the types."""
+    """Whether something in it may have to change, whatever the types."""
     return _SUSPECTS.search(text) is not None or (not clocks.is_utc() and _CASTS.search(text) is not None)
 
 
 def typed_query(text: str, schema_of: SchemaOf, *, streams: bool = False) -> str:
-    """`text`, a query, as the engine is to have it; the same object if it will do as it is."""
+    """`text`, a query, rewritten for the engine; the same object if nothing has to change."""
     if not is_suspect(text):
         return text
     tokens = tokenize(text)
@@ -70,7 +70,7 @@ def _start(tokens: Sequence[Token]) -> int | None:
 
 @dataclass
 class _TypedQuery:
-    """One query with what is inside it. `prefix`: the WITH clauses around it."""
+    """One query with everything inside it. `prefix`: the WITH clauses around it."""
 
     text: str
     prefix: str
@@ -103,7 +103,7 @@ class _TypedQuery:
         return self.text
 
     def _with(self, tokens: list[Token]) -> tuple[list[Token], int] | None:
-        """Change the queries of a WITH clause, one after the other; the tokens then, and where the body begins."""
+        """Change the queries of a WITH clause in order; returns the resulting tokens and where the body begins."""
         at, outer = 0, self.prefix
         known: list[str] = [outer.strip().removeprefix("WITH ")] if outer else []
         while at == 0 or (at < len(tokens) and tokens[at].is_symbol(",")):
@@ -127,7 +127,7 @@ class _TypedQuery:
         return tokens, at
 
     def _body(self, tokens: Sequence[Token]) -> int:
-        """Where the body begins behind the WITH clause."""
+        """Where the body begins after the WITH clause."""
         at = 0
         while at == 0 or (at < len(tokens) and tokens[at].is_symbol(",")):
             while not tokens[at].is_symbol("(") or tokens[at - 1].word != "AS":
@@ -233,7 +233,7 @@ class _TypedQuery:
                 return
 
     def _typer(self, source: str) -> TextTyper | None:
-        """What types expressions over a FROM clause; None if that cannot be analysed."""
+        """The typer for expressions over a FROM clause; None if the clause cannot be analysed."""
         schema = self._schema(source) if source else None
         if source and schema is None:
             return None
@@ -273,19 +273,19 @@ class _TypedQuery:
 
 
 def _opens_windows(tokens: Sequence[Token], at: int) -> bool:
-    """Whether the WINDOW at `at` is the clause, and no function or column of that name."""
+    """Whether the WINDOW at `at` is the clause, not a function or column of that name."""
     return at + 2 < len(tokens) and tokens[at + 2].word == "AS"
 
 
 def _conditions(tokens: Sequence[Token], start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Where the conditions of joins begin and end."""
+    """Where the join conditions begin and end."""
     for at in outside(tokens, start, end, words("ON")):
         behind = next(outside(tokens, at + 1, end, _ENDS_CONDITION, calls=False), end)
         yield at + 1, next((i for i in outside(tokens, at + 1, behind, None) if tokens[i].is_symbol(",")), behind)
 
 
 def _selects(tokens: Sequence[Token], start: int) -> Iterator[tuple[int, int]]:
-    """Each SELECT outside brackets: where it stands, and where what belongs to it ends."""
+    """Each SELECT outside brackets: its position, and the end of what belongs to it."""
     ends = [*outside(tokens, start, len(tokens), SET_OPERATIONS), len(tokens)]
     for at in outside(tokens, start, len(tokens), words("SELECT")):
         end = next(found for found in ends if found > at)

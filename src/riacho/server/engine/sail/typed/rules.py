@@ -1,8 +1,8 @@
-"""What to ask the engine for, given the types of a call's arguments: one table, a function → its rule.
+"""The expressions that replace calls, given the types of their arguments: one table, a function → its rule.
 
-A rule gets the name and the arguments with their types, and says what to ask for instead, if the call will not do, and
-the type of the result. `ARGUMENTS` and `RESULTS` are rules in short: what text among the arguments is read as, and the
-type that a function always has. Calls in plans and in SQL text come here alike; `dialect` has its turn afterwards.
+A rule gets the name and the arguments with their types, and returns the replacement, if the call needs one, and the
+type of the result. `ARGUMENTS` and `RESULTS` are shorthand rules: the types that text arguments are read as, and the
+type that a function always returns. They apply to calls in plans and in SQL text alike; `dialect` comes afterwards.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ ARGUMENTS: Mapping[str, str] = {
     "space": "i",
     "width_bucket": "dddl",
 }
-"""What the arguments are read as if they are text, by position: d DOUBLE, i INT, l BIGINT, - as it is."""
+"""The types that text arguments are read as, by position: d DOUBLE, i INT, l BIGINT, - unchanged."""
 
 RESULTS: Mapping[str, pa.DataType] = {
     **dict.fromkeys(
@@ -129,7 +129,7 @@ RESULTS: Mapping[str, pa.DataType] = {
     "boolean": pa.bool_(),
     "binary": pa.binary(),
 }
-"""The functions that have one type whatever their arguments."""
+"""The functions that return one type, whatever their arguments."""
 
 _AS_FIRST = frozenset(
     words(
@@ -137,11 +137,11 @@ _AS_FIRST = frozenset(
         "array_sort array_distinct filter max_by min_by"
     )
 )
-"""Those that have the type of their first argument."""
+"""The functions that return the type of their first argument."""
 
 
 def _text_arguments(name: str, values: Values) -> Result | None:
-    """Text among the arguments read as `ARGUMENTS` says."""
+    """Reads text arguments as `ARGUMENTS` says."""
     wanted = ARGUMENTS.get(name, "")
     changed = [
         to(value, kind) if value.is_text and (kind := _KINDS[wanted[at]]) is not None else value
@@ -154,12 +154,12 @@ def _text_arguments(name: str, values: Values) -> Result | None:
 
 
 def _comparison(name: str, values: Values) -> Result | None:
-    """`=`, `<` and their like, `IN`, `BETWEEN`: both sides of the type that they have in common."""
+    """`=`, `<` and similar, `IN`, `BETWEEN`: both sides are converted to their common type."""
     return _in_common(name, values, range(len(values)), pa.bool_())
 
 
 def _alike(name: str, values: Values) -> Result | None:
-    """Functions all of whose arguments have one type, which is the result's."""
+    """Functions whose arguments all have one type, which is also the type of the result."""
     return _in_common(name, values, range(len(values)), None)
 
 
@@ -171,7 +171,7 @@ def _array(name: str, values: Values) -> Result | None:
 
 
 def _in_common(name: str, values: Values, alike: Sequence[int], kind: pa.DataType | None) -> Result | None:
-    """A call whose arguments at `alike` get the type they have in common, which is the result's if `kind` is None."""
+    """A call whose arguments at `alike` get their common type, which is the result's if `kind` is None."""
     found = [own for at in alike if (own := values[at].type) is not None]
     if len(found) < len(alike) or not found:
         return None
@@ -187,7 +187,7 @@ def _in_common(name: str, values: Values, alike: Sequence[int], kind: pa.DataTyp
 
 
 def _engine_compares(kinds: Sequence[pa.DataType]) -> bool:
-    """Whether the engine compares values of these types as Spark does: whole numbers beside decimals, or DOUBLE."""
+    """Whether the engine compares values of these types as Spark does: integers with decimals, or DOUBLE."""
     rest = {kind for kind in kinds if not coercion.is_integral(kind)}
     return rest == {pa.float64()} or all(map(coercion.is_decimal, rest))
 
@@ -197,13 +197,13 @@ def _if(name: str, values: Values) -> Result | None:
 
 
 def _when(name: str, values: Values) -> Result | None:
-    """Condition, value, condition, value, …, and the value else."""
+    """Condition, value, condition, value, …, then the value of ELSE."""
     places = [at for at in range(len(values)) if at % 2 == 1 or at == len(values) - 1]
     return _in_common(name, values, places, None)
 
 
 def _concat(name: str, values: Values) -> Result | None:
-    """Of anything but lists it is text; times must be made text before the engine does it in a way of its own."""
+    """Text, except for lists; times are converted to text here, because the engine would do it differently."""
     if any(value.type is None for value in values):
         return None
     if any(pa.types.is_list(value.type) or pa.types.is_binary(value.type) for value in values):
@@ -215,7 +215,7 @@ def _concat(name: str, values: Values) -> Result | None:
 
 
 def _concat_ws(name: str, values: Values) -> Result | None:
-    """As `concat`, but for lists among its arguments."""
+    """As `concat`, except for lists among its arguments."""
     changed = [to(v, pa.string()) if v.type in (TIMESTAMP, TIMESTAMP_NTZ) else v for v in values]
     if all(new is old for new, old in zip(changed, values, strict=True)):
         return Result(None, pa.string())
@@ -231,7 +231,7 @@ def _nvl2(name: str, values: Values) -> Result | None:  # noqa: ARG001
 
 
 def _as_int(name: str, values: Values) -> Result | None:
-    """Functions that count, in BIGINT where Spark has INT."""
+    """Functions that count, returning BIGINT where Spark returns INT."""
     if len(values) != 2:
         return None
     return Result(build.cast(build.call(name, *(value.expression for value in values)), pa.int32()), pa.int32())
@@ -248,7 +248,7 @@ def _nullif(name: str, values: Values) -> Result | None:  # noqa: ARG001
 
 
 def _greatest(name: str, values: Values) -> Result | None:
-    """Text does not give way here. Raises AnalysisError."""
+    """Text does not yield here. Raises AnalysisError."""
     kinds = [value.type for value in values if value.type is not None]
     if any(map(coercion.is_text, kinds)) and any(map(coercion.is_numeric, kinds)):
         shown = column_name(build.call(name, *(value.expression for value in values)))
@@ -266,7 +266,7 @@ def _greatest(name: str, values: Values) -> Result | None:
 
 
 def _sum(name: str, values: Values) -> Result | None:
-    """BIGINT of whole numbers; of BIGINT itself the sum may be too large."""
+    """BIGINT for integers; the sum of BIGINT itself may overflow."""
     kind = values[0].type
     if kind is None or len(values) != 1:
         return None
@@ -280,7 +280,7 @@ def _sum(name: str, values: Values) -> Result | None:
 
 
 def checked_sum(values: Values) -> Result | None:
-    """`sum(x)` of BIGINT, made to raise on overflow; None for other types."""
+    """`sum(x)` of BIGINT, rewritten to raise on overflow; None for other types."""
     if len(values) != 1 or values[0].type != pa.int64():
         return None
     argument = values[0].expression
@@ -320,7 +320,7 @@ def _substring(name: str, values: Values) -> Result | None:
 
 
 def _window(name: str, values: Values) -> Result | None:
-    """Of a window, by its time."""
+    """A time window, represented by its time."""
     kind = values[0].type
     if kind is None or not pa.types.is_struct(kind) or [field.name for field in kind] != ["start", "end"]:
         return None
@@ -354,7 +354,7 @@ RULES: Mapping[str, Rule] = {
     "when": _when,
     "window": _window,
 }
-"""By name in lower case."""
+"""The rules by lower-case name."""
 
 
 def _moved(name: str, values: Values) -> Result | None:  # noqa: ARG001
@@ -378,7 +378,7 @@ def _elapsed(name: str, values: Values) -> Result | None:
 
 
 def _try_add(name: str, values: Values) -> Result | None:
-    """A TIMESTAMP and an interval: the engine's result has no zone, and overflows are out of reach."""
+    """A TIMESTAMP and an interval: the engine's result has no zone, and overflow is out of reach."""
     if len(values) != 2 or values[0].type != TIMESTAMP or values[1].type not in (DAYS, TIME, MONTHS):
         return None
     sign = "+" if name == "try_add" else "-"
@@ -389,7 +389,7 @@ def _try_add(name: str, values: Values) -> Result | None:
 
 
 def _unit(value: Typed) -> str:
-    """The unit that an argument names: a string in plans, a bare word in SQL text."""
+    """The unit that an argument names, which is a string in plans and a bare word in SQL text."""
     return (string_of(value.expression) or value.expression.expression_string.expression).upper()
 
 
@@ -400,13 +400,13 @@ OUTSIDE_UTC: Mapping[str, Rule] = {
     **dict.fromkeys(("timestampdiff", "datediff", "date_diff"), _elapsed),
     **dict.fromkeys(("try_add", "try_subtract"), _try_add),
 }
-"""Further rules, which come first, for sessions that are not in UTC."""
+"""Further rules for sessions that are not in UTC; these come first."""
 
 _OVER_ELEMENTS = words("transform filter exists forall any")
 
 
 def lambda_types(name: str, before: Sequence[pa.DataType | None]) -> Sequence[pa.DataType | None]:
-    """The types of the variables of a lambda, an argument behind those of the types `before`, as far as known."""
+    """The known types of the variables of a lambda that is an argument after those with the types `before`."""
     if name in _OVER_ELEMENTS and len(before) == 1 and before[0] is not None and pa.types.is_list(before[0]):
         return (before[0].value_type, pa.int32())
     return ()
@@ -427,7 +427,7 @@ def may_change(name: str) -> bool:
 
 
 def decide(name: str, values: Values) -> Result | None:
-    """What to ask for instead of a call, and the type of it; None if nothing is known of it."""
+    """The replacement for a call, and its type; None if nothing is known about it."""
     if not clocks.is_utc() and name in OUTSIDE_UTC and (made := OUTSIDE_UTC[name](name, values)) is not None:
         return made
     rule = RULES.get(name)

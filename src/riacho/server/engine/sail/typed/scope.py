@@ -8,7 +8,7 @@ import pyarrow as pa
 
 
 class Scope:
-    """Columns by name, whatever its case."""
+    """Columns by name, ignoring case."""
 
     def __init__(self, schema: pa.Schema | None) -> None:
         self._kinds: dict[str, pa.DataType | None] = {}
@@ -32,7 +32,7 @@ class Scope:
         return name.lower() in self._kinds
 
     def with_aliases(self, aliases: Mapping[str, pa.DataType | None]) -> Scope:
-        """The same, with a query's own names for its columns before them."""
+        """The same, with a query's own names for its columns taking precedence."""
         scope = Scope(None)
         scope._kinds = {**self._kinds, **{name.lower(): kind for name, kind in aliases.items()}}
         return scope
@@ -48,7 +48,7 @@ def _field(kind: pa.DataType, parts: Sequence[str]) -> pa.DataType | None:
 
 
 def field_of(kind: pa.DataType, name: str) -> pa.DataType | None:
-    """The type of a field of a struct, or of a value of a map; of a list of structs, a list of it."""
+    """The type of a struct's field or of a map's values; for a list of structs, a list of that type."""
     if pa.types.is_struct(kind):
         return next((field.type for field in kind if field.name.lower() == name.lower()), None)
     if pa.types.is_map(kind):

@@ -1,7 +1,7 @@
-"""SQL expressions as trees that know where each part stands in the text.
+"""SQL expressions as trees that know the position of each part in the text.
 
-`sql_expressions` makes messages of an expression, for those who want to see what is in it. Here the text stays, and a
-few places in it change, so what is not known need not be understood: it is a part without a name.
+`sql_expressions` turns an expression into messages, for code that needs its content. Here the text stays and only a few
+places in it change, so unknown syntax need not be understood: it becomes a part without a name.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ NodeKind = Literal["column", "literal", "call", "infix", "case", "cast", "field"
 class Node:
     """A part of an expression, from token `start` up to `end`.
 
-    `name`: of a call or an operator, in lower case. `parts`: of a column, a field, or the names of a lambda. `fixed`: a
-    call with DISTINCT or something behind its brackets, that must stay a call of that function. `kind_of`: the type of
-    a literal or a cast. `condition`: that of a FILTER.
+    `name`: of a call or an operator, in lower case. `parts`: of a column or a field, or the names of a lambda. `fixed`:
+    a call with DISTINCT or something after its brackets, which must remain a call of that function. `kind_of`: the type
+    of a literal or a cast. `condition`: that of a FILTER.
     """
 
     kind: NodeKind
@@ -54,7 +54,7 @@ _LEVELS: tuple[dict[str, str], ...] = (
     {"+": "+", "-": "-", "||": "concat"},
     {"*": "*", "/": "/", "%": "%", "DIV": "div"},
 )
-"""Operators between values, those that bind loosest first."""
+"""Binary operators, from the lowest precedence to the highest."""
 
 _TYPED = {"DATE": pa.date32(), "TIMESTAMP": TIMESTAMP, "TIMESTAMP_NTZ": TIMESTAMP_NTZ, "TIMESTAMP_LTZ": TIMESTAMP,
           "X": pa.binary()}  # fmt: skip
@@ -73,7 +73,7 @@ _MOST_DIGITS = 38
 
 
 def number_type(text: str) -> pa.DataType | None:
-    """The type of a number as SQL text has it."""
+    """The type of a number, as written in SQL text."""
     upper = text.upper()
     if upper.isdigit():
         value = int(upper)
@@ -104,7 +104,7 @@ class Reader:
         self._end = end
 
     def whole(self) -> Node:
-        """The expression, up to the end. Raises UnknownSyntaxError."""
+        """The expression up to the end. Raises UnknownSyntaxError."""
         node = self._or()
         if self._at != self._end:
             raise UnknownSyntaxError
@@ -318,7 +318,7 @@ class Reader:
         return self._tail(node)
 
     def _tail(self, node: Node) -> Node:
-        """What stands behind the brackets of an aggregate or window function."""
+        """What follows the brackets of an aggregate or window function."""
         while self._word() in _TAILS:
             node.fixed = True
             word = self._word()
@@ -370,7 +370,7 @@ class Reader:
         return Node("cast", start, behind, name, [inner], kind_of=type_named(text))
 
     def _case(self) -> Node:
-        """Children: condition, value, condition, value, …, and the value else; `parts`: ("operand",) if it has one."""
+        """Children: condition, value, condition, value, …, the value of ELSE; `parts`: ("operand",) if it has one."""
         start = self._at
         self._at += 1
         children: list[Node] = []
@@ -406,7 +406,7 @@ class Reader:
         return Node("literal", start, self._at, "interval", kind_of=kind)
 
     def _list(self, behind: int) -> list[Node]:
-        """The items between the bracket here and the one before token `behind`."""
+        """The items between the bracket at the current position and the one before token `behind`."""
         self._at += 1
         outer, self._end = self._end, behind - 1
         items: list[Node] = []
@@ -423,7 +423,7 @@ class Reader:
         return items
 
     def _closing(self) -> int:
-        """The token behind the bracket that closes the one here."""
+        """The token after the bracket that closes the one at the current position."""
         found = closing(self._tokens, self._at) + 1
         if found > self._end:
             raise UnknownSyntaxError

@@ -1,4 +1,4 @@
-"""SQL expressions, with the types of what is in them, and changed as the rules say."""
+"""Finds the types in SQL expressions, and changes the expressions as the rules say."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TextTyper:
     _tokens: Sequence[Token] = ()
 
     def expression(self, text: str) -> tuple[str, pa.DataType | None]:
-        """The text of an expression as the engine is to have it, and its type."""
+        """The text of an expression, rewritten for the engine, and its type."""
         tokens = tokenize(text)
         changed, kind = self.part(text, tokens, 0, len(tokens))
         if not tokens or changed is None:
@@ -45,9 +45,9 @@ class TextTyper:
         return text[: tokens[0].start] + changed + text[tokens[-1].end :], kind
 
     def part(self, text: str, tokens: Sequence[Token], start: int, end: int) -> tuple[str | None, pa.DataType | None]:
-        """What to put in place of an expression that is a part of a text, if anything, and its type.
+        """The replacement for an expression that is part of a text, if it needs one, and its type.
 
-        An alias at its end stays as it is.
+        An alias at its end is kept.
         """
         self._text, self._tokens = text, tokens
         at = _alias(tokens, start, end)
@@ -61,7 +61,7 @@ class TextTyper:
         return sql(value.expression) + text[tokens[at - 1].end : tokens[end - 1].end], value.type
 
     def _typed(self, node: Node) -> tuple[Typed, bool]:
-        """The value of a node, and whether it differs from what the text says. So do the methods for each kind."""
+        """The value of a node, and whether it differs from the text; the methods for each kind return the same."""
         match node.kind:
             case "literal":
                 return self._literal(node), False
@@ -113,7 +113,7 @@ class TextTyper:
         return self._spliced(node, inner, found)
 
     def _inside(self, node: Node, kind: pa.DataType | None, *, as_child: bool = False) -> tuple[Typed, bool]:
-        """A node that stays, with what is in it changed."""
+        """A node that remains, with its content changed."""
         inner = [(child, *self._typed(child)) for child in node.children]
         if as_child:
             _, value, changed = inner[0]
@@ -146,7 +146,7 @@ class TextTyper:
         return self._changed(node, inner, made, rule, negated=negated)
 
     def _arguments(self, node: Node) -> list[tuple[Node, Typed, bool]]:
-        """The children of a call; the variables of a lambda have the types of what it is called with."""
+        """The children of a call; the variables of a lambda have the types of the values that it is called with."""
         inner: list[tuple[Node, Typed, bool]] = []
         for child in node.children:
             kinds = lambda_types(node.name, [value.type for _, value, _ in inner])
@@ -161,7 +161,7 @@ class TextTyper:
     def _changed(
         self, node: Node, inner: Sequence[tuple[Node, Typed, bool]], made: Result, rule: str, *, negated: bool
     ) -> tuple[Typed, bool]:
-        """A node for which a rule wants something else: other arguments, or another expression in its place."""
+        """A node that a rule changes: it gets other arguments, or another expression takes its place."""
         assert made.expression is not None
         function = made.expression.unresolved_function
         same = function.function_name == rule and len(function.arguments) == len(inner)
@@ -189,7 +189,7 @@ class TextTyper:
     def _spliced(
         self, node: Node, inner: Sequence[tuple[Node, Typed, bool]], kind: pa.DataType | None
     ) -> tuple[Typed, bool]:
-        """The text of a node with that of its children in their places."""
+        """The text of a node, with the texts of its children in place."""
         begin = self._tokens[node.start].start
         if node.condition is not None:
             inner = [*inner, (node.condition, *self._typed(node.condition))]
@@ -213,7 +213,7 @@ class TextTyper:
         return self._text[self._tokens[node.start].start : self._tokens[node.end - 1].end]
 
     def _column(self, parts: Sequence[str]) -> pa.DataType | None:
-        """The type of a column, or of a variable of a lambda, which hides columns of its name."""
+        """The type of a column, or of a lambda variable, which hides columns with the same name."""
         name = parts[0].lower()
         if name not in self._shadowed:
             return self.scope.kind(parts)
@@ -235,7 +235,7 @@ def _negative(value: Typed) -> Typed:
 
 
 def _alias(tokens: Sequence[Token], start: int, end: int) -> int:
-    """Where the expression ends that has an alias behind it, or else `end`."""
+    """Where the expression ends if an alias follows it, otherwise `end`."""
     if end - start > 1 and has_alias(tokens[start:end]):
         return end - 2 if tokens[end - 2].word == "AS" else end - 1
     return end

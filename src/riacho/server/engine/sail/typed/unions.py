@@ -1,4 +1,4 @@
-"""UNION, EXCEPT and INTERSECT: both sides of the types that they have in common. Source: `WidenSetOperationTypes`.
+"""UNION, EXCEPT and INTERSECT: both sides are converted to their common types. Source: `WidenSetOperationTypes`.
 
     before                         after
     Union                          Union
@@ -6,7 +6,7 @@
       Read u (a: BIGINT)               Read t (a: INT)
                                      Read u (a: BIGINT)
 
-The engine has types of its own for these, and tells of the first side's only.
+The engine has its own rules for these types, and reports only those of the first side.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from riacho.server.plan.walk import replace
 
 
 def widened(node: pb.SetOperation, left: pa.Schema, right: pa.Schema) -> pa.Schema | None:
-    """Cast the columns of both sides, in place; the columns that come out, None if nobody can tell.
+    """Cast the columns of both sides in place; returns the resulting columns, None if they cannot be determined.
 
     Raises INCOMPATIBLE_COLUMN_TYPE.
     """
@@ -35,7 +35,7 @@ def widened(node: pb.SetOperation, left: pa.Schema, right: pa.Schema) -> pa.Sche
         found = field.type if name is None else _common(field.type, right.field(name).type)
         if found is None:
             _refuse(node, place, field.type, right.field(name or "").type)
-            return None  # the engine says what is wrong
+            return None  # the engine reports what is wrong
         kinds[field.name] = found
         if name is not None:
             matching[name] = found
@@ -45,7 +45,7 @@ def widened(node: pb.SetOperation, left: pa.Schema, right: pa.Schema) -> pa.Sche
 
 
 def _columns_of_right(node: pb.SetOperation, left: pa.Schema, right: pa.Schema) -> list[str | None] | None:
-    """The right side's column for each of the left's, None where it has none; None if the sides do not fit."""
+    """The right side's column for each of the left's, None where it has none; None if the sides do not match."""
     if not node.by_name:
         return list(right.names) if len(left) == len(right) else None
     known = {name.lower(): name for name in right.names}
@@ -58,7 +58,7 @@ def _has_twice(schema: pa.Schema) -> bool:
 
 
 def _cast(side: pb.Relation, schema: pa.Schema, kinds: dict[str, pa.DataType]) -> None:
-    """The side with columns of these types, where it has others."""
+    """The side, with its columns cast to these types where they differ."""
     if all(kinds.get(field.name, field.type) == field.type for field in schema):
         return
     columns = []
@@ -69,7 +69,7 @@ def _cast(side: pb.Relation, schema: pa.Schema, kinds: dict[str, pa.DataType]) -
 
 
 def _common(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
-    """The type that both have in common; of structs and maps too, which only set operations widen."""
+    """The common type of both, also for structs and maps, which only set operations widen."""
     if pa.types.is_struct(first) and pa.types.is_struct(second):
         if [field.name.lower() for field in first] != [field.name.lower() for field in second]:
             return None
@@ -85,7 +85,7 @@ def _common(first: pa.DataType, second: pa.DataType) -> pa.DataType | None:
 
 
 def _family(kind: pa.DataType) -> str:
-    """What has no type in common with the others; "" where that is not so plain."""
+    """The family of a type, which has no common type with the other families; "" where that is less clear."""
     if coercion.is_numeric(kind):
         return "number"
     return "time" if coercion.is_time(kind) else "truth" if pa.types.is_boolean(kind) else ""
@@ -95,7 +95,7 @@ _ORDINALS = ("first", "second", "third")
 
 
 def _refuse(node: pb.SetOperation, place: int, first: pa.DataType, second: pa.DataType) -> None:
-    """Raises INCOMPATIBLE_COLUMN_TYPE for types that surely have none in common. `place`: of the column."""
+    """Raises INCOMPATIBLE_COLUMN_TYPE for types that clearly have no common type. `place`: the column's."""
     if not (_family(first) and _family(second)):
         return
     operator = pb.SetOperation.SetOpType.Name(node.set_op_type).removeprefix("SET_OP_TYPE_")

@@ -20,7 +20,7 @@ Expression = pb.Expression
 class Typed:
     """An expression and its type, None if that is not known.
 
-    `plain`: the same without checks for overflow, for asking whether it is null; the expression itself if it has none.
+    `plain`: the same without overflow checks, for testing whether it is null; the expression itself if it has none.
     """
 
     expression: Expression
@@ -46,7 +46,7 @@ Values = Sequence[Typed]
 
 @dataclass(frozen=True)
 class Result:
-    """What a rule says of a call: what to ask for instead (None: the call will do), and its type (None: unknown)."""
+    """What a rule returns for a call: the replacement (None: keep the call) and its type (None: unknown)."""
 
     expression: Expression | None
     type: pa.DataType | None
@@ -54,11 +54,11 @@ class Result:
 
 
 Rule = Callable[[str, Values], Result | None]
-"""Takes a call's name and arguments; None if it has nothing to say. Raises SparkError for what Spark refuses."""
+"""Takes a call's name and arguments; None if it does not apply. Raises SparkError for what Spark refuses."""
 
 
 def to(value: Typed, kind: pa.DataType) -> Typed:
-    """The value as one of that type; itself if it is."""
+    """The value cast to that type; unchanged if it has that type already."""
     if value.type == kind or value.type == pa.null():
         return value
     if value.number is not None and kind == pa.int64():
