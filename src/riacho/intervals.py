@@ -76,7 +76,7 @@ def _words(text: str) -> list[str]:
 
 
 def interval_text(months: int, micros: int) -> str:
-    """An interval as Spark shows it: `1 years 2 months`, `26 hours 3 minutes 4.5 seconds`."""
+    """An interval as Spark shows it: `1 years 2 months`, `26 hours 3 minutes 4.5 seconds`. `micros`: microseconds."""
     hours, rest = divmod(abs(micros), UNIT_US["hour"])
     minutes, rest = divmod(rest, UNIT_US["minute"])
     seconds = format((Decimal(rest) / UNIT_US["second"]).normalize(), "f")

@@ -172,7 +172,10 @@ def _nullable_type(arrow: pa.DataType) -> pa.DataType:
 
 
 def from_proto(message: pb.DataType) -> pa.DataType:
-    """The Arrow type of a `DataType` message. Raises UNSUPPORTED_DATATYPE for kinds that Arrow has no form of."""
+    """The Arrow type of a `DataType` message.
+
+    Raises UNSUPPORTED_DATATYPE for kinds that Arrow has no form of, ValueError for a type that is still text.
+    """
     kind = message.WhichOneof("kind")
     if kind in _ARROW_BY_FIELD:
         return _ARROW_BY_FIELD[kind]
@@ -202,7 +205,7 @@ def _field_from_proto(message: pb.DataType.StructField) -> pa.Field:
 
 
 def schema_from_proto(message: pb.DataType) -> pa.Schema:
-    """The Arrow schema of a struct `DataType` message."""
+    """The Arrow schema of a struct `DataType` message. Raises as `from_proto`."""
     return pa.schema(list(from_proto(message)))
 
 
@@ -231,12 +234,12 @@ def to_proto(arrow: pa.DataType) -> pb.DataType:
 
 
 def schema_to_proto(schema: pa.Schema) -> pb.DataType:
-    """A struct `DataType` message of an Arrow schema."""
+    """A struct `DataType` message of an Arrow schema. Raises UNSUPPORTED_DATATYPE."""
     return to_proto(pa.struct(list(schema)))
 
 
 def to_json(schema: pa.Schema) -> str:
-    """Spark's compact schema JSON (`StructType.json()`), columns in order."""
+    """Spark's compact schema JSON (`StructType.json()`), columns in order. Raises UNSUPPORTED_DATATYPE."""
     return json.dumps(_to_json(pa.struct(list(schema))), separators=(",", ":"), ensure_ascii=False)
 
 
@@ -300,7 +303,10 @@ def _from_json(node: Any) -> pa.DataType:
 
 
 def to_ddl(schema: pa.Schema) -> str:
-    """DDL text of a schema, as `StructType.toDDL` writes it: `a BIGINT, b STRING NOT NULL`, names quoted if need be."""
+    """DDL text of a schema, as `StructType.toDDL` writes it: `a BIGINT, b STRING NOT NULL`, names quoted if need be.
+
+    Raises UNSUPPORTED_DATATYPE.
+    """
     return ", ".join(
         f"{quote_if_needed(f.name)} {type_to_ddl(f.type)}{'' if f.nullable else ' NOT NULL'}" for f in schema
     )

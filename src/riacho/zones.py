@@ -53,6 +53,7 @@ class Zone:
 
     @property
     def tzinfo(self) -> tzinfo:
+        """The zone for Python's `datetime`. Raises ValueError if `engine` names none."""
         return tzinfo_of(self.engine)
 
 
@@ -60,7 +61,11 @@ UTC: Final = Zone("UTC", "UTC")
 
 
 def session_zone(text: str) -> Zone:
-    """The zone that a session is to have. Raises INVALID_CONF_VALUE.TIME_ZONE for a name that Java does not know."""
+    """The zone that a session is to have.
+
+    Raises INVALID_CONF_VALUE.TIME_ZONE for a name that Java does not know, UnsupportedOperationError for an offset with
+    seconds.
+    """
     found = _zone(text)
     if found is None:
         raise IllegalArgumentError.of(

@@ -134,7 +134,7 @@ class FakeEngine:
 class FakeSession:
     """One session of a `FakeEngine`. See `riacho.server.engine.base.ConnectSession`.
 
-    `interrupted` is set once it is told to cancel what it runs.
+    `interrupted` is set once it is told to cancel what it runs. What it does not know raises UnsupportedOperationError.
     """
 
     def __init__(self, engine: FakeEngine, session_id: SessionId, user_id: str) -> None:
@@ -233,7 +233,7 @@ class FakeSession:
         raise _unknown(f"the SQL text {text!r}")
 
     def call(self, method: str, request: bytes) -> bytes:
-        """Only `Interrupt`, which finds nothing to interrupt."""
+        """Only `Interrupt`, which finds nothing to interrupt. Raises UnsupportedOperationError for others."""
         if method != "Interrupt":
             raise _unknown(f"the call {method}")
         self.interrupt()

@@ -106,7 +106,10 @@ def to_files(
 
 @contextmanager
 def naming_overflow(assigned: Assigned) -> Iterator[None]:
-    """Say of which column a value was too large, where only one can be meant: CAST_OVERFLOW_IN_TABLE_INSERT."""
+    """Say of which column a value was too large, where only one can be meant.
+
+    Raises CAST_OVERFLOW_IN_TABLE_INSERT then, and everything else as it comes.
+    """
     try:
         yield
     except SparkError as failure:

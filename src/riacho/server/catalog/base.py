@@ -85,10 +85,13 @@ class Catalog(CatalogReader, Protocol):
     """Looks up and changes. Every change is durable when the call returns and seen by all sessions."""
 
     def create_database(self, name: str, *, if_not_exists: bool = False, comment: str | None = None) -> None:
-        """Make a database and its folder `<warehouse>/<name>.db`. Raises SCHEMA_ALREADY_EXISTS."""
+        """Make a database and its folder `<warehouse>/<name>.db`.
+
+        Raises SCHEMA_ALREADY_EXISTS, INVALID_SCHEMA_OR_RELATION_NAME.
+        """
 
     def drop_database(self, name: str, *, if_exists: bool = False, cascade: bool = False) -> None:
-        """Raises SCHEMA_NOT_FOUND, SCHEMA_NOT_EMPTY."""
+        """Raises SCHEMA_NOT_FOUND, SCHEMA_NOT_EMPTY, UNSUPPORTED_FEATURE.DROP_DATABASE for the default one."""
 
     def create_table(
         self,
@@ -102,13 +105,21 @@ class Catalog(CatalogReader, Protocol):
         location: Path | None = None,
         if_not_exists: bool = False,
     ) -> Table:
-        """Make an empty table (or register what lies at `location`). Raises TABLE_OR_VIEW_ALREADY_EXISTS."""
+        """Make an empty table (or register what lies at `location`).
+
+        Raises TABLE_OR_VIEW_ALREADY_EXISTS, SCHEMA_NOT_FOUND, INVALID_SCHEMA_OR_RELATION_NAME, DATA_SOURCE_NOT_FOUND
+        for a `format` that is not known, DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION, and what the format raises.
+        """
 
     def drop_table(self, name: TableName, *, if_exists: bool = False) -> None:
         """Forget a table; a managed one loses its data too. Raises TABLE_OR_VIEW_NOT_FOUND."""
 
     def create_view(self, view: View, *, replace: bool = False) -> None:
-        """Keep a persisted view."""
+        """Keep a persisted view.
+
+        Raises TABLE_OR_VIEW_ALREADY_EXISTS, EXPECT_VIEW_NOT_TABLE where a table is to be replaced, SCHEMA_NOT_FOUND,
+        INVALID_SCHEMA_OR_RELATION_NAME.
+        """
 
     def drop_view(self, name: TableName, *, if_exists: bool = False) -> None:
         """Forget a view. Raises TABLE_OR_VIEW_NOT_FOUND, WRONG_COMMAND_FOR_OBJECT_TYPE."""
@@ -121,7 +132,15 @@ class Catalog(CatalogReader, Protocol):
         comment: str | None = None,
         properties: Mapping[str, str] | None = None,
     ) -> Table:
-        """Make `schema` the table's schema (columns added, dropped by name) and set properties; data untouched."""
+        """Make `schema` the table's schema (columns added, dropped by name) and set properties; data untouched.
+
+        Raises TABLE_OR_VIEW_NOT_FOUND, EXPECT_TABLE_NOT_VIEW, DELTA_MISSING_DELTA_TABLE for a path, and what the
+        table's format refuses.
+        """
 
     def truncate(self, name: TableName) -> None:
-        """Remove all rows in one commit."""
+        """Remove all rows in one commit.
+
+        Raises TABLE_OR_VIEW_NOT_FOUND, EXPECT_TABLE_NOT_VIEW, DELTA_MISSING_DELTA_TABLE for a path,
+        DELTA_CANNOT_MODIFY_APPEND_ONLY.
+        """

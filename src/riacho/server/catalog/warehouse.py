@@ -109,7 +109,7 @@ class WarehouseCatalog:
         self._watch = Watch()
 
     def create_database(self, name: str, *, if_not_exists: bool = False, comment: str | None = None) -> None:
-        """Raises SCHEMA_ALREADY_EXISTS."""
+        """Raises SCHEMA_ALREADY_EXISTS, INVALID_SCHEMA_OR_RELATION_NAME."""
         name = name.lower()
         names.require_valid(name)
         with self._changing():
@@ -165,7 +165,7 @@ class WarehouseCatalog:
         if_not_exists: bool = False,
         options: Mapping[str, str] | None = None,
     ) -> Table:
-        """As the contract says; besides, `options` are the reader's, for tables that are files."""
+        """As the contract says, and raises; besides, `options` are the reader's, for tables that are files."""
         with self._changing():
             if name.path is None:
                 self.database_location(name.database)
@@ -212,7 +212,7 @@ class WarehouseCatalog:
             return made
 
     def register_table(self, name: TableName, location: Path) -> None:
-        """Give a Delta table that lies elsewhere a name. Raises TABLE_OR_VIEW_ALREADY_EXISTS."""
+        """Give a Delta table that lies elsewhere a name. Raises as `create_table`."""
         self.create_table(name, pa.schema([]), location=location)
 
     def location_for(self, name: TableName) -> Path:
@@ -298,7 +298,10 @@ class WarehouseCatalog:
         unset: Sequence[str] = (),
         operation: str = "SET TBLPROPERTIES",
     ) -> Table:
-        """As the contract says; besides, `schema` None leaves the columns, and `unset` properties are taken away."""
+        """As the contract says, and raises.
+
+        Besides, `schema` None leaves the columns, and `unset` properties are taken away.
+        """
         entry = self._entry(name, operation)
         if entry.format != "delta":
             assert entry.record is not None

@@ -206,7 +206,10 @@ class _ViewText:
 
 
 def in_zone_of(session: EngineSession, read: pb.Relation, schema: pa.Schema | None = None) -> pb.Relation | None:
-    """`read` with its TIMESTAMPs in the session's zone; None if it has none. `schema`: its own, where it is known."""
+    """`read` with its TIMESTAMPs in the session's zone; None if it has none. `schema`: its own, where it is known.
+
+    Raises SparkError if it is not known and the engine cannot tell it.
+    """
     if schema is None:
         schema = session.schema(read)
     aliases = [

@@ -102,10 +102,11 @@ class SqlContext:
         return failures.delta_table_not_found(str(path)) if path.exists() else failures.path_not_found(str(path))
 
     def delta_state(self, folder: Path) -> TableState:
+        """The newest state of the Delta table in `folder`. Raises as `load_state`."""
         return load_state(DeltaLog(folder))
 
     def schema_of(self, name: Name) -> pa.Schema:
-        """The columns of a view, as the engine sees them."""
+        """The columns of a view, as the engine sees them. Raises what the engine says of a view that it cannot read."""
         relation = pb.Relation()
         relation.read.named_table.unparsed_identifier = ".".join(f"`{part}`" for part in name)
         return self.session.schema(relation)

@@ -40,6 +40,7 @@ from riacho.server.sql.statements import (
 
 
 def create_database(statement: CreateDatabase, context: SqlContext) -> pa.Table:
+    """Raises as `database_name`, and what the catalog raises."""
     context.catalog.create_database(
         database_name(statement.name), if_not_exists=statement.if_not_exists, comment=statement.comment
     )
@@ -47,6 +48,7 @@ def create_database(statement: CreateDatabase, context: SqlContext) -> pa.Table:
 
 
 def drop_database(statement: DropDatabase, context: SqlContext) -> pa.Table:
+    """Raises as `database_name`, and what the catalog raises."""
     context.catalog.drop_database(
         database_name(statement.name), if_exists=statement.if_exists, cascade=statement.cascade
     )
@@ -54,6 +56,7 @@ def drop_database(statement: DropDatabase, context: SqlContext) -> pa.Table:
 
 
 def use(statement: Use, context: SqlContext) -> pa.Table:
+    """Raises SCHEMA_NOT_FOUND, and as `database_name`."""
     database = database_name(statement.name)
     context.catalog.database_location(database)
     context.session.use(database)
@@ -66,6 +69,7 @@ def show_databases(statement: ShowDatabases, context: SqlContext) -> pa.Table:
 
 
 def show_tables(statement: ShowTables, context: SqlContext) -> pa.Table:
+    """Raises SCHEMA_NOT_FOUND, and as `database_name`."""
     database = context.current_database if statement.database is None else database_name(statement.database)
     kind = "viewName" if statement.views_only else "tableName"
     found = [
@@ -215,6 +219,7 @@ def _column_count(name: TableName, wanted: tuple[str, ...], schema: pa.Schema) -
 
 
 def drop(statement: Drop, context: SqlContext) -> pa.Table | None:
+    """None for a temporary view, which the engine drops. Raises what the catalog raises."""
     if context.is_temporary(statement.name):
         return None
     name = context.qualify(statement.name)
@@ -226,11 +231,13 @@ def drop(statement: Drop, context: SqlContext) -> pa.Table | None:
 
 
 def truncate(statement: Truncate, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.table`, and what the catalog raises."""
     context.catalog.truncate(context.table(statement.table, "TRUNCATE TABLE").name)
     return nothing()
 
 
 def set_properties(statement: SetProperties, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.table`, and what the catalog raises."""
     table = context.table(statement.table, "ALTER TABLE ... SET TBLPROPERTIES")
     operation = "SET TBLPROPERTIES" if statement.set else "UNSET TBLPROPERTIES"
     comment = statement.set.get("comment")
@@ -276,12 +283,14 @@ def alter_column(statement: AlterColumn, context: SqlContext) -> pa.Table:
 
 
 def rename(statement: RenameTable, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.table`, and what the catalog raises."""
     table = context.table(statement.table, "ALTER TABLE ... RENAME TO")
     context.catalog.rename_table(table.name, context.qualify(statement.to))
     return nothing()
 
 
 def comment(statement: Comment, context: SqlContext) -> pa.Table:
+    """Raises as `database_name` or `SqlContext.table`, and what the catalog raises."""
     if statement.database:
         context.catalog.set_database_comment(database_name(statement.name), statement.comment)
     else:

@@ -74,6 +74,7 @@ _DETAIL = pa.schema(
 
 
 def describe_database(statement: DescribeDatabase, context: SqlContext) -> pa.Table:
+    """Raises SCHEMA_NOT_FOUND, and as `database_name`."""
     name = database_name(statement.name)
     found = [
         ("Catalog Name", CATALOG_NAME),
@@ -87,6 +88,7 @@ def describe_database(statement: DescribeDatabase, context: SqlContext) -> pa.Ta
 
 
 def describe_table(statement: DescribeTable, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.table`, and what the engine says of a view that it cannot read."""
     if context.is_temporary(statement.table):
         return rows(_DESCRIBED, _columns(context.schema_of(statement.table)))
     table, view = _table_or_view(statement.table, context)
@@ -146,6 +148,7 @@ def _view_details(view: View) -> list[tuple[str | None, ...]]:
 
 
 def show_properties(statement: ShowProperties, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.table`, and for Delta as `load_state`."""
     table = context.table(statement.table, "SHOW TBLPROPERTIES")
     found = _shown_properties(table)
     if statement.key is None:
@@ -172,6 +175,7 @@ def _protocol_properties(protocol: Protocol) -> dict[str, str]:
 
 
 def show_columns(statement: ShowColumns, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.table`, and what the engine says of a view that it cannot read."""
     table = None if context.is_temporary(statement.table) else _table_or_view(statement.table, context)[0]
     schema = context.schema_of(statement.table) if table is None else table.schema
     return rows(("col_name",), [(name,) for name in schema.names])
@@ -203,6 +207,7 @@ def _column_text(field: pa.Field) -> str:
 
 
 def describe_detail(statement: DescribeDetail, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.delta_folder` and `load_state`."""
     folder = context.delta_folder(statement.table, "DESCRIBE DETAIL")
     log = DeltaLog(folder)
     state = load_state(log, with_files=True)
@@ -229,6 +234,7 @@ def describe_detail(statement: DescribeDetail, context: SqlContext) -> pa.Table:
 
 
 def describe_history(statement: DescribeHistory, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.delta_folder` and `commit_times`."""
     log = DeltaLog(context.delta_folder(statement.table, "DESCRIBE HISTORY"))
     newest_first = sorted(commit_times(log), reverse=True)[: statement.limit]
     return pa.Table.from_pylist([_history_row(log.read(version), time) for version, time in newest_first], _HISTORY)
@@ -269,7 +275,10 @@ def _url(folder: Path) -> str:
 
 
 def simple_type(arrow: pa.DataType) -> str:
-    """A type as Spark's `simpleString` has it: `bigint`, `array<string>`, `struct<a:int>`."""
+    """A type as Spark's `simpleString` has it: `bigint`, `array<string>`, `struct<a:int>`.
+
+    Raises UNSUPPORTED_DATATYPE.
+    """
     arrow = types.normalise(arrow)
     if pa.types.is_struct(arrow):
         return f"struct<{','.join(f'{f.name}:{simple_type(f.type)}' for f in arrow)}>"

@@ -91,12 +91,14 @@ def _with_columns(write: TableWrite, statement: Insert, context: SqlContext) -> 
 
 
 def delete(statement: Delete, context: SqlContext) -> pa.Table:
+    """Raises as `target`, what the engine says of the condition, and what the change of the table raises."""
     folder, scope = target(statement.table, statement.alias, "DELETE", context)
     where = _condition(statement.where, context, scope)
     return _counts(row_changes.delete(context.changes, folder, scope, where, statement.where))
 
 
 def update(statement: Update, context: SqlContext) -> pa.Table:
+    """Raises as `target`, what the engine says of the expressions, and what the change of the table raises."""
     folder, scope = target(statement.table, statement.alias, "UPDATE", context)
     where = _condition(statement.where, context, scope)
     assignments = _assignments(statement.set, context, [scope])
@@ -104,6 +106,7 @@ def update(statement: Update, context: SqlContext) -> pa.Table:
 
 
 def merge(statement: Merge, context: SqlContext) -> pa.Table:
+    """Raises as `target`, what the engine says of the source and the expressions, and as `row_changes.merge`."""
     folder, own = target(statement.table, statement.alias, "MERGE", context)
     source, scope = _source(statement, context)
     both = [own, scope]
@@ -124,7 +127,10 @@ def merge(statement: Merge, context: SqlContext) -> pa.Table:
 
 
 def target(name: Name, alias: str | None, operation: str, context: SqlContext) -> tuple[Path, row_changes.TableScope]:
-    """The folder of the table whose rows a statement changes, and how its expressions call it."""
+    """The folder of the table whose rows a statement changes, and how its expressions call it.
+
+    Raises as `SqlContext.delta_folder`.
+    """
     folder = context.delta_folder(name, operation)
     if alias is not None:
         return folder, row_changes.TableScope((alias,))

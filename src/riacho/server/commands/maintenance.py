@@ -60,6 +60,7 @@ _OPTIMIZED = pa.schema(
 
 
 def optimize(statement: Optimize, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.delta_folder` and `riacho.server.delta.optimize.optimize`."""
     folder = context.delta_folder(statement.table, "OPTIMIZE")
     done = run_optimize(folder, context.clock, statement.zorder_by)
     row = {
@@ -110,6 +111,11 @@ def vacuum(statement: Vacuum, context: SqlContext) -> pa.Table:
 
 
 def restore(statement: Restore, context: SqlContext) -> pa.Table:
+    """Make a table what it was at a version or a time, as a new version.
+
+    Raises DELTA_CANNOT_RESTORE_TABLE_VERSION, DELTA_CANNOT_RESTORE_TIMESTAMP_EARLIER,
+    DELTA_CANNOT_RESTORE_TIMESTAMP_GREATER, DELTA_TIMESTAMP_INVALID, and as `SqlContext.delta_folder`.
+    """
     folder = context.delta_folder(statement.table, "RESTORE")
     version = _restored_version(DeltaLog(folder), statement, context)
     done = tables.restore(folder, version, context.clock)
@@ -117,6 +123,7 @@ def restore(statement: Restore, context: SqlContext) -> pa.Table:
 
 
 def fsck(statement: Repair, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.delta_folder` and `repair.examine`."""
     folder = context.delta_folder(statement.table, "FSCK REPAIR TABLE")
     found = repair.examine(folder) if statement.dry_run else repair.repair(folder, context.clock)
     return pa.table(
@@ -169,6 +176,7 @@ def _not_at(asked_ms: int, kind: str, why: str, use: str, limit_ms: int) -> Anal
 
 
 def refresh(statement: Refresh, context: SqlContext) -> pa.Table:
+    """Raises as `SqlContext.table`."""
     if not context.is_temporary(statement.table):
         context.table(statement.table, "REFRESH TABLE")
     return nothing()

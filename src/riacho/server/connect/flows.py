@@ -38,6 +38,7 @@ class FlowAnalyzer:
         self._services = services
 
     def schema(self, relation: pb.Relation, session: PipelineSession, engine: EngineSession) -> pa.Schema:
+        """See `ports.Analyzer`. Raises SparkError for a plan that the engine or a stream cannot run."""
         own = _with_engine(session, engine)
         resolved = resolve(own, relation)
         if is_streaming(resolved):

@@ -18,7 +18,10 @@ _SAFE_IN_PATHS = "/:=+@,!$&'()*;~"
 
 @dataclass(frozen=True, slots=True)
 class AddFile:
-    """A data file that a version brought in. `path` is as the log has it: percent-encoded, relative to the table."""
+    """A data file that a version brought in.
+
+    `path` is as the log has it: percent-encoded, relative to the table. `size`: bytes.
+    """
 
     path: str
     size: int
@@ -81,7 +84,7 @@ class AddFile:
 
 @dataclass(frozen=True, slots=True)
 class RemoveFile:
-    """A data file that a version took out."""
+    """A data file that a version took out. `size`: bytes, 0 if the log does not say."""
 
     path: str
     size: int = 0
@@ -106,7 +109,10 @@ class RemoveFile:
 
 @dataclass(frozen=True, slots=True)
 class ChangeFile:
-    """A file of change rows (`_change_data/…`), written by an UPDATE, DELETE or MERGE on a change-feed table."""
+    """A file of change rows (`_change_data/…`), written by an UPDATE, DELETE or MERGE on a change-feed table.
+
+    `size`: bytes.
+    """
 
     path: str
     size: int

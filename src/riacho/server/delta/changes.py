@@ -125,7 +125,10 @@ def alteration(
 
 
 def replacement(state: TableState, definition: TableDefinition, at_ms: int) -> list[Json]:
-    """The actions of CREATE OR REPLACE: another schema and layout, all files out, the same table id and history."""
+    """The actions of CREATE OR REPLACE: another schema and layout, all files out, the same table id and history.
+
+    Raises as `creation`, and DELTA_CANNOT_MODIFY_APPEND_ONLY.
+    """
     metadata = _metadata(state.metadata.id, state.metadata.name, definition, at_ms)
     protocol = upgraded(state.protocol, protocol_for(definition.schema, metadata.configuration))
     actions = [] if protocol == state.protocol else [protocol.to_json()]
@@ -135,7 +138,7 @@ def replacement(state: TableState, definition: TableDefinition, at_ms: int) -> l
 def relayout(state: TableState, schema: pa.Schema, partition_by: Sequence[str]) -> list[Json]:
     """The actions that give a table another schema and other partitions, for a write that takes all files out.
 
-    Columns that stay keep nothing of what they were but their comments.
+    Columns that stay keep nothing of what they were but their comments. Raises as `protocol_for`.
     """
     comments = {f.name: types.comment_of(f) for f in schemas.to_arrow(state.metadata.schema_json)}
     commented = [types.with_comment(f, types.comment_of(f) or comments.get(f.name)) for f in schema]

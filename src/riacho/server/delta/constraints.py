@@ -33,6 +33,7 @@ class Demands:
 
     @classmethod
     def of(cls, metadata: Metadata) -> Demands:
+        """What the table of that metadata demands. Raises as `schemas.to_arrow`."""
         schema = schemas.to_arrow(metadata.schema_json)
         required = tuple(column.name for column in schema if not column.nullable)
         return cls(required, checks(metadata), _generated(metadata))

@@ -38,7 +38,10 @@ _NONE: Rows = np.empty(0, np.int64)
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows of one file that changed in one version, all in the same way, or (`change` None) as the file itself says."""
+    """Rows of one file that changed in one version, all in the same way, or (`change` None) as the file itself says.
+
+    `size`: bytes of the file.
+    """
 
     file: DataFile
     change: str | None
@@ -62,7 +65,7 @@ def file_actions(commit: Commit) -> tuple[FileAction, ...]:
 
 
 def pieces(table: Path, version: int, timestamp_ms: int, actions: Sequence[FileAction]) -> Iterator[Piece]:
-    """The rows that `actions` of one version stand for. Reads deletion vectors."""
+    """The rows that `actions` of one version stand for. Reads deletion vectors, and raises as `deleted_rows`."""
     removes = {action.path: action for action in actions if isinstance(action, RemoveFile)}
     adds = {action.path: action for action in actions if isinstance(action, AddFile)}
     for action in actions:
@@ -90,7 +93,7 @@ def pieces(table: Path, version: int, timestamp_ms: int, actions: Sequence[FileA
 
 
 def read_piece(piece: Piece, table: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rows of a piece with the columns of `feed_schema(table)`."""
+    """The rows of a piece with the columns of `feed_schema(table)`. Raises FAILED_READ_FILE."""
     wanted = table if piece.change is not None else pa.schema([*table, FEED_COLUMNS[0]])
     full = feed_schema(table)
     version = pa.scalar(piece.version, pa.int64())

@@ -46,7 +46,7 @@ class DataFile:
 
 
 def data_file(table: Path, add: AddFile) -> DataFile:
-    """The file of an add action of `table`. Reads its deletion vector, if it has one."""
+    """The file of an add action of `table`. Reads its deletion vector, if it has one, and raises as `deleted_rows`."""
     vector = None if add.deletion_vector is None else deleted_rows(table, add.deletion_vector)
     return DataFile(local_path(table, add.path), add.partition_values, vector)
 

@@ -40,7 +40,10 @@ class Fit:
         return all(column.source == column.target and column.cast is None for column in self.columns)
 
     def project(self, relation: pb.Relation) -> pb.Relation:
-        """`relation` with the columns as the table wants them; the same one if they are so already."""
+        """`relation` with the columns as the table wants them; the same one if they are so already.
+
+        Raises UNSUPPORTED_DATATYPE.
+        """
         if self.plain:
             return relation
         projected = pb.Relation()

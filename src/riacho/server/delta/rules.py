@@ -65,7 +65,10 @@ def broken(rule: str) -> pb.Expression:
 
 
 def guard(session: EngineSession, table: pa.Schema, rules: Mapping[str, str]) -> pb.Expression | None:
-    """What fails at a row that breaks a rule of the table, and is true of others; None without rules."""
+    """What fails at a row that breaks a rule of the table, and is true of others; None without rules.
+
+    Raises what the engine says of a rule that it cannot resolve.
+    """
     if not rules:
         return None
     cases: list[pb.Expression] = []
@@ -76,7 +79,10 @@ def guard(session: EngineSession, table: pa.Schema, rules: Mapping[str, str]) ->
 
 
 def guarded(relation: pb.Relation, given: list[str], table: pa.Schema, condition: pb.Expression | None) -> pb.Relation:
-    """`relation`, whose columns are `given`, with the guard of the table that it goes to."""
+    """`relation`, whose columns are `given`, with the guard of the table that it goes to.
+
+    Raises UNSUPPORTED_DATATYPE.
+    """
     if condition is None:
         return relation
     missing = [field for field in table if field.name not in given]
@@ -88,7 +94,10 @@ def guarded(relation: pb.Relation, given: list[str], table: pa.Schema, condition
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Give what the engine raises at a row that breaks a rule its class: it has but one for all that is raised."""
+    """Give what the engine raises at a row that breaks a rule its class: it has but one for all that is raised.
+
+    Raises SparkRuntimeError for it, and everything else as it comes.
+    """
     try:
         yield
     except SparkError as failure:

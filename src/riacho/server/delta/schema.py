@@ -18,14 +18,17 @@ _FORBIDDEN = frozenset(" ,;{}()\n\t=")
 
 
 def to_arrow(schema_json: str) -> pa.Schema:
-    """The Arrow schema of a table, column comments as field metadata."""
+    """The Arrow schema of a table, column comments as field metadata. Raises as `types.from_json`."""
     schema = types.from_json(schema_json)
     comments = {f["name"]: f["metadata"].get("comment") for f in json.loads(schema_json)["fields"]}
     return pa.schema([types.with_comment(field, comments[field.name]) for field in schema])
 
 
 def to_json(schema: pa.Schema, previous: str | None = None) -> str:
-    """The schema text for the log. Columns that `previous` has too keep their metadata (generation rules, ids)."""
+    """The schema text for the log. Columns that `previous` has too keep their metadata (generation rules, ids).
+
+    Raises UNSUPPORTED_DATATYPE.
+    """
     kept = {} if previous is None else {f["name"]: f["metadata"] for f in json.loads(previous)["fields"]}
     parsed = json.loads(types.to_json(schema))
     for field, written in zip(schema, parsed["fields"], strict=True):

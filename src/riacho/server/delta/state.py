@@ -52,7 +52,10 @@ class TableState:
                 self.files[add.key] = add
 
     def advance(self, log: DeltaLog) -> int:
-        """Step to the newest version; how many versions that was."""
+        """Step to the newest version; how many versions that was.
+
+        Raises FileNotFoundError if a commit goes meanwhile.
+        """
         start = self.version
         while log.has(self.version + 1):
             self.apply(log.read(self.version + 1))
@@ -68,7 +71,7 @@ def _meant(remove: RemoveFile, files: Iterable[tuple[str, str | None]]) -> list[
 def load_state(log: DeltaLog, version: int | None = None, *, with_files: bool = False) -> TableState:
     """The table at `version`, by default the newest.
 
-    Raises DELTA_TABLE_NOT_FOUND, DELTA_VERSION_NOT_FOUND, DELTA_LOG_FILE_NOT_FOUND (a commit in between is gone).
+    Raises DELTA_PATH_DOES_NOT_EXIST, DELTA_VERSION_NOT_FOUND, DELTA_LOG_FILE_NOT_FOUND (a commit in between is gone).
     """
     latest = log.latest_version()
     if latest is None:

@@ -44,7 +44,7 @@ class DeltaWriter:
         self._stamp: tuple[int, int] | None = None
 
     def state(self) -> TableState | None:
-        """The table as it is now, or None if there is none. Cheap when nothing happened."""
+        """The table as it is now, or None if there is none. Cheap when nothing happened. Raises as `load_state`."""
         state = self._state
         if state is None or self._stamp is None or self.log.stamp(state.version) != self._stamp:
             # None yet, or the table was removed, and perhaps made anew, behind our back.

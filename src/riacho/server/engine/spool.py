@@ -147,7 +147,10 @@ def _runs(pid: int) -> bool:
 
 
 def empty(schema: pa.Schema) -> pb.Relation:
-    """A relation of no rows with these columns, that lives in the plan itself: what analysis uses for a stream."""
+    """A relation of no rows with these columns, that lives in the plan itself: what analysis uses for a stream.
+
+    Raises UNSUPPORTED_DATATYPE.
+    """
     relation = pb.Relation()
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema):

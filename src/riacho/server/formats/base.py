@@ -71,7 +71,10 @@ class Decoder(Protocol):
         """The columns of its rows."""
 
     def decode(self, path: str) -> Decoded:
-        """The rows of the file at a local path, in order, as batches of exactly `schema`; possibly none."""
+        """The rows of the file at a local path, in order, as batches of exactly `schema`; possibly none.
+
+        Raises SparkError, also while it is read, for a file or a record that cannot be read as the options want it.
+        """
 
 
 class FileFormat(Protocol):
@@ -91,7 +94,10 @@ class FileFormat(Protocol):
         """
 
     def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
-        """The schema of these files, as Spark's batch reader infers it."""
+        """The schema of these files, as Spark's batch reader infers it.
+
+        Raises SparkError for an option that the format cannot do, and for a file that it cannot read.
+        """
 
 
 _ESCAPED = re.compile(r"[^A-Za-z0-9_!.~'()*,;:$&+=@/\x80-\U0010ffff-]")

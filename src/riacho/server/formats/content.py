@@ -68,7 +68,10 @@ class Lines:
 
 
 def read_whole(path: str, encoding: str = "UTF-8") -> bytes:
-    """All of a file, decompressed, in UTF-8. Bytes that are no text in UTF-8 stay as they are."""
+    """All of a file, decompressed, in UTF-8. Bytes that are no text in UTF-8 stay as they are.
+
+    Raises UnsupportedOperationError for a compression that cannot be read, OSError.
+    """
     with _open(path) as stream:
         data: bytes = stream.read()
     return _to_utf8(data, encoding)
@@ -77,7 +80,7 @@ def read_whole(path: str, encoding: str = "UTF-8") -> bytes:
 def read_blocks(path: str, encoding: str = "UTF-8") -> Iterator[bytes]:
     r"""A file as blocks of whole lines, their line ends turned into `\n`; the last line may lack one.
 
-    A file in another encoding than UTF-8 is one block.
+    A file in another encoding than UTF-8 is one block. Raises as `read_whole`.
     """
     if not is_utf8(encoding):
         yield _unify_breaks(read_whole(path, encoding))
@@ -131,7 +134,10 @@ def _blocks_of_stream(path: str) -> Iterator[bytes]:
 
 
 def split_records(path: str, separator: str, encoding: str = "UTF-8") -> list[bytes]:
-    """The records of a file whose lines end with `separator` and nothing else, each in UTF-8."""
+    """The records of a file whose lines end with `separator` and nothing else, each in UTF-8.
+
+    Raises as `read_whole`.
+    """
     with _open(path) as stream:
         data: bytes = stream.read()
     records = data.removeprefix(_BOM).split(separator.encode(encoding))

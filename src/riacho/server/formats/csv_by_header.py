@@ -31,7 +31,7 @@ class CsvByHeader:
     context: DecoderContext
 
     def decode(self, path: str) -> Decoded:
-        """The rows of one file, in order."""
+        """The rows of one file, in order. Raises as `corrupt_column` and `Decoder.decode`."""
         header = next(tokens_of(path, self.options, Dialect.of(self.options)), [])
         own = {self.context.rescued_column, corrupt_column(self.schema, self.options)}
         known = {field.name.lower(): field for field in self.schema if field.name not in own}

@@ -33,7 +33,10 @@ class CsvFormat:
         return CsvDecoder.of(schema, options, context)
 
     def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
-        """All columns STRING, or with `inferSchema` the narrowest type that takes every value."""
+        """All columns STRING, or with `inferSchema` the narrowest type that takes every value.
+
+        Raises as `check_text_options`, `Datetimes.of` and `tokens_of`.
+        """
         check_text_options(options)
         dialect = Dialect.of(options)
         tokens: list[list[str | None]] = []

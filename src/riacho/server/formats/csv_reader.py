@@ -252,7 +252,7 @@ def _text(data: bytes) -> str:
 
 
 def tokens_of(path: str, options: Options, dialect: Dialect) -> Iterator[list[str | None]]:
-    """The values of every record of a file, the header included."""
+    """The values of every record of a file, the header included. Raises as `read_whole`."""
     encoding, separator = options.text("encoding"), options.maybe("lineSep")
     if options.flag("multiLine"):
         text = _text(read_whole(path, encoding)).removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")

@@ -60,7 +60,10 @@ class Record:
 
 
 class RecordConverter:
-    """Converts records to rows of `fields`. With `rescue`, it also gives what found no place in them."""
+    """Converts records to rows of `fields`. With `rescue`, it also gives what found no place in them.
+
+    Raises UNSUPPORTED_DATATYPE when it is made, for a type that JSON cannot be read as.
+    """
 
     def __init__(
         self, fields: Sequence[pa.Field], parser: JsonParser, datetimes: Datetimes, *, rescue: bool = False

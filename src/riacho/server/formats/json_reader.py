@@ -235,7 +235,7 @@ class JsonFormat:
 
 
 def records(path: str, options: Options) -> Iterator[bytes]:
-    """The records of one file, each as text in UTF-8."""
+    """The records of one file, each as text in UTF-8. Raises as `read_whole`."""
     separator, encoding = options.maybe("lineSep"), options.text("encoding")
     if options.flag("multiLine"):
         yield read_whole(path, encoding)

@@ -160,7 +160,10 @@ class ParquetFormat:
         return ParquetDecoder(context.used(schema), context)
 
     def infer(self, paths: Sequence[str], options: Options) -> pa.Schema:
-        """The columns of the first file, or of all with `mergeSchema`."""
+        """The columns of the first file, or of all with `mergeSchema`.
+
+        Raises DamagedFileError, CANNOT_MERGE_SCHEMAS.
+        """
         schemas = [read_schema(path) for path in (paths if options.flag("mergeSchema") else paths[:1])]
         return merge_schemas(schemas) if schemas else pa.schema([])
 

@@ -39,7 +39,10 @@ class DeltaTableWriter:
 
 
 def aligned(relation: pb.Relation, have: pa.Schema, want: pa.Schema) -> pb.Relation:
-    """`relation`, whose columns are `have`, with the columns of `want`: by name, in its order, missing ones null."""
+    """`relation`, whose columns are `have`, with the columns of `want`: by name, in its order, missing ones null.
+
+    Raises UNSUPPORTED_DATATYPE.
+    """
     if [(field.name, field.type) for field in have] == [(field.name, field.type) for field in want]:
         return relation
     by_name = {field.name.lower(): field for field in have}

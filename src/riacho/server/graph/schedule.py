@@ -121,13 +121,18 @@ class Schedule:
         return min(waiting, default=None)
 
     def start(self, flow: Identifier) -> None:
+        """An attempt begins. Raises ValueError for a flow that cannot start as it is."""
         self._apply(flow, Happening.START)
 
     def succeed(self, flow: Identifier) -> None:
+        """An attempt has gone well. Raises ValueError for a flow that does not run."""
         self._apply(flow, Happening.SUCCEED)
 
     def fail(self, flow: Identifier, now_ms: float) -> FailureOutcome:
-        """An attempt has failed."""
+        """An attempt has failed. `now_ms`: from when the wait for the next one counts.
+
+        Raises ValueError for a flow that does not run.
+        """
         self._failures[flow] += 1
         if self._failures[flow] <= self._retries[flow]:
             self._apply(flow, Happening.FAIL_FOR_NOW)
@@ -137,7 +142,7 @@ class Schedule:
         return FailureOutcome(is_final=True, skipped=self._skip(self._needs.downstream(flow)))
 
     def abandon(self, flow: Identifier) -> None:
-        """A running flow was stopped."""
+        """A running flow was stopped. Raises ValueError for one that does not run."""
         self._apply(flow, Happening.FAIL_FOR_GOOD)
 
     def cancel(self) -> None:

@@ -43,7 +43,7 @@ def timestamp(micros: int) -> Expression:
 
 
 def duration(micros: int) -> Expression:
-    """An interval of days to seconds."""
+    """An interval of days to seconds, given in microseconds."""
     return Expression(literal=Expression.Literal(day_time_interval=micros))
 
 
@@ -62,6 +62,7 @@ def star() -> Expression:
 
 
 def cast(expression: Expression, to: pa.DataType) -> Expression:
+    """`expression` as a value of type `to`. Raises UNSUPPORTED_DATATYPE."""
     return Expression(cast=Expression.Cast(expr=expression, type=types.to_proto(to)))
 
 

@@ -13,7 +13,10 @@ _INFIX = {"==": "="} | {name: name for name in words("+ - * / % div = != <> < <=
 
 
 def sql(expression: Expression) -> str:
-    """The text of an expression that is made of calls, casts, literals, lambdas, and pieces of text."""
+    """The text of an expression that is made of calls, casts, literals, lambdas, and pieces of text.
+
+    Raises AssertionError for one of another kind, UNSUPPORTED_DATATYPE.
+    """
     match expression.WhichOneof("expr_type"):
         case "expression_string":
             return expression.expression_string.expression

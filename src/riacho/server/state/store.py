@@ -262,7 +262,8 @@ class StateStore:
     def write(self, version: int, changes: Changes | None, *, rows: int, floor: int) -> None:
         """Make `version` out of the current one: `changes` on top, dead below `floor`, `rows` alive altogether.
 
-        When this returns the version is on disk whole. Writing a version again replaces it.
+        `floor`: microseconds, as in the rows' times. When this returns the version is on disk whole. Writing a version
+        again replaces it. Raises OSError if the disk refuses, DamagedFile if a new file cannot be read back.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
         self._adopt_merged()

@@ -117,7 +117,8 @@ class Checkpoint:
     def query_id(self) -> QueryId:
         """The id kept in `metadata`, made and kept if the checkpoint is new.
 
-        Raises STREAMING_CHECKPOINT_MISSING_METADATA_FILE if batches were logged without it.
+        Raises STREAMING_CHECKPOINT_MISSING_METADATA_FILE if batches were logged without it, IllegalStateError if that
+        file is damaged.
         """
         path = self.folder / "metadata"
         try:

@@ -71,7 +71,11 @@ class PythonWorker:
                 raise
 
     def call(self, name: str, number: int) -> None:
-        """Send one (string, int64) and wait for the function to return. Raises WorkerFailed, ConnectionError."""
+        """Send one (string, int64) and wait for the function to return.
+
+        Raises WorkerFailed for what the function raised, SparkGeneralError for an answer that the protocol does not
+        define, ConnectionError.
+        """
         self._write(name.encode())
         self._send(struct.pack(">q", number))
         code = self._read_int()

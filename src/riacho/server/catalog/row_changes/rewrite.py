@@ -46,7 +46,7 @@ def record(snapshot: Snapshot, rows: Iterable[pa.RecordBatch], change: TableChan
 
 
 def rows_of(snapshot: Snapshot, hits: Hits, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Rows of the table as they are."""
+    """Rows of the table as they are. Raises FAILED_READ_FILE, and as `chosen_rows`."""
     for place, rows in sorted(hits.places.items()):
         yield from files.read_batches(chosen_rows(snapshot, place, rows), schema)
 

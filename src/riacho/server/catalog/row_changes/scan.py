@@ -101,13 +101,13 @@ def numbered_rows(
 
 
 def chosen_rows(snapshot: Snapshot, file: int, places: Rows | None) -> files.DataFile:
-    """A file of the table to be read, only those rows of it."""
+    """A file of the table to be read, only those rows of it. Raises as `deleted_rows`."""
     whole = files.data_file(snapshot.folder, snapshot.files[file])
     return whole if places is None else files.DataFile(whole.path, whole.partition_values, only=places)
 
 
 def other_rows(snapshot: Snapshot, file: int, places: Rows) -> files.DataFile:
-    """A file of the table to be read, without those rows of it."""
+    """A file of the table to be read, without those rows of it. Raises as `deleted_rows`."""
     whole = files.data_file(snapshot.folder, snapshot.files[file])
     deleted = places if whole.deleted is None else np.union1d(whole.deleted, places)
     return files.DataFile(whole.path, whole.partition_values, deleted=deleted)

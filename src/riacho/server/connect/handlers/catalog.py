@@ -31,7 +31,7 @@ _TABLE_COLUMNS = pa.schema(
 
 
 def answer(services: Services, session: ServerSession, request: pb.Catalog) -> Responses | None:
-    """The reply to a call about tables; None for what the engine answers."""
+    """The reply to a call about tables; None for what the engine answers. Raises as `qualify`, SCHEMA_NOT_FOUND."""
     match request.WhichOneof("cat_type"):
         case "get_table":
             asked = request.get_table

@@ -25,7 +25,7 @@ def write_v2(services: Services, session: ServerSession, request: pb.ExecutePlan
 
 
 def merge(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
-    """MergeIntoTableCommand (`df.mergeInto`)."""
+    """MergeIntoTableCommand (`df.mergeInto`). Raises as the MERGE statement."""
     context = SqlContext(services.catalog, session.engine, session.temporary_views, services.clock)
     merge_into(request.plan.command.merge_into_table_command, context)
     return iter(())

@@ -32,7 +32,7 @@ class BatchTime:
     zone: str = "UTC"
 
     def local(self) -> datetime:
-        """The wall clock, without a zone."""
+        """The wall clock, without a zone. Raises ValueError if `zone` is not known."""
         utc = _EPOCH + timedelta(milliseconds=self.time_ms)
         return utc.astimezone(tzinfo_of(self.zone)).replace(tzinfo=None)
 

@@ -281,7 +281,10 @@ class Aggregation(Operator):
 def aggregation(
     aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Path, tools: OperatorTools
 ) -> Aggregation:
-    """The operator for an aggregate over leaves that can be analysed. `marks`: those of the aggregate's output."""
+    """The operator for an aggregate over leaves that can be analysed. `marks`: those of the aggregate's output.
+
+    Raises as `grouping_of`, and what the engine says of the aggregate.
+    """
     output = output_of(aggregate, tools)
     grouping = grouping_of(aggregate, output, marks)
     buffer = buffer_for(aggregate, grouping, output, tools, once=mode is OutputMode.APPEND)

@@ -28,7 +28,10 @@ def check_columns(names: Iterable[str], marks: Delays) -> None:
 
 
 def check_keys(keys: Iterable[pb.Expression], marks: Delays) -> None:
-    """The same for the keys of an aggregation, of which those that are the same expression are one."""
+    """The same for the keys of an aggregation, of which those that are the same expression are one.
+
+    Raises as `check_columns`.
+    """
     distinct: dict[bytes, str] = {}
     for key in keys:
         expression = key.alias.expr if key.HasField("alias") else key

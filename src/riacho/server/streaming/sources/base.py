@@ -86,18 +86,24 @@ class SourceReader(Protocol):
     def latest_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
         """The end of the next batch, or `start` (or None) if there is nothing new.
 
-        Called once per trigger, before the batch is logged. Whatever `read` needs to give the same rows for this
-        range again after a crash must be durable when this returns.
+        Called once per trigger, before the batch is logged. Whatever `read` needs to give the same rows for this range
+        again after a crash must be durable when this returns. Raises SparkError for what can no longer be read, and for
+        a `start` that is not of this source.
         """
 
     def read(self, start: Offset | None, end: Offset) -> SourceData:
         """The rows in (start, end], the same ones each time it is asked.
 
-        Classic mistake: to look at what is there now instead of what stood there when `end` was chosen.
+        Classic mistake: to look at what is there now instead of what stood there when `end` was chosen. Raises
+        SparkError, at once or while the batches are read, for what is missing or damaged, and for an offset that is not
+        of this source.
         """
 
     def commit(self, end: Offset) -> None:
-        """The sink has all up to `end`, and it will not be asked for again. May be repeated or skipped."""
+        """The sink has all up to `end`, and it will not be asked for again. May be repeated or skipped.
+
+        Raises SparkError for an offset that is not of this source.
+        """
 
     def latest(self) -> Offset | None:
         """The newest offset known, for progress (`latestOffset`), or None."""

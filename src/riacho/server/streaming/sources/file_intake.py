@@ -61,11 +61,18 @@ class Intake:
         self._seen = self._restored(log_dir)
 
     def freeze(self) -> None:
-        """From now on only the files that are there now (`availableNow`)."""
+        """From now on only the files that are there now (`availableNow`).
+
+        For a folder that a file sink writes, raises UnsupportedOperationError if files are to be cleaned up, and as
+        `sink_files`.
+        """
         self._frozen = self._new_files()
 
     def next_offset(self, start: Offset | None, limit: ReadLimit) -> Offset | None:
-        """Take the files of the next batch, if there are any, and log them."""
+        """Take the files of the next batch, if there are any, and log them.
+
+        Raises IllegalStateError if another query uses the checkpoint, and as `freeze`.
+        """
         if self._all_taken and self._listing.unchanged():
             return self._offset_after(start)
         new = self._kept or (self._new_files() if self._frozen is None else self._only_new(self._frozen))
@@ -89,12 +96,15 @@ class Intake:
         return start if self._current < 0 else to_offset(self._current)
 
     def files(self, start: Offset | None, end: Offset) -> list[tuple[FileEntry, FileStatus | None]]:
-        """The files in (start, end], in the order they were taken; None for one that is no longer there."""
+        """The files in (start, end], in the order they were taken; None for one that is no longer there.
+
+        Raises IllegalStateError for an offset of another source, and as `FileLog.between`.
+        """
         entries = self._log.between(from_offset(start), from_offset(end))
         return [(entry, self._taken.get(entry.url) or file_status(path_of_url(entry.url))) for entry in entries]
 
     def commit(self, end: Offset) -> None:
-        """Clean up the files that the last batch took."""
+        """Clean up the files that the last batch took. Raises as `files`."""
         if self._rules.clean is not None:
             offset = from_offset(end)
             for entry in self._log.between(offset - 1, offset):

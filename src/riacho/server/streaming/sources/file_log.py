@@ -43,7 +43,10 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Retention:
-    """How the log stays small (Spark: `spark.sql.streaming.fileSource.log.*`, `minBatchesToRetain`)."""
+    """How the log stays small (Spark: `spark.sql.streaming.fileSource.log.*`, `minBatchesToRetain`).
+
+    `compact_interval`: one entry in so many is a compacted one. `entries_kept`: how many of the newest stay.
+    """
 
     compact_interval: int = 10
     entries_kept: int = 100
@@ -66,7 +69,10 @@ class FileLog:
         return max(self._files, default=-1)
 
     def add(self, offset: int, entries: Sequence[FileEntry]) -> None:
-        """Write entry `offset`, durable when this returns. Raises IllegalStateError if it is there already."""
+        """Write entry `offset`, durable when this returns.
+
+        Raises IllegalStateError if it is there already, and as `all_entries`.
+        """
         compact = (offset + 1) % self._interval == 0
         path = self._folder / (f"{offset}{_COMPACT}" if compact else str(offset))
         logged = [*self.all_entries(offset - 1), *entries] if compact else entries
@@ -82,11 +88,14 @@ class FileLog:
         self._remove_expired(offset)
 
     def between(self, start: int, end: int) -> list[FileEntry]:
-        """The files that the entries after `start` up to `end` added, in order."""
+        """The files that the entries after `start` up to `end` added, in order. Raises as `all_entries`."""
         return [entry for offset in range(start + 1, end + 1) for entry in self._added_by(offset)]
 
     def all_entries(self, offset: int) -> list[FileEntry]:
-        """All files of the entries up to `offset`."""
+        """All files of the entries up to `offset`.
+
+        Raises IllegalStateError for an entry that is missing or of another version.
+        """
         first = max((one for one in self._compacted() if one <= offset), default=0)
         return [entry for one in range(first, offset + 1) for entry in self._read(one)]
 

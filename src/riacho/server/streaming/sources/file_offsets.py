@@ -9,6 +9,7 @@ from riacho.ids import Offset
 
 
 def to_offset(log_offset: int) -> Offset:
+    """The offset that names log entry `log_offset`."""
     return Offset(json.dumps({"logOffset": log_offset}, separators=(",", ":")))
 
 

@@ -110,7 +110,7 @@ def _next(
 
 
 def complete(batches: Iterator[pa.RecordBatch], file: FileStatus, layout: Layout) -> Iterator[pa.RecordBatch]:
-    """Decoded batches of one file with the columns that do not stand in the file."""
+    """Decoded batches of one file with the columns that do not stand in the file. Raises INVALID_PARTITION_VALUE."""
     if not layout.partitions and not layout.unused and not layout.with_metadata:
         yield from batches
         return

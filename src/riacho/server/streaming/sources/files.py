@@ -125,7 +125,7 @@ def missing_file(url: str) -> SparkError:
 def base_path(path: str, options: Options) -> str | None:
     """Where partition folders start to count: None if they do not count at all.
 
-    Without `basePath`, the folder itself; a glob has none, as in Spark.
+    Without `basePath`, the folder itself; a glob has none, as in Spark. Raises as `local_path`.
     """
     if options.flag("recursiveFileLookup"):
         return None

@@ -47,7 +47,10 @@ class SchemaStore:
         return None if version is None else self._read(version)
 
     def add(self, version: int, data: pa.Schema, partitions: pa.Schema) -> StoredSchema:
-        """Write a version; if another query was first, its version counts."""
+        """Write a version; if another query was first, its version counts.
+
+        Raises IllegalStateError if that cannot be understood.
+        """
         stored = {"dataSchemaJson": to_json(data), "partitionSchemaJson": to_json(partitions)}
         try:
             text = json.dumps(stored, separators=(",", ":"), ensure_ascii=False)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from riacho.server.plan.build import Expression, call, cast, integer
-from riacho.server.plan.overflow import overflow, unless_null
+from riacho.server.plan.overflow import checked_sum, overflow
 from riacho.server.state.run import Mask
 from riacho.server.streaming.operators.partials.lists import fold
 from riacho.server.streaming.operators.partials.model import Decomposition, Maker, Merge, Partial, single
@@ -84,14 +84,9 @@ def _extreme(merge: Merge) -> Maker:
 
 def _sum(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
     if pa.types.is_integer(result) and not function.is_distinct:
-        return single(Partial(_checked(function.arguments[0]), _add_checked), result)
+        return single(Partial(checked_sum(function.arguments[0]), _add_checked), result)
     numeric = pa.types.is_integer(result) or pa.types.is_floating(result) or pa.types.is_decimal(result)
     return single(Partial(Expression(unresolved_function=function), _add), result) if numeric else None
-
-
-def _checked(value: Expression) -> Expression:
-    """The sum of whole numbers of one batch, that raises on overflow."""
-    return unless_null(call("try_sum", value), call("==", call("count", value), integer(0)), "try_add")
 
 
 def _try_sum(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:

@@ -20,7 +20,7 @@ WHOLE_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class FileRead:
-    """A file of a batch and how to read its rows."""
+    """A file of a batch and how to read its rows. `size`: bytes."""
 
     path: Path
     size: int
