@@ -139,7 +139,7 @@ def test_a_start_that_is_refused_leaves_nothing(backend: Backend, temporary: Pat
         "query with that name is already active": request_for("noop"),
         "Invalid streaming output mode": replace(noop, output_mode="never"),
         "DATA_SOURCE_NOT_FOUND": replace(noop, format="paper"),
-        "must be a number": replace(noop, format="console", options={"numrows": "many"}),
+        "must be a whole number": replace(noop, format="console", options={"numrows": "many"}),
         "'path' is not specified": replace(noop, format="delta"),
         "does not support Update output mode": replace(noop, format="delta", path="/nowhere/t", output_mode="update"),
         "does not support partitioning": replace(request_for("memory"), partition_by=("value",)),
