@@ -86,7 +86,7 @@ class Options:
         """A boolean. `default` goes before the table's. Raises IllegalArgumentError for anything but true and false."""
         if default is not None and not self.is_given(name):
             return default
-        value = self.text(name).strip().lower()
+        value = self.text(name).lower()
         if value not in {"true", "false"}:
             raise self._not_a_flag(name, self.text(name))
         return value == "true"
@@ -130,7 +130,7 @@ class Options:
         if text is None:
             return None
         if not (found := units.byte_size(text)):
-            raise self.illegal(name, text, "must be a size such as '10g'")
+            raise self.illegal(name, text, "must be a size configuration such as '10g'")
         return found
 
     def duration_ms(self, name: str) -> int | None:

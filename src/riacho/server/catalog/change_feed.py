@@ -29,9 +29,8 @@ from riacho.server.delta.state import load_state
 from riacho.zones import UTC, Zone
 
 OPTIONS: Final = (
-    Option(
-        "readChangeFeed", "false", "read the changes of rows, with their kind, version and time", ("readChangeData",)
-    ),
+    Option("readChangeFeed", "false", "read the changes of rows, with their kind, version and time"),
+    Option("readChangeData", "false", "an old name of `readChangeFeed`"),
     Option("startingVersion", None, "the first version to read; it or `startingTimestamp` is required"),
     Option("startingTimestamp", None, "begin with the first version at or after this time, in the session's time zone"),
     Option("endingVersion", None, "the last version to read; default: the newest"),
@@ -64,10 +63,11 @@ def asks_for_changes(read: pb.Read) -> bool:
     """Whether a batch read is one of a change feed. Raises DELTA_ILLEGAL_OPTION."""
     if read.is_streaming:
         return False
-    asked = {
-        name: value for name, value in _given(read).items() if name.lower() in ("readchangefeed", "readchangedata")
-    }
-    return bool(asked) and DeltaOptions.check("Delta reader", OPTIONS, asked).flag("readChangeFeed")
+    asked = {name: value for name, value in _given(read).items() if name.lower().startswith("readchange")}
+    if not asked:
+        return False
+    options = DeltaOptions.check("Delta reader", OPTIONS, asked)
+    return options.flag("readChangeFeed") or options.flag("readChangeData")
 
 
 def plan_change_feed(read: pb.Read, catalog: CatalogReader, current_database: str, zone: Zone = UTC) -> ChangeFeedRead:

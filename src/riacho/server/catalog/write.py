@@ -302,9 +302,7 @@ class TableWrites:
 
     @staticmethod
     def _dynamic(session: EngineSession, options: DeltaOptions) -> bool:
-        chosen = str(PARTITION_OVERWRITE.read(session.get_conf))
-        if options.is_given("partitionOverwriteMode"):
-            chosen = options.text("partitionOverwriteMode")
+        chosen = options.given.get("partitionOverwriteMode") or str(PARTITION_OVERWRITE.read(session.get_conf))
         if chosen.lower() not in {"static", "dynamic"}:
             raise options.illegal("partitionOverwriteMode", chosen, "must be 'static' or 'dynamic'")
         return chosen.lower() == "dynamic"

@@ -9,7 +9,10 @@ from typing import Final
 from riacho.errors import IllegalArgumentError
 from riacho.options import Option, Options
 
-PLACE: Final = (Option("path", None, "the folder of the table", ("location",)),)
+PLACE: Final = (
+    Option("path", None, "the folder of the table"),
+    Option("location", None, "the folder of a table that a write creates by name"),
+)
 """Where a table lies, for those that are read or written by path."""
 
 

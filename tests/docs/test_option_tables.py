@@ -1,0 +1,71 @@
+"""The option tables of the documentation are those that options are checked against."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from riacho.options import Option
+from riacho.server.catalog import change_feed, write
+from riacho.server.formats import options
+from riacho.server.streaming.sinks import console
+from riacho.server.streaming.sinks import delta as delta_sink
+from riacho.server.streaming.sources import rate
+from riacho.server.streaming.sources.cloud_options import CLOUD
+from riacho.server.streaming.sources.delta import options as delta_source
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+PAGES: dict[str, dict[str, Sequence[Option]]] = {
+    "file-sources.md": {
+        "LISTING": options.LISTING,
+        "STREAM": options.STREAM,
+        "JSON": options.JSON,
+        "CSV": options.CSV,
+        "PARQUET": options.PARQUET,
+        "TEXT": options.TEXT,
+        "CLOUD": CLOUD,
+    },
+    "delta.md": {
+        "DELTA_SOURCE": delta_source.OPTIONS,
+        "DELTA_CHANGE_FEED": change_feed.OPTIONS,
+        "DELTA_SINK": delta_sink.OPTIONS,
+        "DELTA_WRITER": write.OPTIONS,
+    },
+    "streaming.md": {
+        "RATE": rate.RATE_OPTIONS,
+        "RATE_PER_BATCH": rate.RATE_PER_BATCH_OPTIONS,
+        "CONSOLE": console.OPTIONS,
+    },
+}
+"""The tables of each page, by the names of their marks."""
+TABLES = [(page, name, table) for page, tables in PAGES.items() for name, table in tables.items()]
+
+
+def rendered(table: Sequence[Option]) -> str:
+    """A table of options as the page shows it."""
+    lines = ["| option | default | what it does |", "|---|---|---|"]
+    for option in table:
+        names = " ".join(f"`{name}`" for name in (option.name, *option.aliases))
+        default = "" if option.default is None else f"`{_shown(option.default)}`"
+        help_text = option.help.replace("|", "\\|")
+        lines.append(f"| {names} | {default} | {help_text if option.supported else f'*refused*: {help_text}'} |")
+    return "\n".join(lines)
+
+
+def _shown(default: str) -> str:
+    return default.replace("|", "\\|") or " "
+
+
+@pytest.mark.parametrize(("page", "name", "table"), TABLES, ids=[name for _, name, _ in TABLES])
+def test_the_page_shows_the_table(page: str, name: str, table: Sequence[Option]) -> None:
+    assert f"<!-- options: {name} -->\n\n{rendered(table)}\n" in (DOCS / page).read_text(), (
+        f"the table {name} should be:\n\n{rendered(table)}"
+    )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_page_has_no_other_tables(page: str) -> None:
+    assert re.findall(r"<!-- options: (\w+) -->", (DOCS / page).read_text()) == list(PAGES[page])
