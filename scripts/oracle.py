@@ -1,11 +1,11 @@
 """Lay Apache Spark in `.oracle/`: the specification that tests/spec runs against, and the other side of bench/.
 
-    python scripts/oracle.py DELTA_COORDINATE
+    python scripts/oracle.py COORDINATE...
 
 `.oracle/` becomes an environment of the same Python as the one that runs this script (Spark's workers must match the
-client's Python), with Spark from `requirements/oracle.txt`, Delta Lake's jars in `jars/`, and in `java-home` where a
-Java that Spark can use lies. Java is installed by the package manager if the machine has none and we may. What is
-there already is kept; `.oracle/laid` tells what it was made of.
+client's Python), with Spark from `requirements/oracle.txt`, the jars of Delta Lake and of Spark's own modules for Kafka
+and Avro in `jars/`, and in `java-home` where a Java that Spark can use lies. Java is installed by the package manager
+if the machine has none and we may. What is there already is kept; `.oracle/laid` tells what it was made of.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,17 +30,18 @@ INSTALLERS = {
     "apk": (["apk", "add", "--no-cache", "bash", "openjdk17-jre-headless"],),
     "brew": (["brew", "install", "--quiet", "openjdk@17"],),
 }
-# Delta's own jars. What else they ask for, Spark brings, in the versions it was built with.
-DELTA_JARS = "io.delta_*.jar"
+# Whose jars are kept; what else they ask for, Spark brings, in the versions it was built with.
+KEPT = ("io.delta", "org.apache.spark", "org.apache.kafka", "org.apache.commons")
+VERSION = re.compile(r"-\d+(\.[\w-]+)*\.jar$")
 
 
-def main(coordinate: str) -> None:
-    made_of = hashlib.sha256(f"{LOCK.read_text()}{coordinate}{sys.version}".encode()).hexdigest()
+def main(coordinates: Sequence[str]) -> None:
+    made_of = hashlib.sha256(f"{LOCK.read_text()}{coordinates}{sys.version}".encode()).hexdigest()
     laid = HOME / "laid"
     java = java_home()
     if not (laid.exists() and laid.read_text() == made_of):
         lay_environment()
-        lay_delta(coordinate, java)
+        lay_jars(coordinates, java)
     (HOME / "java-home").write_text(f"{java}\n")
     laid.write_text(made_of)
 
@@ -52,25 +53,33 @@ def lay_environment() -> None:
     run([str(HOME / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(LOCK)])
 
 
-def lay_delta(coordinate: str, java: Path) -> None:
-    """Let Spark's own resolver fetch `coordinate` and keep Delta's jars."""
-    print(f"oracle: fetching {coordinate}", flush=True)
+def lay_jars(coordinates: Sequence[str], java: Path) -> None:
+    """Let Spark's own resolver fetch `coordinates` and what they ask for; keep the jars that Spark does not bring."""
+    print(f"oracle: fetching {', '.join(coordinates)}", flush=True)
     (spark,) = HOME.glob("lib/python3.*/site-packages/pyspark")
     nothing = HOME / "nothing.py"
     nothing.write_text("")
     cache = HOME / "ivy"
-    submit = [str(spark / "bin" / "spark-submit"), "--master", "local[1]", "--packages", coordinate]
+    submit = [str(spark / "bin" / "spark-submit"), "--master", "local[1]", "--packages", ",".join(coordinates)]
     submit += ["--conf", f"spark.jars.ivy={cache}", "--conf", "spark.ui.enabled=false", str(nothing)]
     environment = {"JAVA_HOME": str(java), "SPARK_HOME": str(spark), "PYSPARK_PYTHON": str(HOME / "bin" / "python")}
     run(submit, environment)
     jars = HOME / "jars"
     jars.mkdir()
-    for jar in (cache / "jars").glob(DELTA_JARS):
-        jar.rename(jars / jar.name)
-    if not any(jars.glob("io.delta_delta-spark_*.jar")):
-        sys.exit(f"oracle: {coordinate} brought no jar of Delta Lake; look at {cache}")
+    spark_has = {VERSION.sub("", jar.name) for jar in (spark / "jars").glob("*.jar")}
+    for jar in (cache / "jars").glob("*.jar"):
+        if jar.name.startswith(KEPT) and artifact_of(jar) not in spark_has:
+            jar.rename(jars / jar.name)
+    laid = {artifact_of(jar) for jar in jars.iterdir()}
+    if missing := [each for each in coordinates if each.split(":")[1] not in laid]:
+        sys.exit(f"oracle: {', '.join(missing)} brought no jar; look at {cache}")
     shutil.rmtree(cache)
     nothing.unlink()
+
+
+def artifact_of(jar: Path) -> str:
+    """What Ivy calls `group_artifact-version.jar`, without its group and its version."""
+    return VERSION.sub("", jar.name.partition("_")[2])
 
 
 def java_home() -> Path:
@@ -137,4 +146,4 @@ def run(command: list[str], environment: dict[str, str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1:])
