@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riacho.clock import Clock
+from riacho.server.batch.writes import WriteContext
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.catalog.write import TableWrites
 from riacho.server.connect.operations import Operations
@@ -61,6 +62,17 @@ class Services:
             show_view=session.show_view,
             database=session.current_database,
             make_source=self.make_source(session),
+        )
+
+    def writing(self, session: ServerSession) -> WriteContext:
+        """What a batch write of that session works with."""
+        return WriteContext(
+            session=session.engine,
+            catalog=self.catalog,
+            clock=self.clock,
+            owner=session.session_id,
+            connect_url=f"{self.connect_url}/;user_id={session.user_id}",
+            database=session.current_database,
         )
 
     def make_source(self, session: ServerSession) -> MakeSource:

@@ -1,8 +1,9 @@
-"""DataFrame writes: Delta tables are written by riacho, other formats by the engine."""
+"""DataFrame writes: to tables and Delta, in formats of riacho's own, and what is left to the engine."""
 
 from __future__ import annotations
 
 from riacho.protos import pb
+from riacho.server.batch import writes
 from riacho.server.commands import SqlContext
 from riacho.server.commands.merge_into import merge_into
 from riacho.server.connect.handlers import batch
@@ -14,6 +15,8 @@ from riacho.server.connect.session import ServerSession
 def write(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """WriteOperation (`df.write`)."""
     operation = request.plan.command.write_operation
+    if writes.write(services.writing(session), operation):
+        return
     if not services.writes.write(session.engine, operation, session.current_database):
         yield from batch.forward(session, request)
 
