@@ -11,8 +11,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "riacho"
 LEAVES = (
-    "allocator", "arrow", "clock", "conf", "errors", "identifiers", "ids", "intervals", "options", "paths", "protos",
-    "types", "units", "zones",
+    "allocator", "arrow", "clock", "conf", "errors", "extras", "identifiers", "ids", "intervals", "options",
+    "paths", "protos", "types", "units", "zones",
 )  # fmt: skip
 ROOMS = (
     "sql", "plan", "formats", "state", "engine", "delta", "catalog", "commands", "workers", "streaming", "batch",

@@ -150,6 +150,10 @@ class FakeSession:
         self._at_end: list[Callable[[], None]] = []
 
     @property
+    def own_views(self) -> Mapping[str, pb.Relation]:
+        return {}
+
+    @property
     def views(self) -> frozenset[str]:
         return frozenset(self.relations)
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +24,7 @@ from riacho.identifiers import quoted
 from riacho.paths import delta_path, local_path, path_in_name
 from riacho.protos import pb
 from riacho.server.batch.file_plans import LISTED, read, read_of
+from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.failures import delta_table_not_found, path_not_found
 from riacho.server.catalog.registry import qualified
@@ -43,8 +43,6 @@ _OWN_OPTIONS: Final = frozenset(
     {"path", "paths", "basepath", "recursivefilelookup", "pathglobfilter", "modifiedbefore", "modifiedafter"}
 )
 _DAY_S: Final = 86_400
-_PLAN_IDS: Final = count(1 << 40)
-"""Ids of relations that no client has made; clients count from 0."""
 
 
 class FileReads:
@@ -124,7 +122,7 @@ class FileReads:
     def _right(self, node: pb.Relation, around: Surroundings) -> pb.Relation:
         """A node of a copy of the plan, put right; what is below it is already."""
         if not self._concerns(node, around):
-            return _flat(node)
+            return flat(node)
         if node.WhichOneof("rel_type") == "sql":
             return self._right_text(node, around)
         if node.read.HasField("named_table"):
@@ -148,22 +146,14 @@ class FileReads:
             if key not in names:
                 read = self._named(key, {}, around)
                 plain = _plain_name(read, around.session)
-                names[key] = plain or f"riacho_files_{next(_PLAN_IDS)}"
+                names[key] = plain or new_name("files")
                 if plain is None:
                     beside[names[key]] = read
             # The columns of a table may be named after it; nobody names those of a path after the path.
             alias = "" if found.aliased or path_in_name(key) is not None else " AS " + quoted(key[-1:])
             edits.append(Edit(found.start, found.end, names[key] + alias))
         node.sql.query = splice(node.sql.query, edits)
-        if not beside:
-            return node
-        result = pb.Relation()
-        result.common.CopyFrom(node.common)
-        result.with_relations.root.CopyFrom(node)
-        for name, read in beside.items():
-            reference = result.with_relations.references.add(subquery_alias=pb.SubqueryAlias(input=read, alias=name))
-            reference.common.plan_id = next(_PLAN_IDS)
-        return result
+        return with_inputs(node, beside)
 
     def _named(self, parts: Sequence[str], options: Mapping[str, str], around: Surroundings) -> pb.Relation:
         """What a name of a path, of a table of files or of a view of them stands for."""
@@ -305,14 +295,3 @@ def _plain_name(relation: pb.Relation, session: EngineSession) -> str | None:
     if relation.WhichOneof("rel_type") != "read" or len(source.paths) != 1 or len(source.options) > 1 or source.schema:
         return None
     return quoted((source.format.lower(), source.paths[0])) if session.means_path(source.paths[0]) else None
-
-
-def _flat(node: pb.Relation) -> pb.Relation:
-    """`node` without relations inside relations that the root of a text has beside it."""
-    inner = node.with_relations.root
-    if node.WhichOneof("rel_type") == "with_relations" and inner.WhichOneof("rel_type") == "with_relations":
-        node.with_relations.references.extend(inner.with_relations.references)
-        root = pb.Relation()
-        root.CopyFrom(inner.with_relations.root)
-        node.with_relations.root.CopyFrom(root)
-    return node

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from riacho.clock import SystemClock
 from riacho.server.batch.file_reads import FileReads
+from riacho.server.batch.own_reads import OwnReads
 from riacho.server.batch.time_travel import TimeTravel
 from riacho.server.catalog.reads import CatalogReads
 from riacho.server.catalog.registry import SessionRegistry
@@ -55,10 +56,13 @@ class Backend:
         clock = SystemClock()
         catalog = WarehouseCatalog(warehouse)
         self._stopped = threading.Event()
+        own_reads = OwnReads()
         self._engine = SailEngine(
             first=engine,
             before_call=SessionRegistry(catalog).sync,
+            own_rows=own_reads,
             steps=(
+                own_reads.step,
                 CatalogReads(catalog).step,
                 TimeTravel(catalog).step,
                 FileReads(catalog).step,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import pyarrow as pa
 
@@ -46,6 +46,10 @@ class EngineSession(Protocol):
     @property
     def views(self) -> frozenset[str]:
         """The temporary views that the engine has for this session, in lower case; global ones `global_temp.name`."""
+
+    @property
+    def own_views(self) -> Mapping[str, pb.Relation]:
+        """The temporary views that the engine does not have, as their rows are read by riacho; by lower-case name."""
 
     def prepared(self, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:
         """`relation` as the engine is to have it; what all calls here do to theirs.
@@ -164,6 +168,20 @@ class Surroundings:
     @property
     def views(self) -> frozenset[str]:
         return self.session.views
+
+
+OWN_READ: Final = "riacho.own"
+"""The format of a batch read whose rows the engine cannot read itself; a plan with one is `OwnRows.bound` first."""
+
+Keep = Callable[[Callable[[], None]], object]
+"""Takes a function that is called when what a plan needs is needed no more."""
+
+
+class OwnRows(Protocol):
+    """Puts rows in the place of reads that are marked with `OWN_READ`."""
+
+    def bound(self, relation: pb.Relation, around: Surroundings, keep: Keep) -> pb.Relation:
+        """`relation` without marked reads. Raises SparkError."""
 
 
 Step = Callable[[pb.Relation, Surroundings], pb.Relation]

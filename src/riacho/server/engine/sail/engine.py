@@ -17,7 +17,7 @@ import grpc
 from riacho.errors import SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
-from riacho.server.engine.base import EngineSession, Step
+from riacho.server.engine.base import EngineSession, OwnRows, Step
 from riacho.server.engine.sail.child import EngineChild
 from riacho.server.engine.sail.preparation import Preparation
 from riacho.server.engine.sail.process import EngineProcess
@@ -33,7 +33,8 @@ class SailEngine:
     """See `engine.base.Engine`. The first process is `first`, which may still be starting, or else one started here.
 
     `before_call` runs before each call of a session, for instance to register tables that others have created.
-    `steps` are applied to every plan and statement, after those that the engine always needs (see `preparation`).
+    `steps` are applied to every plan and statement, after those that the engine always needs (see `preparation`);
+    `own_rows` replaces the reads that they mark, each time a plan goes to the engine.
     `memory_limit`: the process is replaced when its resident memory exceeds this many bytes.
     """
 
@@ -45,9 +46,10 @@ class SailEngine:
         log: Path | None = None,
         before_call: Callable[[SailSession], None] | None = None,
         steps: Sequence[Step] = (),
+        own_rows: OwnRows | None = None,
     ) -> None:
         self.before_call = before_call
-        self._preparation = Preparation(steps)
+        self._preparation = Preparation(steps, own_rows)
         self._memory_limit = memory_limit
         self._log = log.open("ab") if log else None
         self._sessions: dict[tuple[str, SessionId], SailSession] = {}

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Final
 
 from google.protobuf.message import Message
 
 from riacho.protos import pb
-from riacho.server.engine.base import Step, Surroundings
+from riacho.server.engine.base import OWN_READ, Keep, OwnRows, Step, Surroundings
 from riacho.server.engine.sail.dialect import in_engine_words, keys_of_groups
 from riacho.server.engine.sail.links import plain_paths
 from riacho.server.engine.sail.stars import with_their_tables
@@ -35,8 +36,9 @@ class Preparation:
     Paths come last, because the further steps find them.
     """
 
-    def __init__(self, further: Sequence[Step] = ()) -> None:
+    def __init__(self, further: Sequence[Step] = (), own_rows: OwnRows | None = None) -> None:
         self._steps: tuple[Step, ...] = (_engine_words, *further, _plain_paths)
+        self._own_rows = own_rows
 
     def relation(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
         """`relation`, prepared; the same object if nothing had to change. Raises what the steps raise."""
@@ -58,20 +60,37 @@ class Preparation:
             relation = step(relation, surroundings)
         return relation
 
+    def bound(self, relation: pb.Relation, surroundings: Surroundings, keep: Keep) -> pb.Relation:
+        """A prepared `relation` as it is sent: with rows in place of the reads that the engine cannot do.
+
+        The same object if it has no such read. The rows stay until `keep` ends what it is given. Raises SparkError.
+        """
+        if self._own_rows is None or not has_own_reads(relation.SerializeToString()):
+            return relation
+        return self._own_rows.bound(relation, surroundings, keep)
+
     def message(self, message: Message, surroundings: Surroundings) -> None:
         """Prepare each relation of a request or command in place.
 
         A query that arrives as a command is only parsed at that point, and runs later as a plan of its own: its types
         can wait.
         """
-        prepare = self._worded if _waits(message) else self.relation
+        prepare = self._worded if waits(message) else self.relation
         for relation in list(children(message)):
             prepared = prepare(relation, surroundings)
             if prepared is not relation:
                 relation.CopyFrom(prepared)
 
 
-def _waits(message: Message) -> bool:
+def has_own_reads(data: bytes) -> bool:
+    """Whether a relation, or what contains it, has reads to be bound (in its bytes: certain if False)."""
+    return _MARK in data
+
+
+_MARK: Final = OWN_READ.encode()
+
+
+def waits(message: Message) -> bool:
     """Whether a request is a SQL command whose types can wait: a query, or the definition of a view."""
     if not isinstance(message, pb.ExecutePlanRequest) or not message.plan.command.HasField("sql_command"):
         return False

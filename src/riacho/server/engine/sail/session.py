@@ -10,24 +10,26 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import grpc
 import pyarrow as pa
+from google.protobuf.message import Message
 
 from riacho import types
 from riacho.conf import known
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
-from riacho.server.engine.base import GLOBAL, Surroundings
+from riacho.server.engine.base import GLOBAL, Keep, Surroundings
 from riacho.server.engine.sail import ddl, failures
 from riacho.server.engine.sail.links import plain_text
 from riacho.server.engine.sail.mixed_types import corrected, may_mix_types, without_rows
-from riacho.server.engine.sail.preparation import Preparation
+from riacho.server.engine.sail.preparation import Preparation, has_own_reads, waits
 from riacho.server.engine.sail.process import EngineProcess, lost
+from riacho.server.plan.walk import children
 from riacho.zones import TIME_ZONE, UTC, session_zone
 
 _log = logging.getLogger(__name__)
@@ -75,6 +77,7 @@ class SailSession:
         self._prepares = prepares
         self._current_database = "default"
         self._journal: dict[Hashable, tuple[str, bytes]] = {}
+        self._own_views: dict[str, pb.Relation] = {}
         self._on_release: list[Callable[[], None]] = []
         # When a protobuf field is given twice, the last value wins, so these bytes appended to a request make it one of
         # this session.
@@ -96,7 +99,12 @@ class SailSession:
     @property
     def views(self) -> frozenset[str]:
         with self._setting_up:
-            return frozenset(str(key[1]) for key in self._journal if isinstance(key, tuple) and key[0] == "view")
+            known = {str(key[1]) for key in self._journal if isinstance(key, tuple) and key[0] == "view"}
+            return frozenset(known | self._own_views.keys())
+
+    @property
+    def own_views(self) -> Mapping[str, pb.Relation]:
+        return self._own_views
 
     @property
     def conf_keys(self) -> list[str]:
@@ -116,6 +124,7 @@ class SailSession:
         return self.columns(self.prepared(relation, rows=False))
 
     def columns(self, prepared: pb.Relation) -> pa.Schema:
+        prepared = self._preparation.bound(prepared, Surroundings(self, rows=False), _nothing_to_keep)
         request = self._analyze()
         request.schema.plan.root.CopyFrom(prepared)
         reply = pb.AnalyzePlanResponse.FromString(self.call("AnalyzePlan", request.SerializeToString()))
@@ -219,6 +228,8 @@ class SailSession:
 
     def analyze(self, request: pb.AnalyzePlanRequest) -> bytes:
         self._prepare(request, rows=False)
+        if has_own_reads(request.SerializeToString()):
+            self._bind(request, Surroundings(self, rows=False), _nothing_to_keep)
         plan = request.schema.plan.root
         if request.HasField("schema") and may_mix_types(plan):
             reply = pb.AnalyzePlanResponse()
@@ -233,7 +244,11 @@ class SailSession:
     def _run(self, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
         """ExecutePlan of a request that has been prepared."""
         encoded = request.SerializeToString()
-        with self._serving() as process:
+        with ExitStack() as rows, self._serving() as process:
+            if has_own_reads(encoded):
+                bound = pb.ExecutePlanRequest.FromString(encoded)
+                self._bind(bound, Surroundings(self, rows=not waits(request)), rows.callback)
+                encoded = bound.SerializeToString()
             call = process.execute(encoded)
             try:
                 yield from call
@@ -241,6 +256,13 @@ class SailSession:
                 raise self._failure(process, error) from None
             finally:
                 call.cancel()
+
+    def _bind(self, message: Message, surroundings: Surroundings, keep: Keep) -> None:
+        """Put rows in place of the marked reads of a request, which is altered."""
+        for relation in list(children(message)):
+            bound = self._preparation.bound(relation, surroundings, keep)
+            if bound is not relation:
+                relation.CopyFrom(bound)
 
     def set_up(self, key: Hashable, request: pb.ExecutePlanRequest) -> Iterator[bytes]:
         yield from self.execute_plan(request)
@@ -266,9 +288,15 @@ class SailSession:
             self._journal.pop(key, None)
 
     def create_view(self, name: str, relation: pb.Relation) -> None:
+        name = name.lower()
+        prepared = self.prepared(relation)
+        if has_own_reads(prepared.SerializeToString()):
+            self.drop_view(name)  # what it replaces may be one that the engine knows
+            self._own_views[name] = prepared
+            return
+        self._own_views.pop(name, None)
         command = pb.Command()
         view = command.create_dataframe_view
-        name = name.lower()
         view.name, view.replace, view.is_global = name.removeprefix(GLOBAL), True, name.startswith(GLOBAL)
         view.input.CopyFrom(relation)
         for _ in self.set_up(("view", name), self._request(pb.Plan(command=command))):
@@ -276,6 +304,8 @@ class SailSession:
 
     def drop_view(self, name: str) -> bool:
         name = name.lower()
+        if self._own_views.pop(name, None) is not None:
+            return True
         if name not in self.views:
             return False
         relation = pb.Relation()
@@ -312,6 +342,7 @@ class SailSession:
         """Set up here what is currently set up in `other`."""
         with other._setting_up:
             self._journal = dict(other._journal)
+            self._own_views = dict(other._own_views)
             self._current_database = other.current_database
             self.zone, self.zone_changed = other.zone, other.zone_changed
 
@@ -385,6 +416,10 @@ class SailSession:
         request = pb.AnalyzePlanRequest(session_id=self.session_id)
         request.user_context.user_id = self.user_id
         return request
+
+
+def _nothing_to_keep(_: Callable[[], None]) -> None:
+    """A plan that is only analysed has no rows."""
 
 
 def _batches(replies: Iterator[bytes]) -> Iterator[pa.RecordBatch]:

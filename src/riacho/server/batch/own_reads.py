@@ -1,0 +1,150 @@
+"""Batch reads in formats that the engine does not have: riacho reads the rows and hands them over as Arrow files.
+
+A read is only marked when a plan is prepared. Its rows are read when the plan runs, each time anew, and stay until
+the call has ended; a plan that is only analysed gets the columns without rows. So a view over such a read, or the
+batch side of a stream-static join, sees what is there at the time, as in Spark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
+
+import pyarrow as pa
+
+from riacho.identifiers import quoted
+from riacho.protos import pb
+from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
+from riacho.server.engine.base import GLOBAL, OWN_READ, EngineSession, Keep, Surroundings
+from riacho.server.engine.spool import FolderSpool, empty
+from riacho.server.plan.walk import transform, walk
+from riacho.server.sql.references import TableReference, table_references
+from riacho.server.sql.tokens import Edit, parse_identifier, splice
+
+FORMAT: Final = "riacho.own.format"
+"""The option that holds the format of a marked read."""
+
+
+class BatchSource(Protocol):
+    """The configuration of a batch read, made from a `Read` of its format; nothing is open."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns that the read gives."""
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        """The rows as they are now, lazily; all batches have `schema`. Raises SparkError, at once or meanwhile."""
+
+
+MakeBatchSource = Callable[[pb.Read.DataSource, EngineSession], BatchSource]
+"""Makes the source of a read of its format. Raises SparkError for what is wrong with the read."""
+
+Lookup = Callable[[str, EngineSession], MakeBatchSource | None]
+"""What reads a format (in lower case) in a session; None for a format that is the engine's, or nobody's."""
+
+FORMATS: Final[Mapping[str, MakeBatchSource]] = {}
+"""The formats that every session has, by name in lower case."""
+
+
+def of_every_session(name: str, _: EngineSession) -> MakeBatchSource | None:
+    """See `Lookup`; of `FORMATS`."""
+    return FORMATS.get(name)
+
+
+class OwnReads:
+    """Marks reads of the formats that `lookup` knows, and replaces marked ones by their rows."""
+
+    def __init__(self, lookup: Lookup = of_every_session) -> None:
+        self._lookup = lookup
+
+    def step(self, relation: pb.Relation, around: Surroundings) -> pb.Relation:
+        """`relation` with such reads marked, those of the session's own views too; the same object if it has none."""
+        if not any(self._concerns(node, around) for node in walk(relation)):
+            return relation
+        return transform(relation, lambda node: self._marked(node, around))
+
+    def _concerns(self, node: pb.Relation, around: Surroundings) -> bool:
+        kind = node.WhichOneof("rel_type")
+        if kind == "sql":
+            return bool(_own_views_in(node.sql.query, around))
+        if kind != "read" or node.read.is_streaming:
+            return False
+        if node.read.HasField("named_table"):
+            return _view_name(parse_identifier(node.read.named_table.unparsed_identifier)) in around.session.own_views
+        name = node.read.data_source.format.lower()
+        return bool(name) and name != OWN_READ and self._lookup(name, around.session) is not None
+
+    def _marked(self, node: pb.Relation, around: Surroundings) -> pb.Relation:
+        """A node of a copy of the plan, marked in place or replaced; what is below it is already."""
+        if not self._concerns(node, around):
+            return flat(node)
+        if node.HasField("sql"):
+            return _with_own_views(node, around)
+        if node.read.HasField("named_table"):
+            parts = parse_identifier(node.read.named_table.unparsed_identifier)
+            view = around.session.own_views[_view_name(parts)]
+            shown = pb.Relation(subquery_alias=pb.SubqueryAlias(input=view, alias=parts[-1]))
+            shown.common.CopyFrom(node.common)
+            return shown
+        source = node.read.data_source
+        source.options[FORMAT], source.format = source.format.lower(), OWN_READ
+        return node
+
+    def bound(self, relation: pb.Relation, around: Surroundings, keep: Keep) -> pb.Relation:
+        """`relation` with marked reads replaced: by their rows, or by none if the plan is only analysed.
+
+        Reads that are equal are read once. Raises what the sources raise.
+        """
+        known: dict[bytes, pb.Relation] = {}
+
+        def replaced(node: pb.Relation) -> pb.Relation:
+            if node.WhichOneof("rel_type") != "read" or node.read.data_source.format != OWN_READ:
+                return node
+            key = node.read.SerializeToString(deterministic=True)
+            if key not in known:
+                known[key] = self._rows(node.read.data_source, around, keep)
+            result = pb.Relation()
+            result.CopyFrom(known[key])
+            result.common.CopyFrom(node.common)
+            return result
+
+        return transform(relation, replaced)
+
+    def _rows(self, marked: pb.Read.DataSource, around: Surroundings, keep: Keep) -> pb.Relation:
+        given = pb.Read.DataSource()
+        given.CopyFrom(marked)
+        given.format = given.options.pop(FORMAT)
+        make = self._lookup(given.format, around.session)
+        assert make is not None, given.format
+        source = make(given, around.session)
+        if not around.rows:
+            return empty(source.schema)
+        spool = FolderSpool("read", zone=around.session.zone.engine)
+        keep(spool.close)
+        relation, _ = spool.put(source.read(), source.schema)
+        return relation
+
+
+def _view_name(parts: Sequence[str]) -> str:
+    return ".".join(parts).lower()
+
+
+def _own_views_in(text: str, around: Surroundings) -> list[TableReference]:
+    """Where a text reads a view that the engine does not have."""
+    views = around.session.own_views
+    lowered = text.lower()
+    if not any(name.removeprefix(GLOBAL) in lowered for name in views):
+        return []
+    return [found for found in table_references(text) if not found.streaming and _view_name(found.parts) in views]
+
+
+def _with_own_views(node: pb.Relation, around: Surroundings) -> pb.Relation:
+    """SQL text whose own views are names of relations beside it."""
+    edits: list[Edit] = []
+    names: dict[str, str] = {}
+    for found in _own_views_in(node.sql.query, around):
+        name = names.setdefault(_view_name(found.parts), new_name("view"))
+        alias = "" if found.aliased else " AS " + quoted(found.parts[-1:])
+        edits.append(Edit(found.start, found.end, name + alias))
+    node.sql.query = splice(node.sql.query, edits)
+    return with_inputs(node, {name: around.session.own_views[view] for view, name in names.items()})

@@ -1,0 +1,41 @@
+"""Relations beside a SQL text, which the text names: how what is not in the engine's catalog gets into a text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Final
+
+from riacho.protos import pb
+
+_PLAN_IDS: Final = count(1 << 40)
+"""Ids of relations that no client has made; clients count from 0."""
+
+
+def new_name(what: str) -> str:
+    """A name for a relation beside a text, that nobody else uses. `what`: a word that says what it is."""
+    return f"riacho_{what}_{next(_PLAN_IDS)}"
+
+
+def with_inputs(node: pb.Relation, inputs: Mapping[str, pb.Relation]) -> pb.Relation:
+    """`node`, a SQL text, with `inputs` beside it under their names; `node` itself if there are none."""
+    if not inputs:
+        return node
+    result = pb.Relation()
+    result.common.CopyFrom(node.common)
+    result.with_relations.root.CopyFrom(node)
+    for name, read in inputs.items():
+        reference = result.with_relations.references.add(subquery_alias=pb.SubqueryAlias(input=read, alias=name))
+        reference.common.plan_id = next(_PLAN_IDS)
+    return result
+
+
+def flat(node: pb.Relation) -> pb.Relation:
+    """`node` without relations inside relations that the root of a text has beside it."""
+    inner = node.with_relations.root
+    if node.WhichOneof("rel_type") == "with_relations" and inner.WhichOneof("rel_type") == "with_relations":
+        node.with_relations.references.extend(inner.with_relations.references)
+        root = pb.Relation()
+        root.CopyFrom(inner.with_relations.root)
+        node.with_relations.root.CopyFrom(root)
+    return node
