@@ -222,6 +222,20 @@ def test_what_riacho_refuses(left: Feed, watch: Watch) -> None:
             watch(grouped).step()
 
 
+@pytest.mark.parametrize("batches", [[[3], [1]], [[-4], [-1]], [[2, 2]], [[-3, -2]]])
+def test_a_sum_that_is_no_bigint(left: Feed, watch: Watch, batches: list[list[int]]) -> None:
+    """Whether it stops fitting within a batch or between two."""
+    large = (V.cast("long") * 2**61).alias("large")
+    query = watch(left.stream.select("k", large).groupBy("k").agg(F.sum("large")), "update")
+    *fitting, last = batches
+    for batch in fitting:
+        left.put(*((minute, "a", value) for minute, value in enumerate(batch)))
+        assert query.step() == [("a", sum(value * 2**61 for value in batch))]
+    left.put(*((minute, "a", value) for minute, value in enumerate(last)))
+    with pytest.raises(PySparkException, match="ARITHMETIC_OVERFLOW"):
+        query.step()
+
+
 def test_what_is_kept_survives_a_restart(left: Feed, watch: Watch, tmp_path: Path) -> None:
     functions = [F.collect_list("v"), F.median("v"), F.approx_count_distinct("v"), F.skewness("v"), F.max_by("ts", "v")]
     frame = left.stream.groupBy("k").agg(*functions)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from riacho.server.plan.build import Expression, call, cast, integer
-from riacho.server.plan.overflow import checked_sum, overflow
+from riacho.server.plan.overflow import overflow
 from riacho.server.state.run import Mask
 from riacho.server.streaming.operators.partials.lists import fold
 from riacho.server.streaming.operators.partials.model import Decomposition, Maker, Merge, Partial, single
@@ -31,6 +31,14 @@ def _add_checked(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # 
     except pa.ArrowInvalid:
         raise overflow("try_add") from None
     return pc.coalesce(both, state, batch)
+
+
+def _bigint(total: pa.Array) -> pa.Array:
+    """The exact sums of a batch. Raises ARITHMETIC_OVERFLOW for one that is no BIGINT."""
+    try:
+        return total.cast(pa.int64())
+    except pa.ArrowInvalid:
+        raise overflow("try_add") from None
 
 
 def _multiply(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: ARG001
@@ -84,17 +92,21 @@ def _extreme(merge: Merge) -> Maker:
 
 def _sum(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
     if pa.types.is_integer(result) and not function.is_distinct:
-        return single(Partial(checked_sum(function.arguments[0]), _add_checked), result)
+        return single(Partial(_exact_sum(function), _add_checked, update=_bigint), result)
     numeric = pa.types.is_integer(result) or pa.types.is_floating(result) or pa.types.is_decimal(result)
     return single(Partial(Expression(unresolved_function=function), _add), result) if numeric else None
 
 
 def _try_sum(function: Expression.UnresolvedFunction, result: pa.DataType) -> Decomposition | None:
-    """As `sum`, but null when it does not fit: integers are added as decimals, which have the room."""
+    """As `sum`, but null when it does not fit."""
     if not pa.types.is_integer(result):
         return _sum(function, result)
-    exact = call("sum", cast(function.arguments[0], pa.decimal128(20)))
-    return single(Partial(exact, _add, finalize=_if_it_fits), result)
+    return single(Partial(_exact_sum(function), _add, finalize=_if_it_fits), result)
+
+
+def _exact_sum(function: Expression.UnresolvedFunction) -> Expression:
+    """The sum of whole numbers as a decimal. The engine's sum of BIGINT wraps around, and its `try_sum` is slow."""
+    return call("sum", cast(function.arguments[0], pa.decimal128(20)))
 
 
 def _if_it_fits(total: pa.Array) -> pa.Array:
