@@ -186,6 +186,24 @@ CSV_PRUNING: Final = Conf(
     "true",
     "Default of the csv option `columnPruning`: look only at values that are used.",
 )
+BINARY_LENGTH: Final = Conf(
+    "spark.sql.sources.binaryFile.maxLength",
+    INT,
+    str(_LARGEST_INT),
+    "The most bytes that a file of the format `binaryFile` may have.",
+)
+IGNORE_CORRUPT: Final = Conf(
+    "spark.sql.files.ignoreCorruptFiles",
+    BOOLEAN,
+    "false",
+    "Default of the option `ignoreCorruptFiles` of streams of files.",
+)
+IGNORE_MISSING: Final = Conf(
+    "spark.sql.files.ignoreMissingFiles",
+    BOOLEAN,
+    "false",
+    "Default of the option `ignoreMissingFiles` of streams of files.",
+)
 AUTO_MERGE: Final = Conf(
     "spark.databricks.delta.schema.autoMerge.enabled",
     BOOLEAN,

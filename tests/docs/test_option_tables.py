@@ -26,6 +26,7 @@ PAGES: dict[str, dict[str, Sequence[Option]]] = {
         "CSV": options.CSV,
         "PARQUET": options.PARQUET,
         "TEXT": options.TEXT,
+        "BINARY": options.BINARY,
         "CLOUD": CLOUD,
     },
     "delta.md": {

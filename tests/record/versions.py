@@ -24,7 +24,7 @@ def spark() -> str:
 
 def delta() -> str:
     """The version of Delta Lake that `make oracle` lays."""
-    return _found(r"(?m)^DELTA := \S+:(\S+)$", "Makefile")
+    return _found(r"\bio\.delta:\S+:(\S+)", "Makefile")
 
 
 def versions() -> str:

@@ -102,9 +102,12 @@ def _of_files(
 
 
 def _files(source: pb.Read.DataSource) -> pb.Relation:
-    """A read of files; `path` of whole files is made Spark's."""
+    """A read of files; of whole files, `path` and `modificationTime` are made Spark's."""
+    if source.format.lower() != "binaryfile":
+        return _with(read(source), {})
     path = build.call("concat", build.text("file:/"), build.col("path"))
-    return _with(read(source), {"path": path} if source.format.lower() == "binaryfile" else {})
+    time = build.call("timestamp_millis", build.call("unix_millis", build.col("modificationTime")))
+    return _with(read(source), {"path": path, "modificationTime": time})
 
 
 def _with(relation: pb.Relation, columns: Mapping[str, pb.Expression]) -> pb.Relation:

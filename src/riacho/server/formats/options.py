@@ -133,4 +133,18 @@ TEXT: Final = (
     _COMPRESSION,
 )
 
-READERS: Final[dict[str, tuple[Option, ...]]] = {"json": JSON, "csv": CSV, "parquet": PARQUET, "text": TEXT}
+BINARY: Final = (
+    Option(
+        "maxLength",
+        "2147483647",
+        "a longer file is an error, in bytes; unless given, the session's `spark.sql.sources.binaryFile.maxLength`",
+    ),
+)
+
+READERS: Final[dict[str, tuple[Option, ...]]] = {
+    "json": JSON,
+    "csv": CSV,
+    "parquet": PARQUET,
+    "text": TEXT,
+    "binaryfile": BINARY,
+}

@@ -13,6 +13,7 @@ from riacho.options import Options
 from riacho.paths import local_path, qualified
 from riacho.server.catalog.failures import path_not_found
 from riacho.server.formats.base import FileFormat
+from riacho.server.formats.binary_reader import BinaryFormat
 from riacho.server.formats.csv_format import CsvFormat
 from riacho.server.formats.json_reader import JsonFormat
 from riacho.server.formats.options import LISTING, STREAM
@@ -24,8 +25,10 @@ from riacho.server.streaming.sources.partitions import infer_partitions
 from riacho.types import nullable
 
 FORMATS: Final[dict[str, FileFormat]] = {
-    one.name: one for one in (CsvFormat(), JsonFormat(), ParquetFormat(), TextFormat())
+    one.name.lower(): one for one in (BinaryFormat(), CsvFormat(), JsonFormat(), ParquetFormat(), TextFormat())
 }
+FIXED: Final = frozenset({"binaryfile", "text"})
+"""Formats whose columns are the same for all files."""
 
 
 def from_read(
@@ -54,11 +57,13 @@ def from_read(
         )
     paths = sorted(listing.paths())
     if schema is None:
-        schema = file_format.infer(paths, checked) if paths or format == "text" else pa.schema([])
+        schema = file_format.infer(paths, checked) if paths or format in FIXED else pa.schema([])
         if not len(schema):
             raise unable_to_infer(format.upper())
     base = base_path(local, checked)
-    return FileSource(file_format, local, with_partitions(nullable(schema), paths, base), checked)
+    partitions = pa.schema([]) if base is None else infer_partitions(paths, base)
+    full = with_partitions(nullable(schema), partitions)
+    return FileSource(file_format, local, full, checked, partitions=frozenset(map(str.lower, partitions.names)))
 
 
 def source_path(path: str | None) -> str:
@@ -68,11 +73,8 @@ def source_path(path: str | None) -> str:
     return str(local_path(path))
 
 
-def with_partitions(schema: pa.Schema, paths: list[str], base: str | None) -> pa.Schema:
-    """`schema` with the partition columns last: those of its own, and those that only the paths show."""
-    if base is None:
-        return schema
-    found = infer_partitions(paths, base)
+def with_partitions(schema: pa.Schema, found: pa.Schema) -> pa.Schema:
+    """`schema` with the partition columns last: those of its own, and those that only the paths show (`found`)."""
     given = {field.name.lower(): field for field in schema}
     partitions = [given.get(field.name.lower(), field) for field in found]
     names = {field.name for field in partitions}

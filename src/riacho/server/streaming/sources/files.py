@@ -29,12 +29,16 @@ DAY_MS: Final = 86_400_000
 
 @dataclass(frozen=True)
 class FileSource:
-    """A folder of files of one format. Made by `file_formats.from_read`."""
+    """A folder of files of one format. Made by `file_formats.from_read`.
+
+    `partitions`: the names, in lower case, of the partition columns that the folder had when the source was made.
+    """
 
     format: FileFormat
     path: str
     schema: pa.Schema
     options: Options
+    partitions: frozenset[str] = frozenset()
     has_metadata: bool = True
     name: str = field(init=False)
 
@@ -60,7 +64,8 @@ class FileReader:
         )
         self._decoding = DecoderContext(lambda: context.clock.now_ms() // DAY_MS, unused=context.unused)
         # A column type or an option that the format cannot do should stop the query before its first batch.
-        source.format.decoder(source.schema, source.options, replace(self._decoding, unused=frozenset()))
+        in_files = pa.schema([field for field in source.schema if field.name.lower() not in source.partitions])
+        source.format.decoder(in_files, source.options, replace(self._decoding, unused=frozenset()))
         rules = IntakeRules(StreamOptions.of(source.options), clean=cleaner(source.options, source.path))
         self._intake = Intake(FileListing.of(source.path, source.options), rules, context.log_dir, context.clock)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import pyarrow as pa
 
 from riacho import types
-from riacho.conf import CSV_PRUNING, SCHEMA_INFERENCE, SOURCES_DEFAULT
+from riacho.conf import SCHEMA_INFERENCE, SOURCES_DEFAULT
 from riacho.errors import IllegalArgumentError
 from riacho.paths import local_path
 from riacho.protos import pb
@@ -18,7 +18,7 @@ from riacho.server.streaming.sources import cloud_files, file_formats
 from riacho.server.streaming.sources.base import Source
 from riacho.server.streaming.sources.delta.source import DeltaSource
 from riacho.server.streaming.sources.rate import RatePerBatchSource, RateSource
-from riacho.zones import Zone
+from riacho.server.streaming.sources.reader_defaults import with_defaults
 
 GENERATED: Mapping[str, Callable[[Mapping[str, str]], Source]] = {
     "rate": RateSource.from_options,
@@ -42,14 +42,12 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         schema = _schema(read.schema, session)
         path = read.paths[0] if read.paths else None
         if format_name == "cloudfiles":
-            given = _in_zone(options.get("cloudfiles.format", "").lower(), dict(read.options), session.zone)
+            form = options.get("cloudfiles.format", "").lower()
+            given = with_defaults(form, read.options, session.get_conf, session.zone)
             return cloud_files.from_read(schema, given, path, session.parse_ddl)
-        if format_name == "csv" and "columnpruning" not in options:
-            options["columnpruning"] = str(CSV_PRUNING.read(session.get_conf)).lower()
         infer = SCHEMA_INFERENCE.read(session.get_conf)
-        return file_formats.from_read(
-            format_name, schema, _in_zone(format_name, options, session.zone), path, infer=infer
-        )
+        given = with_defaults(format_name, options, session.get_conf, session.zone)
+        return file_formats.from_read(format_name, schema, given, path, infer=infer)
     if format_name == "delta":
         path = read.paths[0] if read.paths else options.get("path")
         if path is None:
@@ -69,18 +67,8 @@ def _table_source(
     if table.format == "delta":
         return DeltaSource.of(table.location, read.options, zone=session.zone)
     options = {key.lower(): value for key, value in read.options.items()}
-    options = _in_zone(table.format, options, session.zone)
+    options = with_defaults(table.format, options, session.get_conf, session.zone)
     return file_formats.from_read(table.format, table.schema, options, str(table.location), infer=False)
-
-
-def _in_zone(format_name: str, options: dict[str, str], zone: Zone) -> dict[str, str]:
-    """The options of a reader, so that times which name no zone are in the session's, if the format has times as text.
-
-    A zone that the user gave stays.
-    """
-    if zone.is_utc or format_name not in ("csv", "json") or any(name.lower() == "timezone" for name in options):
-        return options
-    return {**options, "timeZone": zone.text}
 
 
 def _schema(text: str, session: EngineSession) -> pa.Schema | None:
