@@ -8,10 +8,10 @@ ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
 VENV := $(ROOT)/.venv
 PYTHON := $(VENV)/bin/python
 ORACLE := $(ROOT)/.oracle
-# What the oracle has besides Spark: Delta Lake, the release built for Spark 4.2, and the newest releases of Spark's own
-# modules for Kafka and Avro.
-SPARK_PACKAGES := io.delta:delta-spark_4.2_2.13:4.4.0 \
-  org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0 org.apache.spark:spark-avro_2.13:4.2.0
+# What the oracle has besides Spark: Delta Lake, the release that was built for Spark 4.2, and the newest releases of
+# Spark's own modules for Kafka and Avro.
+DELTA := io.delta:delta-spark_4.2_2.13:4.4.0
+SPARK_MODULES := org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0 org.apache.spark:spark-avro_2.13:4.2.0
 
 IN_ROOT := cd "$(ROOT)" &&
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
@@ -66,7 +66,7 @@ bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed
 	@$(IN_ROOT) $(PYTHON) -m bench.stateful
 
 oracle: $(VENV)/.dev ## install Apache Spark in .oracle, and Java if the machine has none
-	@$(IN_ROOT) $(PYTHON) scripts/oracle.py $(SPARK_PACKAGES)
+	@$(IN_ROOT) $(PYTHON) scripts/oracle.py $(DELTA) $(SPARK_MODULES)
 
 lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and lock them
 	@$(PIP) uv

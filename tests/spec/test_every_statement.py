@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyspark import pipelines as dp
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from tests.spec.pipelines.support import FAST_RETRIES, Project
 from tests.spec.support import finish
 
 ROW = """
@@ -75,6 +77,13 @@ def target(spark: SparkSession, source: str, database: str) -> str:
     """A Delta table without rows that has the columns of the source, and those of the quirks."""
     spark.sql(f"SELECT *, {COLUMNS} FROM {source} LIMIT 0").write.format("delta").saveAsTable(f"{database}.target")
     return f"{database}.target"
+
+
+@pytest.fixture
+def project(spark: SparkSession, database: str, tmp_path: Path) -> Project:
+    for key, value in FAST_RETRIES.items():
+        spark.conf.set(key, value)
+    return Project(spark, database, tmp_path / "storage")
 
 
 def only(frame: DataFrame) -> list[Any]:
@@ -245,6 +254,47 @@ def test_streams(spark: SparkSession, source: str, database: str, tmp_path: Path
         finish(writer.toTable(f"{database}.{name}"))
         assert only(spark.table(f"{database}.{name}").select(*NAMES)) == EXPECTED
     assert only(spark.table(f"{database}.of_groups").select("held")) == [1]
+
+
+def test_change_feeds(spark: SparkSession, source: str, database: str, tmp_path: Path) -> None:
+    spark.sql(f"CREATE TABLE {database}.fed USING delta TBLPROPERTIES (delta.enableChangeDataFeed = true) AS {ROW}")
+    feed = spark.read.option("readChangeFeed", "true").option("startingVersion", 0).table(f"{database}.fed")
+    columns = [f"{text} AS {name}" for (text, _), name in zip(QUIRKS, NAMES, strict=True)]
+    assert only(feed.where(HOLDS).selectExpr(*columns)) == EXPECTED
+    with pytest.raises(PySparkException):
+        feed.where(OVERFLOWS).collect()
+    changes = spark.readStream.option("readChangeFeed", "true").option("startingVersion", 0).table(f"{database}.fed")
+    writer = changes.where(HOLDS).selectExpr(*columns).writeStream.option("checkpointLocation", f"{tmp_path}/changes")
+    finish(writer.format("delta").trigger(availableNow=True).toTable(f"{database}.changes"))
+    assert only(spark.table(f"{database}.changes")) == EXPECTED
+
+
+def test_pipelines(project: Project, spark: SparkSession, source: str, database: str) -> None:
+    def frames() -> None:
+        @dp.materialized_view
+        def of_frames() -> DataFrame:
+            return (
+                spark.table(source)
+                .where(HOLDS)
+                .selectExpr(*(f"{text} AS {name}" for (text, _), name in zip(QUIRKS, NAMES, strict=True)))
+            )
+
+        @dp.table
+        def streamed() -> DataFrame:
+            return spark.readStream.table(source).where(HOLDS)
+
+    texts = f"""
+        CREATE MATERIALIZED VIEW of_text AS SELECT {COLUMNS} FROM {source} WHERE {HOLDS};
+        CREATE TEMPORARY VIEW between AS SELECT *, {COLUMNS} FROM {source};
+        CREATE MATERIALIZED VIEW of_view AS SELECT {", ".join(NAMES)} FROM between WHERE {HOLDS};
+        CREATE STREAMING TABLE of_stream AS SELECT {COLUMNS} FROM STREAM(streamed) WHERE {HOLDS};
+        CREATE STREAMING TABLE filled;
+        CREATE FLOW into_filled AS INSERT INTO filled BY NAME SELECT {COLUMNS} FROM STREAM({source}) WHERE {HOLDS};
+    """
+    outcome = project.run(frames, texts)
+    assert outcome.completed, outcome
+    for name in ("of_frames", "of_text", "of_view", "of_stream", "filled"):
+        assert only(spark.table(f"{database}.{name}").select(*NAMES)) == EXPECTED, name
 
 
 def test_names_in_another_case(spark: SparkSession, database: str, source: str, target: str) -> None:

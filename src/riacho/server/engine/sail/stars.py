@@ -21,7 +21,7 @@ from riacho.server.sql.tokens import Edit, Token, parse_identifier, splice, toke
 
 def with_their_tables(relation: pb.Relation) -> pb.Relation:
     """`relation` with each table's star qualified so that the engine finds it; the same object if there is none."""
-    if not any(_has_star(node) for node in walk(relation)):
+    if b"*" not in relation.SerializeToString() or not any(_has_star(node) for node in walk(relation)):
         return relation
     return transform(relation, _named)
 

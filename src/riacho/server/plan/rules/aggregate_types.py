@@ -9,7 +9,7 @@
     grouping(k), grouping_id()                0
 
 The plan so made can be analysed, not run: a streaming aggregation computes these functions itself (see
-`streaming.state.partials`), from the plan before this rule.
+`streaming.operators.partials`), from the plan before this rule.
 """
 
 from __future__ import annotations
