@@ -3,7 +3,8 @@
     before                                       after
     Deduplicate k, within the watermark          Deduplicate k
 
-What it means on a stream is the business of `streaming.operators.deduplicate`, which looks at the plan before this rule.
+What it means on a stream is the business of `streaming.operators.deduplicate`, which looks at the plan before this
+rule.
 """
 
 from __future__ import annotations
