@@ -124,6 +124,17 @@ class PythonWorkerError(SparkError):
     java_classes = ("org.apache.spark.api.python.PythonException", *_RUNTIME)
 
 
+def python_exception(traceback: str) -> PythonWorkerError:
+    """The user's Python code raised; `traceback` is Python's own text."""
+    return PythonWorkerError.of(
+        "PYTHON_EXCEPTION",
+        f"An exception was thrown from the Python worker: {traceback.strip()}\n",
+        sql_state="38000",
+        msg="An exception was thrown from the Python worker",
+        traceback=traceback,
+    )
+
+
 class InvalidPlanInputError(SparkError):
     java_classes = ("org.apache.spark.sql.connect.common.InvalidPlanInput", *_RUNTIME)
 

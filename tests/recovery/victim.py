@@ -2,10 +2,11 @@
 
     python victim.py FOLDER [server|engine STEP BATCH]
     python victim.py FOLDER server|engine part NUMBER
+    python victim.py --foreach FOLDER …
 
 FOLDER/landing is read one file a batch, in the second form all at once and each file a part of the batch;
-FOLDER/table and FOLDER/checkpoint are written. Exits with 0 when the query has ended; a killed server does not exit at
-all.
+FOLDER/table and FOLDER/checkpoint are written, with `--foreach` lines of FOLDER/seen.txt instead of the table. Exits
+with 0 when the query has ended; a killed server does not exit at all. "worker" is the process of a foreach function.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from itertools import count
 from pathlib import Path
 from unittest import mock
 
+from pyspark.serializers import CloudPickleSerializer
+from pyspark.sql import Row
+from pyspark.sql.streaming.readwriter import DataStreamWriter
+
 from riacho.ids import BatchId, QueryId, new_uuid
 from riacho.protos import pb
 from riacho.server.connect.backend import Backend
@@ -26,6 +31,7 @@ from riacho.server.streaming import parts
 from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.trigger import AvailableNow
+from riacho.server.workers import python_worker
 
 LIMIT_S = 60.0
 
@@ -52,6 +58,9 @@ class Killer:
         self._armed = False
         if self._victim == "server":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self._victim == "worker":
+            python_worker.kill_all()
+            return
         assert self.backend is not None
         os.kill(self.backend.engine_pid, signal.SIGKILL)
 
@@ -80,7 +89,30 @@ def leaf(landing: Path, files_per_batch: int) -> pb.Relation:
     return relation
 
 
-def main(folder: Path, *orders: str) -> None:
+def note(seen: Path) -> pb.PythonUDF:
+    """A foreach writer that says in a file what it is called for."""
+
+    class Writer:
+        def say(self, text: str) -> None:
+            with open(path, "a") as file:  # noqa: PTH123 - goes to another process as it stands
+                file.write(text + "\n")
+
+        def open(self, partition_id: int, epoch_id: int) -> bool:
+            self.say(f"open {epoch_id}")
+            return True
+
+        def process(self, row: Row) -> None:
+            self.say(str(row.id))
+
+        def close(self, error: Exception | None) -> None:
+            self.say(f"close {type(error).__name__}")
+
+    path = str(seen)
+    command = (DataStreamWriter._construct_foreach_function(Writer()), None, None, None)
+    return pb.PythonUDF(command=CloudPickleSerializer().dumps(command))  # type: ignore[no-untyped-call]
+
+
+def main(folder: Path, *orders: str, foreach: bool = False) -> None:
     killer = Killer(*orders) if orders else None
     in_parts = killer is not None and "part" in orders
     if killer is not None and in_parts:
@@ -94,8 +126,9 @@ def main(folder: Path, *orders: str) -> None:
         StartRequest(
             relation=leaf(folder / "landing", 1000 if in_parts else 1),
             trigger=AvailableNow(),
-            format="delta",
-            path=str(folder / "table"),
+            format="" if foreach else "delta",
+            path="" if foreach else str(folder / "table"),
+            foreach=note(folder / "seen.txt") if foreach else None,
             options={"checkpointlocation": str(folder / "checkpoint")},
         ),
     )
@@ -104,4 +137,5 @@ def main(folder: Path, *orders: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    given = [order for order in sys.argv[1:] if order != "--foreach"]
+    main(Path(given[0]), *given[1:], foreach=len(given) < len(sys.argv) - 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
@@ -15,7 +16,8 @@ from riacho.server.streaming.trigger import Trigger
 class StartRequest:
     """What a start asks for, whoever asks: a client's command, or a pipeline's flow. `options`: names in lower case.
 
-    `format` "" is the default; `table` and `path` are one or neither; `foreach_batch` is a client's pickled function.
+    `format` "" is the default; `table` and `path` are one or neither; `foreach_batch` and `foreach` are
+    pickled functions of a client, of which one is there at most.
     """
 
     relation: pb.Relation
@@ -28,6 +30,7 @@ class StartRequest:
     options: Mapping[str, str] = field(default_factory=dict)
     partition_by: tuple[str, ...] = ()
     foreach_batch: pb.PythonUDF | None = None
+    foreach: pb.PythonUDF | None = None
     tags: tuple[str, ...] = ()
     operation_id: str = ""
 
@@ -35,13 +38,10 @@ class StartRequest:
 def read_command(request: pb.ExecutePlanRequest, relation: pb.Relation) -> StartRequest:
     """The request of a WriteStreamOperationStart command; `relation` is its input, resolved.
 
-    Raises UnsupportedOperationError for foreach writers and for triggers that riacho does not have.
+    Raises UnsupportedOperationError for functions that are not Python and triggers that riacho does not have.
     """
     command = request.plan.command.write_stream_operation_start
-    if command.HasField("foreach_writer"):
-        raise UnsupportedOperationError(
-            "riacho does not run foreach writers yet. Use foreachBatch: it gets each batch as a DataFrame."
-        )
+    foreach_batch = _python_function(command, "foreach_batch")
     return StartRequest(
         relation=relation,
         trigger=trigger.from_command(command),
@@ -52,7 +52,20 @@ def read_command(request: pb.ExecutePlanRequest, relation: pb.Relation) -> Start
         path=command.path,
         options={key.lower(): value for key, value in command.options.items()},
         partition_by=tuple(command.partitioning_column_names),
-        foreach_batch=command.foreach_batch.python_function if command.HasField("foreach_batch") else None,
+        foreach_batch=foreach_batch,
+        foreach=None if foreach_batch is not None else _python_function(command, "foreach_writer"),
         tags=tuple(request.tags),
         operation_id=request.operation_id,
     )
+
+
+def _python_function(
+    command: pb.WriteStreamOperationStart, field: Literal["foreach_batch", "foreach_writer"]
+) -> pb.PythonUDF | None:
+    """The function that a command has, if it has one."""
+    if not command.HasField(field):
+        return None
+    function: pb.StreamingForeachFunction = getattr(command, field)
+    if function.HasField("scala_function"):
+        raise UnsupportedOperationError("riacho runs functions of Python clients only; this one is for a JVM.")
+    return function.python_function

@@ -34,7 +34,7 @@ class WorkerFailed(Exception):  # noqa: N818 - what happened, not what is wrong
 
 
 class PythonWorker:
-    """A running worker. `function` is pickled; `hidden`: prefix of the worker's own chatter on stdout.
+    """A running worker. `function` is pickled; `hidden`: prefix of the worker's own chatter on stdout, if it has any.
 
     `check_stop` is asked now and then while something is waited for, and may raise; who takes the worker over may put
     one of its own. Raises STREAMING_PYTHON_RUNNER_INITIALIZATION_FAILURE when it does not start in time or cannot load
@@ -48,7 +48,7 @@ class PythonWorker:
         connect_url: str,
         session_id: str,
         function: bytes,
-        hidden: str,
+        hidden: str | None = None,
         check_stop: Callable[[], None] = lambda: None,
     ) -> None:
         self.check_stop = check_stop
@@ -78,6 +78,10 @@ class PythonWorker:
         """
         self._write(name.encode())
         self._send(struct.pack(">q", number))
+        self._read_answer()
+
+    def _read_answer(self) -> None:
+        """Wait for what the worker says of its work."""
         code = self._read_int()
         if code == _PYTHON_EXCEPTION_THROWN:
             raise WorkerFailed(self._read_text())
@@ -250,9 +254,9 @@ class InitializationError(SparkError):
     )
 
 
-def _forward(lines: IO[str], hidden: str) -> None:
+def _forward(lines: IO[str], hidden: str | None) -> None:
     """Pass on what the user's function prints, without the worker's own chatter."""
     for line in lines:
-        if not line.startswith(hidden):
+        if hidden is None or not line.startswith(hidden):
             sys.stdout.write(line)
             sys.stdout.flush()

@@ -52,7 +52,7 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
         message = status.message or message
         cls = _class_of(status) or cls
     if cls is errors.PythonWorkerError:  # a traceback may contain any text, so none of the patterns below apply to it
-        return _python_exception(message)
+        return errors.python_exception(message)
     missing = _MISSING_COLUMN.search(message)
     if missing is not None:
         return _unresolved_column(missing.group(1))
@@ -88,16 +88,6 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
     if condition is None:
         return cls(message or str(code))
     return cls(message[condition.start() :], condition=condition.group(1))
-
-
-def _python_exception(traceback: str) -> SparkError:
-    return errors.PythonWorkerError.of(
-        "PYTHON_EXCEPTION",
-        f"An exception was thrown from the Python worker: {traceback.strip()}\n",
-        sql_state="38000",
-        msg="An exception was thrown from the Python worker",
-        traceback=traceback,
-    )
 
 
 def _unresolved_column(identifiers: str) -> SparkError:

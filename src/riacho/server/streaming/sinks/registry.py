@@ -11,12 +11,15 @@ from riacho.conf import SOURCES_DEFAULT
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 from riacho.options import Options
 from riacho.paths import local_path
+from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
+from riacho.server.catalog.failures import data_source_not_found
 from riacho.server.streaming.context import StreamingContext
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.sinks.base import QUERY_OPTIONS, Sink
 from riacho.server.streaming.sinks.console import ConsoleSink
 from riacho.server.streaming.sinks.delta import DeltaSink
+from riacho.server.streaming.sinks.foreach import ForeachSink
 from riacho.server.streaming.sinks.foreach_batch import ForeachBatchSink
 from riacho.server.streaming.sinks.memory import MemorySink
 from riacho.server.streaming.sinks.noop import NoopSink
@@ -34,6 +37,8 @@ def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
     if request.foreach_batch is not None:
         _check_options("foreachBatch", request)
         return _foreach_batch(context, request)
+    if request.foreach is not None:
+        return _foreach(request, request.foreach)
     if request.table:
         return _table(context, request)
     form = _format(context, request)
@@ -42,7 +47,7 @@ def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
         raise AnalysisError.of(
             "DATA_SOURCE_NOT_FOUND",
             f"Failed to find the data source: {form}. riacho writes streams to {', '.join(SINKS)}, "
-            "foreachBatch and tables.",
+            "foreach, foreachBatch and tables.",
             sql_state="42K02",
             provider=form,
         )
@@ -61,6 +66,14 @@ def _foreach_batch(context: StreamingContext, request: StartRequest) -> Sink:
     _refuse_partitioning(request, "foreachBatch")
     assert request.foreach_batch is not None
     return ForeachBatchSink(request.foreach_batch, context.owner, context.connect_url, context.relations)
+
+
+def _foreach(request: StartRequest, function: pb.PythonUDF) -> Sink:
+    _refuse_partitioning(request, "foreach")
+    if request.table:
+        raise data_source_not_found("foreach")
+    _check_options("foreach", request)
+    return ForeachSink(function)
 
 
 def _table(context: StreamingContext, request: StartRequest) -> Sink:
@@ -126,7 +139,7 @@ def _check_options(sink: str, request: StartRequest) -> None:
 
 def _refuse_partitioning(request: StartRequest, sink: str) -> None:
     if request.partition_by:
-        raise AnalysisError(f"'{sink}' does not support partitioning")
+        raise AnalysisError(f"'{sink}' does not support partitioning.")
 
 
 SINKS: Final[Mapping[str, MakeSink]] = {
