@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,13 @@ appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{yy/MM/dd HH:mm:ss} %p %c{1}: %m%n%ex
 logger.address.name = org.apache.spark.sql.connect.service.SparkConnectServer
 logger.address.level = info
+logger.master.name = org.apache.spark.deploy.master.Master
+logger.master.level = info
+logger.worker.name = org.apache.spark.deploy.worker.Worker
+logger.worker.level = info
 """
+_MASTER_ADDRESS = re.compile(r"Starting Spark master at (spark://\S+)")
+_REGISTERED = re.compile(r"Successfully registered with master")
 _SPARK_PORT = re.compile(r"Spark Connect server started at: \S*:(\d+)")
 
 
@@ -119,6 +125,52 @@ def spark_server(
     command.append("spark-internal")
     with _running("Spark", command, environment, folder / "spark.log", _SPARK_PORT, limit_s) as port:
         yield Server("spark", f"sc://127.0.0.1:{port[1]}", folder / "spark.log")
+
+
+@contextmanager
+def spark_cluster(
+    home: Path, folder: Path, *, workers: int = 2, settings: Mapping[str, str] | None = None, limit_s: float = 180
+) -> Iterator[Server]:
+    """A standalone cluster of one master and `workers` of one core each, and a Connect server whose plans run there.
+
+    `home`, `folder` and `settings` as for `spark_server`. Takes about 2 GB of memory and a minute to start. `limit_s`:
+    for each of the processes. Raises ServerStartError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    logging = folder / "daemons.properties"
+    logging.write_text(_SPARK_LOGGING)
+    (root,) = home.glob("lib/python3.*/site-packages/pyspark")
+    environment = {
+        "JAVA_HOME": (home / "java-home").read_text().strip(),
+        "SPARK_HOME": str(root),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_DAEMON_JAVA_OPTS": f"-Dlog4j2.configurationFile=file:{logging}",
+        "SPARK_DAEMON_MEMORY": "256m",
+        "SPARK_WORKER_DIR": str(folder / "work"),
+        "PYSPARK_PYTHON": str(home / "bin" / "python"),
+    }
+    place = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
+    with ExitStack() as running:
+
+        def start(name: str, kind: str, *arguments: str, shows: re.Pattern[str]) -> re.Match[str]:
+            command = [str(root / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", *place, *arguments]
+            log = folder / f"{name}.log"
+            return running.enter_context(_running(f"Spark's {name}", command, environment, log, shows, limit_s))
+
+        master = start("master", "master.Master", shows=_MASTER_ADDRESS)[1]
+        for number in range(1, workers + 1):
+            of_worker = ("--cores", "1", "--memory", "1g", master)
+            start(f"worker-{number}", "worker.Worker", *of_worker, shows=_REGISTERED)
+        jars = sorted((home / "jars").glob("*.jar"))
+        conf = {
+            "spark.master": master,
+            "spark.cores.max": str(workers),
+            "spark.executor.cores": "1",
+            "spark.executor.memory": "600m",
+            "spark.executor.extraClassPath": os.pathsep.join(str(jar) for jar in jars),
+            **(settings or {}),
+        }
+        yield running.enter_context(spark_server(home, folder, cores=workers, settings=conf, limit_s=limit_s))
 
 
 @contextmanager
