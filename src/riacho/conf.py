@@ -192,6 +192,9 @@ BINARY_LENGTH: Final = Conf(
     str(_LARGEST_INT),
     "The most bytes that a file of the format `binaryFile` may have.",
 )
+ORC_MERGE: Final = Conf(
+    "spark.sql.orc.mergeSchema", BOOLEAN, "false", "Default of the orc option `mergeSchema`: infer from all files."
+)
 IGNORE_CORRUPT: Final = Conf(
     "spark.sql.files.ignoreCorruptFiles",
     BOOLEAN,

@@ -25,6 +25,7 @@ PAGES: dict[str, dict[str, Sequence[Option]]] = {
         "JSON": options.JSON,
         "CSV": options.CSV,
         "PARQUET": options.PARQUET,
+        "ORC": options.ORC,
         "TEXT": options.TEXT,
         "BINARY": options.BINARY,
         "CLOUD": CLOUD,

@@ -37,7 +37,7 @@ def read_of(
     if isinstance(schema, str):
         bare.schema = schema
         schema = None
-    partitions = found.partitions if schema is None else _given_types(found.partitions, schema)
+    partitions = found.partitions if schema is None else given_types(found.partitions, schema)
     data = None if schema is None else pa.schema([f for f in schema if f.name not in partitions.names])
     if not found.files:
         return _nothing(format.lower(), data, partitions)
@@ -54,7 +54,7 @@ def read(source: pb.Read.DataSource) -> pb.Relation:
     return pb.Relation(read=pb.Read(data_source=source))
 
 
-def _given_types(partitions: pa.Schema, schema: pa.Schema) -> pa.Schema:
+def given_types(partitions: pa.Schema, schema: pa.Schema) -> pa.Schema:
     """The partition columns with the names and types that the reader was given for them."""
     given = {field.name.lower(): field for field in schema}
     return pa.schema([given.get(field.name.lower(), field) for field in partitions])

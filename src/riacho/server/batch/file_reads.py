@@ -8,41 +8,34 @@ them: the folder where the engine would find just these, else the files themselv
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 from riacho import types
-from riacho.conf import PARTITION_TYPES, SESSION_TIME_ZONE, SOURCES_DEFAULT
+from riacho.conf import PARTITION_TYPES, SOURCES_DEFAULT
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.identifiers import quoted
 from riacho.paths import delta_path, local_path, path_in_name
 from riacho.protos import pb
 from riacho.server.batch.file_plans import LISTED, read, read_of
+from riacho.server.batch.file_rules import given_paths, reader_options, rules_of, schema_of_text
+from riacho.server.batch.own_files import OWN_FILES, marked_files
 from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.failures import delta_table_not_found, path_not_found
 from riacho.server.catalog.registry import qualified
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta.log import DeltaLog
-from riacho.server.engine.base import EngineSession, Surroundings
-from riacho.server.formats.times import to_micros
+from riacho.server.engine.base import OWN_READ, EngineSession, Surroundings
 from riacho.server.plan.walk import transform, walk
 from riacho.server.sql.references import TableReference, respelled, table_references
 from riacho.server.sql.tokens import Edit, parse_identifier, splice, tokenize
-from riacho.server.streaming.sources.file_index import Rules, index
-from riacho.server.streaming.sources.listing import glob_expression
+from riacho.server.streaming.sources.file_index import index
 
-FILE_FORMATS: Final = frozenset({"json", "csv", "parquet", "text", "avro", "binaryfile"})
-_OWN_OPTIONS: Final = frozenset(
-    {"path", "paths", "basepath", "recursivefilelookup", "pathglobfilter", "modifiedbefore", "modifiedafter"}
-)
-_DAY_S: Final = 86_400
+FILE_FORMATS: Final = frozenset({"json", "csv", "parquet", "text", "avro", "binaryfile", *OWN_FILES})
 
 
 class FileReads:
@@ -181,7 +174,7 @@ class FileReads:
             source.format = SOURCES_DEFAULT.read(session.get_conf)
             if source.format.lower() not in {*FILE_FORMATS, "delta"}:
                 return pb.Relation(read=pb.Read(data_source=source))
-        paths = _given_paths(source)
+        paths = given_paths(source)
         if source.format.lower() == "delta":
             return read(_delta(source, paths))
         return self._files(source, paths, session)
@@ -194,27 +187,15 @@ class FileReads:
         declared: Sequence[str] | None = None,
     ) -> pb.Relation:
         """The rows of the files at `paths`."""
-        found = index(paths, _rules(source, session, declared))
+        if source.format.lower() in OWN_FILES:
+            return read(marked_files(source, paths, declared))
+        found = index(paths, rules_of(source, session, declared))
         if found.partitions.names and not PARTITION_TYPES.read(session.get_conf):
             found = replace(found, partitions=pa.schema([(name, pa.string()) for name in found.partitions.names]))
         schema: pa.Schema | str | None = source.schema or None
         if schema and (found.partitions.names or not found.files):
-            schema = _schema(source.schema, session)
-        options = {key: value for key, value in source.options.items() if key.lower() not in _OWN_OPTIONS}
-        return read_of(source.format, options, found, schema, session.schema)
-
-
-def _given_paths(source: pb.Read.DataSource) -> list[str]:
-    """The paths of a read, by argument or option. Raises AnalysisError if there are both."""
-    options = {key.lower(): value for key, value in source.options.items()}
-    if source.paths and ("path" in options or "paths" in options):
-        raise AnalysisError(
-            "There is a 'path' or 'paths' option set and load() is called with path parameters. Either remove the path "
-            "option if it's the same as the path parameter, or add it to the load() parameter if you do want to read "
-            "multiple paths.",
-            condition="_LEGACY_ERROR_TEMP_1306",
-        )
-    return list(source.paths) or ([options["path"]] if "path" in options else [])
+            schema = schema_of_text(source.schema, session)
+        return read_of(source.format, reader_options(source), found, schema, session.schema)
 
 
 def _with_paths(text: str) -> str:
@@ -247,51 +228,15 @@ def _delta(source: pb.Read.DataSource, paths: Sequence[str]) -> pb.Read.DataSour
     return found
 
 
-def _rules(source: pb.Read.DataSource, session: EngineSession, declared: Sequence[str] | None) -> Rules:
-    """Which files the options of a read ask for."""
-    options = {key.lower(): value for key, value in source.options.items()}
-    tests: list[Callable[[str], bool]] = []
-    if "pathglobfilter" in options:
-        pattern = glob_expression(options["pathglobfilter"])
-        tests.append(lambda path: pattern.fullmatch(Path(path).name) is not None)
-    for name, after in (("modifiedbefore", False), ("modifiedafter", True)):
-        if name in options:
-            limit = _moment_us(name, options[name], options.get("timezone") or SESSION_TIME_ZONE.read(session.get_conf))
-            tests.append(partial(_modified, limit_us=limit, after=after))
-    return Rules(
-        base=options.get("basepath"),
-        recursive=options.get("recursivefilelookup", "false").lower() == "true",
-        wanted=(lambda path: all(test(path) for test in tests)) if tests else None,
-        declared=declared,
-    )
-
-
-def _moment_us(name: str, text: str, zone: str) -> int:
-    """What `modifiedBefore` or `modifiedAfter` says. Raises AnalysisError."""
-    micros = to_micros(text, zone, int(time.time()) // _DAY_S)
-    if micros is None:
-        raise AnalysisError(
-            f"The timestamp provided for the '{name}' option is invalid. The expected format is 'YYYY-MM-DDTHH:mm:ss', "
-            f"but the provided timestamp: {text}.",
-            condition="_LEGACY_ERROR_TEMP_1294",
-        )
-    return micros
-
-
-def _modified(path: str, *, limit_us: int, after: bool) -> bool:
-    """Whether a file was last modified after, or before, the limit."""
-    modified_us = Path(path).stat().st_mtime_ns // 1_000_000 * 1_000
-    return modified_us > limit_us if after else modified_us < limit_us
-
-
-def _schema(text: str, session: EngineSession) -> pa.Schema:
-    """The schema that a reader was given, as JSON or DDL."""
-    return types.from_json(text) if text.lstrip().startswith("{") else session.parse_ddl(text)
-
-
 def _plain_name(relation: pb.Relation, session: EngineSession) -> str | None:
     """A name under which the engine reads just this, if there is one."""
     source = relation.read.data_source
-    if relation.WhichOneof("rel_type") != "read" or len(source.paths) != 1 or len(source.options) > 1 or source.schema:
+    if (
+        relation.WhichOneof("rel_type") != "read"
+        or source.format == OWN_READ
+        or len(source.paths) != 1
+        or len(source.options) > 1
+        or source.schema
+    ):
         return None
     return quoted((source.format.lower(), source.paths[0])) if session.means_path(source.paths[0]) else None

@@ -8,21 +8,20 @@ batch side of a stream-static join, sees what is there at the time, as in Spark.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import pyarrow as pa
 
 from riacho.identifiers import quoted
 from riacho.protos import pb
+from riacho.server.batch.own_files import OWN_FILES, files_read
 from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
-from riacho.server.engine.base import GLOBAL, OWN_READ, EngineSession, Keep, Surroundings
+from riacho.server.engine.base import GLOBAL, OWN_FORMAT, OWN_READ, EngineSession, Keep, Surroundings
 from riacho.server.engine.spool import FolderSpool, empty
 from riacho.server.plan.walk import transform, walk
 from riacho.server.sql.references import TableReference, table_references
 from riacho.server.sql.tokens import Edit, parse_identifier, splice
-
-FORMAT: Final = "riacho.own.format"
-"""The option that holds the format of a marked read."""
 
 
 class BatchSource(Protocol):
@@ -42,7 +41,9 @@ MakeBatchSource = Callable[[pb.Read.DataSource, EngineSession], BatchSource]
 Lookup = Callable[[str, EngineSession], MakeBatchSource | None]
 """What reads a format (in lower case) in a session; None for a format that is the engine's, or nobody's."""
 
-FORMATS: Final[Mapping[str, MakeBatchSource]] = {}
+FORMATS: Final[Mapping[str, MakeBatchSource]] = {
+    **{name: partial(files_read, name) for name in OWN_FILES},
+}
 """The formats that every session has, by name in lower case."""
 
 
@@ -87,7 +88,7 @@ class OwnReads:
             shown.common.CopyFrom(node.common)
             return shown
         source = node.read.data_source
-        source.options[FORMAT], source.format = source.format.lower(), OWN_READ
+        source.options[OWN_FORMAT], source.format = source.format.lower(), OWN_READ
         return node
 
     def bound(self, relation: pb.Relation, around: Surroundings, keep: Keep) -> pb.Relation:
@@ -113,7 +114,7 @@ class OwnReads:
     def _rows(self, marked: pb.Read.DataSource, around: Surroundings, keep: Keep) -> pb.Relation:
         given = pb.Read.DataSource()
         given.CopyFrom(marked)
-        given.format = given.options.pop(FORMAT)
+        given.format = given.options.pop(OWN_FORMAT)
         make = self._lookup(given.format, around.session)
         assert make is not None, given.format
         source = make(given, around.session)

@@ -25,7 +25,7 @@ from riacho.server.delta.log import LOG_FOLDER, DeltaLog
 from riacho.server.delta.state import TableState, not_a_table
 from riacho.server.delta.writer import DeltaWriter
 
-FILE_FORMATS = frozenset({"parquet", "json", "csv", "text", "avro"})
+FILE_FORMATS = frozenset({"parquet", "json", "csv", "text", "avro", "orc"})
 """Formats a table may have besides Delta: a folder of files."""
 
 

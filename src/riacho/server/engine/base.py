@@ -173,6 +173,9 @@ class Surroundings:
 OWN_READ: Final = "riacho.own"
 """The format of a batch read whose rows the engine cannot read itself; a plan with one is `OwnRows.bound` first."""
 
+OWN_FORMAT: Final = "riacho.own.format"
+"""The option that holds the format of such a read."""
+
 Keep = Callable[[Callable[[], None]], object]
 """Takes a function that is called when what a plan needs is needed no more."""
 

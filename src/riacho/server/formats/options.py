@@ -6,6 +6,12 @@ from typing import Final
 
 from riacho.options import Option, refused
 
+# What is done with files that are gone or damaged, whatever their format.
+DAMAGE: Final = (
+    Option("ignoreMissingFiles", "false", "skip files that disappear between listing and reading"),
+    Option("ignoreCorruptFiles", "false", "skip the rest of a damaged file (`cloudFiles` sets it aside instead)"),
+)
+
 # What decides which files are read, whatever their format.
 LISTING: Final = (
     Option("path", None, "the folder, file or glob to read; `load(path)` sets it"),
@@ -14,8 +20,7 @@ LISTING: Final = (
     Option("basePath", None, "the folder below which `k=v` folders are partitions"),
     refused("modifiedBefore", None, "refused for streams, as in Spark"),
     refused("modifiedAfter", None, "refused for streams, as in Spark"),
-    Option("ignoreMissingFiles", "false", "skip files that disappear between listing and reading"),
-    Option("ignoreCorruptFiles", "false", "skip the rest of a damaged file (`cloudFiles` sets it aside instead)"),
+    *DAMAGE,
 )
 
 # How a stream takes its files.
@@ -126,6 +131,16 @@ PARQUET: Final = (
     refused("int96RebaseMode", "CORRECTED", "INT96 timestamps before 1900 written by Spark 2"),
 )
 
+ORC: Final = (
+    Option(
+        "mergeSchema",
+        "false",
+        "inference: merge the columns of all files instead of using one file; unless given, the session's "
+        "`spark.sql.orc.mergeSchema`",
+    ),
+    Option("compression", None, "for writers; files state their own compression", ("orc.compress",)),
+)
+
 TEXT: Final = (
     Option("wholetext", "false", "each file is one row"),
     _LINE_SEP,
@@ -145,6 +160,7 @@ READERS: Final[dict[str, tuple[Option, ...]]] = {
     "json": JSON,
     "csv": CSV,
     "parquet": PARQUET,
+    "orc": ORC,
     "text": TEXT,
     "binaryfile": BINARY,
 }

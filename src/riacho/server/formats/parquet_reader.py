@@ -1,8 +1,6 @@
 """Parquet files to Arrow, by Spark's rules for a file whose columns differ from the asked schema.
 
-A column is found by its name, in any case; one that the file lacks is NULL; what can widen does (`parquet_types`); any
-other type is an error. With a rescue column nothing is an error: columns that no field takes, and columns of another
-type, are kept there row by row.
+What can widen does (`parquet_types`). How columns are found, and rescued: `column_mapping`.
 """
 
 from __future__ import annotations
@@ -17,9 +15,10 @@ import pyarrow.parquet as pq
 from riacho.errors import SparkGeneralError
 from riacho.options import Option, Options
 from riacho.server.formats.base import DamagedFileError, Decoded, DecoderContext, file_url
+from riacho.server.formats.column_mapping import ColumnMapping, FileColumns, tell_new_columns
+from riacho.server.formats.nested_columns import Convert, Misfit
 from riacho.server.formats.options import PARQUET
-from riacho.server.formats.parquet_types import Convert, Misfit, converter, drops_fields
-from riacho.server.formats.rescue import rescued_rows
+from riacho.server.formats.parquet_types import converter
 from riacho.types import TIMESTAMP, normalise, nullable, type_to_ddl
 
 BATCH_ROWS = 131_072
@@ -43,24 +42,25 @@ class ParquetDecoder:
         url = file_url(path)
         try:
             with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
-                self._tell_new_columns(path, file.schema_arrow)
-                plan = _ColumnMapping.of(self, file.schema_arrow, file.schema, url)
+                tell_new_columns(self.context, self.schema, path, file.schema_arrow)
+                columns = _file_columns(url, file)
+                plan = ColumnMapping.of(self.schema, self.context.rescued_column, columns)
                 for batch in file.iter_batches(BATCH_ROWS, columns=plan.columns):
                     yield plan.apply(batch)
         except (pa.ArrowException, OSError) as error:
             raise DamagedFileError.of_file(url, error) from error
 
-    @property
-    def rescue(self) -> str | None:
-        """The column for what fits no other, if there is one."""
-        return self.context.rescued_column
 
-    def _tell_new_columns(self, path: str, found: pa.Schema) -> None:
-        if self.context.new_columns is not None:
-            known = {name.lower() for name in self.schema.names}
-            names = [name for name in found.names if name.lower() not in known]
-            if names:
-                self.context.new_columns(path, names)
+def _file_columns(url: str, file: pq.ParquetFile) -> FileColumns:
+    def convert(source: pa.Field, target: pa.Field) -> Convert:
+        if _physical_type(file.schema, source.name) == "INT96" and not pa.types.is_timestamp(target.type):
+            raise Misfit
+        return converter(source.type, target.type)
+
+    def misfit(source: pa.Field, target: pa.Field) -> TypeMismatchError:
+        return TypeMismatchError.of_column(url, source.name, target.type, _physical_type(file.schema, source.name))
+
+    return FileColumns(url, file.schema_arrow, convert, misfit)
 
 
 class TypeMismatchError(SparkGeneralError):
@@ -78,66 +78,6 @@ class TypeMismatchError(SparkGeneralError):
             expectedType=type_to_ddl(expected).lower(),
             actualType=actual,
         )
-
-
-@dataclass(frozen=True)
-class _ColumnMapping:
-    """How the columns of one file become those of the schema."""
-
-    decoder: ParquetDecoder
-    url: str
-    sources: Sequence[tuple[str, Convert] | None]
-    lost: Sequence[str]
-
-    @classmethod
-    def of(cls, decoder: ParquetDecoder, found: pa.Schema, physical: pq.ParquetSchema, url: str) -> _ColumnMapping:
-        """Raises TypeMismatchError, unless there is a rescue column."""
-        by_name: dict[str, pa.Field] = {}
-        for field in reversed(list(found)):
-            by_name[field.name.lower()] = field
-        by_name |= {field.name: field for field in found}
-        sources: list[tuple[str, Convert] | None] = []
-        for field in decoder.schema:
-            source = None if field.name == decoder.rescue else by_name.get(field.name, by_name.get(field.name.lower()))
-            if source is None:
-                sources.append(None)
-                continue
-            actual = _physical_type(physical, source.name)
-            try:
-                if actual == "INT96" and not pa.types.is_timestamp(field.type):
-                    raise Misfit
-                sources.append((source.name, converter(source.type, field.type)))
-            except Misfit:
-                if decoder.rescue is None:
-                    raise TypeMismatchError.of_column(url, source.name, field.type, actual) from None
-                sources.append(None)
-        lost: list[str] = []
-        if decoder.rescue is not None:
-            kept = {
-                source[0]
-                for source, field in zip(sources, decoder.schema, strict=True)
-                if source is not None and not drops_fields(found.field(source[0]).type, field.type)
-            }
-            lost = [name for name in found.names if name not in kept]
-        return cls(decoder, url, sources, lost)
-
-    @property
-    def columns(self) -> list[str]:
-        """The columns to read from the file."""
-        return list(dict.fromkeys([*(source[0] for source in self.sources if source is not None), *self.lost]))
-
-    def apply(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        columns = []
-        for field, source in zip(self.decoder.schema, self.sources, strict=True):
-            if field.name == self.decoder.rescue:
-                columns.append(rescued_rows(batch.select(self.lost), self.url))
-            elif source is None:
-                columns.append(pa.nulls(batch.num_rows, field.type))
-            else:
-                columns.append(source[1](batch.column(source[0])))
-        if not columns:
-            return batch.select([])
-        return pa.record_batch(columns, schema=self.decoder.schema)
 
 
 def _physical_type(schema: pq.ParquetSchema, column: str) -> str:

@@ -8,56 +8,22 @@ in nanoseconds, which Spark refuses, are cut to microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from riacho.server.formats.nested_columns import Convert, Misfit, nested, unchanged
 from riacho.types import normalise
-
-Convert: TypeAlias = Callable[[pa.Array], pa.Array]
-
-
-class Misfit(Exception):  # noqa: N818 - an answer, not an error: the caller decides what becomes of the column
-    """A column of this type cannot be read as that type."""
 
 
 def converter(source: pa.DataType, target: pa.DataType) -> Convert:
     """How to turn an array of a file's type `source` into `target`. Raises Misfit if Spark would not."""
     if source == target:
-        return _unchanged
+        return unchanged
     if pa.types.is_dictionary(source):
         inner = converter(source.value_type, target)
         return lambda array: inner(array.dictionary_decode())
-    if pa.types.is_struct(source) and pa.types.is_struct(target):
-        return _struct(source, target)
-    if pa.types.is_map(source) and pa.types.is_map(target):
-        return _map(source, target)
-    if _is_list(source) and _is_list(target):
-        return _list(source, target)
-    return _simple(source, target)
-
-
-def drops_fields(source: pa.DataType, target: pa.DataType) -> bool:
-    """Whether a conversion leaves out fields of structs, at any depth."""
-    if pa.types.is_struct(source) and pa.types.is_struct(target):
-        kept = {field.name.lower(): field.type for field in target}
-        return any(f.name.lower() not in kept or drops_fields(f.type, kept[f.name.lower()]) for f in source)
-    if pa.types.is_map(source) and pa.types.is_map(target):
-        return drops_fields(source.item_type, target.item_type)
-    if _is_list(source) and _is_list(target):
-        return drops_fields(source.value_type, target.value_type)
-    return False
-
-
-def _is_list(arrow: pa.DataType) -> bool:
-    return (pa.types.is_list(arrow) or pa.types.is_large_list(arrow)) and not pa.types.is_map(arrow)
-
-
-def _unchanged(array: pa.Array) -> pa.Array:
-    return array
+    return nested(source, target, converter) or _simple(source, target)
 
 
 def _simple(source: pa.DataType, target: pa.DataType) -> Convert:
@@ -140,49 +106,3 @@ def _microseconds(array: pa.TimestampArray) -> pa.Array:
 
 def _cast(target: pa.DataType) -> Convert:
     return lambda array: array.cast(target)
-
-
-def _struct(source: pa.StructType, target: pa.StructType) -> Convert:
-    """Fields are found by name in any case; those that the file lacks are NULL."""
-    found = {source.field(i).name.lower(): i for i in reversed(range(source.num_fields))}
-    steps: list[tuple[int | None, pa.Field, Convert]] = []
-    for field in target:
-        at = found.get(field.name.lower())
-        steps.append((at, field, _unchanged if at is None else converter(source.field(at).type, field.type)))
-
-    def convert(array: pa.StructArray) -> pa.Array:
-        children = [
-            pa.nulls(len(array), field.type) if at is None else step(array.field(at)) for at, field, step in steps
-        ]
-        mask = array.is_null() if array.null_count else None
-        return pa.StructArray.from_arrays(children, fields=list(target), mask=mask)
-
-    return convert
-
-
-def _list(source: pa.ListType, target: pa.ListType) -> Convert:
-    element = converter(source.value_type, target.value_type)
-
-    def convert(array: pa.Array) -> pa.Array:
-        plain = array.cast(pa.list_(source.value_field)) if pa.types.is_large_list(array.type) else array
-        return _with_children(plain, target, [element(plain.values)])
-
-    return convert
-
-
-def _map(source: pa.MapType, target: pa.MapType) -> Convert:
-    key, item = converter(source.key_type, target.key_type), converter(source.item_type, target.item_type)
-
-    def convert(array: pa.MapArray) -> pa.Array:
-        entries = pa.StructArray.from_arrays(
-            [key(array.keys), item(array.items)], fields=[target.key_field, target.item_field]
-        )
-        return _with_children(array, target, [entries])
-
-    return convert
-
-
-def _with_children(array: pa.Array, target: pa.DataType, children: list[pa.Array]) -> pa.Array:
-    """The lists of `array` over other elements: offsets and nulls stay."""
-    buffers = array.buffers()[:2]
-    return pa.Array.from_buffers(target, len(array), buffers, array.null_count, array.offset, children=children)

@@ -18,7 +18,7 @@ from riacho.errors import SparkError
 from riacho.options import Options
 from riacho.server.formats.base import DecoderContext
 from riacho.server.streaming.sources.file_formats import FORMATS
-from tests.unit.server.formats.oracle import csv_cases, json_cases, parquet_cases, text_cases
+from tests.unit.server.formats.oracle import csv_cases, json_cases, orc_cases, parquet_cases, text_cases
 from tests.unit.server.formats.oracle.case import EXPECTED, RECORDED_DAY, Case, plain_rows
 
 CASES = {
@@ -26,7 +26,28 @@ CASES = {
     "csv": csv_cases.CASES,
     "text": text_cases.CASES,
     "parquet": parquet_cases.CASES,
+    "orc": orc_cases.CASES,
 }
+
+_NUMBERS = {
+    "boolean", "tinyint", "smallint", "int", "bigint", "float", "double",
+    "decimal_5_2_", "decimal_12_2_", "decimal_30_4_", "decimal_10_0_",
+}  # fmt: skip
+_DECIMALS = {name for name in _NUMBERS if name.startswith("decimal")}
+_REFUSED_IN_ORC: dict[str, set[str]] = {
+    "float": {*_DECIMALS, "string", "timestamp", "timestamp_ntz"},
+    "double": {*_DECIMALS, "string", "timestamp", "timestamp_ntz"},
+    "decimal_5_2": {"boolean", "string", "timestamp", "timestamp_ntz"},
+    "decimal_25_2": {"boolean", "string", "timestamp", "timestamp_ntz"},
+    "string": {*_NUMBERS, "date", "timestamp", "timestamp_ntz"},
+    "binary": {"string"},
+    "timestamp": {*_NUMBERS, "string"},
+    "timestamp_ns": {*_NUMBERS, "string"},
+    "instant": {*_NUMBERS, "string"},
+    "map": {"map_bigint__string_"},
+    "map_int": {"map_string__int_", "map_string__bigint_"},
+}
+"""Which ORC types riacho refuses to read as which others, that Spark converts."""
 
 # Where riacho differs from Spark, and why. A case that starts to agree fails, so that this list stays true.
 DIFFERENT = {
@@ -50,6 +71,11 @@ DIFFERENT = {
     ("parquet", "timestamp_ns_as_timestamp_ntz"): "nanoseconds are cut to microseconds; Spark refuses the file",
     ("parquet", "ntz_ns_as_timestamp"): "nanoseconds are cut to microseconds; Spark refuses the file",
     ("parquet", "ntz_ns_as_timestamp_ntz"): "nanoseconds are cut to microseconds; Spark refuses the file",
+    **{
+        ("orc", f"{source}_as_{target}"): "a conversion that riacho refuses"
+        for source, targets in _REFUSED_IN_ORC.items()
+        for target in targets
+    },
 }
 
 

@@ -17,6 +17,7 @@ from riacho.server.formats.binary_reader import BinaryFormat
 from riacho.server.formats.csv_format import CsvFormat
 from riacho.server.formats.json_reader import JsonFormat
 from riacho.server.formats.options import LISTING, STREAM
+from riacho.server.formats.orc_reader import OrcFormat
 from riacho.server.formats.parquet_reader import ParquetFormat
 from riacho.server.formats.text_reader import TextFormat
 from riacho.server.streaming.sources.files import FileSource, base_path
@@ -25,7 +26,8 @@ from riacho.server.streaming.sources.partitions import infer_partitions
 from riacho.types import nullable
 
 FORMATS: Final[dict[str, FileFormat]] = {
-    one.name.lower(): one for one in (BinaryFormat(), CsvFormat(), JsonFormat(), ParquetFormat(), TextFormat())
+    one.name.lower(): one
+    for one in (BinaryFormat(), CsvFormat(), JsonFormat(), OrcFormat(), ParquetFormat(), TextFormat())
 }
 FIXED: Final = frozenset({"binaryfile", "text"})
 """Formats whose columns are the same for all files."""

@@ -84,7 +84,7 @@ class FileReader:
         layout = self._layout.for_files(files)
         decoding = replace(self._decoding, threads=threads_per_file(files))
         decoder = self._source.format.decoder(layout.in_files, self._source.options, decoding)
-        decode = _until_damage if self._source.options.flag("ignoreCorruptFiles") else _whole
+        decode = until_damage if self._source.options.flag("ignoreCorruptFiles") else whole
         return SourceData(layout.full, scan(files, layout, partial(decode, decoder)))
 
     def commit(self, end: Offset) -> None:
@@ -97,11 +97,11 @@ class FileReader:
         """Nothing is kept open between batches."""
 
 
-def _whole(decoder: Decoder, file: FileStatus) -> Decoded:
+def whole(decoder: Decoder, file: FileStatus) -> Decoded:
     return decoder.decode(file.path)
 
 
-def _until_damage(decoder: Decoder, file: FileStatus) -> Decoded:
+def until_damage(decoder: Decoder, file: FileStatus) -> Decoded:
     """The rows of a file up to where it cannot be read."""
     try:
         yield from decoder.decode(file.path)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from riacho.conf import BINARY_LENGTH, CSV_PRUNING, IGNORE_CORRUPT, IGNORE_MISSING, Conf, GetConf
+from riacho.conf import BINARY_LENGTH, CSV_PRUNING, IGNORE_CORRUPT, IGNORE_MISSING, ORC_MERGE, Conf, GetConf
 from riacho.zones import Zone
 
 _EVERY: Final[Mapping[str, Conf[Any]]] = {"ignoreCorruptFiles": IGNORE_CORRUPT, "ignoreMissingFiles": IGNORE_MISSING}
 _BY_FORMAT: Final[Mapping[str, Mapping[str, Conf[Any]]]] = {
     "csv": {"columnPruning": CSV_PRUNING},
     "binaryfile": {"maxLength": BINARY_LENGTH},
+    "orc": {"mergeSchema": ORC_MERGE},
 }
 _WITH_TIMES: Final = frozenset({"csv", "json"})
 """Formats that have times as text."""

@@ -4,12 +4,14 @@ Run it with the oracle's Python, from the root of the checkout:
 
     PYTHONPATH=src:. .oracle/bin/python -m tests.unit.server.formats.oracle.record [json csv …]
 
-Spark runs as the session default does (ANSI on) with one core and the UTC time zone.
+Spark runs as the session default does (ANSI on) with one core and the UTC time zone. With `SPARK_REMOTE` set it is that
+server which is asked, and any Python will do.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tempfile
@@ -19,7 +21,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from tests.unit.server.formats.oracle import csv_cases, json_cases, parquet_cases, text_cases
+from tests.unit.server.formats.oracle import csv_cases, json_cases, orc_cases, parquet_cases, text_cases
 from tests.unit.server.formats.oracle.case import EXPECTED, RECORDED_DAY, Case, plain_rows
 
 LISTS = {
@@ -27,6 +29,7 @@ LISTS = {
     "csv": csv_cases.CASES,
     "text": text_cases.CASES,
     "parquet": parquet_cases.CASES,
+    "orc": orc_cases.CASES,
 }
 
 
@@ -56,14 +59,24 @@ _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]+(?:\.[A-Z0-9_]+)?)\]")
 """How Spark writes the condition of an error: `[FAILED_READ_FILE.NO_HINT]`. The cause's follows the error's own."""
 
 
-def main(names: list[str]) -> None:
-    spark = (
+def _session() -> SparkSession:
+    """A session of the server that `SPARK_REMOTE` names, else of a Spark of its own."""
+    if remote := os.environ.get("SPARK_REMOTE"):
+        session = SparkSession.builder.remote(remote).create()
+        session.conf.set("spark.sql.session.timeZone", "UTC")
+        return session
+    session = (
         SparkSession.builder.master("local[1]")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.ui.enabled", "false")
         .getOrCreate()
     )
-    spark.sparkContext.setLogLevel("OFF")
+    session.sparkContext.setLogLevel("OFF")
+    return session
+
+
+def main(names: list[str]) -> None:
+    spark = _session()
     with tempfile.TemporaryDirectory() as folder:
         for name in names or list(LISTS):
             answers = {case.name: answer(spark, name, case, Path(folder)) for case in LISTS[name]}

@@ -1,0 +1,120 @@
+"""Batch reads of files in formats that riacho decodes itself: ORC and the like.
+
+Which files a path stands for, and their partitions, is found as for other formats (`file_index`), each time the rows
+are read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import pyarrow as pa
+
+from riacho.clock import SystemClock
+from riacho.conf import PARTITION_TYPES
+from riacho.options import Options
+from riacho.protos import pb
+from riacho.server.batch.file_plans import given_types
+from riacho.server.batch.file_rules import given_paths, reader_options, rules_of, schema_of_text
+from riacho.server.engine.base import OWN_FORMAT, OWN_READ, EngineSession
+from riacho.server.formats.base import DecoderContext, FileFormat
+from riacho.server.formats.options import DAMAGE
+from riacho.server.streaming.sources.file_formats import FIXED, FORMATS, unable_to_infer
+from riacho.server.streaming.sources.file_index import FileIndex, index
+from riacho.server.streaming.sources.file_scan import Layout, scan, threads_per_file
+from riacho.server.streaming.sources.files import DAY_MS, missing_file, until_damage, whole
+from riacho.server.streaming.sources.listing import FileStatus, file_status
+from riacho.server.streaming.sources.partitions import typed_value
+from riacho.server.streaming.sources.reader_defaults import with_defaults
+from riacho.types import nullable
+
+OWN_FILES: Final = frozenset({"orc"})
+"""The formats, in lower case."""
+
+_DECLARED: Final = "riacho.declared"
+"""The option that holds the partition columns that a table has by its definition, as JSON."""
+
+
+def marked_files(
+    source: pb.Read.DataSource, paths: Sequence[str], declared: Sequence[str] | None
+) -> pb.Read.DataSource:
+    """A read of the files at `paths`, marked as `own_reads` does. `declared`: the partition columns of a table."""
+    marked = pb.Read.DataSource(format=OWN_READ, schema=source.schema, paths=paths)
+    marked.options.update({key: value for key, value in source.options.items() if key.lower() not in {"path", "paths"}})
+    marked.options[OWN_FORMAT] = source.format.lower()
+    if declared is not None:
+        marked.options[_DECLARED] = json.dumps(list(declared))
+    return marked
+
+
+@dataclass(frozen=True)
+class FilesRead:
+    """See `own_reads.BatchSource`. `found`: the files; `data`: the columns that stand in them."""
+
+    format: FileFormat
+    data: pa.Schema
+    found: FileIndex
+    options: Options
+    zone: str
+
+    @property
+    def schema(self) -> pa.Schema:
+        return pa.schema([*self.data, *self.found.partitions])
+
+    def read(self) -> Iterator[pa.RecordBatch]:
+        """Raises what the format raises for a file, FAILED_READ_FILE.FILE_NOT_EXIST, INVALID_PARTITION_VALUE."""
+        for values, paths in self.found.files.items():
+            constants = [
+                typed_value(text, field.type, field.name, self.zone)
+                for field, text in zip(self.found.partitions, values, strict=True)
+            ]
+            for batch in self._rows(paths):
+                columns = [*batch.columns, *(pa.repeat(value, batch.num_rows) for value in constants)]
+                yield pa.record_batch(columns, schema=self.schema) if columns else batch
+
+    def _rows(self, paths: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        files = list(self._present(paths))
+        today = SystemClock().now_ms() // DAY_MS
+        context = DecoderContext(today=lambda: today, threads=threads_per_file(files))
+        decoder = self.format.decoder(self.data, self.options, context)
+        decode = until_damage if self.options.flag("ignoreCorruptFiles") else whole
+        return scan(files, Layout(self.data), partial(decode, decoder))
+
+    def _present(self, paths: Sequence[str]) -> Iterator[FileStatus]:
+        for path in paths:
+            file = file_status(path)
+            if file is not None:
+                yield file
+            elif not self.options.flag("ignoreMissingFiles"):
+                raise missing_file(path)
+
+
+def files_read(name: str, source: pb.Read.DataSource, session: EngineSession) -> FilesRead:
+    """The read of files of the format `name`. See `own_reads.MakeBatchSource`.
+
+    Raises PATH_NOT_FOUND, UNABLE_TO_INFER_SCHEMA, what `file_index.index` raises, and what the format says of its
+    options and types.
+    """
+    form = FORMATS[name]
+    given = with_defaults(name, reader_options(source), session.get_conf, session.zone)
+    declared = given.pop(_DECLARED, None)
+    options = Options.check(f"{name} reader", (*form.table, *DAMAGE), given)
+    rules = rules_of(source, session, None if declared is None else json.loads(declared))
+    found = index(given_paths(source), rules)
+    if found.partitions.names and not PARTITION_TYPES.read(session.get_conf):
+        found = replace(found, partitions=pa.schema([(column, pa.string()) for column in found.partitions.names]))
+    schema = schema_of_text(source.schema, session) if source.schema else None
+    if schema is None:
+        schema = form.infer(sorted(found.paths), options) if found.files or name in FIXED else pa.schema([])
+        if not len(schema):
+            raise unable_to_infer(form.name.upper())
+    else:
+        found = replace(found, partitions=given_types(found.partitions, nullable(schema)))
+    partitions = {column.lower() for column in found.partitions.names}
+    data = nullable(pa.schema([field for field in schema if field.name.lower() not in partitions]))
+    form.decoder(data, options, DecoderContext())
+    return FilesRead(form, data, found, options, session.zone.text)
