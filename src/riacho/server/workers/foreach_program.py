@@ -11,7 +11,6 @@ import json
 import os
 import socket
 import struct
-import sys
 import traceback
 from collections.abc import Iterator
 from io import BufferedIOBase
@@ -78,7 +77,7 @@ class Frames:
 
 
 def main(file: BufferedIOBase) -> None:
-    """Work until the server closes the connection. Raises EOFError then."""
+    """Work until the server closes the connection. Raises EOFError or ConnectionError then, which `program` takes."""
     _read_frame(file)  # the server's version of Python, which is this one's
     _read_frame(file)  # the client's session, of no use here
     function = _read_frame(file)
@@ -136,8 +135,4 @@ if __name__ == "__main__":
         connection.connect(os.environ["PYTHON_WORKER_FACTORY_SOCK_PATH"])
         with connection.makefile("rwb") as file:
             _write(file, struct.pack(">i", os.getpid()))
-            try:
-                main(file)
-            except (EOFError, ConnectionError):
-                sys.stdout.flush()
-                os._exit(0)  # the server has gone: there is nobody to tell, and nothing to be flushed to it
+            main(file)

@@ -23,6 +23,7 @@ from typing import IO
 
 from riacho.errors import SparkError, SparkGeneralError
 
+PROGRAM = "riacho.server.workers.program"
 START_TIMEOUT_S = 60.0
 POLL_S = 0.2
 STOP_TIMEOUT_S = 2.0
@@ -99,6 +100,8 @@ class PythonWorker:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_TIMEOUT_S)
         _running.discard(self._process)
+        if self._process.stdin is not None:
+            self._process.stdin.close()
         if self._connection is not None:
             self._connection.close()
 
@@ -183,7 +186,7 @@ class PythonWorker:
 
 def _spawn(module: str, connect_url: str, path: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", module],
+        [sys.executable, "-u", "-m", PROGRAM, module],
         env={
             **os.environ,
             "PYTHON_WORKER_FACTORY_SOCK_PATH": str(path),
@@ -194,6 +197,7 @@ def _spawn(module: str, connect_url: str, path: Path) -> subprocess.Popen[str]:
             "SPARK_PYTHON_RUNTIME": "PYTHON_WORKER",
             "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
         },
+        stdin=subprocess.PIPE,  # closes with this process, and then the worker ends
         stdout=subprocess.PIPE,
         start_new_session=True,
         text=True,

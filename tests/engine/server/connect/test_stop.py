@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.connect.session import SparkSession as ConnectSession
 
 from riacho.ids import BatchId, QueryId, new_uuid
@@ -182,3 +182,30 @@ def test_stuck_in_a_start(process: subprocess.Popen[str], spark: SparkSession, t
 def engine_of(pid: int) -> int:
     (engine,) = (child for child in descendants(pid) if b"engine.sail" in Path(f"/proc/{child}/cmdline").read_bytes())
     return engine
+
+
+def test_workers_end_quietly_with_a_server_that_is_killed(
+    process: subprocess.Popen[str], spark: SparkSession, tmp_path: Path
+) -> None:
+    def keep(frame: DataFrame, batch_id: int) -> None:
+        frame.count()
+        (seen / f"batch-{batch_id}").touch()
+
+    def note(row: Row) -> None:
+        (seen / "row").touch()
+        if row.value > 0:
+            threading.Event().wait()  # until it is killed
+
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    rate(spark).writeStream.foreachBatch(keep).start()
+    rate(spark).writeStream.foreachBatch(keep).trigger(processingTime="1 hour").start()
+    rate(spark).writeStream.foreach(note).start()
+    rate(spark).writeStream.foreach(print).trigger(processingTime="1 hour").start()
+    until(lambda: {"row", "batch-1"} <= {path.name for path in seen.iterdir()})
+    children = descendants(process.pid)
+    assert len(children) == 5, "the engine and four workers"
+    process.kill()
+    process.wait()
+    until(lambda: all(is_zombie(pid) for pid in children))
+    assert (tmp_path / "log").read_text().count("\n") == 1, "more than where the tables are"
