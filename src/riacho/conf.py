@@ -180,6 +180,12 @@ PARTITION_TYPES: Final = Conf(
     "true",
     "Whether columns in folder names (`day=2024-01-31`) get types; else they are text.",
 )
+FILTER_PUSHDOWN: Final = Conf(
+    "spark.sql.python.filterPushdown.enabled",
+    BOOLEAN,
+    "false",
+    "Whether readers of Python data sources may have `pushFilters`; one that has it is refused otherwise.",
+)
 CSV_PRUNING: Final = Conf(
     "spark.sql.csv.parser.columnPruning.enabled",
     BOOLEAN,

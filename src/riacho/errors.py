@@ -14,6 +14,7 @@
     ├── SparkRuntimeError          org.apache.spark.SparkRuntimeException: a value made a running query fail
     ├── SparkGeneralError          org.apache.spark.SparkException: anything else that failed while running
     ├── PythonWorkerError          org.apache.spark.api.python.PythonException: the user's Python code raised
+    ├── ClassNotFoundError         org.apache.spark.SparkClassNotFoundException: there is no such data source
     ├── InvalidPlanInputError      org.apache.spark.sql.connect.common.InvalidPlanInput: a message lacks a field
     └── StreamingQueryError        org.apache.spark.sql.streaming.StreamingQueryException: a query died
     EngineLost                     the engine's process is gone; the caller may run the same work again
@@ -137,6 +138,15 @@ def python_exception(traceback: str) -> PythonWorkerError:
 
 class InvalidPlanInputError(SparkError):
     java_classes = ("org.apache.spark.sql.connect.common.InvalidPlanInput", *_RUNTIME)
+
+
+class ClassNotFoundError(SparkError):
+    java_classes = (
+        "org.apache.spark.SparkClassNotFoundException",
+        "java.lang.ClassNotFoundException",
+        "java.lang.ReflectiveOperationException",
+        *_OBJECT,
+    )
 
 
 class StreamingQueryError(SparkError):

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from riacho.errors import SparkGeneralError, UnsupportedOperationError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
-from riacho.server.engine.base import EngineSession, Spool
+from riacho.server.engine.base import EngineSession, Spool, UserClass
 from riacho.server.engine.spool import MEMORY_LIMIT_BYTES, FolderSpool
 from riacho.server.plan.column_names import output_name
 from riacho.types import from_json
@@ -148,6 +148,7 @@ class FakeSession:
         self.zone_changed = False
         self._engine = engine
         self._at_end: list[Callable[[], None]] = []
+        self.data_sources: dict[str, UserClass] = {}
 
     @property
     def own_views(self) -> Mapping[str, pb.Relation]:

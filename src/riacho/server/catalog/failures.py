@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from riacho.errors import AnalysisError
+from riacho.errors import AnalysisError, ClassNotFoundError
 from riacho.identifiers import quoted
 from riacho.server.catalog.base import CATALOG_NAME, TableName
 from riacho.server.catalog.names import full, short
@@ -111,9 +111,9 @@ def drop_view_of_table(name: TableName) -> AnalysisError:
     )
 
 
-def data_source_not_found(format: str) -> AnalysisError:
+def data_source_not_found(format: str) -> ClassNotFoundError:
     """There is no such format."""
-    return AnalysisError.of(
+    return ClassNotFoundError.of(
         "DATA_SOURCE_NOT_FOUND",
         f"Failed to find the data source: {format}. Make sure the provider name is correct and the package is properly "
         "registered and compatible with your Spark version.",

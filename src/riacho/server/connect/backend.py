@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from riacho.clock import SystemClock
+from riacho.server.batch import python_source
 from riacho.server.batch.file_reads import FileReads
 from riacho.server.batch.own_reads import OwnReads
 from riacho.server.batch.time_travel import TimeTravel
@@ -34,6 +35,7 @@ from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.start import run
 from riacho.server.workers import python_worker
+from riacho.server.workers.sources import nursery
 
 log = logging.getLogger("riacho")
 
@@ -56,7 +58,7 @@ class Backend:
         clock = SystemClock()
         catalog = WarehouseCatalog(warehouse)
         self._stopped = threading.Event()
-        own_reads = OwnReads()
+        own_reads = OwnReads(python_source.lookup)
         self._engine = SailEngine(
             first=engine,
             before_call=SessionRegistry(catalog).sync,
@@ -129,6 +131,7 @@ class Backend:
         """End the engine's process and the workers of users' functions. Calls fail from now on."""
         self._engine.stop()
         python_worker.kill_all()
+        nursery.kill_all()
 
     def _expire_sessions(self) -> None:
         """End sessions whose client has gone without a word. Like Spark, a running query alone keeps no session."""

@@ -21,6 +21,14 @@ GLOBAL = "global_temp."
 """Before the names of global temporary views."""
 
 
+@dataclass(frozen=True)
+class UserClass:
+    """A class that a client sent: pickled, and the Python that pickled it ("3.11"; "" is not known)."""
+
+    code: bytes
+    python: str = ""
+
+
 class EngineSession(Protocol):
     """One client session inside the engine: its confs, temporary views and functions.
 
@@ -50,6 +58,9 @@ class EngineSession(Protocol):
     @property
     def own_views(self) -> Mapping[str, pb.Relation]:
         """The temporary views that the engine does not have, as their rows are read by riacho; by lower-case name."""
+
+    data_sources: dict[str, UserClass]
+    """The Python data sources that were registered in the session, by lower-case name; the engine knows none."""
 
     def prepared(self, relation: pb.Relation, *, rows: bool = True) -> pb.Relation:
         """`relation` as the engine is to have it; what all calls here do to theirs.

@@ -188,14 +188,9 @@ def _spawn(module: str, connect_url: str, path: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", PROGRAM, module],
         env={
-            **os.environ,
+            **worker_environment(),
             "PYTHON_WORKER_FACTORY_SOCK_PATH": str(path),
             "SPARK_CONNECT_LOCAL_URL": connect_url,
-            # PySpark's client looks for a Spark installation when it is not started from a script, and gives up
-            # without one. It never uses what it finds.
-            "SPARK_HOME": str(_pyspark_folder()),
-            "SPARK_PYTHON_RUNTIME": "PYTHON_WORKER",
-            "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
         },
         stdin=subprocess.PIPE,  # closes with this process, and then the worker ends
         stdout=subprocess.PIPE,
@@ -204,6 +199,18 @@ def _spawn(module: str, connect_url: str, path: Path) -> subprocess.Popen[str]:
     )
     _running.add(process)
     return process
+
+
+def worker_environment() -> dict[str, str]:
+    """The environment of every process that runs a user's Python code."""
+    return {
+        **os.environ,
+        # PySpark's client looks for a Spark installation when it is not started from a script, and gives up without
+        # one. It never uses what it finds.
+        "SPARK_HOME": str(_pyspark_folder()),
+        "SPARK_PYTHON_RUNTIME": "PYTHON_WORKER",
+        "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry),
+    }
 
 
 def _pyspark_folder() -> Path:

@@ -10,6 +10,7 @@ from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
 from riacho.server.plan.checks import check_batch
 from riacho.server.plan.facts import is_streaming
+from riacho.server.workers.sources import registered
 
 
 def query(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
@@ -54,6 +55,12 @@ def remembered(_: Services, session: ServerSession, request: pb.ExecutePlanReque
     detail = getattr(command, kind)
     name: str = getattr(detail, "function_name", "") or getattr(detail, "name", "")
     yield from session.engine.set_up((kind, name.lower()), engine_request(request))
+
+
+def register_data_source(_: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
+    """RegisterDataSource (`spark.dataSource.register`). Raises DATA_SOURCE_ALREADY_EXISTS."""
+    registered.register(session.engine, request.plan.command.register_data_source)
+    return iter(())
 
 
 def engine_request(request: pb.ExecutePlanRequest) -> pb.ExecutePlanRequest:

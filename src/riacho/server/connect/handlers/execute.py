@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, Handler] = {
     "merge_into_table_command": writes.merge,
     "register_function": batch.remembered,
     "register_table_function": batch.remembered,
-    "register_data_source": batch.remembered,
+    "register_data_source": batch.register_data_source,
     "remove_cached_remote_relation_command": batch.nothing,
 }
 """Commands by name; those that are not here are the engine's."""

@@ -66,7 +66,7 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
         )
     no_source = _NO_SOURCE.search(message)
     if no_source is not None:
-        return errors.AnalysisError.of(
+        return errors.ClassNotFoundError.of(
             "DATA_SOURCE_NOT_FOUND",
             f"Failed to find the data source: {no_source.group(1)}. Make sure the provider name is correct and the "
             "package is properly registered and compatible with your Spark version.",

@@ -23,7 +23,7 @@ from riacho.conf import known
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
-from riacho.server.engine.base import GLOBAL, Keep, Surroundings
+from riacho.server.engine.base import GLOBAL, Keep, Surroundings, UserClass
 from riacho.server.engine.sail import ddl, failures
 from riacho.server.engine.sail.links import plain_text
 from riacho.server.engine.sail.mixed_types import corrected, may_mix_types, without_rows
@@ -78,6 +78,7 @@ class SailSession:
         self._current_database = "default"
         self._journal: dict[Hashable, tuple[str, bytes]] = {}
         self._own_views: dict[str, pb.Relation] = {}
+        self.data_sources: dict[str, UserClass] = {}
         self._on_release: list[Callable[[], None]] = []
         # When a protobuf field is given twice, the last value wins, so these bytes appended to a request make it one of
         # this session.
@@ -343,6 +344,7 @@ class SailSession:
         with other._setting_up:
             self._journal = dict(other._journal)
             self._own_views = dict(other._own_views)
+            self.data_sources = dict(other.data_sources)
             self._current_database = other.current_database
             self.zone, self.zone_changed = other.zone, other.zone_changed
 

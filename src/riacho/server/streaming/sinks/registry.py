@@ -44,13 +44,7 @@ def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
     form = _format(context, request)
     make = SINKS.get(form)
     if make is None:
-        raise AnalysisError.of(
-            "DATA_SOURCE_NOT_FOUND",
-            f"Failed to find the data source: {form}. riacho writes streams to {', '.join(SINKS)}, "
-            "foreach, foreachBatch and tables.",
-            sql_state="42K02",
-            provider=form,
-        )
+        raise data_source_not_found(form)
     return make(context, request)
 
 

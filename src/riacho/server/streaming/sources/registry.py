@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import pyarrow as pa
-
-from riacho import types
 from riacho.conf import SCHEMA_INFERENCE, SOURCES_DEFAULT
 from riacho.errors import IllegalArgumentError
 from riacho.paths import local_path
@@ -14,6 +11,7 @@ from riacho.protos import pb
 from riacho.server.catalog.base import CatalogReader
 from riacho.server.catalog.failures import data_source_not_found, table_not_found
 from riacho.server.engine.base import EngineSession
+from riacho.server.engine.schemas import given_schema
 from riacho.server.streaming.sources import cloud_files, file_formats
 from riacho.server.streaming.sources.base import Source
 from riacho.server.streaming.sources.delta.source import DeltaSource
@@ -39,7 +37,7 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
     if format_name in GENERATED:
         return GENERATED[format_name](options)
     if format_name == "cloudfiles" or format_name in file_formats.FORMATS:
-        schema = _schema(read.schema, session)
+        schema = given_schema(read.schema, session)
         path = read.paths[0] if read.paths else None
         if format_name == "cloudfiles":
             form = options.get("cloudfiles.format", "").lower()
@@ -52,7 +50,7 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         path = read.paths[0] if read.paths else options.get("path")
         if path is None:
             raise IllegalArgumentError("'path' is not specified: give load() a path, or use readStream.table()")
-        return DeltaSource.of(local_path(path), read.options, _schema(read.schema, session), session.zone)
+        return DeltaSource.of(local_path(path), read.options, given_schema(read.schema, session), session.zone)
     raise data_source_not_found(format_name)
 
 
@@ -69,10 +67,3 @@ def _table_source(
     options = {key.lower(): value for key, value in read.options.items()}
     options = with_defaults(table.format, options, session.get_conf, session.zone)
     return file_formats.from_read(table.format, table.schema, options, str(table.location), infer=False)
-
-
-def _schema(text: str, session: EngineSession) -> pa.Schema | None:
-    """The schema a client gave, as JSON or DDL; None if it gave none."""
-    if not text:
-        return None
-    return types.from_json(text) if text.lstrip().startswith("{") else session.parse_ddl(text)

@@ -1,0 +1,89 @@
+"""The commands of a worker that reads in batches: plan, then read partitions.
+
+Source: `pyspark/sql/worker/plan_data_source_read.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from pyspark.errors import PySparkAssertionError, PySparkRuntimeError
+from pyspark.sql.datasource import DataSourceReader, InputPartition
+
+from riacho.conf import FILTER_PUSHDOWN
+from riacho.server.workers.sources.objects import Blobs, Reply, Stage, UserObjects, dumps, loads, mismatch, struct
+
+
+class ReadCommands(UserObjects):
+    """See `child.Worker`; all commands are called alike, whether or not they are given objects."""
+
+    def do_plan_read(self, schema: str, pushdown: bool, blobs: Blobs) -> Reply:  # noqa: ARG002
+        """Make a reader; the answer has it and its partitions, pickled."""
+        with Stage("reader"):
+            self._schema = struct(schema)
+            reader = self._source.reader(schema=self._schema)
+            if not isinstance(reader, DataSourceReader):
+                raise mismatch("an instance of DataSourceReader", reader)
+            if getattr(reader.pushFilters, "__func__", None) is not DataSourceReader.pushFilters:
+                if not pushdown:
+                    raise PySparkAssertionError(
+                        errorClass="DATA_SOURCE_PUSHDOWN_DISABLED",
+                        messageParameters={
+                            "type": type(reader).__name__,
+                            "conf": FILTER_PUSHDOWN.key,
+                        },
+                    )
+                list(reader.pushFilters([]))
+            data = self._pickled_reader(reader)
+        with Stage("partitions"):
+            partitions = _partitions(reader)
+            return {}, [data, *map(dumps, partitions)]
+
+    def do_load_reader(self, blobs: Blobs) -> Reply:
+        """Take on a reader that another worker made."""
+        self._reader, self._source, self._schema = loads(blobs[0])
+        return {}, []
+
+    def do_read(self, blobs: Blobs) -> Reply:
+        """The rows of a partition, batch by batch before the answer."""
+        partition = loads(blobs[0])
+        assert isinstance(partition, InputPartition), (
+            f"Expected the partition value to be of type 'InputPartition', but found '{type(partition).__name__}'."
+        )
+        rows = self._reader.read(partition)
+        if not isinstance(rows, Iterator):
+            raise PySparkRuntimeError(
+                errorClass="DATA_SOURCE_INVALID_RETURN_TYPE",
+                messageParameters={
+                    "type": type(rows).__name__,
+                    "name": self._source.name(),
+                    "supported_types": "iterator",
+                },
+            )
+        self._send_rows(rows)
+        return {}, []
+
+
+def _partitions(reader: Any) -> list[Any]:
+    try:
+        partitions = reader.partitions()
+    except NotImplementedError:  # what the method did before Spark 4.0
+        partitions = [InputPartition(None)]
+    if not isinstance(partitions, list):
+        raise PySparkRuntimeError(
+            errorClass="DATA_SOURCE_TYPE_MISMATCH",
+            messageParameters={
+                "expected": "'partitions' to return a list",
+                "actual": f"'{type(partitions).__name__}'",
+            },
+        )
+    if not all(isinstance(partition, InputPartition) for partition in partitions):
+        raise PySparkRuntimeError(
+            errorClass="DATA_SOURCE_TYPE_MISMATCH",
+            messageParameters={
+                "expected": "elements in 'partitions' to be of type 'InputPartition'",
+                "actual": ", ".join(f"'{type(partition).__name__}'" for partition in partitions),
+            },
+        )
+    return partitions or [InputPartition(None)]

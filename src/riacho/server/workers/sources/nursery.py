@@ -1,0 +1,75 @@
+"""Where the server gets workers from: one process that forks them, started when the first is asked for."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import suppress
+
+from riacho.server.workers.python_worker import worker_environment
+
+_lock = threading.Lock()
+_nurse: _Nurse | None = None
+
+
+class _Nurse:
+    def __init__(self) -> None:
+        self._control, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-u", "-m", "riacho.server.workers.sources.nurse", str(theirs.fileno())],
+                env=worker_environment(),
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+                start_new_session=True,
+            )
+
+    def hand_over(self, connection: socket.socket) -> None:
+        """Have a worker forked that serves this end. Raises OSError if the process is gone."""
+        socket.send_fds(self._control, [b"w"], [connection.fileno()])
+
+    def kill(self) -> None:
+        """End it and all its workers."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._control.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(2.0)
+
+
+def warm_up() -> None:
+    """Start what workers come from, without waiting for it: a worker will be wanted soon."""
+    global _nurse  # noqa: PLW0603 - one for the process, as long as it lives
+    with _lock:
+        if _nurse is None:
+            _nurse = _Nurse()
+
+
+def connect() -> socket.socket:
+    """The server's end of the connection to a new worker. Raises OSError if none can be started."""
+    global _nurse  # noqa: PLW0603 - one for the process, as long as it lives
+    ours, theirs = socket.socketpair()
+    with theirs, _lock:
+        try:
+            if _nurse is None:
+                _nurse = _Nurse()
+            _nurse.hand_over(theirs)
+        except OSError:  # it may have been killed: for want of memory, say
+            if _nurse is not None:
+                _nurse.kill()
+            _nurse = _Nurse()
+            _nurse.hand_over(theirs)
+    return ours
+
+
+def kill_all() -> None:
+    """End every worker at once, and the process that they come from."""
+    global _nurse
+    with _lock:
+        nurse, _nurse = _nurse, None
+    if nurse is not None:
+        nurse.kill()

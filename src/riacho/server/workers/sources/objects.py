@@ -1,0 +1,129 @@
+"""What the commands of a worker share: the user's objects, pickling them, and telling what went wrong."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Final
+
+import pyarrow as pa
+from pyspark.errors import PySparkAssertionError, PySparkTypeError
+from pyspark.sql.datasource import DataSource
+from pyspark.sql.types import StructType, _parse_datatype_json_string
+from pyspark.sql.worker.plan_data_source_read import records_to_arrow_batches
+from pyspark.worker_util import pickleSer
+
+from riacho.server.workers.sources.wire import Channel, Message
+
+BATCH_ROWS: Final = 10_000
+"""As many rows are taken from a reader at a time (Spark: `spark.sql.execution.arrow.maxRecordsPerBatch`)."""
+
+Blobs = list[bytearray]
+Reply = tuple[Message, list[bytes]]
+_pickle: Final[Any] = pickleSer
+
+
+def dumps(value: object) -> bytes:
+    """A user's object as bytes, with its code where the code is not that of an installed package."""
+    data: bytes = _pickle.dumps(value)
+    return data
+
+
+def loads(data: bytearray) -> Any:
+    """The object that `dumps` was given."""
+    return _pickle.loads(bytes(data))
+
+
+class StageError(Exception):
+    """What a user's code raised in a named step of a command."""
+
+    def __init__(self, stage: str, cause: BaseException) -> None:
+        super().__init__(stage)
+        self.stage = stage
+        self.cause = cause
+
+
+class Stage:
+    """The step of a command that an error is told to be of."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        """Begin the step."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is not None:
+            raise StageError(self._name, error) from error
+
+
+class UserObjects:
+    """One user's data source, its reader or its writer."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._source: Any = None
+        self._schema = StructType()
+        self._reader: Any = None
+
+    def _pickled_reader(self, reader: Any) -> bytes:
+        """A reader with what its rows are checked against."""
+        return dumps((reader, self._source, self._schema))
+
+    def _send_rows(self, rows: Any) -> None:
+        """Rows on their way to the server, checked as Spark checks them."""
+        schema: pa.Schema | None = None
+        for batch in records_to_arrow_batches(rows, BATCH_ROWS, self._schema, self._source):
+            if schema is None:
+                schema = batch.schema
+                self._tell({"schema": True}, [schema.serialize()])
+            elif not batch.schema.equals(schema):
+                raise pa.ArrowInvalid("Tried to write record batch with different schema")
+            self._tell({"batch": True}, [batch.serialize()])
+
+    def _tell(self, message: Message, blobs: list[Any]) -> None:
+        """Send a part of an answer. A server that is gone is no error of the user's code."""
+        try:
+            self._channel.send(message, blobs)
+        except ConnectionError as error:
+            raise LostServer from error
+
+
+class LostServer(Exception):  # noqa: N818 - what happened, not what is wrong
+    """The server has closed the connection while rows were sent to it."""
+
+
+def mismatch(expected: str, actual: object) -> PySparkAssertionError:
+    """What PySpark raises where a user's code gave something else than it should have."""
+    return PySparkAssertionError(
+        errorClass="DATA_SOURCE_TYPE_MISMATCH",
+        messageParameters={"expected": expected, "actual": f"'{type(actual).__name__}'"},
+    )
+
+
+def class_of(data: bytearray, provider: str) -> Any:
+    """A data source class that a client sent, and that has the name it was registered under."""
+    cls = loads(data)
+    if not (isinstance(cls, type) and issubclass(cls, DataSource)):
+        raise mismatch("a subclass of DataSource", cls)
+    if not inspect.ismethod(cls.name):
+        raise PySparkTypeError(
+            errorClass="DATA_SOURCE_TYPE_MISMATCH",
+            messageParameters={
+                "expected": "'name()' method to be a classmethod",
+                "actual": f"'{type(cls.name).__name__}'",
+            },
+        )
+    name = cls.name()
+    if provider.lower() != name.lower():
+        raise PySparkAssertionError(
+            errorClass="DATA_SOURCE_TYPE_MISMATCH",
+            messageParameters={"expected": f"provider with name {name}", "actual": f"'{provider}'"},
+        )
+    return cls
+
+
+def struct(schema: str) -> StructType:
+    """The columns that JSON describes."""
+    parsed = _parse_datatype_json_string(schema)
+    assert isinstance(parsed, StructType)
+    return parsed

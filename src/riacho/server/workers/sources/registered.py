@@ -1,0 +1,103 @@
+"""Which data source a name means in a session: one that it registered, or one of an installed package."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pyarrow as pa
+
+from riacho.errors import AnalysisError
+from riacho.protos import pb
+from riacho.server.engine.base import EngineSession, UserClass
+from riacho.server.workers.sources import installed, nursery
+from riacho.server.workers.sources.failures import refused
+from riacho.server.workers.sources.source import UserSource
+from riacho.server.workers.sources.worker import SourceWorker, UserCodeFailed
+
+_log = logging.getLogger(__name__)
+
+_TAKEN: Final = frozenset(
+    {"avro", "binaryfile", "cloudfiles", "console", "csv", "delta", "jdbc", "json", "kafka", "memory", "noop", "orc"}
+    | {"parquet", "rate", "rate-micro-batch", "socket", "statestore", "state-metadata", "text", "xml"}
+)
+"""Names that are riacho's or Spark's own."""
+
+
+def register(session: EngineSession, command: pb.CommonInlineUserDefinedDataSource) -> None:
+    """`spark.dataSource.register`: later reads and writes of this session and of its clones know the name.
+
+    A name that was registered before means the new class from now on. Raises DATA_SOURCE_ALREADY_EXISTS for a name that
+    every session has.
+    """
+    name = command.name.lower()
+    if name in _TAKEN:
+        raise AnalysisError.of(
+            "DATA_SOURCE_ALREADY_EXISTS",
+            f"Data source '{command.name}' already exists. Please choose a different name for the new data source.",
+            sql_state="42710",
+            provider=command.name,
+        )
+    given = command.python_data_source
+    session.data_sources[name] = UserClass(given.command, given.python_ver)
+    nursery.warm_up()
+
+
+def find(name: str, session: EngineSession) -> UserClass | None:
+    """The class of that name (in any case), or None."""
+    key = name.lower()
+    if key in session.data_sources:
+        return session.data_sources[key]
+    return None if key in _TAKEN else _installed().get(key)
+
+
+def source_of(
+    name: str, found: UserClass, options: Mapping[str, str], session: EngineSession, schema: pa.Schema | None
+) -> UserSource:
+    """A use of that class. Raises PYTHON_DATA_SOURCE_ERROR if another Python pickled it."""
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if found.python and found.python != own:
+        raise refused(
+            "create",
+            "instance",
+            UserCodeFailed(
+                f"[PYTHON_VERSION_MISMATCH] Python in worker has different version: {own} than that in driver: "
+                f"{found.python}, PySpark cannot run with different minor versions. Run riacho with the client's "
+                "Python."
+            ),
+        )
+    return UserSource(name, found.code, options, session, schema)
+
+
+_looking = threading.Lock()
+_found: dict[str, UserClass] | None = None
+
+
+def _installed() -> Mapping[str, UserClass]:
+    """The classes of installed packages by lower-case name; looked for once, as Spark does it."""
+    global _found  # noqa: PLW0603 - of the process, as what is installed is
+    with _looking:
+        if _found is None:
+            references = installed.references()
+            _found = _loaded(references) if references else {}
+        return _found
+
+
+def _loaded(references: Sequence[str]) -> dict[str, UserClass]:
+    """Each from a worker of its own: one that cannot be loaded hides no other."""
+    found: dict[str, UserClass] = {}
+    for reference in references:
+        worker = SourceWorker()
+        try:
+            answer, classes = worker.call("find", names=[reference])
+            found.update(
+                (name.lower(), UserClass(bytes(cls))) for name, cls in zip(answer["names"], classes, strict=True)
+            )
+        except UserCodeFailed as failure:
+            _log.warning("The data source %s of an installed package cannot be loaded: %s", reference, failure.text)
+        finally:
+            worker.stop()
+    return found

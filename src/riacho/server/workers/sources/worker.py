@@ -1,0 +1,132 @@
+"""The server's side of one worker: commands, answers and rows."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pyarrow as pa
+
+from riacho.server.workers.sources import nursery
+from riacho.server.workers.sources.wire import Channel, Message
+
+Blob = bytes | bytearray
+
+
+class UserCodeFailed(Exception):  # noqa: N818 - what happened, not what is wrong
+    """The user's code raised; the text is its traceback. `stage`: the step of the command, where it has several."""
+
+    def __init__(self, text: str, stage: str = "") -> None:
+        super().__init__(text)
+        self.text = text
+        self.stage = stage
+
+
+class SourceWorker:
+    """A running worker. `check_stop` is asked now and then while it is waited for, and may raise.
+
+    All calls raise UserCodeFailed, also for a worker that ended by itself, and what `check_stop` raises; after that it
+    is only good for being stopped.
+    """
+
+    def __init__(self, check_stop: Callable[[], None] = lambda: None) -> None:
+        self._channel = Channel(nursery.connect(), check_stop)
+        self._process: int | None = None
+        self._pid: int | None = None
+        try:
+            hello, _ = self._received()
+        except BaseException:
+            self._channel.close()
+            raise
+        self._pid = int(hello["pid"])
+        if hasattr(os, "pidfd_open"):
+            # Names this process and no later one of the same number.
+            with suppress(OSError):
+                self._process = os.pidfd_open(self._pid)
+
+    def call(self, command: str, blobs: Sequence[Blob] = (), **arguments: Any) -> tuple[Message, list[bytearray]]:
+        """Have a command done; its answer."""
+        self._send({"command": command, **arguments}, blobs)
+        return self._received()
+
+    def rows(self, command: str, blobs: Sequence[Blob] = (), **arguments: Any) -> SentRows:
+        """Have a command done that sends rows before its answer."""
+        self._send({"command": command, **arguments}, blobs)
+        return SentRows(self._received)
+
+    def open_write(self, writer: Blob) -> None:
+        """Begin a task of a writer; `put` its rows, then `close_write`."""
+        self._send({"command": "write"}, [writer])
+        self._written: pa.Schema | None = None
+
+    def put(self, batch: pa.RecordBatch) -> None:
+        """Rows for the task that was opened; all batches have the same schema."""
+        if self._written is None:
+            self._written = batch.schema
+            self._send({"schema": True}, [batch.schema.serialize()])
+        self._send({"batch": True}, [batch.serialize()])
+
+    def close_write(self) -> bytearray:
+        """There are no more rows for the task: its commit message, pickled."""
+        self._send({"end": True})
+        _, (message,) = self._received()
+        return message
+
+    def stop(self) -> None:
+        """End the process, whatever it does. Idempotent."""
+        self._channel.close()
+        if self._pid is None:
+            return
+        with suppress(ProcessLookupError):
+            if self._process is not None:
+                signal.pidfd_send_signal(self._process, signal.SIGKILL)
+            elif not hasattr(os, "pidfd_open"):
+                os.kill(self._pid, signal.SIGKILL)
+        if self._process is not None:
+            os.close(self._process)
+        self._pid = self._process = None
+
+    def _send(self, message: Message, blobs: Iterable[Any] = ()) -> None:
+        try:
+            self._channel.send(message, [memoryview(blob) for blob in blobs])
+        except ConnectionError as error:
+            raise _ended(error) from None
+
+    def _received(self) -> tuple[Message, list[bytearray]]:
+        try:
+            message, blobs = self._channel.receive()
+        except ConnectionError as error:
+            raise _ended(error) from None
+        if "error" in message:
+            raise UserCodeFailed(message["error"], message["stage"])
+        return message, blobs
+
+
+class SentRows(Iterator[pa.RecordBatch]):
+    """Rows as they come from a worker; `answer` is what came after the last of them."""
+
+    def __init__(self, receive: Callable[[], tuple[Message, list[bytearray]]]) -> None:
+        self._receive = receive
+        self._schema: pa.Schema | None = None
+        self.answer: Message | None = None
+        self.blobs: list[bytearray] = []
+
+    def __next__(self) -> pa.RecordBatch:
+        while self.answer is None:
+            message, blobs = self._receive()
+            if "schema" in message:
+                self._schema = pa.ipc.read_schema(pa.py_buffer(blobs[0]))
+            elif "batch" in message:
+                return pa.ipc.read_record_batch(pa.py_buffer(blobs[0]), self._schema)
+            else:
+                self.answer, self.blobs = message, blobs
+        raise StopIteration
+
+
+def _ended(error: ConnectionError) -> UserCodeFailed:
+    return UserCodeFailed(
+        f"The Python worker ended before it answered ({error}); its errors are on the server's standard error.\n"
+    )
