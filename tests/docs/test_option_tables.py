@@ -13,7 +13,7 @@ from riacho.server.catalog import change_feed, write
 from riacho.server.formats import options
 from riacho.server.streaming.sinks import console
 from riacho.server.streaming.sinks import delta as delta_sink
-from riacho.server.streaming.sources import rate
+from riacho.server.streaming.sources import rate, socket
 from riacho.server.streaming.sources.cloud_options import CLOUD
 from riacho.server.streaming.sources.delta import options as delta_source
 
@@ -39,6 +39,7 @@ PAGES: dict[str, dict[str, Sequence[Option]]] = {
     "streaming.md": {
         "RATE": rate.RATE_OPTIONS,
         "RATE_PER_BATCH": rate.RATE_PER_BATCH_OPTIONS,
+        "SOCKET": socket.OPTIONS,
         "CONSOLE": console.OPTIONS,
     },
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from riacho.conf import SCHEMA_INFERENCE, SOURCES_DEFAULT
-from riacho.errors import IllegalArgumentError
+from riacho.errors import IllegalArgumentError, UnsupportedOperationError
 from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.base import CatalogReader
@@ -17,11 +17,20 @@ from riacho.server.streaming.sources.base import Source
 from riacho.server.streaming.sources.delta.source import DeltaSource
 from riacho.server.streaming.sources.rate import RatePerBatchSource, RateSource
 from riacho.server.streaming.sources.reader_defaults import with_defaults
+from riacho.server.streaming.sources.socket import SocketSource
 
 GENERATED: Mapping[str, Callable[[Mapping[str, str]], Source]] = {
     "rate": RateSource.from_options,
     "rate-micro-batch": RatePerBatchSource.from_options,
+    "socket": SocketSource.from_options,
 }
+"""Sources that have columns of their own."""
+_PROVIDERS = {
+    "rate": "RateStreamProvider",
+    "rate-micro-batch": "RatePerMicroBatchProvider",
+    "socket": "TextSocketSourceProvider",
+}
+"""What Spark calls them when it refuses other columns."""
 
 
 def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReader, current_database: str) -> Source:
@@ -35,7 +44,10 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
     options = {key.lower(): value for key, value in read.options.items()}
     format_name = (read.format or SOURCES_DEFAULT.read(session.get_conf)).lower()
     if format_name in GENERATED:
-        return GENERATED[format_name](options)
+        source = GENERATED[format_name](options)
+        if read.schema:
+            raise UnsupportedOperationError(f"{_PROVIDERS[format_name]} source does not support user-specified schema.")
+        return source
     if format_name == "cloudfiles" or format_name in file_formats.FORMATS:
         schema = given_schema(read.schema, session)
         path = read.paths[0] if read.paths else None
