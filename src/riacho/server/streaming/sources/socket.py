@@ -80,7 +80,7 @@ class SocketSource:
 
 
 @dataclass(frozen=True)
-class _Lines:
+class _Arrival:
     """Lines that came together. `first`: the number of the first."""
 
     first: int
@@ -101,7 +101,7 @@ class SocketReader:
         self._connection = connection
         self._clock = clock
         self._lock = threading.Lock()
-        self._kept: deque[_Lines] = deque()
+        self._kept: deque[_Arrival] = deque()
         self._count = 0
         self._handed = -1
         """The last offset that this run gave: one beyond it is of another run, whatever lines there are now."""
@@ -173,7 +173,7 @@ class SocketReader:
             columns.append(pa.repeat(stamp, len(lines)))
         rows = pa.record_batch(columns, schema=self._schema)
         with self._lock:
-            self._kept.append(_Lines(self._count, rows))
+            self._kept.append(_Arrival(self._count, rows))
             self._count += len(lines)
 
     def _check(self, offset: Offset) -> None:
