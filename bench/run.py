@@ -1,5 +1,7 @@
 """The same jobs on riacho and on Apache Spark, one after the other on the same cores; the table in bench/README.md.
 
+The bare engine, which reads the files into Parquet, is timed in between: what riacho could reach at most.
+
 `make bench` runs everything and writes bench/README.md anew. `python -m bench.run --files 8` is a smaller run that
 prints its table only; `--only riacho` leaves Spark out.
 """
@@ -22,7 +24,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from bench import page
+from bench import engine, page
 from bench.events import write_files
 from bench.jobs import Timing, ingest
 from riacho.testing.servers import Server, riacho_server, spark_server
@@ -71,10 +73,13 @@ def main() -> None:
         size = write_files(landing, files=arguments.files, rows=ROWS)
         write_files(single, files=1, rows=ROWS)
         print(f"{arguments.files} files of {ROWS:,} events, {size / 1e6:.0f} MB, {CORES} cores", flush=True)
-        names = [arguments.only] if arguments.only else list(SERVERS)
-        results = {name: _measure(name, landing, single, Path(folder, name), arguments.rounds) for name in names}
+        results, bare = {}, 0.0
+        for name in [arguments.only] if arguments.only else list(SERVERS):
+            results[name] = _measure(name, landing, single, Path(folder, name), arguments.rounds)
+            if name == "riacho":
+                bare = _measure_engine(landing, Path(folder, "engine"), arguments.rounds)
     if len(results) == len(SERVERS):
-        table = _table(results["riacho"], results["spark"])
+        table = _table(results["riacho"], results["spark"], bare)
         print(table)
         if arguments.files == FILES and arguments.rounds == ROUNDS:
             page.write("ingest", table, f"{CORES} cores, {ROUNDS} rounds on each, medians")
@@ -106,7 +111,15 @@ def _measure(name: str, landing: Path, single: Path, work: Path, rounds: int) ->
     return result
 
 
-def _table(riacho: Result, spark: Result) -> str:
+def _measure_engine(landing: Path, work: Path, rounds: int) -> float:
+    """Thousands of rows a second."""
+    rates = engine.rates(landing, work, len(list(landing.glob("*.json"))) * ROWS, rounds)
+    rate = statistics.median(rates) / 1e3
+    print(f"bare engine, JSON to Parquet: {rate:,.0f} k rows/s", flush=True)
+    return rate
+
+
+def _table(riacho: Result, spark: Result, bare: float) -> str:
     lines = ["| job | riacho | Apache Spark | ratio |", "|---|---:|---:|---:|"]
     for job, ours, theirs in (
         ("first row committed, from process start", riacho.first_row(), spark.first_row()),
@@ -119,6 +132,8 @@ def _table(riacho: Result, spark: Result) -> str:
         ("all files at once: throughput", _rate(riacho.all_at_once), _rate(spark.all_at_once)),
     ):
         lines.append(f"| {job} | {ours:,.0f} k rows/s | {theirs:,.0f} k rows/s | {ours / theirs:.1f}× |")
+    share = _rate(riacho.all_at_once) / bare
+    lines += ["", f"The bare engine, from JSON to Parquet: {bare:,.0f} k rows/s; riacho reaches {share:.0%} of that."]
     return "\n".join(lines)
 
 

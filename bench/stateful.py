@@ -37,7 +37,8 @@ ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvi
 
 
 def counts(events: DataFrame) -> DataFrame:
-    return events.groupBy(F.window("ts", "1 minute"), "country").agg(F.count("*").alias("n"), F.avg("value").alias("m"))
+    by = events.groupBy(F.window("ts", "1 minute"), F.col("user.country"))
+    return by.agg(F.count("*").alias("n"), F.avg("value").alias("m"))
 
 
 def sliding(events: DataFrame) -> DataFrame:
@@ -50,8 +51,8 @@ def deduplicated(events: DataFrame) -> DataFrame:
 
 def joined(events: DataFrame) -> DataFrame:
     """Purchases with the clicks of the same user in the minute before."""
-    clicks = events.where("kind = 'click'").select("user", F.col("ts").alias("clicked"))
-    buys = events.where("kind = 'buy'").select(F.col("user").alias("buyer"), F.col("ts").alias("bought"))
+    clicks = events.where("kind = 'click'").select(F.col("user.name").alias("user"), F.col("ts").alias("clicked"))
+    buys = events.where("kind = 'buy'").select(F.col("user.name").alias("buyer"), F.col("ts").alias("bought"))
     return clicks.join(buys, F.expr("user = buyer AND bought BETWEEN clicked AND clicked + INTERVAL 1 MINUTE"))
 
 

@@ -66,7 +66,7 @@ def _cast(array: pa.Array, arrow: pa.DataType, datetimes: Datetimes) -> pa.Array
     if pa.types.is_list(arrow):
         return _cast_list(array, arrow, datetimes)
     if pa.types.is_floating(arrow):
-        return UNSAFE if _has_odd_floats(array) else array
+        return UNSAFE if _has_negative_zero(array) else array
     if pa.types.is_decimal(arrow):
         return array if _fits(array) else UNSAFE
     if pa.types.is_date32(arrow) or pa.types.is_timestamp(arrow):
@@ -146,14 +146,14 @@ def _try_cast(array: pa.StringArray, arrow: pa.DataType) -> pa.Array:
         return UNSAFE
 
 
-def _has_odd_floats(array: pa.Array) -> bool:
-    """Whether there is a negative zero, an infinity or a NaN: values whose spelling matters."""
+def _has_negative_zero(array: pa.Array) -> bool:
+    """Whether there is a value whose sign depends on its spelling."""
     data = array.buffers()[1]
     if data is None:
         return False
     kind: type[np.floating[Any]] = np.float32 if pa.types.is_float32(array.type) else np.float64
     values = np.frombuffer(data, kind, count=len(array) + array.offset)[array.offset :]
-    return bool((np.signbit(values) & (values == 0)).any() or not np.isfinite(values).all())
+    return bool((np.signbit(values) & (values == 0)).any())
 
 
 def _fits(array: pa.Array) -> bool:

@@ -161,11 +161,11 @@ def is_utf8(encoding: str) -> bool:
 
 def is_text(data: bytes | memoryview) -> bool:
     """Whether these bytes are text in UTF-8."""
-    if isinstance(data, bytes) and data.isascii():
-        return True
+    offsets = pa.py_buffer(np.array([0, len(data)], np.int64))
     try:
-        codecs.decode(data, "utf-8")
-    except UnicodeDecodeError:
+        # Twenty times as fast as to decode them, and other threads may go on.
+        pa.LargeStringArray.from_buffers(1, offsets, pa.py_buffer(data)).validate(full=True)
+    except pa.ArrowInvalid:
         return False
     return True
 

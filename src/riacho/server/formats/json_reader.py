@@ -1,7 +1,6 @@
 """JSON files to Arrow, with Spark's results at Arrow's speed.
 
-A block of lines that are all alike needs no parser (`json_template`). Any other is tried with the strict parser
-(`json_strict`); lines that it refuses are converted one by one
+A block of lines is tried with the strict parser (`json_strict`); lines that it refuses are converted one by one
 (`json_exact`). See `salvage` for how they are found.
 """
 
@@ -9,21 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 import pyarrow as pa
 
 from riacho.options import Option, Options
-from riacho.server.formats import json_strict, json_template
+from riacho.server.formats import json_strict
 from riacho.server.formats.ahead import in_order
 from riacho.server.formats.base import DecoderContext, bare_rows, concatenated, file_url
 from riacho.server.formats.content import Lines, read_blocks, read_whole, split_records
 from riacho.server.formats.datetimes import Datetimes
 from riacho.server.formats.json_exact import Record, RecordConverter
 from riacho.server.formats.json_infer import JsonInference
-from riacho.server.formats.json_spelling import quoted, spelling
+from riacho.server.formats.json_spelling import columns_of_seconds
 from riacho.server.formats.json_strict import StrictJson
-from riacho.server.formats.json_template import TemplateJson
 from riacho.server.formats.json_tokens import JsonParser, Leniency, decode_utf8
 from riacho.server.formats.modes import MalformedRecordError, ParseMode, corrupt_column, in_file
 from riacho.server.formats.options import JSON
@@ -90,19 +88,8 @@ class JsonDecoder:
             else:
                 yield self._block(path, data)
 
-    @cached_property
-    def _alike(self) -> TemplateJson | None:
-        """The reader of blocks whose lines are all alike, if it can do the columns. What it learns serves all files."""
-        schema = self._data_schema
-        if not json_template.supports(schema, self.datetimes):
-            return None
-        return TemplateJson(schema, self.datetimes, refuse_unknown=self.rescue is not None)
-
     def _block(self, path: str, block: bytes) -> pa.Table:
         """The rows of a block of lines, by the fastest way that gives Spark's result."""
-        table = None if self._alike is None else self._alike(block)
-        if table is not None:
-            return self._completed(table)
         data_schema = self._data_schema
         lines = Lines.of(block)
         exact = partial(self._exact, lines, path)
@@ -110,14 +97,13 @@ class JsonDecoder:
             return self.schema.empty_table()
         if not json_strict.supports(data_schema, self.datetimes):
             return exact(0, len(lines))
-        found = spelling(data_schema, lines, self.parser)
         strict = StrictJson(
             data_schema,
-            quoted(lines, found.bare),
+            lines,
             self.datetimes,
             refuse_unknown=self.rescue is not None,
             non_numeric=self.parser.leniency.non_numeric_numbers,
-            seconds=found.seconds,
+            seconds=columns_of_seconds(data_schema, lines, self.parser),
         )
         pieces = salvage(len(lines), lambda low, high: self._completed(strict(low, high)), exact)
         return concatenated(pieces)

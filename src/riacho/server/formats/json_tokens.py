@@ -70,8 +70,8 @@ class Leniency:
 
 _WHITE: Final = re.compile(r"[ \t\n\r]*")
 _ESCAPED_BYTES: Final = re.compile("[\udc80-\udcff]")
-_MAX_DEPTH: Final = 1000
-"""Jackson's `StreamReadConstraints.DEFAULT_MAX_DEPTH`. Python's own limit may be reached before."""
+MAX_DEPTH: Final = 1000
+"""Jackson's `StreamReadConstraints.DEFAULTMAX_DEPTH`. Python's own limit may be reached before."""
 
 
 def decode_utf8(data: bytes) -> str:
@@ -201,8 +201,8 @@ class _JsonScanner:
         start = self.position
         self.position += 1
         self._depth += 1
-        if self._depth > _MAX_DEPTH:
-            raise MalformedJsonError(f"nested deeper than {_MAX_DEPTH}")
+        if self._depth > MAX_DEPTH:
+            raise MalformedJsonError(f"nested deeper than {MAX_DEPTH}")
         node = self._object() if opening == "{" else self._array()
         self._depth -= 1
         node.text = self._text[start : self.position]

@@ -22,7 +22,7 @@ from riacho.server.formats.csv_strict import StrictCsv
 from riacho.server.formats.csv_strict import supports as csv_supports
 from riacho.server.formats.datetimes import Datetimes
 from riacho.server.formats.json_reader import JsonDecoder
-from riacho.server.formats.json_spelling import quoted, spelling
+from riacho.server.formats.json_spelling import columns_of_seconds
 from riacho.server.formats.json_strict import StrictJson
 from riacho.server.formats.json_strict import supports as json_supports
 from riacho.server.formats.json_tokens import JsonParser, Leniency
@@ -64,11 +64,9 @@ def test_json(case: Case, schema: pa.Schema) -> None:
     if not json_supports(data, decoder.datetimes):
         return
     for lines in single_lines(case):
-        found = spelling(data, lines, decoder.parser)
+        seconds = columns_of_seconds(data, lines, decoder.parser)
         numbers = decoder.parser.leniency.non_numeric_numbers
-        strict = StrictJson(
-            data, quoted(lines, found.bare), decoder.datetimes, non_numeric=numbers, seconds=found.seconds
-        )(0, 1)
+        strict = StrictJson(data, lines, decoder.datetimes, non_numeric=numbers, seconds=seconds)(0, 1)
         if not isinstance(strict, Refused):
             assert plain_rows(strict) == exact_rows(decoder, lines, data), lines.line(0)
 
@@ -98,8 +96,8 @@ def test_the_strict_parsers_take_plain_records() -> None:
     lines = Lines.of(b'{"a":1,"t":"2024-01-01T00:00:00Z","s":"x"}')
     assert isinstance(StrictJson(schema, lines, Datetimes())(0, 1), pa.Table)
     bare = Lines.of(b'{"a":1,"t":1704067200,"s":1.50}')
-    found = spelling(schema, bare, JsonParser(Leniency()))
-    table = StrictJson(schema, quoted(bare, found.bare), Datetimes(), seconds=found.seconds)(0, 1)
+    seconds = columns_of_seconds(schema, bare, JsonParser(Leniency()))
+    table = StrictJson(schema, bare, Datetimes(), seconds=seconds)(0, 1)
     assert plain_rows(table) == [[1, 1_704_067_200_000_000, "1.50"]]
     options = Options.check("csv", CSV, {})
     decoder = CsvDecoder.of(schema, options, DecoderContext())
