@@ -213,6 +213,21 @@ IGNORE_MISSING: Final = Conf(
     "false",
     "Default of the option `ignoreMissingFiles` of streams of files.",
 )
+PARQUET_CODEC: Final = Conf(
+    "spark.sql.parquet.compression.codec", STRING, "snappy", "How Parquet files are compressed that a write makes."
+)
+ORC_CODEC: Final = Conf(
+    "spark.sql.orc.compression.codec", STRING, "zstd", "How ORC files are compressed that a write makes."
+)
+FILE_RECORDS: Final = Conf(
+    "spark.sql.files.maxRecordsPerFile", INT, "0", "Most rows in a file that a write makes; 0: no limit."
+)
+JSON_NULLS: Final = Conf(
+    "spark.sql.jsonGenerator.ignoreNullFields",
+    BOOLEAN,
+    "true",
+    "Default of the JSON writer's option `ignoreNullFields`: leave fields out that are null.",
+)
 AUTO_MERGE: Final = Conf(
     "spark.databricks.delta.schema.autoMerge.enabled",
     BOOLEAN,

@@ -6,31 +6,12 @@ A writer is one function and one line in `WRITERS`. What is not listed there is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from riacho.clock import Clock
-from riacho.ids import SessionId
 from riacho.protos import pb
-from riacho.server.catalog.warehouse import WarehouseCatalog
-from riacho.server.engine.base import EngineSession
-
-
-@dataclass(frozen=True)
-class WriteContext:
-    """What a batch write works with: the client's session and the parts of the server.
-
-    `owner` is the client's session; `connect_url` is where workers of the user's functions reach the server, as the
-    client's user. `database`: the session's current one.
-    """
-
-    session: EngineSession
-    catalog: WarehouseCatalog
-    clock: Clock
-    owner: SessionId
-    connect_url: str
-    database: str
-
+from riacho.server.batch.write_context import WriteContext
+from riacho.server.files.path_writes import no_binary, write_path
+from riacho.server.formats.write.files import FORMATS
 
 Writer = Callable[[WriteContext, pb.WriteOperation], None]
 """Does one `df.write…save()`; when it returns, the rows are there. Raises SparkError; then nothing of them is seen.
@@ -50,5 +31,16 @@ def write(context: WriteContext, operation: pb.WriteOperation) -> bool:
     return True
 
 
-WRITERS: Final[Mapping[str, Writer]] = {}
+def _files(context: WriteContext, operation: pb.WriteOperation) -> None:
+    write_path(context.session, operation)
+
+
+def _binary(_: WriteContext, __: pb.WriteOperation) -> None:
+    raise no_binary()
+
+
+WRITERS: Final[Mapping[str, Writer]] = {
+    **dict.fromkeys(sorted(FORMATS), _files),
+    "binaryfile": _binary,
+}
 """The formats of `DataFrameWriter.format` that riacho writes itself, by lower-case name."""

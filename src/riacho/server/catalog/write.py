@@ -1,7 +1,7 @@
 """DataFrame writes: `df.write…`, `df.writeTo…` and INSERT, into Delta tables and into tables of the catalog.
 
 A request is first made a `TableWrite`: where the rows go, what becomes of those that are there, and how the table is
-made if it is not. Then it is done. Files of other formats are written by the engine.
+made if it is not. Then it is done.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from riacho.server.delta.options import PLACE, DeltaOptions, option
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
+from riacho.server.files.path_writes import FileTable, write_table
+from riacho.server.formats.write.files import FORMATS
 from riacho.server.sql.cursor import dotted_name
 
 OPTIONS = (
@@ -287,13 +289,21 @@ class TableWrites:
             self._write_delta(session, replace(request, relation=assigned.relation), assigned.schema, table.location)
 
     def _write_files(self, session: EngineSession, request: TableWrite, schema: pa.Schema, table: Table) -> None:
-        """Rows of a table that is files: the engine writes them, with the table's columns and types."""
+        """Rows of a table that is files, with the table's columns and types."""
         assigned = to_files(request.relation, schema, table, lambda: policy(session.get_conf))
+        overwrite = request.mode == "overwrite"
+        if table.format in FORMATS:
+            entry = self._catalog.listing().tables.get(table.name)
+            kept = {} if entry is None or entry.record is None else entry.record.options
+            options = {**kept, **request.options}
+            files = FileTable(table.location, table.format, table.schema, table.partition_by, options)
+            with naming_overflow(assigned):
+                write_table(session, files, assigned.relation, overwrite=overwrite)
+            return
         command = pb.Command()
         write = command.write_operation
         write.input.CopyFrom(assigned.relation)
         write.source, write.path = table.format, str(table.location)
-        overwrite = request.mode == "overwrite"
         write.mode = pb.WriteOperation.SAVE_MODE_OVERWRITE if overwrite else pb.WriteOperation.SAVE_MODE_APPEND
         write.partitioning_columns.extend(table.partition_by)
         write.options.update(request.options)

@@ -9,8 +9,9 @@
                                    SubqueryAlias db.t …
 
 The engine's functions take the zone that a column carries (`hour(ts)`), and a cast to TIMESTAMP gives it the session's
-without touching a value: an instant is one in every zone. Delta tables carry UTC; a temporary view carries the zone
-that the session had when it was made. What files of Parquet, JSON and CSV give is in the session's zone already.
+without touching a value: an instant is one in every zone. Delta tables and Parquet files carry UTC or what their writer
+had; a temporary view carries the zone that the session had when it was made. What files of JSON and CSV give is in the
+session's zone already.
 
 A session that has always been in UTC needs none of this, and pays a look at one flag.
 """
@@ -42,6 +43,8 @@ from riacho.server.sql.words import words
 _DONE = "riacho: in the session's time zone"
 """Marks nodes that need no second look."""
 _TEXT_FORMATS = frozenset({"csv", "json"})
+_OWN_ZONE = frozenset({"delta", "parquet", "avro"})
+"""Formats whose TIMESTAMPs come in a zone of their own."""
 _VERSION_OPTIONS = frozenset({"versionasof", "timestampasof"})
 _plan_ids = count(1 << 49)
 _READS = words("SELECT WITH FROM VALUES TABLE MERGE UPDATE DELETE INSERT")
@@ -96,9 +99,10 @@ class _Zoned:
             zoned = self._named(parts, node)
             return _seen(node) if zoned is None else _in_place_of(node, _aliased(zoned, parts))
         source = node.read.data_source
-        if source.format.lower() != "delta" or self._session.zone.is_utc:
+        if source.format.lower() not in _OWN_ZONE or self._session.zone.is_utc:
             return node
-        self._in_utc(source.options)
+        if source.format.lower() == "delta":
+            self._in_utc(source.options)
         zoned = in_zone_of(self._session, _marked(node))
         return _seen(node) if zoned is None else _in_place_of(node, zoned)
 

@@ -17,6 +17,8 @@ from riacho.server.catalog import failures, row_changes
 from riacho.server.catalog.base import Table
 from riacho.server.catalog.write import TableWrite, arity_mismatch, by_name
 from riacho.server.commands.context import SqlContext, nothing, query
+from riacho.server.files.path_writes import write_path
+from riacho.server.formats.write.files import FORMATS
 from riacho.server.sql.statements import (
     Delete,
     Insert,
@@ -62,7 +64,9 @@ def insert_directory(statement: InsertDirectory, context: SqlContext) -> pa.Tabl
     write.source, write.path = statement.format, statement.path
     write.mode = pb.WriteOperation.SAVE_MODE_OVERWRITE
     write.options.update(statement.options)
-    if not context.writes.write(context.session, write, context.current_database):
+    if write.source.lower() in FORMATS:
+        write_path(context.session, write)
+    elif not context.writes.write(context.session, write, context.current_database):
         context.session.execute(command)
     return nothing()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from riacho.clock import Clock
-from riacho.server.batch.writes import WriteContext
+from riacho.server.batch.write_context import WriteContext
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.catalog.write import TableWrites
 from riacho.server.connect.operations import Operations

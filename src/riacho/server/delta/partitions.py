@@ -5,7 +5,7 @@ Source: "Partition Value Serialization" in Delta's PROTOCOL.md; Hive's folder na
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -21,8 +21,13 @@ _ESCAPED = frozenset("\"#%'*/:=?\\\x7f{[]^") | {chr(code) for code in range(32)}
 Values = Mapping[str, str | None]
 
 
-def split(data: pa.Table, columns: Sequence[str]) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
-    """The rows of `data` by partition, without the partition columns, which hold one value each."""
+def split(
+    data: pa.Table, columns: Sequence[str], text: Callable[[pa.Scalar], str | None] | None = None
+) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
+    """The rows of `data` by partition, without the partition columns, which hold one value each.
+
+    `text`: how a value is spelled; by default as Delta's log has it.
+    """
     rest = [name for name in data.column_names if name not in columns]
     if data.num_rows == 0:
         return
@@ -32,7 +37,7 @@ def split(data: pa.Table, columns: Sequence[str]) -> Iterator[tuple[dict[str, st
     bounds = [0, *_changes(keys.take(order)), ordered.num_rows]
     body = ordered.select(rest)
     for start, end in pairwise(bounds):
-        values = {name: _text(ordered[name][start]) for name in columns}
+        values = {name: (text or _text)(ordered[name][start]) for name in columns}
         yield values, body.slice(start, end - start)
 
 
