@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from riacho.errors import AnalysisError, ClassNotFoundError
+from riacho.errors import AnalysisError
 from riacho.identifiers import quoted
 from riacho.server.catalog.base import CATALOG_NAME, TableName
 from riacho.server.catalog.names import full, short
@@ -108,17 +108,6 @@ def drop_view_of_table(name: TableName) -> AnalysisError:
         foundType="MANAGED",
         requiredType="VIEW or METRIC_VIEW",
         alternative="DROP TABLE",
-    )
-
-
-def data_source_not_found(format: str) -> ClassNotFoundError:
-    """There is no such format."""
-    return ClassNotFoundError.of(
-        "DATA_SOURCE_NOT_FOUND",
-        f"Failed to find the data source: {format}. Make sure the provider name is correct and the package is properly "
-        "registered and compatible with your Spark version.",
-        sql_state="42K02",
-        provider=format,
     )
 
 

@@ -24,6 +24,7 @@ from riacho.server.delta.changes import TableDefinition, partition_columns
 from riacho.server.delta.log import LOG_FOLDER, DeltaLog
 from riacho.server.delta.state import TableState, not_a_table
 from riacho.server.delta.writer import DeltaWriter
+from riacho.server.plan.formats import data_source_not_found
 
 FILE_FORMATS = frozenset({"parquet", "json", "csv", "text", "avro", "orc"})
 """Formats a table may have besides Delta: a folder of files."""
@@ -205,7 +206,7 @@ class WarehouseCatalog:
                     ),
                 )
             else:
-                raise failures.data_source_not_found(format)
+                raise data_source_not_found(format)
             self._watch = Watch()
             made = self.table(name)
             assert made is not None

@@ -9,6 +9,7 @@ from pathlib import Path
 from riacho.clock import SystemClock
 from riacho.server.batch import python_source
 from riacho.server.batch.file_reads import FileReads
+from riacho.server.batch.format_names import FormatNames
 from riacho.server.batch.own_reads import OwnReads
 from riacho.server.batch.time_travel import TimeTravel
 from riacho.server.catalog.reads import CatalogReads
@@ -64,6 +65,7 @@ class Backend:
             before_call=SessionRegistry(catalog).sync,
             own_rows=own_reads,
             steps=(
+                FormatNames(python_source.lookup).step,
                 own_reads.step,
                 CatalogReads(catalog).step,
                 TimeTravel(catalog).step,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from riacho.protos import pb
 from riacho.server.plan.facts import is_streaming_leaf
+from riacho.server.plan.formats import short_name
 
 FILE_FORMATS = frozenset({"avro", "binaryfile", "cloudfiles", "csv", "json", "orc", "parquet", "text", "xml"})
 """Formats, in lower case, whose streaming reads know which file a row came from."""
@@ -14,7 +15,7 @@ FILE_FORMATS = frozenset({"avro", "binaryfile", "cloudfiles", "csv", "json", "or
 
 def is_file_leaf(relation: pb.Relation) -> bool:
     """Whether this node is a streaming read of a file format."""
-    return is_streaming_leaf(relation) and relation.read.data_source.format.lower() in FILE_FORMATS
+    return is_streaming_leaf(relation) and short_name(relation.read.data_source.format) in FILE_FORMATS
 
 
 @dataclass(frozen=True)

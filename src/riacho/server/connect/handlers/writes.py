@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from riacho.protos import pb
 from riacho.server.batch import writes
+from riacho.server.batch.format_names import check_write
 from riacho.server.commands import SqlContext
 from riacho.server.commands.merge_into import merge_into
 from riacho.server.connect.handlers import batch
 from riacho.server.connect.operations import Responses
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
+from riacho.server.plan.formats import short_name
 
 
 def write(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
-    """WriteOperation (`df.write`)."""
+    """WriteOperation (`df.write`). Raises DATA_SOURCE_NOT_FOUND, and what writers raise."""
     operation = request.plan.command.write_operation
+    if (short := short_name(operation.source)) != operation.source.lower():
+        operation.source = short
     if writes.write(services.writing(session), operation):
         return
     if not services.writes.write(session.engine, operation, session.current_database):
+        check_write(operation)
         yield from batch.forward(session, request)
 
 

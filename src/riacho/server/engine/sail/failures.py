@@ -12,6 +12,7 @@ from riacho import errors
 from riacho.errors import SparkError
 from riacho.server.engine.sail.conditions import condition_of
 from riacho.server.engine.sail.process import outcome
+from riacho.server.plan.formats import data_source_not_found
 from riacho.server.sql.errors import UnplacedSyntaxError
 
 STATUS_DETAILS = "grpc-status-details-bin"
@@ -34,7 +35,7 @@ _BY_JAVA_CLASS: dict[str, type[SparkError]] = {
 }
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_]*(?:\.[A-Z][A-Z0-9_]*)?)\]")
 _MISSING_COLUMN = re.compile(r"attribute ObjectName\((\[.*?\])\) is missing from the schema")
-_NO_SOURCE = re.compile(r"No data source found for: (\S+)")
+_NO_SOURCE = re.compile(r"No data source found for: (.+?)\.?$", re.MULTILINE)
 _NO_CONF = re.compile(r"configuration not found: (\S+)")
 _AMBIGUOUS_COLUMN = re.compile(r"ambiguous attribute: ObjectName\((\[.*?\])\)")
 _IDENTIFIER = re.compile(r'Identifier\("((?:[^"\\]|\\.)*)"\)')
@@ -66,13 +67,7 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
         )
     no_source = _NO_SOURCE.search(message)
     if no_source is not None:
-        return errors.ClassNotFoundError.of(
-            "DATA_SOURCE_NOT_FOUND",
-            f"Failed to find the data source: {no_source.group(1)}. Make sure the provider name is correct and the "
-            "package is properly registered and compatible with your Spark version.",
-            sql_state="42K02",
-            provider=no_source.group(1),
-        )
+        return data_source_not_found(no_source.group(1))
     ambiguous = _AMBIGUOUS_COLUMN.search(message)
     if ambiguous is not None:
         return _ambiguous_column(ambiguous.group(1))

@@ -13,7 +13,8 @@ from riacho.options import Options
 from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
-from riacho.server.catalog.failures import data_source_not_found
+from riacho.server.catalog.warehouse import FILE_FORMATS
+from riacho.server.plan.formats import STREAMS_ONLY, data_source_not_found, not_for_streams, short_name
 from riacho.server.streaming.context import StreamingContext
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.sinks.base import QUERY_OPTIONS, Sink
@@ -44,7 +45,9 @@ def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
     form = _format(context, request)
     make = SINKS.get(form)
     if make is None:
-        raise data_source_not_found(form)
+        if form in {*STREAMS_ONLY, "jdbc"}:
+            raise not_for_streams(request.format, "writing")
+        raise data_source_not_found(request.format)
     return make(context, request)
 
 
@@ -88,6 +91,8 @@ def _table(context: StreamingContext, request: StartRequest) -> Sink:
 def _new_table(context: StreamingContext, request: StartRequest, name: TableName) -> Sink:
     form = _format(context, request)
     if form != "delta":
+        if form not in FILE_FORMATS:
+            raise data_source_not_found(request.format)
         raise UnsupportedOperationError(
             f"riacho writes streams to Delta tables; {name} would be a {form} table. Leave the format out."
         )
@@ -99,7 +104,7 @@ def _new_table(context: StreamingContext, request: StartRequest, name: TableName
 
 
 def _format(context: StreamingContext, request: StartRequest) -> str:
-    return (request.format or SOURCES_DEFAULT.read(context.session.get_conf)).lower()
+    return short_name(request.format or SOURCES_DEFAULT.read(context.session.get_conf))
 
 
 def _delta_sink(context: StreamingContext, request: StartRequest, path: Path) -> DeltaSink:
@@ -117,7 +122,7 @@ def _memory(context: StreamingContext, request: StartRequest) -> Sink:
     _refuse_partitioning(request, "memory")
     _check_options("memory", request)
     if request.name is None:
-        raise AnalysisError("queryName must be specified for memory sink")
+        raise AnalysisError("queryName must be specified for memory sink.")
     return MemorySink(request.name, context.session, context.engine, context.show_view)
 
 

@@ -9,9 +9,10 @@ from riacho.errors import IllegalArgumentError, UnsupportedOperationError
 from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.base import CatalogReader
-from riacho.server.catalog.failures import data_source_not_found, table_not_found
+from riacho.server.catalog.failures import table_not_found
 from riacho.server.engine.base import EngineSession
 from riacho.server.engine.schemas import given_schema
+from riacho.server.plan.formats import STREAMS_ONLY, data_source_not_found, not_for_streams, short_name
 from riacho.server.streaming.sources import cloud_files, file_formats
 from riacho.server.streaming.sources.base import Source
 from riacho.server.streaming.sources.delta.source import DeltaSource
@@ -42,7 +43,7 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         return _table_source(leaf.read.named_table, session, catalog, current_database)
     read = leaf.read.data_source
     options = {key.lower(): value for key, value in read.options.items()}
-    format_name = (read.format or SOURCES_DEFAULT.read(session.get_conf)).lower()
+    format_name = short_name(read.format or SOURCES_DEFAULT.read(session.get_conf))
     if format_name in GENERATED:
         source = GENERATED[format_name](options)
         if read.schema:
@@ -63,7 +64,9 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         if path is None:
             raise IllegalArgumentError("'path' is not specified: give load() a path, or use readStream.table()")
         return DeltaSource.of(local_path(path), read.options, given_schema(read.schema, session), session.zone)
-    raise data_source_not_found(format_name)
+    if format_name in {*STREAMS_ONLY, "jdbc"}:
+        raise not_for_streams(read.format, "reading")
+    raise data_source_not_found(read.format)
 
 
 def _table_source(
