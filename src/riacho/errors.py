@@ -16,6 +16,8 @@
     ├── PythonWorkerError          org.apache.spark.api.python.PythonException: the user's Python code raised
     ├── ClassNotFoundError         org.apache.spark.SparkClassNotFoundException: there is no such data source
     ├── InvalidPlanInputError      org.apache.spark.sql.connect.common.InvalidPlanInput: a message lacks a field
+    ├── AvroSchemaError            org.apache.avro.SchemaParseException: text that is no Avro schema
+    ├── AvroIncompatibleError      org.apache.spark.sql.avro.IncompatibleSchemaException: a schema that does not fit
     └── StreamingQueryError        org.apache.spark.sql.streaming.StreamingQueryException: a query died
     EngineLost                     the engine's process is gone; the caller may run the same work again
 
@@ -147,6 +149,14 @@ class ClassNotFoundError(SparkError):
         "java.lang.ReflectiveOperationException",
         *_OBJECT,
     )
+
+
+class AvroSchemaError(SparkError):
+    java_classes = ("org.apache.avro.SchemaParseException", "org.apache.avro.AvroRuntimeException", *_RUNTIME)
+
+
+class AvroIncompatibleError(SparkError):
+    java_classes = ("org.apache.spark.sql.avro.IncompatibleSchemaException", *_OBJECT)
 
 
 class StreamingQueryError(SparkError):

@@ -188,9 +188,9 @@ def from_proto(message: pb.DataType) -> pa.DataType:
         )
     if kind == "array":
         element = from_proto(message.array.element_type)
-        return pa.list_(pa.field("element", element, message.array.contains_null))
+        return pa.list_(_part("element", element, message.array.contains_null))
     if kind == "map":
-        item = pa.field("value", from_proto(message.map.value_type), message.map.value_contains_null)
+        item = _part("value", from_proto(message.map.value_type), message.map.value_contains_null)
         return pa.map_(from_proto(message.map.key_type), item)
     if kind == "struct":
         return pa.struct([_field_from_proto(f) for f in message.struct.fields])
@@ -199,9 +199,14 @@ def from_proto(message: pb.DataType) -> pa.DataType:
     raise _unsupported(kind)
 
 
+def _part(name: str, kind: pa.DataType, nullable: bool) -> pa.Field:
+    """The field of a part of a type; Arrow has no field of VOID that is not nullable, as the elements of `array()`."""
+    return pa.field(name, kind, nullable or pa.types.is_null(kind))
+
+
 def _field_from_proto(message: pb.DataType.StructField) -> pa.Field:
     comment = json.loads(message.metadata).get("comment") if message.metadata else None
-    return with_comment(pa.field(message.name, from_proto(message.data_type), message.nullable), comment)
+    return with_comment(_part(message.name, from_proto(message.data_type), message.nullable), comment)
 
 
 def schema_from_proto(message: pb.DataType) -> pa.Schema:
@@ -312,8 +317,11 @@ def to_ddl(schema: pa.Schema) -> str:
     )
 
 
-def type_to_ddl(arrow: pa.DataType) -> str:
-    """SQL text of one type: `BIGINT`, `ARRAY<STRING>`, `STRUCT<a: INT>`. Raises UNSUPPORTED_DATATYPE."""
+def type_to_ddl(arrow: pa.DataType, *, not_null: bool = False) -> str:
+    """SQL text of one type: `BIGINT`, `ARRAY<STRING>`, `STRUCT<a: INT>`. Raises UNSUPPORTED_DATATYPE.
+
+    `not_null`: say NOT NULL of the fields of structs that are, as Spark's `DataType.sql` does.
+    """
     arrow = normalise(arrow)
     if arrow in _NAME_BY_ARROW:
         name = _NAME_BY_ARROW[arrow]
@@ -321,9 +329,16 @@ def type_to_ddl(arrow: pa.DataType) -> str:
     if pa.types.is_decimal(arrow):
         return f"DECIMAL({arrow.precision},{arrow.scale})"
     if pa.types.is_struct(arrow):
-        return f"STRUCT<{', '.join(f'{quote_if_needed(f.name)}: {type_to_ddl(f.type)}' for f in arrow)}>"
+        fields = [
+            f"{quote_if_needed(f.name)}: {type_to_ddl(f.type, not_null=not_null)}"
+            + (" NOT NULL" if not_null and not f.nullable else "")
+            for f in arrow
+        ]
+        return f"STRUCT<{', '.join(fields)}>"
     if pa.types.is_map(arrow):
-        return f"MAP<{type_to_ddl(arrow.key_type)}, {type_to_ddl(arrow.item_type)}>"
+        return (
+            f"MAP<{type_to_ddl(arrow.key_type, not_null=not_null)}, {type_to_ddl(arrow.item_type, not_null=not_null)}>"
+        )
     if pa.types.is_list(arrow):
-        return f"ARRAY<{type_to_ddl(arrow.value_type)}>"
+        return f"ARRAY<{type_to_ddl(arrow.value_type, not_null=not_null)}>"
     raise _unsupported(arrow)

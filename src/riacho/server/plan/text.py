@@ -30,6 +30,7 @@ _NODE_NAMES = {
 _DEFAULTS = {
     "approx_percentile": (2, "10000"),
     "bround": (1, "0"),
+    "from_avro": (2, "NULL"),
     "from_unixtime": (1, "yyyy-MM-dd HH:mm:ss"),
     "lpad": (2, " "),
     "months_between": (2, "true"),
@@ -38,9 +39,11 @@ _DEFAULTS = {
     "regexp_replace": (3, "1"),
     "round": (1, "0"),
     "rpad": (2, " "),
+    "schema_of_avro": (1, "NULL"),
     "split": (2, "-1"),
     "substr": (2, "2147483647"),
     "substring": (2, "2147483647"),
+    "to_avro": (1, "NULL"),
 }
 """Functions whose name shows an argument that was not given: how many were, and the one that is shown."""
 

@@ -40,6 +40,9 @@ _NO_CONF = re.compile(r"configuration not found: (\S+)")
 _AMBIGUOUS_COLUMN = re.compile(r"ambiguous attribute: ObjectName\((\[.*?\])\)")
 _IDENTIFIER = re.compile(r'Identifier\("((?:[^"\\]|\\.)*)"\)')
 _SYNTAX = re.compile(r"(?:invalid argument|error in SQL parser): found (.+?)(?: at (\d+):\d+)? expected")
+_OWN_ERROR = re.compile(r"^riacho\.errors\.(\w+): ", re.MULTILINE)
+"""The last line of a traceback, if the error is one of riacho's own."""
+_SQL_STATE = re.compile(r"SQLSTATE: (\w{5})$")
 _CANCELLED = re.compile(r"operation not found|operation .*cancel", re.IGNORECASE)
 
 
@@ -53,7 +56,7 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
         message = status.message or message
         cls = _class_of(status) or cls
     if cls is errors.PythonWorkerError:  # a traceback may contain any text, so none of the patterns below apply to it
-        return errors.python_exception(message)
+        return _own_error(message) or errors.python_exception(message)
     missing = _MISSING_COLUMN.search(message)
     if missing is not None:
         return _unresolved_column(missing.group(1))
@@ -83,6 +86,19 @@ def from_rpc(error: grpc.RpcError) -> SparkError:
     if condition is None:
         return cls(message or str(code))
     return cls(message[condition.start() :], condition=condition.group(1))
+
+
+def _own_error(traceback: str) -> SparkError | None:
+    """The error of riacho's own that a function raised inside the engine; None for any other exception."""
+    found = list(_OWN_ERROR.finditer(traceback))
+    cls = getattr(errors, found[-1].group(1), None) if found else None
+    if not isinstance(cls, type) or not issubclass(cls, SparkError):
+        return None
+    message = traceback[found[-1].end() :].strip()
+    condition, state = _CONDITION.match(message), _SQL_STATE.search(message)
+    return cls(
+        message, condition=condition.group(1) if condition else None, sql_state=state.group(1) if state else None
+    )
 
 
 def _unresolved_column(identifiers: str) -> SparkError:

@@ -12,20 +12,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Protocol, cast
 
+import pyarrow as pa
 from google.protobuf.message import Message
 
 from riacho.protos import pb
 from riacho.server.engine.base import OWN_READ, Keep, OwnRows, Step, Surroundings
 from riacho.server.engine.sail.dialect import in_engine_words, keys_of_groups
 from riacho.server.engine.sail.links import plain_paths
+from riacho.server.engine.sail.own_functions import Make, OwnFunction, made_in
 from riacho.server.engine.sail.stars import with_their_tables
 from riacho.server.engine.sail.typed import typed_plan
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.walk import children
 from riacho.server.sql.tokens import tokenize
 from riacho.server.sql.words import QUERY_STARTS
+
+
+class _MakesFunctions(Protocol):
+    """What every session that plans are prepared for is."""
+
+    def make_function(self, function: OwnFunction) -> None: ...
 
 
 class Preparation:
@@ -52,7 +60,12 @@ class Preparation:
         """`relation` after the rewrites that depend on types. `without_rows`: see `EngineSession.typed`."""
         parts = replace(surroundings, rows=False)
         session = surroundings.session
-        return typed_plan(relation, lambda part: session.columns(self._worded(without_rows(part), parts)), session.zone)
+
+        def columns(part: pb.Relation) -> pa.Schema:
+            return session.columns(self._worded(without_rows(part), parts))
+
+        with made_in(_maker(surroundings)):
+            return typed_plan(relation, columns, session.zone)
 
     def _worded(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
         """`relation` after the steps that do not depend on types."""
@@ -100,8 +113,13 @@ def waits(message: Message) -> bool:
     return first is not None and (first.word in QUERY_STARTS or first.word == "CREATE")
 
 
-def _engine_words(relation: pb.Relation, _: Surroundings) -> pb.Relation:
-    return in_engine_words(keys_of_groups(with_their_tables(relation)))
+def _engine_words(relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
+    with made_in(_maker(surroundings)):
+        return in_engine_words(keys_of_groups(with_their_tables(relation)))
+
+
+def _maker(surroundings: Surroundings) -> Make:
+    return cast(_MakesFunctions, surroundings.session).make_function
 
 
 def _plain_paths(relation: pb.Relation, _: Surroundings) -> pb.Relation:

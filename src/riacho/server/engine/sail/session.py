@@ -27,6 +27,7 @@ from riacho.server.engine.base import GLOBAL, Keep, Surroundings, UserClass
 from riacho.server.engine.sail import ddl, failures
 from riacho.server.engine.sail.links import plain_text
 from riacho.server.engine.sail.mixed_types import corrected, may_mix_types, without_rows
+from riacho.server.engine.sail.own_functions import OwnFunction
 from riacho.server.engine.sail.preparation import Preparation, has_own_reads, waits
 from riacho.server.engine.sail.process import EngineProcess, lost
 from riacho.server.plan.walk import children
@@ -317,6 +318,16 @@ class SailSession:
         self.forget(("view", name))
         self.run(relation)
         return True
+
+    def make_function(self, function: OwnFunction) -> None:
+        """Make a function of riacho's own, unless the session has it."""
+        key = ("function", function.name)
+        with self._setting_up:
+            if key in self._journal:
+                return
+        command = pb.Command(register_function=function.registration())
+        for _ in self.set_up(key, self._request(pb.Plan(command=command))):
+            pass
 
     def on_release(self, callback: Callable[[], None]) -> None:
         self._on_release.append(callback)

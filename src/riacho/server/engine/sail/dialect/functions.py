@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
-from riacho.server.engine.sail.dialect import java_regex, lambdas
+from riacho.server.engine.sail.dialect import avro, java_regex, lambdas
 from riacho.server.engine.sail.dialect.branches import typed_branches
 from riacho.server.engine.sail.dialect.from_json import from_csv, from_json
 from riacho.server.plan import build
@@ -330,6 +330,7 @@ FUNCTIONS: Mapping[str, Entry] = {
     "date_trunc": _date_trunc,
     "datediff": _difference("datediff"),
     "datepart": _date_part,
+    "from_avro": avro.from_avro,
     "from_csv": from_csv,
     "from_json": from_json,
     "get_json_object": _get_json_object,
@@ -351,6 +352,7 @@ FUNCTIONS: Mapping[str, Entry] = {
     "right": _right,
     "rint": _rint,
     "rlike": _by_pattern("rlike"),
+    "schema_of_avro": avro.schema_of_avro,
     "split": _split,
     "string": _string,
     "timestamp": _timestamp,
@@ -358,6 +360,7 @@ FUNCTIONS: Mapping[str, Entry] = {
     "timestamp_millis": _labelled("timestamp_millis"),
     "timestamp_seconds": _timestamp,
     "timestampdiff": _difference("timestampdiff"),
+    "to_avro": avro.to_avro,
     "to_json": _to_json,
     "to_timestamp": _timestamp,
     "weekday": _weekday,

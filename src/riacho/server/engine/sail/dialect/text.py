@@ -9,6 +9,7 @@ from itertools import pairwise
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.engine.sail.dialect import java_regex, lambdas
+from riacho.server.engine.sail.dialect.avro import NEEDS_TYPES
 from riacho.server.engine.sail.dialect.branches import typed_branches
 from riacho.server.engine.sail.dialect.functions import (
     AGGREGATES,
@@ -46,15 +47,17 @@ SUSPECTS = "|".join(
 _SUSPECTS = re.compile(SUSPECTS)
 
 
-def in_engine_words(text: str, role: Role = "query", *, aggregates: bool = True, in_aggregate: bool = False) -> str:
+def in_engine_words(
+    text: str, role: Role = "query", *, aggregates: bool = True, in_aggregate: bool = False, streams: bool = False
+) -> str:
     """`text` rewritten for the engine; the same object if nothing has to change.
 
     `aggregates`: whether aggregate functions are rewritten too. `in_aggregate`: whether the text is part of an
-    aggregation. Raises UnsupportedOperationError.
+    aggregation. `streams`: whether it is about a stream. Raises UnsupportedOperationError.
     """
     if _SUSPECTS.search(text.lower()) is None:
         return text
-    edits, calls = _Replacements(text, aggregates=aggregates, in_aggregate=in_aggregate).changes()
+    edits, calls = _Replacements(text, aggregates=aggregates, in_aggregate=in_aggregate, streams=streams).changes()
     if not edits:
         return text
     return splice(text, [*edits, *name_columns(text, calls, role)])
@@ -63,8 +66,9 @@ def in_engine_words(text: str, role: Role = "query", *, aggregates: bool = True,
 class _Replacements:
     """The pieces of one text that change. They never nest, because a piece is rewritten with everything inside it."""
 
-    def __init__(self, text: str, *, aggregates: bool, in_aggregate: bool) -> None:
+    def __init__(self, text: str, *, aggregates: bool, in_aggregate: bool, streams: bool) -> None:
         self._text = text
+        self._streams = streams
         self._tokens = tokenize(text)
         self._aggregates = aggregates
         self._bare = frozenset(range(len(self._tokens))) if in_aggregate else _in_aggregates(self._tokens)
@@ -145,7 +149,7 @@ class _Replacements:
         if name in NAMED and self._aggregates:
             return self._of_cast(at, behind)
         entry = FUNCTIONS.get(name)
-        if entry is None or (name in AGGREGATES and not self._aggregates):
+        if entry is None or (name in AGGREGATES and not self._aggregates) or (name == NEEDS_TYPES and self._streams):
             return at + 1, None
         has_lambda = any(token.text == "->" for token in self._tokens[at:behind])
         if name in lambdas.NAMES and (at in self._bare or not has_lambda):

@@ -6,6 +6,7 @@ import re
 
 from riacho.protos import pb
 from riacho.server.engine.sail.dialect import lambdas
+from riacho.server.engine.sail.dialect.avro import NEEDS_TYPES
 from riacho.server.engine.sail.dialect.functions import (
     AGGREGATES,
     FUNCTIONS,
@@ -81,9 +82,9 @@ def _changed(node: pb.Relation) -> pb.Relation:
         return node
     if node.WhichOneof("rel_type") in KINDS:
         return in_order(node)
-    change = _TreeChange()
+    change = _TreeChange(node)
     if node.HasField("aggregate"):
-        inside = _TreeChange(aggregates=not is_streaming(node), in_aggregate=True)
+        inside = _TreeChange(node, aggregates=not is_streaming(node), in_aggregate=True)
         for column in node.aggregate.aggregate_expressions:
             inside.column(column)
         for column in node.aggregate.grouping_expressions:
@@ -97,13 +98,14 @@ def _changed(node: pb.Relation) -> pb.Relation:
 
 
 class _TreeChange:
-    """Rewrites each expression of a node.
+    """Rewrites each expression of `node`.
 
     `aggregates`: whether to rewrite aggregate functions too. `in_aggregate`: whether the expressions are those of an
     aggregation.
     """
 
-    def __init__(self, *, aggregates: bool = True, in_aggregate: bool = False) -> None:
+    def __init__(self, node: pb.Relation, *, aggregates: bool = True, in_aggregate: bool = False) -> None:
+        self._node = node
         self._aggregates = aggregates
         self._in_aggregate = in_aggregate
 
@@ -133,14 +135,17 @@ class _TreeChange:
             return expression
         if name in lambdas.NAMES and self._in_aggregate:
             return expression
+        if name == NEEDS_TYPES and is_streaming(self._node):
+            return expression
         changed = entry(_arguments(expression))
         if changed is None:
             return expression
         return lambdas.bare(changed) if self._in_aggregate else changed
 
     def _text(self, text: pb.Expression.ExpressionString, role: Role) -> None:
+        streams = NEEDS_TYPES in text.expression.lower() and is_streaming(self._node)
         text.expression = text_in_engine_words(
-            text.expression, role, aggregates=self._aggregates, in_aggregate=self._in_aggregate
+            text.expression, role, aggregates=self._aggregates, in_aggregate=self._in_aggregate, streams=streams
         )
 
     def _over_rows(self, expression: pb.Expression) -> pb.Expression:

@@ -11,13 +11,14 @@ from riacho import types
 from riacho.errors import SparkError
 from riacho.identifiers import column_parts
 from riacho.protos import pb
-from riacho.server.engine.sail.typed import clocks
+from riacho.server.engine.sail.typed import avro, clocks
 from riacho.server.engine.sail.typed.arithmetic import DAYS, MONTHS, TIME, is_checked
 from riacho.server.engine.sail.typed.names import type_named
 from riacho.server.engine.sail.typed.rules import checked_sum, decide, has_rule, lambda_types
 from riacho.server.engine.sail.typed.scope import Scope, field_of
 from riacho.server.engine.sail.typed.text import TextTyper
 from riacho.server.engine.sail.typed.values import Result, Typed
+from riacho.server.plan import build
 from riacho.server.plan.literals import string_of
 
 Expression = pb.Expression
@@ -126,7 +127,8 @@ class ExpressionTyper:
         if has_rule(name) and any(value.type is None for value in values):
             values = [self._known(value) for value in values]
         distinct = kind == "unresolved_function" and function.is_distinct
-        made = decide(name, values)
+        alone = self._alone(function.arguments, values) if name == avro.NAME else None
+        made = avro.to_avro(values, alone) if name == avro.NAME else decide(name, values)
         if name == "sum" and whole and not distinct and not self.streams:
             made = checked_sum(values) or made
         if made is None or made.expression is None:
@@ -134,6 +136,12 @@ class ExpressionTyper:
         if distinct:
             made.expression.unresolved_function.is_distinct = True
         return Typed(made.expression, made.type, made.plain)
+
+    def _alone(self, given: Sequence[Expression], values: Sequence[Typed]) -> pa.DataType | None:
+        """The type of a struct of the first argument, best as it was given: rules make more nullable than Spark."""
+        if not given or self.variables or _is_hopeless(given[0]):
+            return None
+        return self.ask(build.call("struct", given[0])) or self.ask(build.call("struct", values[0].expression))
 
     def _lambda(self, expression: Expression, kinds: Sequence[pa.DataType | None]) -> Typed:
         """A lambda whose first variables have these types."""

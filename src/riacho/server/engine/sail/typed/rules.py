@@ -13,7 +13,9 @@ from dataclasses import replace
 import pyarrow as pa
 
 from riacho.errors import AnalysisError
-from riacho.server.engine.sail.typed import clocks, coercion
+from riacho.server.engine.sail import udfs
+from riacho.server.engine.sail.own_functions import own_function
+from riacho.server.engine.sail.typed import avro, clocks, coercion
 from riacho.server.engine.sail.typed.arithmetic import (
     DAYS,
     MONTHS,
@@ -27,7 +29,7 @@ from riacho.server.engine.sail.typed.arithmetic import (
 from riacho.server.engine.sail.typed.null_division import DIVISIONS, null_first
 from riacho.server.engine.sail.typed.values import Result, Rule, Typed, Values, to
 from riacho.server.plan import build
-from riacho.server.plan.literals import string_of
+from riacho.server.plan.literals import int_literal, string_of
 from riacho.server.plan.overflow import unless_null
 from riacho.server.plan.text import column_name
 from riacho.server.sql.words import words
@@ -314,9 +316,20 @@ def _round(name: str, values: Values) -> Result | None:
 def _substring(name: str, values: Values) -> Result | None:
     made = _text_arguments(name, values)
     kind = values[0].type if values else None
+    if kind == pa.binary() and name != "right" and len(values) in (2, 3):
+        return _bytes_between(name, values)
     if made is None:
         return Result(None, kind) if kind == pa.string() else None
     return replace(made, type=kind)
+
+
+def _bytes_between(name: str, values: Values) -> Result:
+    """A part of BINARY: the engine would make text of it."""
+    whole = int_literal(2**31 - 1)
+    numbers = [to(value, pa.int32()).expression for value in values[1:]]
+    start, length = (int_literal(1), numbers[0]) if name == "left" else (numbers[0], [*numbers, whole][1])
+    function = own_function("substring", udfs.part_of_bytes, (), pa.binary())
+    return Result(build.call(function, values[0].expression, start, length), pa.binary())
 
 
 def _window(name: str, values: Values) -> Result | None:
@@ -412,7 +425,7 @@ def lambda_types(name: str, before: Sequence[pa.DataType | None]) -> Sequence[pa
     return ()
 
 
-NAMES = frozenset({*RULES, *ARGUMENTS})
+NAMES = frozenset({*RULES, *ARGUMENTS, avro.NAME})
 """The functions that may have to change."""
 
 

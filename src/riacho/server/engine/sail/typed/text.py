@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from riacho.protos import pb
-from riacho.server.engine.sail.typed import clocks
+from riacho.server.engine.sail.typed import avro, clocks
 from riacho.server.engine.sail.typed.arithmetic import CHECKED_TEXT
 from riacho.server.engine.sail.typed.rules import RESULTS, checked_sum, decide, has_rule, lambda_types
 from riacho.server.engine.sail.typed.scope import Scope, field_of
@@ -138,12 +138,20 @@ class TextTyper:
         if has_rule(rule) and node.kind != "opaque":
             values = [self._known(value) for value in values]
             inner = [(child, value, changed) for (child, _, changed), value in zip(inner, values, strict=True)]
-        made = decide(rule, values)
+        made = avro.to_avro(values, self._alone(inner)) if rule == avro.NAME else decide(rule, values)
         if name == "sum" and not node.fixed and not self.streams:
             made = checked_sum(values) or made
         if made is None or made.expression is None:
             return self._spliced(node, inner, None if made is None else made.type)
         return self._changed(node, inner, made, rule, negated=negated)
+
+    def _alone(self, inner: Sequence[tuple[Node, Typed, bool]]) -> pa.DataType | None:
+        """See `ExpressionTyper._alone`."""
+        if not inner or self._shadowed:
+            return None
+        child, value, _ = inner[0]
+        given = self.ask(build.call("struct", text_expression(self._piece(child))))
+        return given or self.ask(build.call("struct", value.expression))
 
     def _arguments(self, node: Node) -> list[tuple[Node, Typed, bool]]:
         """The children of a call; the variables of a lambda have the types of the values that it is called with."""

@@ -1,0 +1,51 @@
+"""What runs inside the engine's process: the functions of `own_functions`, made there from their constants.
+
+Imported by name there, when the engine reads what `OwnFunction.registration` sent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+
+from riacho.server.formats.avro.decode import decoder
+from riacho.server.formats.avro.encode import encoder
+from riacho.server.formats.byte_pieces import substring
+
+OnColumn = Callable[[pa.Array], pa.Array]
+
+
+def from_avro(schema: str, options: tuple[tuple[str, str], ...]) -> OnColumn:
+    """`from_avro` of a BINARY column."""
+
+    def decode(column: pa.Array) -> pa.Array:
+        return decoder(schema, options).decode(column)
+
+    return decode
+
+
+def to_avro(schema: str | None) -> OnColumn:
+    """`to_avro`; without a schema, of a column that is in a struct by itself, whose field tells if it may be null."""
+
+    def encode(column: pa.Array) -> pa.Array:
+        if schema is not None:
+            return encoder(column.type, schema, True).encode(column)
+        field = column.type.field(0)
+        return encoder(field.type, schema, field.nullable).encode(column.field(0))
+
+    return encode
+
+
+def part_of_bytes() -> Callable[[pa.Array, pa.Array, pa.Array], pa.Array]:
+    """`substring` of BINARY: the bytes from a position, which counts from 1, or from the end if it is negative."""
+    return substring
+
+
+def spark_type(text: str) -> Any:
+    """PySpark's type of the only column of a schema in Spark's JSON."""
+    from pyspark.sql.types import StructType
+
+    return StructType.fromJson(json.loads(text)).fields[0].dataType
