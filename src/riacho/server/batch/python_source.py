@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
 import pyarrow as pa
 
@@ -13,7 +12,6 @@ from riacho.protos import pb
 from riacho.server.batch import own_reads
 from riacho.server.batch.own_reads import BatchSource, MakeBatchSource
 from riacho.server.engine.base import EngineSession, UserClass
-from riacho.server.engine.schemas import given_schema
 from riacho.server.workers.sources import registered
 from riacho.server.workers.sources.failures import refused
 from riacho.server.workers.sources.reading import PartitionReads
@@ -32,9 +30,7 @@ def lookup(name: str, session: EngineSession) -> MakeBatchSource | None:
 
 def _maker(found: UserClass) -> MakeBatchSource:
     def make(read: pb.Read.DataSource, session: EngineSession) -> BatchSource:
-        given = given_schema(read.schema, session)
-        options = options_of(read.options, read.paths)
-        return PythonBatchSource(registered.source_of(read.format, found, options, session, given), session)
+        return PythonBatchSource(registered.use(read, found, session), session)
 
     return make
 
@@ -66,25 +62,3 @@ def _not_planned(failure: UserCodeFailed) -> AnalysisError:
     if failure.stage == "partitions":
         return refused("generate", "read partitions", failure)
     return refused("initialize", "reader", failure)
-
-
-def options_of(options: Mapping[str, str], paths: Sequence[str]) -> dict[str, str]:
-    """The options as the user's class gets them: a path is one, several are JSON.
-
-    Raises AnalysisError if a path is given both ways.
-    """
-    given = dict(options)
-    if not paths:
-        return given
-    if any(name.lower() in ("path", "paths") for name in given):
-        raise AnalysisError(
-            "There is a 'path' or 'paths' option set and load() is called with path parameters. Either remove the path "
-            "option if it's the same as the path parameter, or add it to the load() parameter if you do want to read "
-            "multiple paths.",
-            condition="_LEGACY_ERROR_TEMP_1306",
-        )
-    if len(paths) == 1:
-        given["path"] = paths[0]
-    else:
-        given["paths"] = json.dumps(list(paths), separators=(",", ":"), ensure_ascii=False)
-    return given

@@ -191,6 +191,7 @@ class StreamingQuery:
                     use.with_metadata,
                     use.unused,
                     definition.session.zone.text,
+                    self._status.check_stop,
                 )
                 readers.append(use.source.open(context))
                 opened.callback(readers[-1].stop)

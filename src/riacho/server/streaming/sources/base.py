@@ -7,7 +7,7 @@ checkpoint's offset log exactly as the reader gave it (Spark: `org.apache.spark.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -44,6 +44,8 @@ class SourceContext:
     `session`: the engine session of the query. `with_metadata`: the plan reads `_metadata`, so each batch must carry
     that column after the data columns. `unused`: columns whose values nobody will look at; a reader that saves work
     by it gives NULL in their place, and need not notice what is wrong with them. `zone`: the session's time zone.
+    `check_stop` is to be called now and then by a source that waits for others; it raises when somebody asked the query
+    to stop.
     """
 
     log_dir: Path
@@ -52,6 +54,7 @@ class SourceContext:
     with_metadata: bool = False
     unused: frozenset[str] = frozenset()
     zone: str = "UTC"
+    check_stop: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)

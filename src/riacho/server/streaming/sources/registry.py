@@ -16,9 +16,11 @@ from riacho.server.plan.formats import STREAMS_ONLY, data_source_not_found, not_
 from riacho.server.streaming.sources import cloud_files, file_formats
 from riacho.server.streaming.sources.base import Source
 from riacho.server.streaming.sources.delta.source import DeltaSource
+from riacho.server.streaming.sources.python_source import PythonStreamSource
 from riacho.server.streaming.sources.rate import RatePerBatchSource, RateSource
 from riacho.server.streaming.sources.reader_defaults import with_defaults
 from riacho.server.streaming.sources.socket import SocketSource
+from riacho.server.workers.sources import registered
 
 GENERATED: Mapping[str, Callable[[Mapping[str, str]], Source]] = {
     "rate": RateSource.from_options,
@@ -64,6 +66,11 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         if path is None:
             raise IllegalArgumentError("'path' is not specified: give load() a path, or use readStream.table()")
         return DeltaSource.of(local_path(path), read.options, given_schema(read.schema, session), session.zone)
+    found = registered.find(format_name, session)
+    if found is not None:
+        source = PythonStreamSource(registered.use(read, found, session))
+        source.schema  # noqa: B018 - what is wrong with it is told now
+        return source
     if format_name in {*STREAMS_ONLY, "jdbc"}:
         raise not_for_streams(read.format, "reading")
     raise data_source_not_found(read.format)

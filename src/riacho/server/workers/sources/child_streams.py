@@ -35,7 +35,8 @@ class StreamCommands(UserObjects):
                 raise mismatch("an instance of DataSourceStreamReader", self._reader)
             limited = simple or len(inspect.signature(self._reader.latestOffset).parameters) > 0
         available_now = isinstance(self._user_reader, _AVAILABLE_NOW)
-        return {"simple": simple, "limited": limited, "available_now": available_now}, []
+        reports = type(self._reader).reportLatestOffset is not DataSourceStreamReader.reportLatestOffset
+        return {"simple": simple, "limited": limited, "available_now": available_now, "reports": reports}, []
 
     @property
     def _user_reader(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import threading
@@ -13,6 +14,7 @@ import pyarrow as pa
 from riacho.errors import AnalysisError
 from riacho.protos import pb
 from riacho.server.engine.base import EngineSession, UserClass
+from riacho.server.engine.schemas import given_schema
 from riacho.server.workers.sources import installed, nursery
 from riacho.server.workers.sources.failures import refused
 from riacho.server.workers.sources.source import UserSource
@@ -54,6 +56,15 @@ def find(name: str, session: EngineSession) -> UserClass | None:
     return None if key in _TAKEN else _installed().get(key)
 
 
+def use(read: pb.Read.DataSource, found: UserClass, session: EngineSession) -> UserSource:
+    """What a read, of a batch or a stream, asks that class for.
+
+    Raises AnalysisError for a path given twice, PYTHON_DATA_SOURCE_ERROR if another Python pickled the class.
+    """
+    given = given_schema(read.schema, session)
+    return source_of(read.format, found, options_of(read.options, read.paths), session, given)
+
+
 def source_of(
     name: str, found: UserClass, options: Mapping[str, str], session: EngineSession, schema: pa.Schema | None
 ) -> UserSource:
@@ -70,6 +81,28 @@ def source_of(
             ),
         )
     return UserSource(name, found.code, options, session, schema)
+
+
+def options_of(options: Mapping[str, str], paths: Sequence[str]) -> dict[str, str]:
+    """The options as the user's class gets them: a path is one, several are JSON.
+
+    Raises AnalysisError if a path is given both ways.
+    """
+    given = dict(options)
+    if not paths:
+        return given
+    if any(name.lower() in ("path", "paths") for name in given):
+        raise AnalysisError(
+            "There is a 'path' or 'paths' option set and load() is called with path parameters. Either remove the path "
+            "option if it's the same as the path parameter, or add it to the load() parameter if you do want to read "
+            "multiple paths.",
+            condition="_LEGACY_ERROR_TEMP_1306",
+        )
+    if len(paths) == 1:
+        given["path"] = paths[0]
+    else:
+        given["paths"] = json.dumps(list(paths), separators=(",", ":"), ensure_ascii=False)
+    return given
 
 
 _looking = threading.Lock()

@@ -47,6 +47,15 @@ class SourceWorker:
             with suppress(OSError):
                 self._process = os.pidfd_open(self._pid)
 
+    @property
+    def check_stop(self) -> Callable[[], None]:
+        """What is asked while the worker is waited for."""
+        return self._channel.check
+
+    @check_stop.setter
+    def check_stop(self, check: Callable[[], None]) -> None:
+        self._channel.check = check
+
     def call(self, command: str, blobs: Sequence[Blob] = (), **arguments: Any) -> tuple[Message, list[bytearray]]:
         """Have a command done; its answer."""
         self._send({"command": command, **arguments}, blobs)
