@@ -12,13 +12,15 @@ ORACLE := $(ROOT)/.oracle
 # Spark's own modules for Kafka and Avro.
 DELTA := io.delta:delta-spark_4.2_2.13:4.4.0
 SPARK_MODULES := org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0 org.apache.spark:spark-avro_2.13:4.2.0
+# The broker that tests/connectors run against.
+KAFKA_PACKAGES := org.apache.kafka:kafka_2.13:4.4.0 org.apache.logging.log4j:log4j-slf4j-impl:2.25.5
 
 IN_ROOT := cd "$(ROOT)" &&
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
 # How the lock files are made: hashes for every platform and Python, and no host is named.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
-.PHONY: help setup demo test check format unit engine spec spec-all record differential bench oracle lock clean
+.PHONY: help setup demo test check format unit engine spec spec-all record differential bench oracle services lock clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' "$(ROOT)/Makefile"
@@ -29,7 +31,7 @@ setup: $(VENV)/.run ## install riacho and what it needs to run, in .venv
 demo: $(VENV)/.run ## run the telecom system end to end and print its six answers
 	@$(IN_ROOT) $(PYTHON) -m riacho demo
 
-test: $(VENV)/.dev oracle ## all checks and all tests, against riacho and against Apache Spark
+test: $(VENV)/.dev oracle services ## all checks and all tests, against riacho and against Apache Spark
 	@$(IN_ROOT) $(MAKE) check
 	@$(IN_ROOT) $(PYTHON) -m pytest --maxfail=15
 
@@ -50,11 +52,11 @@ engine: $(VENV)/.dev ## the tests of parts with a real engine
 spec: $(VENV)/.dev oracle ## the tests that run on riacho and on Apache Spark alike; on Spark what it has not answered yet
 	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec
 
-spec-all: $(VENV)/.dev oracle ## the same, and all of it on Apache Spark too
-	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec tests/differential --spark-all
+spec-all: $(VENV)/.dev oracle services ## the same, and all of it on Apache Spark too
+	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec tests/connectors tests/differential --spark-all
 
-record: $(VENV)/.dev oracle ## ask Apache Spark what it has not answered yet, and keep what it says
-	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec tests/differential --record
+record: $(VENV)/.dev oracle services ## ask Apache Spark what it has not answered yet, and keep what it says
+	@$(IN_ROOT) $(PYTHON) -m pytest tests/spec tests/connectors tests/differential --record
 
 CASES ?= 2000
 differential: $(VENV)/.dev oracle ## all random tests drawn anew; of stateful queries CASES (2000), also on Apache Spark
@@ -66,7 +68,10 @@ bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed
 	@$(IN_ROOT) $(PYTHON) -m bench.stateful
 
 oracle: $(VENV)/.dev ## install Apache Spark in .oracle, and Java if the machine has none
-	@$(IN_ROOT) $(PYTHON) scripts/oracle.py $(DELTA) $(SPARK_MODULES)
+	@$(IN_ROOT) $(PYTHON) -m scripts.oracle $(DELTA) $(SPARK_MODULES)
+
+services: oracle ## install what tests/connectors run against in .services: Apache Kafka
+	@$(IN_ROOT) $(PYTHON) -m scripts.services $(KAFKA_PACKAGES)
 
 lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and lock them
 	@$(PIP) uv

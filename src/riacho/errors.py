@@ -104,7 +104,7 @@ class ArrayIndexError(SparkError):
 
 
 class IllegalStateError(SparkError):
-    java_classes = ("java.lang.IllegalStateException", *_RUNTIME)
+    java_classes: ClassVar[tuple[str, ...]] = ("java.lang.IllegalStateException", *_RUNTIME)
 
 
 class NoSuchElementError(SparkError):

@@ -13,6 +13,8 @@ from tests.record import answers, versions
 from tests.record.fingerprint import Fingerprints
 
 FOLDER = Path("tests") / "spec"
+"""Names in the record are relative to it; those of tests elsewhere have their whole path."""
+ELSEWHERE = (Path("tests") / "connectors",)
 FILE = "answers.txt"
 
 
@@ -49,13 +51,18 @@ class Recording:
         if not any("::" in argument for argument in config.args):
             self._complete = {name.partition("::")[0] for name in self._current}
         gone = {name.partition("::")[0] for name, _ in self._known}
-        self._complete |= {name for name in gone if not (self.root / FOLDER / name).exists()}
+        self._complete |= {name for name in gone if not self._file(name).exists()}
 
     def concerns(self, item: pytest.Item) -> bool:
         """Whether this is a run of a test of the specification on Spark."""
         callspec = getattr(item, "callspec", None)
         on_spark = callspec is not None and callspec.params.get("server") == "spark"
-        return on_spark and item.path.is_relative_to(self.root / FOLDER)
+        return on_spark and any(item.path.is_relative_to(self.root / folder) for folder in (FOLDER, *ELSEWHERE))
+
+    def _file(self, name: str) -> Path:
+        """The file of a test, by its name in the record without what is in it."""
+        elsewhere = name.startswith(tuple(folder.as_posix() for folder in ELSEWHERE))
+        return self.root / name if elsewhere else self.root / FOLDER / name
 
     def name(self, item: pytest.Item) -> str:
         return item.nodeid.removeprefix(f"{FOLDER.as_posix()}/")

@@ -15,8 +15,8 @@ LEAVES = (
     "paths", "protos", "types", "units", "zones",
 )  # fmt: skip
 ROOMS = (
-    "sql", "plan", "formats", "state", "engine", "delta", "files", "catalog", "commands", "workers", "streaming",
-    "batch", "graph", "connect",
+    "sql", "plan", "formats", "state", "engine", "delta", "files", "catalog", "commands", "workers", "kafka",
+    "streaming", "batch", "graph", "connect",
 )  # fmt: skip
 """The rooms of the server half, from the bottom up: each imports only what stands before it."""
 INTO_THE_SERVER = frozenset(

@@ -72,7 +72,7 @@ def riacho_server(
         *arguments,
     ]
     environment = {"PYTHONUNBUFFERED": "1", **(environment or {})}
-    with _running("riacho", command, environment, folder / "riacho.log", _RIACHO_ADDRESS, limit_s) as address:
+    with running("riacho", command, environment, folder / "riacho.log", _RIACHO_ADDRESS, limit_s) as address:
         yield Server("riacho", address[0], folder / "riacho.log")
 
 
@@ -123,7 +123,7 @@ def spark_server(
         "PYSPARK_DRIVER_PYTHON": str(python),
     }
     command.append("spark-internal")
-    with _running("Spark", command, environment, folder / "spark.log", _SPARK_PORT, limit_s) as port:
+    with running("Spark", command, environment, folder / "spark.log", _SPARK_PORT, limit_s) as port:
         yield Server("spark", f"sc://127.0.0.1:{port[1]}", folder / "spark.log")
 
 
@@ -150,12 +150,12 @@ def spark_cluster(
         "PYSPARK_PYTHON": str(home / "bin" / "python"),
     }
     place = ["--host", "127.0.0.1", "--port", "0", "--webui-port", "0"]
-    with ExitStack() as running:
+    with ExitStack() as cluster:
 
         def start(name: str, kind: str, *arguments: str, shows: re.Pattern[str]) -> re.Match[str]:
             command = [str(root / "bin" / "spark-class"), f"org.apache.spark.deploy.{kind}", *place, *arguments]
             log = folder / f"{name}.log"
-            return running.enter_context(_running(f"Spark's {name}", command, environment, log, shows, limit_s))
+            return cluster.enter_context(running(f"Spark's {name}", command, environment, log, shows, limit_s))
 
         master = start("master", "master.Master", shows=_MASTER_ADDRESS)[1]
         for number in range(1, workers + 1):
@@ -170,11 +170,11 @@ def spark_cluster(
             "spark.executor.extraClassPath": os.pathsep.join(str(jar) for jar in jars),
             **(settings or {}),
         }
-        yield running.enter_context(spark_server(home, folder, cores=workers, settings=conf, limit_s=limit_s))
+        yield cluster.enter_context(spark_server(home, folder, cores=workers, settings=conf, limit_s=limit_s))
 
 
 @contextmanager
-def _running(
+def running(
     name: str,
     command: Sequence[str],
     environment: Mapping[str, str],

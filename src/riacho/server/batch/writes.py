@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from riacho.protos import pb
+from riacho.server.batch.kafka import kafka_write
 from riacho.server.batch.write_context import WriteContext
 from riacho.server.files.path_writes import no_binary, write_path
 from riacho.server.formats.write.files import FORMATS
@@ -42,5 +43,6 @@ def _binary(_: WriteContext, __: pb.WriteOperation) -> None:
 WRITERS: Final[Mapping[str, Writer]] = {
     **dict.fromkeys(sorted(FORMATS), _files),
     "binaryfile": _binary,
+    "kafka": kafka_write,
 }
 """The formats of `DataFrameWriter.format` that riacho writes itself, by lower-case name."""

@@ -25,7 +25,7 @@ from riacho.server.streaming.parts import SpooledSource
 from riacho.server.streaming.progress import Durations, Progress, SourceProgress
 from riacho.server.streaming.query_status import Listener, QueryStatus, StatusMessage
 from riacho.server.streaming.sinks.base import SinkBatch, SinkWriter
-from riacho.server.streaming.sources.base import ReadLimit, SourceData, SourceReader, batch_schema
+from riacho.server.streaming.sources.base import ReadLimit, SourceData, SourceReader, TellsOthers, batch_schema
 from riacho.server.streaming.trigger import AvailableNow, Once, ProcessingTime
 from riacho.server.streaming.watermark import WatermarkPolicy, WatermarkTracker
 
@@ -228,6 +228,9 @@ class MicroBatchRun:
         with durations.timed("commitOffsets"):
             context.checkpoint.log_commit(batch.batch_id, next_watermark_ms)
         context.execution.committed(batch.batch_id)
+        for reader, end in zip(context.readers, batch.log.offsets, strict=True):
+            if end is not None and isinstance(reader, TellsOthers):
+                reader.committed(end)
         context.after(BatchStep.COMMITTED, batch.batch_id)
         context.spool.clear()
         self._ran_before = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -113,6 +113,14 @@ class SourceReader(Protocol):
 
     def stop(self) -> None:
         """The run is over; close what is open. Called exactly once."""
+
+
+@runtime_checkable
+class TellsOthers(Protocol):
+    """A reader that tells others how far the query is, if it also has this."""
+
+    def committed(self, end: Offset) -> None:
+        """The batch that ends there is in the checkpoint as done. May be skipped. Raises nothing."""
 
 
 class Source(Protocol):

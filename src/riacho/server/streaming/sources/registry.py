@@ -16,6 +16,7 @@ from riacho.server.plan.formats import STREAMS_ONLY, data_source_not_found, not_
 from riacho.server.streaming.sources import cloud_files, file_formats
 from riacho.server.streaming.sources.base import Source
 from riacho.server.streaming.sources.delta.source import DeltaSource
+from riacho.server.streaming.sources.kafka import KafkaSource
 from riacho.server.streaming.sources.python_source import PythonStreamSource
 from riacho.server.streaming.sources.rate import RatePerBatchSource, RateSource
 from riacho.server.streaming.sources.reader_defaults import with_defaults
@@ -66,6 +67,8 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         if path is None:
             raise IllegalArgumentError("'path' is not specified: give load() a path, or use readStream.table()")
         return DeltaSource.of(local_path(path), read.options, given_schema(read.schema, session), session.zone)
+    if format_name == "kafka":
+        return KafkaSource.of(read.options, given_schema(read.schema, session))
     found = registered.find(format_name, session)
     if found is not None:
         source = PythonStreamSource(registered.use(read, found, session))

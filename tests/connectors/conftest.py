@@ -1,0 +1,53 @@
+"""A real broker for the tests here: one for the whole run, started when the first test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from riacho.testing.kafka import KafkaBroker
+from tests.connectors.topics import Kafka
+from tests.spec.conftest import database, new_session, spark
+
+__all__ = ["database", "new_session", "spark"]
+
+ROOT = Path(__file__).resolve().parents[2]
+HOME = ROOT / ".services" / "kafka"
+LIMIT_S = 120
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No test here may hang: a wait that has no limit of its own ends here."""
+    for item in items:
+        if "tests/connectors/" in item.path.as_posix() and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LIMIT_S))
+
+
+@pytest.fixture(scope="session")
+def broker_home() -> Path:
+    """Where `make services` has laid the broker's jars."""
+    if not (HOME / "laid").exists():
+        pytest.skip("there is no Kafka to test with: run `make services`")
+    return HOME
+
+
+@pytest.fixture(scope="session")
+def broker(broker_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """The broker that all tests share; each has topics of its own."""
+    with KafkaBroker(broker_home, tmp_path_factory.mktemp("kafka")) as broker:
+        yield broker
+
+
+@pytest.fixture
+def kafka(broker: KafkaBroker) -> Kafka:
+    """What tests do with the broker."""
+    return Kafka(broker.bootstrap)
+
+
+@pytest.fixture
+def own_broker(broker_home: Path, tmp_path: Path) -> Iterator[KafkaBroker]:
+    """A broker of the test's own, which it may stop."""
+    with KafkaBroker(broker_home, tmp_path / "kafka") as broker:
+        yield broker
