@@ -32,7 +32,7 @@ from riacho.server.streaming.sources.partitions import typed_value
 from riacho.server.streaming.sources.reader_defaults import with_defaults
 from riacho.types import nullable
 
-OWN_FILES: Final = frozenset({"orc"})
+OWN_FILES: Final = frozenset({"orc", "xml"})
 """The formats, in lower case."""
 
 _DECLARED: Final = "riacho.declared"

@@ -40,7 +40,7 @@ def parser(field: pa.Field, options: Options, datetimes: Datetimes) -> Parse:
     if pa.types.is_floating(arrow):
         return _floating(arrow, options)
     if pa.types.is_decimal(arrow):
-        return lambda text: to_decimal(_ascii_digits(text.replace(",", "")), arrow.precision, arrow.scale)
+        return lambda text: to_decimal(ascii_digits(text.replace(",", "")), arrow.precision, arrow.scale)
     if pa.types.is_date32(arrow):
         return datetimes.date
     if pa.types.is_timestamp(arrow):
@@ -85,6 +85,6 @@ def java_float(text: str, arrow: pa.DataType) -> float | None:
     return rounded
 
 
-def _ascii_digits(text: str) -> str:
+def ascii_digits(text: str) -> str:
     """Digits of any script as ASCII ones."""
     return text if text.isascii() else _DIGIT.sub(lambda digit: str(int(digit.group())), text)

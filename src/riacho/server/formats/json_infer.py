@@ -89,15 +89,15 @@ class JsonInference:
         if node.is_integer:
             if -(1 << 63) <= int(node) < 1 << 63:
                 return pa.int64()
-            return _decimal_type(Decimal(node)) or pa.float64()
+            return decimal_type(Decimal(node)) or pa.float64()
         if self._prefers_decimal and (value := parse_number(node)) is not None:
-            return _decimal_type(value) or pa.float64()
+            return decimal_type(value) or pa.float64()
         return pa.float64()
 
     def _text(self, node: str) -> pa.DataType:
         if self._prefers_decimal:
             value = parse_number(node.replace(",", ""))
-            if value is not None and (found := _decimal_type(value)) is not None:
+            if value is not None and (found := decimal_type(value)) is not None:
                 return found
         if self._infer_timestamp and self._timestamp(node) is not None:
             return TIMESTAMP
@@ -122,15 +122,15 @@ def _struct(fields: Iterable[pa.Field]) -> pa.DataType:
     by_name: dict[str, pa.DataType] = {}
     for field in fields:
         by_name[field.name] = merge_types(by_name[field.name], field.type) if field.name in by_name else field.type
-    return pa.struct([pa.field(name, by_name[name]) for name in sorted(by_name, key=_java_order)])
+    return pa.struct([pa.field(name, by_name[name]) for name in sorted(by_name, key=java_order)])
 
 
-def _java_order(name: str) -> bytes:
+def java_order(name: str) -> bytes:
     """Java compares text by its UTF-16 units."""
     return name.encode("utf-16-be", "surrogatepass")
 
 
-def _decimal_type(value: Decimal) -> pa.DataType | None:
+def decimal_type(value: Decimal) -> pa.DataType | None:
     """The narrowest DECIMAL that holds `value`, or None if none does."""
     _, digits, exponent = value.as_tuple()
     assert isinstance(exponent, int)
@@ -157,14 +157,14 @@ def merge_types(left: pa.DataType, right: pa.DataType) -> pa.DataType:
         return pa.string()
     if pa.float64() in numbers:
         return pa.float64()
-    return _wider_decimal(left, right)
+    return wider_decimal(left, right)
 
 
 def _as_number(arrow: pa.DataType) -> pa.DataType | None:
     return arrow if arrow in {pa.int64(), pa.float64()} or pa.types.is_decimal(arrow) else None
 
 
-def _wider_decimal(left: pa.DataType, right: pa.DataType) -> pa.DataType:
+def wider_decimal(left: pa.DataType, right: pa.DataType) -> pa.DataType:
     (p1, s1), (p2, s2) = (
         (arrow.precision, arrow.scale) if pa.types.is_decimal(arrow) else (20, 0) for arrow in (left, right)
     )

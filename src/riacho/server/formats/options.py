@@ -156,6 +156,37 @@ BINARY: Final = (
     ),
 )
 
+XML: Final = (
+    Option("rowTag", None, "the name of the elements that are rows; required"),
+    _MODE,
+    _CORRUPT,
+    Option("attributePrefix", "_", "what the names of columns for attributes begin with"),
+    Option("valueTag", "_VALUE", "the column for the text of an element that has attributes or elements too"),
+    Option("excludeAttribute", "false", "leave attributes out"),
+    Option("nullValue", None, "text that means NULL"),
+    Option("treatEmptyValuesAsNulls", "false", "blank text means NULL"),
+    Option("ignoreSurroundingSpaces", "true", "strip white space around values"),
+    Option("ignoreNamespace", "false", "leave the prefixes of names out"),
+    Option("wildcardColName", "xs_any", "the column (STRING or ARRAY) for elements that have none"),
+    Option("inferSchema", "true", "inference: infer types; otherwise all are STRING"),
+    Option("prefersDecimal", "false", "inference: floating-point numbers become DECIMAL"),
+    Option("dateFormat", None, "pattern of DATE text; default `yyyy-MM-dd`"),
+    _TIMESTAMP_FORMAT,
+    _NTZ_FORMAT,
+    _TIME_ZONE,
+    Option("encoding", None, "encoding of the files; default: what they say themselves, else UTF-8", ("charset",)),
+    _COMPRESSION,
+    Option("samplingRatio", "1.0", "accepted: schema inference reads all rows"),
+    Option("multiLine", "true", "false: each line is a document of its own, with one row"),
+    *(
+        Option(name, None, "for writers")
+        for name in ("rootTag", "declaration", "arrayElementName", "indent", "validateName")
+    ),
+    refused("rowValidationXSDPath", None, "rows are not checked against an XSD"),
+    _LOCALE,
+    refused("singleVariantColumn", None, "the whole record as one VARIANT"),
+)
+
 READERS: Final[dict[str, tuple[Option, ...]]] = {
     "json": JSON,
     "csv": CSV,
@@ -163,4 +194,5 @@ READERS: Final[dict[str, tuple[Option, ...]]] = {
     "orc": ORC,
     "text": TEXT,
     "binaryfile": BINARY,
+    "xml": XML,
 }

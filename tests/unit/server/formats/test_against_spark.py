@@ -18,7 +18,7 @@ from riacho.errors import SparkError
 from riacho.options import Options
 from riacho.server.formats.base import DecoderContext
 from riacho.server.streaming.sources.file_formats import FORMATS
-from tests.unit.server.formats.oracle import csv_cases, json_cases, orc_cases, parquet_cases, text_cases
+from tests.unit.server.formats.oracle import csv_cases, json_cases, orc_cases, parquet_cases, text_cases, xml_cases
 from tests.unit.server.formats.oracle.case import EXPECTED, RECORDED_DAY, Case, plain_rows
 
 CASES = {
@@ -27,6 +27,7 @@ CASES = {
     "text": text_cases.CASES,
     "parquet": parquet_cases.CASES,
     "orc": orc_cases.CASES,
+    "xml": xml_cases.CASES,
 }
 
 _NUMBERS = {
@@ -71,6 +72,14 @@ DIFFERENT = {
     ("parquet", "timestamp_ns_as_timestamp_ntz"): "nanoseconds are cut to microseconds; Spark refuses the file",
     ("parquet", "ntz_ns_as_timestamp"): "nanoseconds are cut to microseconds; Spark refuses the file",
     ("parquet", "ntz_ns_as_timestamp_ntz"): "nanoseconds are cut to microseconds; Spark refuses the file",
+    ("xml", "mixed_int"): "text that does not fit the row's own text column spoils the row, in Spark the file",
+    **{
+        ("xml", f"attributes_{kind}"): "an attribute that does not fit its column spoils the row, in Spark the file"
+        for kind in ("boolean", "int", "double", "decimal_5_2_", "date", "timestamp")
+    },
+    ("xml", "mistake_in_row_text"): "riacho reads the rows behind it",
+    ("xml", "latin1"): "the charset that was asked for is used; Spark fails",
+    ("xml", "latin1_undeclared"): "bytes that are no UTF-8 spoil their row, in Spark the file",
     **{
         ("orc", f"{source}_as_{target}"): "a conversion that riacho refuses"
         for source, targets in _REFUSED_IN_ORC.items()

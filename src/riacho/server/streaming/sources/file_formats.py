@@ -20,6 +20,7 @@ from riacho.server.formats.options import LISTING, STREAM
 from riacho.server.formats.orc_reader import OrcFormat
 from riacho.server.formats.parquet_reader import ParquetFormat
 from riacho.server.formats.text_reader import TextFormat
+from riacho.server.formats.xml_reader import XmlFormat
 from riacho.server.streaming.sources.files import FileSource, base_path
 from riacho.server.streaming.sources.listing import FileListing, is_glob
 from riacho.server.streaming.sources.partitions import infer_partitions
@@ -27,7 +28,7 @@ from riacho.types import nullable
 
 FORMATS: Final[dict[str, FileFormat]] = {
     one.name.lower(): one
-    for one in (BinaryFormat(), CsvFormat(), JsonFormat(), OrcFormat(), ParquetFormat(), TextFormat())
+    for one in (BinaryFormat(), CsvFormat(), JsonFormat(), OrcFormat(), ParquetFormat(), TextFormat(), XmlFormat())
 }
 FIXED: Final = frozenset({"binaryfile", "text"})
 """Formats whose columns are the same for all files."""

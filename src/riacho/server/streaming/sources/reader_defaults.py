@@ -14,7 +14,7 @@ _BY_FORMAT: Final[Mapping[str, Mapping[str, Conf[Any]]]] = {
     "binaryfile": {"maxLength": BINARY_LENGTH},
     "orc": {"mergeSchema": ORC_MERGE},
 }
-_WITH_TIMES: Final = frozenset({"csv", "json"})
+_WITH_TIMES: Final = frozenset({"csv", "json", "xml"})
 """Formats that have times as text."""
 
 
