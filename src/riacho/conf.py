@@ -228,6 +228,20 @@ JSON_NULLS: Final = Conf(
     "true",
     "Default of the JSON writer's option `ignoreNullFields`: leave fields out that are null.",
 )
+SINK_COMPACTION: Final = Conf(
+    "spark.sql.streaming.fileSink.log.compactInterval",
+    INT,
+    "10",
+    "One entry in so many of a file sink's log has all files so far.",
+    accepts=_positive,
+    demand="Please set spark.sql.streaming.fileSink.log.compactInterval to a positive number.",
+)
+SINK_LOG_DELETION: Final = Conf(
+    "spark.sql.streaming.fileSink.log.deletion", BOOLEAN, "true", "Remove old entries of a file sink's log."
+)
+SINK_LOG_DELAY: Final = Conf(
+    "spark.sql.streaming.fileSink.log.cleanupDelay", TIME_MS, "600000ms", "How long such entries stay at least."
+)
 AUTO_MERGE: Final = Conf(
     "spark.databricks.delta.schema.autoMerge.enabled",
     BOOLEAN,

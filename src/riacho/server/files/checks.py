@@ -11,10 +11,10 @@ from riacho.types import type_to_ddl
 
 
 def partition_columns(schema: pa.Schema, given: Sequence[str], *, strict: bool) -> tuple[pa.Schema, tuple[str, ...]]:
-    """The columns, and those that partition them, spelled as `partitionBy` has them.
+    """The columns, and those that partition them.
 
-    `strict`: of a batch, which may not use all columns. Raises AnalysisError, ALL_PARTITION_COLUMNS_NOT_ALLOWED,
-    INVALID_PARTITION_COLUMN_DATA_TYPE.
+    `strict`: of a batch, where `partitionBy` says how they are spelled, and errors have other texts. Raises
+    AnalysisError, ALL_PARTITION_COLUMNS_NOT_ALLOWED, INVALID_PARTITION_COLUMN_DATA_TYPE.
     """
     found: dict[str, str] = {}
     for name in given:
@@ -29,8 +29,8 @@ def partition_columns(schema: pa.Schema, given: Sequence[str], *, strict: bool) 
                 sql_state="0A000",
                 type=f'"{kind}"',
             )
-        found[matches[0].name] = name
-    if strict and found and len(found) == len(schema):
+        found[matches[0].name] = name if strict else matches[0].name
+    if found and len(found) == len(schema):
         raise AnalysisError.of(
             "ALL_PARTITION_COLUMNS_NOT_ALLOWED",
             "Cannot use all columns for partition columns.",

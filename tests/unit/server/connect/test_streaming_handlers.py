@@ -209,7 +209,7 @@ def test_a_wait_looks_up_while_it_waits(client: Client, engine: FakeEngine, monk
 @pytest.mark.parametrize(
     ("options", "sink", "refusal"),
     [
-        ({}, "parquet", "Failed to find the data source: parquet"),
+        ({}, "nosuch", "Failed to find the data source: nosuch"),
         ({"path": "/nowhere"}, "", "checkpointLocation must be specified"),
     ],
 )

@@ -14,12 +14,15 @@ from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.warehouse import FILE_FORMATS
+from riacho.server.files.path_writes import no_binary
+from riacho.server.formats.write.files import FORMATS
 from riacho.server.plan.formats import STREAMS_ONLY, data_source_not_found, not_for_streams, short_name
 from riacho.server.streaming.context import StreamingContext
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.sinks.base import QUERY_OPTIONS, Sink
 from riacho.server.streaming.sinks.console import ConsoleSink
 from riacho.server.streaming.sinks.delta import DeltaSink
+from riacho.server.streaming.sinks.files import FileSink, missing_path
 from riacho.server.streaming.sinks.foreach import ForeachSink
 from riacho.server.streaming.sinks.foreach_batch import ForeachBatchSink
 from riacho.server.streaming.sinks.memory import MemorySink
@@ -84,22 +87,35 @@ def _table(context: StreamingContext, request: StartRequest) -> Sink:
             f"The input source({request.format.lower()}) is different from the table {name}'s data source provider("
             f"{table.format})."
         )
+    if table.format in FORMATS:
+        return _file_table(context, request, table)
     check_delta(table)
     return _delta_sink(context, request, table.location)
 
 
+def _file_table(context: StreamingContext, request: StartRequest, table: Table) -> Sink:
+    """A table that is files: it has its own partitions and options."""
+    entry = context.catalog.listing().tables.get(table.name)
+    kept = {} if entry is None or entry.record is None else entry.record.options
+    options = {**{key.lower(): value for key, value in kept.items()}, **request.options}
+    return FileSink(table.format, table.location, table.partition_by, options, context.clock)
+
+
 def _new_table(context: StreamingContext, request: StartRequest, name: TableName) -> Sink:
     form = _format(context, request)
-    if form != "delta":
+    if form != "delta" and form not in FORMATS:
         if form not in FILE_FORMATS:
             raise data_source_not_found(request.format)
         raise UnsupportedOperationError(
-            f"riacho writes streams to Delta tables; {name} would be a {form} table. Leave the format out."
+            f"riacho writes streams to tables of Delta and of files; {name} would be a {form} table. Leave the format "
+            "out."
         )
     given = request.options.get("path") or request.path
     location = local_path(given).absolute() if given else None
-    make = partial(context.catalog.create_table, name, partition_by=request.partition_by, location=location)
-    sink = _delta_sink(context, request, location or context.catalog.location_for(name))
+    create = context.catalog.create_table
+    make = partial(create, name, format=form, partition_by=request.partition_by, location=location)
+    folder = location or context.catalog.location_for(name)
+    sink = _delta_sink(context, request, folder) if form == "delta" else _file_sink(context, request, form, folder)
     return NewTableSink(sink, lambda schema: make(nullable(schema)))
 
 
@@ -116,6 +132,26 @@ def _delta(context: StreamingContext, request: StartRequest) -> Sink:
     if not path:
         raise IllegalArgumentError("'path' is not specified: give start() a path, or use toTable()")
     return _delta_sink(context, request, local_path(path))
+
+
+def _files(form: str) -> MakeSink:
+    """What makes the sinks of a file format."""
+
+    def make(context: StreamingContext, request: StartRequest) -> Sink:
+        path = request.path or request.options.get("path", "")
+        if not path:
+            raise missing_path()
+        return _file_sink(context, request, form, local_path(path))
+
+    return make
+
+
+def _binary_files(_: StreamingContext, __: StartRequest) -> Sink:
+    raise no_binary()
+
+
+def _file_sink(context: StreamingContext, request: StartRequest, form: str, path: Path) -> FileSink:
+    return FileSink(form, path, request.partition_by, request.options, context.clock)
 
 
 def _memory(context: StreamingContext, request: StartRequest) -> Sink:
@@ -146,5 +182,7 @@ SINKS: Final[Mapping[str, MakeSink]] = {
     "memory": _memory,
     "console": lambda _, request: ConsoleSink(request.options),
     "noop": _noop,
+    **{form: _files(form) for form in sorted(FORMATS)},
+    "binaryfile": _binary_files,
 }
 """The formats of `DataStreamWriter.format`, by name."""

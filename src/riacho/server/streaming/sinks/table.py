@@ -7,16 +7,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from riacho.server.streaming.sinks.base import OutputMode, PlainSink, SinkContext
-from riacho.server.streaming.sinks.delta import DeltaSink, DeltaSinkWriter
+from riacho.server.streaming.sinks.base import OutputMode, PlainSink, Sink, SinkContext, SinkWriter
 
 
 class NewTableSink(PlainSink):
     """`sink` writes where the table will be; `make` makes it, with the columns of the query."""
 
-    name = "delta"
-
-    def __init__(self, sink: DeltaSink, make: Callable[[pa.Schema], object]) -> None:
+    def __init__(self, sink: Sink, make: Callable[[pa.Schema], object]) -> None:
+        self.name = sink.name
         self._sink = sink
         self._make = make
 
@@ -24,7 +22,8 @@ class NewTableSink(PlainSink):
         self._sink.check(mode, checkpoint)
 
     def announce(self, schema: pa.Schema) -> None:
+        self._sink.announce(schema)
         self._make(schema)
 
-    def open(self, context: SinkContext) -> DeltaSinkWriter:
+    def open(self, context: SinkContext) -> SinkWriter:
         return self._sink.open(context)

@@ -20,6 +20,7 @@ from riacho.paths import local_path, qualified
 from riacho.server.catalog.failures import path_not_found
 from riacho.server.streaming.sources.listing import FileListing, FolderCache, is_glob, is_hidden
 from riacho.server.streaming.sources.partitions import common_type, partition_folder
+from riacho.server.streaming.sources.sink_log import has_sink_log, sink_files
 
 Values: TypeAlias = tuple[str | None, ...]
 """The texts of a file's partition columns; None for NULL."""
@@ -63,7 +64,8 @@ def index(given: Sequence[str], rules: Rules) -> FileIndex:
     Raises PATH_NOT_FOUND, CONFLICTING_DIRECTORY_STRUCTURES, CONFLICTING_PARTITION_COLUMN_NAMES, IllegalArgumentError.
     """
     roots = [root for path in given for root in roots_of(path)]
-    tree = _Tree.of(roots)
+    by_log = len(given) == 1 and roots == [str(local_path(given[0]))] and has_sink_log(roots[0])
+    tree = _Tree.logged(roots[0]) if by_log else _Tree.of(roots)
     names: tuple[str, ...] = ()
     if rules.recursive:
         found: dict[Values, list[str]] = {(): [path for paths in tree.by_folder.values() for path in paths]}
@@ -132,6 +134,14 @@ class _Tree:
             if files:
                 by_folder[folder] = sorted({*by_folder.get(folder, ()), *files})
         return cls(dict(sorted(by_folder.items())), odd)
+
+    @classmethod
+    def logged(cls, root: str) -> _Tree:
+        """The files that a file sink's log names: those of failed batches lie beside them."""
+        by_folder: dict[str, list[str]] = {}
+        for file in sink_files(root):
+            by_folder.setdefault(str(Path(file.path).parent), []).append(file.path)
+        return cls({folder: sorted(by_folder[folder]) for folder in sorted(by_folder)}, odd=True)
 
     def right_at(self, root: str) -> list[str]:
         """The files right in a root, or the root if it is one."""

@@ -1,23 +1,62 @@
-"""The files of a folder that a file sink writes, by the sink's own log (`_spark_metadata`).
+"""The log of a file sink (`_spark_metadata`): the files of a folder that count, batch by batch, in Spark's format.
 
-Only files named in the log count: others are leftovers of failed batches. Source: `FileStreamSinkLog`,
-`MetadataLogFileIndex`.
+    <folder>/_spark_metadata/<N>           v1, then one JSON per file that batch N added
+    <folder>/_spark_metadata/<N>.compact   see `compact_log`
+
+Only files named in the log count: others are leftovers of failed batches. Streams and batches that read such a folder
+read it by its log. Sources: `FileStreamSinkLog`, `MetadataLogFileIndex`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from riacho.errors import IllegalStateError
-from riacho.server.streaming.checkpoint import VERSION
+from riacho.clock import SystemClock
+from riacho.server.formats.base import file_url
+from riacho.server.streaming.compact_log import CompactLog, EntryFormat
 from riacho.server.streaming.sources.listing import FileStatus
 
 FOLDER: Final = "_spark_metadata"
-_ENTRY: Final = re.compile(r"(\d+)(\.compact)?")
+_BLOCK_BYTES: Final = 32 << 20
+"""What Hadoop calls the size of a block of a local disk."""
+
+
+@dataclass(frozen=True)
+class SinkEntry:
+    """A file that a batch added, or, with another `action`, that somebody has taken out again."""
+
+    url: str
+    size: int
+    modified_ms: int
+    action: str = "add"
+
+    @classmethod
+    def of(cls, path: Path) -> SinkEntry:
+        """The entry of a file that has been written."""
+        status = path.stat()
+        return cls(file_url(str(path)), status.st_size, status.st_mtime_ns // 1_000_000)
+
+    def to_json(self) -> str:
+        entry = {
+            "path": self.url,
+            "size": self.size,
+            "isDir": False,
+            "modificationTime": self.modified_ms,
+            "blockReplication": 1,
+            "blockSize": _BLOCK_BYTES,
+            "action": self.action,
+        }
+        return json.dumps(entry, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> SinkEntry:
+        entry = json.loads(text)
+        return cls(entry["path"], entry["size"], entry["modificationTime"], entry["action"])
 
 
 def has_sink_log(path: str) -> bool:
@@ -27,26 +66,16 @@ def has_sink_log(path: str) -> bool:
 def sink_files(path: str) -> list[FileStatus]:
     """All files that the log in `path` has added and not deleted.
 
-    Raises IllegalStateError for a log of another version.
+    Raises IllegalStateError for a log of another version, or with holes.
     """
-    folder = Path(path) / FOLDER
-    entries = sorted((int(m[1]), file) for file in folder.iterdir() if (m := _ENTRY.fullmatch(file.name)))
-    compacted = [offset for offset, file in entries if file.suffix == ".compact"]
-    first = compacted[-1] if compacted else 0
+    log = CompactLog(Path(path) / FOLDER, EntryFormat(SinkEntry.to_json, SinkEntry.from_json), SystemClock())
     files: dict[str, FileStatus] = {}
-    for offset, file in entries:
-        if offset < first:
-            continue
-        version, *lines = file.read_text(encoding="utf-8").split("\n")
-        if version != VERSION:
-            raise IllegalStateError(f"Log file {file} is of version {version!r}; riacho reads {VERSION}.")
-        for line in lines:
-            entry = json.loads(line)
-            local = path_of_url(entry["path"])
-            if entry["action"] == "delete":
-                files.pop(local, None)
-            else:
-                files[local] = FileStatus(entry["modificationTime"], local, entry["size"])
+    for entry in log.all_entries(log.latest()):
+        local = path_of_url(entry.url)
+        if entry.action == "delete":
+            files.pop(local, None)
+        else:
+            files[local] = FileStatus(entry.modified_ms, local, entry.size)
     return list(files.values())
 
 

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from riacho.errors import IllegalStateError
 from riacho.ids import Offset
-from riacho.server.streaming.sources.file_log import FileEntry, FileLog, Retention
+from riacho.server.streaming.compact_log import Retention
+from riacho.server.streaming.sources.file_log import FileEntry, FileLog
 from riacho.server.streaming.sources.file_offsets import from_offset, to_offset
 from riacho.testing.clock import ManualClock
 
 
 def log(folder: Path, **retention: int) -> FileLog:
-    return FileLog(folder, ManualClock(), Retention(**retention))
+    return FileLog(folder, ManualClock(), Retention(**retention))  # type: ignore[arg-type]
 
 
 def fill(target: FileLog, first: int, last: int) -> None:

@@ -1,0 +1,138 @@
+"""The file sink: each batch adds files to a folder, and its log says which; exactly once.
+
+The files of a batch lie in their places before the log names them, and count from then on: readers that know the log
+(Spark, riacho) see a batch as a whole or not at all. A batch that is in the log already is left out. Sources:
+`FileStreamSink`, `ManifestFileCommitProtocol`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from riacho.clock import Clock, SystemClock
+from riacho.conf import BATCHES_TO_RETAIN, SINK_COMPACTION, SINK_LOG_DELAY, SINK_LOG_DELETION
+from riacho.errors import AnalysisError, IllegalArgumentError, NumberFormatError
+from riacho.ids import new_uuid
+from riacho.options import Option, Options
+from riacho.paths import qualified
+from riacho.server.engine.base import EngineSession
+from riacho.server.files.checks import partition_columns
+from riacho.server.files.rows import RowFiles, written_schema
+from riacho.server.formats.write.files import check_schema, file_format
+from riacho.server.streaming.compact_log import CompactLog, EntryFormat, Retention
+from riacho.server.streaming.sinks.base import QUERY_OPTIONS, OutputMode, PlainSink, SinkBatch, SinkContext
+from riacho.server.streaming.sources.sink_log import FOLDER, SinkEntry
+from riacho.units import time_ms
+
+_log = logging.getLogger(__name__)
+
+OPTIONS = (Option("retention", None, "the log forgets files older than this, such as `7d`; the files stay"),)
+"""What the sink takes besides the options of the format's writer."""
+
+
+@dataclass(frozen=True)
+class FileSink(PlainSink):
+    """Append the files of each batch to the folder `path`, in a format of `formats.write`."""
+
+    name: str
+    path: Path
+    partition_by: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+    clock: Clock = field(default_factory=SystemClock)
+
+    def check(self, mode: OutputMode, checkpoint: Path) -> None:  # noqa: ARG002 - any checkpoint will do
+        """Raises STREAMING_OUTPUT_MODE.UNSUPPORTED_DATASOURCE, NumberFormatError for a `retention` that is no time."""
+        if mode is not OutputMode.APPEND:
+            raise AnalysisError.of(
+                "STREAMING_OUTPUT_MODE.UNSUPPORTED_DATASOURCE",
+                f"Invalid streaming output mode: {mode}. This output mode is not supported in Data Source {self.name}.",
+                sql_state="42KDE",
+                outputMode=str(mode),
+                className=self.name,
+            )
+        self._retention_ms()
+
+    def announce(self, schema: pa.Schema) -> None:
+        """Raises AnalysisError for partition columns that there are not."""
+        partition_columns(schema, self.partition_by, strict=False)
+
+    def open(self, context: SinkContext) -> FileSinkWriter:
+        """Raises what the format's writer says of its options and of the columns."""
+        return FileSinkWriter(self, context)
+
+    def entries(self) -> EntryFormat[SinkEntry]:
+        """How the log is written: compacted files leave out what is older than the retention."""
+        limit_ms = self._retention_ms()
+
+        def kept(entry: SinkEntry, now_ms: int) -> bool:
+            return limit_ms is None or now_ms - entry.modified_ms <= limit_ms
+
+        return EntryFormat(SinkEntry.to_json, SinkEntry.from_json, kept)
+
+    def _retention_ms(self) -> int | None:
+        text = Options.check(f"{self.name} sink", (*OPTIONS, Option("*", None, "")), self.options).maybe("retention")
+        found = None if text is None else time_ms(text)
+        if text is not None and found is None:
+            raise NumberFormatError(
+                "Time must be specified as seconds (s), milliseconds (ms), microseconds (us), minutes (m or min), hour "
+                "(h), or day (d). E.g. 50s, 100ms, or 250us.\n"
+                f"Failed to parse time string: {text}"
+            )
+        return found
+
+
+class FileSinkWriter:
+    """See `streaming.sinks.base.SinkWriter`."""
+
+    takes_parts = True
+
+    def __init__(self, sink: FileSink, context: SinkContext) -> None:
+        session = context.session
+        self.description = f"FileSink[{qualified(sink.path)}]"
+        self._folder = sink.path
+        self._session = session
+        form = file_format(sink.name, sink.options, session.get_conf, session.zone, OPTIONS, QUERY_OPTIONS)
+        self._schema, partition_by = partition_columns(written_schema(context.schema), sink.partition_by, strict=False)
+        check_schema(sink.name, pa.schema([one for one in self._schema if one.name not in partition_by]))
+        self._rows = RowFiles(form, partition_by, lambda task: f"part-{task:05d}-{new_uuid()}", session.zone.engine)
+        self._log = CompactLog(sink.path / FOLDER, sink.entries(), sink.clock, _retention(session))
+
+    def add_batch(self, batch: SinkBatch) -> None:
+        if batch.batch_id <= self._log.latest():
+            _log.info("Skipping already committed batch %s of %s", batch.batch_id, self._folder)
+            return
+        self._folder.mkdir(parents=True, exist_ok=True)
+        files = self._rows.write(self._batches(batch), self._schema, self._folder)
+        try:
+            self._log.add(batch.batch_id, [SinkEntry.of(file.path) for file in files])
+        except BaseException:
+            for file in files:
+                file.path.unlink(missing_ok=True)
+            raise
+
+    def stop(self) -> None:
+        """Nothing is held open."""
+
+    def _batches(self, batch: SinkBatch) -> Iterator[pa.RecordBatch]:
+        for relation in batch.relations:
+            yield from self._session.stream(relation)
+
+
+def _retention(session: EngineSession) -> Retention:
+    """How the session wants the log kept small."""
+    return Retention(
+        SINK_COMPACTION.read(session.get_conf),
+        BATCHES_TO_RETAIN.read(session.get_conf),
+        SINK_LOG_DELAY.read(session.get_conf),
+        SINK_LOG_DELETION.read(session.get_conf),
+    )
+
+
+def missing_path() -> IllegalArgumentError:
+    """The error of a start that names no folder."""
+    return IllegalArgumentError("'path' is not specified.", condition="_LEGACY_ERROR_TEMP_2047")
