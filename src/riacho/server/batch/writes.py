@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from riacho.protos import pb
+from riacho.server.batch import python_writes
 from riacho.server.batch.kafka import kafka_write
 from riacho.server.batch.write_context import WriteContext
 from riacho.server.files.path_writes import no_binary, write_path
 from riacho.server.formats.write.files import FORMATS
+from riacho.server.workers.sources import registered
 
 Writer = Callable[[WriteContext, pb.WriteOperation], None]
 """Does one `df.write…save()`; when it returns, the rows are there. Raises SparkError; then nothing of them is seen.
@@ -26,9 +28,13 @@ def write(context: WriteContext, operation: pb.WriteOperation) -> bool:
     if operation.WhichOneof("save_type") == "table" or not operation.source:
         return False
     writer = WRITERS.get(operation.source.lower())
-    if writer is None:
+    if writer is not None:
+        writer(context, operation)
+        return True
+    found = registered.find(operation.source, context.session)
+    if found is None:
         return False
-    writer(context, operation)
+    python_writes.write(context.session, operation, found)
     return True
 
 

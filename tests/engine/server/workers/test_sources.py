@@ -112,10 +112,9 @@ def test_check_stop_ends_a_wait() -> None:
             raise InterruptedError
 
     worker = SourceWorker(check)
-    worker.open_write(b"no pickle")
     asked.append(True)
     with pytest.raises(InterruptedError):
-        worker._received()  # the task's rows never come, so it never answers
+        worker._received()  # it was asked nothing, so it never answers
     worker.stop()
 
 

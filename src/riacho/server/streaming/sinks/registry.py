@@ -14,6 +14,7 @@ from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.warehouse import FILE_FORMATS
+from riacho.server.engine.base import UserClass
 from riacho.server.files.path_writes import no_binary
 from riacho.server.formats.write.files import FORMATS
 from riacho.server.plan.formats import STREAMS_ONLY, data_source_not_found, not_for_streams, short_name
@@ -27,7 +28,9 @@ from riacho.server.streaming.sinks.foreach import ForeachSink
 from riacho.server.streaming.sinks.foreach_batch import ForeachBatchSink
 from riacho.server.streaming.sinks.memory import MemorySink
 from riacho.server.streaming.sinks.noop import NoopSink
+from riacho.server.streaming.sinks.python_sink import PythonSink
 from riacho.server.streaming.sinks.table import NewTableSink
+from riacho.server.workers.sources import registered
 from riacho.types import nullable
 
 MakeSink = Callable[[StreamingContext, StartRequest], Sink]
@@ -48,6 +51,9 @@ def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
     form = _format(context, request)
     make = SINKS.get(form)
     if make is None:
+        found = registered.find(form, context.session)
+        if found is not None:
+            return _python(context, request, found)
         if form in {*STREAMS_ONLY, "jdbc"}:
             raise not_for_streams(request.format, "writing")
         raise data_source_not_found(request.format)
@@ -160,6 +166,13 @@ def _memory(context: StreamingContext, request: StartRequest) -> Sink:
     if request.name is None:
         raise AnalysisError("queryName must be specified for memory sink.")
     return MemorySink(request.name, context.session, context.engine, context.show_view)
+
+
+def _python(context: StreamingContext, request: StartRequest, found: UserClass) -> Sink:
+    options = dict(request.options)
+    if request.path:
+        options["path"] = request.path
+    return PythonSink(request.format, found, options, context.session)
 
 
 def _noop(_: StreamingContext, request: StartRequest) -> Sink:

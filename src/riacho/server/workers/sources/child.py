@@ -41,7 +41,8 @@ def serve(connection: socket.socket) -> None:
         channel.send({"pid": os.getpid()})
         while True:
             message, blobs = channel.receive()
-            worker.answer(message, blobs)
+            if "command" in message:  # and not a row of a task that has failed
+                worker.answer(message, blobs)
             sys.stdout.flush()
     except ConnectionError:
         return

@@ -61,23 +61,21 @@ class WriteCommands(UserObjects):
     def do_write(self, blobs: Blobs) -> Reply:
         """One task: the rows come as messages after this one. The answer has the commit message, pickled."""
         rows = _TaskRows(self._channel)
-        try:
-            writer, schema = loads(blobs[0])
-            if isinstance(writer, DataSourceArrowWriter | DataSourceStreamArrowWriter):
-                told = writer.write(rows)
-            else:
-                told = writer.write(_as_rows(rows, schema))
-            if not isinstance(told, WriterCommitMessage):
-                raise PySparkRuntimeError(
-                    errorClass="DATA_SOURCE_TYPE_MISMATCH",
-                    messageParameters={
-                        "expected": "'WriterCommitMessage' as the return type of the `write` method",
-                        "actual": type(told).__name__,
-                    },
-                )
-            return {}, [dumps(told)]
-        finally:
-            rows.skip()
+        writer, schema = loads(blobs[0])
+        if isinstance(writer, DataSourceArrowWriter | DataSourceStreamArrowWriter):
+            told = writer.write(rows)
+        else:
+            told = writer.write(_as_rows(rows, schema))
+        if not isinstance(told, WriterCommitMessage):
+            raise PySparkRuntimeError(
+                errorClass="DATA_SOURCE_TYPE_MISMATCH",
+                messageParameters={
+                    "expected": "'WriterCommitMessage' as the return type of the `write` method",
+                    "actual": type(told).__name__,
+                },
+            )
+        rows.skip()
+        return {}, [dumps(told)]
 
     def do_finish_write(self, given: list[bool], abort: bool, blobs: Blobs) -> Reply:
         """Commit or abort what the tasks wrote; `given` says which of them have a message."""

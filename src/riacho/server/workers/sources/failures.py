@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from riacho.errors import AnalysisError, PythonWorkerError, SparkGeneralError
+from riacho.errors import AnalysisError, PythonWorkerError, SparkGeneralError, python_exception
 from riacho.server.workers.sources.worker import UserCodeFailed
 
 
@@ -20,12 +20,7 @@ def refused(action: str, type: str, failure: UserCodeFailed) -> AnalysisError:
 
 def failed(failure: UserCodeFailed) -> PythonWorkerError:
     """Reading or writing rows failed."""
-    return PythonWorkerError.of(
-        "PYTHON_EXCEPTION",
-        f"An exception was thrown from the Python worker: {failure.text}",
-        sql_state="38000",
-        msg=failure.text,
-    )
+    return python_exception(failure.text)
 
 
 def stream_failed(action: str, failure: UserCodeFailed) -> SparkGeneralError:

@@ -204,6 +204,11 @@ def fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
             raise SparkGeneralError(
                 f"Value at index is null: column {field.name} of the data source is NOT NULL, but a row has none."
             )
+    return shaped(batch, schema)
+
+
+def shaped(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """`batch` with exactly that schema, whose columns it has in that order."""
     columns = [
         column if column.type == field.type else column.cast(field.type)
         for field, column in zip(schema, batch.columns, strict=True)

@@ -58,6 +58,25 @@ class UserSource:
         finally:
             worker.stop()
 
+    def writer(self, worker: SourceWorker, *, overwrite: bool, streaming: bool) -> bytearray:
+        """A writer of rows with the schema, pickled; `worker` has made it and can commit.
+
+        Raises PYTHON_DATA_SOURCE_ERROR.
+        """
+        try:
+            _, (writer,) = worker.call(
+                "plan_write",
+                [self.code],
+                provider=self.name,
+                schema=self.schema_json,
+                options=dict(self.options),
+                overwrite=overwrite,
+                streaming=streaming,
+            )
+        except UserCodeFailed as failure:
+            raise refused("initialize", "writer", failure) from None
+        return writer
+
     def make(self, check_stop: Callable[[], None] = lambda: None) -> SourceWorker:
         """The same for whoever stops the worker himself."""
         known = None if self._schema is None else self.schema_json

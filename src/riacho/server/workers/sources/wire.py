@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import struct
 from collections.abc import Callable, Sequence
@@ -47,6 +48,12 @@ class Channel:
         (size,) = struct.unpack(">I", self._read(4))
         message: Message = json.loads(self._read(size))
         return message, [self._read(size) for size in message.pop("blobs")]
+
+    def is_readable(self) -> bool:
+        """Whether a message is there, or the end of the stream."""
+        waiting = select.poll()
+        waiting.register(self._connection, select.POLLIN)
+        return bool(waiting.poll(0))
 
     def close(self) -> None:
         self._connection.close()

@@ -67,20 +67,25 @@ class SourceWorker:
         return SentRows(self._received)
 
     def open_write(self, writer: Blob) -> None:
-        """Begin a task of a writer; `put` its rows, then `close_write`."""
+        """Begin a task of a writer: `put` its rows, `end_write`, then ask for its `message`."""
         self._send({"command": "write"}, [writer])
         self._written: pa.Schema | None = None
 
     def put(self, batch: pa.RecordBatch) -> None:
-        """Rows for the task that was opened; all batches have the same schema."""
+        """Rows for the task that was opened; all batches have the same schema. Raises a failure that is known yet."""
+        if self._channel.is_readable():
+            self._received()  # nothing but a failure comes before the end of the rows
         if self._written is None:
             self._written = batch.schema
             self._send({"schema": True}, [batch.schema.serialize()])
         self._send({"batch": True}, [batch.serialize()])
 
-    def close_write(self) -> bytearray:
-        """There are no more rows for the task: its commit message, pickled."""
+    def end_write(self) -> None:
+        """There are no more rows for the task."""
         self._send({"end": True})
+
+    def message(self) -> bytearray:
+        """The commit message of the task that was ended, pickled."""
         _, (message,) = self._received()
         return message
 
