@@ -67,7 +67,7 @@ class WriterTasks:
 
         Whatever fails, what the tasks wrote is aborted, and the failure raised: PYTHON_EXCEPTION for a task's.
         """
-        job = _Job(writer, self._schema, self._worker, tasks)
+        job = _WriteJob(writer, self._schema, self._worker, tasks)
         try:
             try:
                 job.write(batches)
@@ -103,7 +103,7 @@ def abort(finish: Finish, messages: list[Message], cause: BaseException) -> None
         cause.add_note(f"To abort the write failed as well: {error}")
 
 
-class _Job:
+class _WriteJob:
     """The tasks of one write. `messages` has one entry for each that was begun."""
 
     def __init__(self, writer: Blob, schema: pa.Schema, worker: Callable[[int], SourceWorker], tasks: Tasks) -> None:
