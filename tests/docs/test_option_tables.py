@@ -27,6 +27,7 @@ PAGES: dict[str, dict[str, Sequence[Option]]] = {
         "PARQUET": options.PARQUET,
         "ORC": options.ORC,
         "TEXT": options.TEXT,
+        "AVRO": options.AVRO,
         "XML": options.XML,
         "BINARY": options.BINARY,
         "CLOUD": CLOUD,

@@ -22,7 +22,7 @@ from riacho.paths import delta_path, local_path, path_in_name
 from riacho.protos import pb
 from riacho.server.batch.file_plans import LISTED, read, read_of
 from riacho.server.batch.file_rules import given_paths, reader_options, rules_of, schema_of_text
-from riacho.server.batch.own_files import OWN_FILES, marked_files
+from riacho.server.batch.own_files import OWN_FILES, engine_reads, marked_files
 from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.failures import delta_table_not_found, path_not_found
@@ -190,6 +190,8 @@ class FileReads:
         if source.format.lower() in OWN_FILES:
             return read(marked_files(source, paths, declared))
         found = index(paths, rules_of(source, session, declared))
+        if not engine_reads(source, found.paths):
+            return read(marked_files(source, paths, declared))
         if found.partitions.names and not PARTITION_TYPES.read(session.get_conf):
             found = replace(found, partitions=pa.schema([(name, pa.string()) for name in found.partitions.names]))
         schema: pa.Schema | str | None = source.schema or None

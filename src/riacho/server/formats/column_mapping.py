@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from riacho.errors import AnalysisError, SparkGeneralError
 from riacho.server.formats.base import DecoderContext
+from riacho.server.formats.modes import in_file
 from riacho.server.formats.nested_columns import Convert, Misfit, drops_fields
 from riacho.server.formats.rescue import rescued_rows
 
@@ -94,6 +96,37 @@ def _by_name(found: pa.Schema) -> Callable[[pa.Field], pa.Field | None]:
         by_name[field.name.lower()] = field
     by_name |= {field.name: field for field in found}
     return lambda field: by_name.get(field.name, by_name.get(field.name.lower()))
+
+
+def by_name_once(url: str, found: pa.Schema) -> Callable[[pa.Field], pa.Field | None]:
+    """Finds columns by name in any case. It raises FAILED_READ_FILE for a name that several columns have."""
+    by_name: dict[str, list[pa.Field]] = {}
+    for column in found:
+        by_name.setdefault(column.name.lower(), []).append(column)
+
+    def source(field: pa.Field) -> pa.Field | None:
+        same = by_name.get(field.name.lower(), [])
+        if len(same) > 1:
+            names = ", ".join(column.name for column in same)
+            raise in_file(
+                SparkGeneralError(f'Found duplicate field(s) "{field.name}": [{names}] in case-insensitive mode.'), url
+            )
+        return same[0] if same else None
+
+    return source
+
+
+def check_names(found: pa.Schema) -> None:
+    """Raise COLUMN_ALREADY_EXISTS for columns whose names are the same in any case."""
+    lower = [name.lower() for name in found.names]
+    for name in lower:
+        if lower.count(name) > 1:
+            raise AnalysisError.of(
+                "COLUMN_ALREADY_EXISTS",
+                f"The column `{name}` already exists. Choose another name or rename the existing column.",
+                sql_state="42711",
+                columnName=f"`{name}`",
+            )
 
 
 def tell_new_columns(context: DecoderContext, schema: pa.Schema, path: str, found: pa.Schema) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from riacho.options import Option, refused
+from riacho.options import Option, Options, refused
 
 # What is done with files that are gone or damaged, whatever their format.
 DAMAGE: Final = (
@@ -141,6 +141,18 @@ ORC: Final = (
     Option("compression", None, "for writers; files state their own compression", ("orc.compress",)),
 )
 
+AVRO: Final = (
+    Option("avroSchema", None, "the schema to read with, if it is not the one that wrote; what it adds has defaults"),
+    Option("positionalFieldMatching", "false", "find columns by their position, not by their name"),
+    Option("ignoreExtension", "true", "false: files that are not called `….avro` have no rows"),
+    Option("enableStableIdentifiersForUnionType", "false", "name the fields of a union after its types"),
+    Option("stableIdentifierPrefixForUnionType", "member_", "what these names begin with"),
+    Option("recursiveFieldMaxDepth", "-1", "how deep to read a schema that contains itself, 1 to 15"),
+    Option("datetimeRebaseMode", "CORRECTED", "CORRECTED, or EXCEPTION for an error for dates before 1582-10-15"),
+    *(Option(name, None, "for writers") for name in ("compression", "recordName", "recordNamespace")),
+    refused("avroSchemaUrl", None, "read the file, and give its text as avroSchema"),
+)
+
 TEXT: Final = (
     Option("wholetext", "false", "each file is one row"),
     _LINE_SEP,
@@ -191,8 +203,14 @@ READERS: Final[dict[str, tuple[Option, ...]]] = {
     "json": JSON,
     "csv": CSV,
     "parquet": PARQUET,
+    "avro": AVRO,
     "orc": ORC,
     "text": TEXT,
     "binaryfile": BINARY,
     "xml": XML,
 }
+
+
+def ignores_damage(options: Options) -> bool:
+    """Whether damaged files are skipped; only readers of folders have that option."""
+    return any(option.name == "ignoreCorruptFiles" for option in options.table) and options.flag("ignoreCorruptFiles")

@@ -13,13 +13,13 @@ from pathlib import Path
 import pyarrow as pa
 from pyarrow import orc
 
-from riacho.errors import AnalysisError, SparkGeneralError
+from riacho.errors import SparkGeneralError
 from riacho.options import Option, Options
 from riacho.server.formats.base import DamagedFileError, Decoded, DecoderContext, bare_rows, file_url
-from riacho.server.formats.column_mapping import ColumnMapping, FileColumns, tell_new_columns
+from riacho.server.formats.column_mapping import ColumnMapping, FileColumns, by_name_once, check_names, tell_new_columns
 from riacho.server.formats.modes import in_file
 from riacho.server.formats.nested_columns import Convert
-from riacho.server.formats.options import ORC
+from riacho.server.formats.options import ORC, ignores_damage
 from riacho.server.formats.orc_types import converter, spark_type
 from riacho.server.formats.parquet_reader import BATCH_ROWS, merge_schemas
 from riacho.types import nullable, type_to_ddl
@@ -88,21 +88,7 @@ class OrcDecoder:
                     url,
                 )
             return lambda field: found.field(at) if (at := self.full.get_field_index(field.name)) < len(found) else None
-        by_name: dict[str, list[pa.Field]] = {}
-        for column in found:
-            by_name.setdefault(column.name.lower(), []).append(column)
-
-        def source(field: pa.Field) -> pa.Field | None:
-            same = by_name.get(field.name.lower(), [])
-            if len(same) > 1:
-                names = ", ".join(column.name for column in same)
-                raise in_file(
-                    SparkGeneralError(f'Found duplicate field(s) "{field.name}": [{names}] in case-insensitive mode.'),
-                    url,
-                )
-            return same[0] if same else None
-
-        return source
+        return by_name_once(url, found)
 
 
 @dataclass(frozen=True)
@@ -126,13 +112,8 @@ class OrcFormat:
             if schemas and not options.flag("mergeSchema"):
                 break
             if Path(path).stat().st_size:
-                schemas += _read_schema(path, ignore=_ignores(options))
+                schemas += _read_schema(path, ignore=ignores_damage(options))
         return merge_schemas(schemas) if schemas else pa.schema([])
-
-
-def _ignores(options: Options) -> bool:
-    """Whether damaged files are skipped; only readers of folders have that option."""
-    return any(option.name == "ignoreCorruptFiles" for option in options.table) and options.flag("ignoreCorruptFiles")
 
 
 def _read_schema(path: str, *, ignore: bool) -> list[pa.Schema]:
@@ -143,13 +124,5 @@ def _read_schema(path: str, *, ignore: bool) -> list[pa.Schema]:
         if ignore:
             return []
         raise DamagedFileError.of_file(file_url(path), error) from error
-    lower = [name.lower() for name in found.names]
-    for name in lower:
-        if lower.count(name) > 1:
-            raise AnalysisError.of(
-                "COLUMN_ALREADY_EXISTS",
-                f"The column `{name}` already exists. Choose another name or rename the existing column.",
-                sql_state="42711",
-                columnName=f"`{name}`",
-            )
+    check_names(found)
     return [nullable(pa.schema([pa.field(f.name, spark_type(f.type, f.metadata)) for f in found]))]

@@ -98,7 +98,7 @@ def _from_whole(source: pa.DataType, target: pa.DataType) -> Convert:
     if pa.types.is_floating(target):
         return lambda array: _whole(array).cast(target, safe=False)
     if pa.types.is_decimal(target):
-        return lambda array: _fitting(_whole(array).cast(pa.decimal128(19, 0)), target)
+        return lambda array: fitting(_whole(array).cast(pa.decimal128(19, 0)), target)
     if pa.types.is_string(target):
         return lambda array: array.cast(target)
     raise Misfit
@@ -134,7 +134,7 @@ def _truncated(array: pa.Array) -> pa.Int64Array:
 
 def _from_decimal(target: pa.DataType) -> Convert:
     if pa.types.is_decimal(target):
-        return lambda array: _fitting(array, target)
+        return lambda array: fitting(array, target)
     if pa.types.is_integer(target):
         return lambda array: _narrowed(_whole_part(array), target)
     if pa.types.is_floating(target):
@@ -150,7 +150,7 @@ def _whole_part(array: pa.Array) -> pa.Int64Array:
     return pc.if_else(fits, whole, None).cast(pa.decimal256(76, 0)).cast(pa.int64())
 
 
-def _fitting(array: pa.Array, target: pa.Decimal128Type) -> pa.Array:
+def fitting(array: pa.Array, target: pa.Decimal128Type) -> pa.Array:
     """Decimals rounded half up to the target's scale, NULL where they have too many digits."""
     wide = array.cast(pa.decimal256(76, max(array.type.scale, target.scale)))
     rounded = pc.round(wide, target.scale, "half_towards_infinity").cast(pa.decimal256(76, target.scale))

@@ -18,7 +18,15 @@ from riacho.errors import SparkError
 from riacho.options import Options
 from riacho.server.formats.base import DecoderContext
 from riacho.server.streaming.sources.file_formats import FORMATS
-from tests.unit.server.formats.oracle import csv_cases, json_cases, orc_cases, parquet_cases, text_cases, xml_cases
+from tests.unit.server.formats.oracle import (
+    avro_cases,
+    csv_cases,
+    json_cases,
+    orc_cases,
+    parquet_cases,
+    text_cases,
+    xml_cases,
+)
 from tests.unit.server.formats.oracle.case import EXPECTED, RECORDED_DAY, Case, plain_rows
 
 CASES = {
@@ -28,6 +36,7 @@ CASES = {
     "parquet": parquet_cases.CASES,
     "orc": orc_cases.CASES,
     "xml": xml_cases.CASES,
+    "avro": avro_cases.CASES,
 }
 
 _NUMBERS = {
@@ -49,6 +58,18 @@ _REFUSED_IN_ORC: dict[str, set[str]] = {
     "map_int": {"map_string__int_", "map_string__bigint_"},
 }
 """Which ORC types riacho refuses to read as which others, that Spark converts."""
+
+_REFUSED_IN_AVRO: dict[str, set[str]] = {
+    "long": {"date"},
+    "timestamp_millis": {"bigint", "date"},
+    "timestamp_micros": {"bigint", "date"},
+    "local_millis": {"bigint", "date"},
+    "local_micros": {"bigint", "date"},
+    "time_micros": {"bigint", "date"},
+    "decimal": {"binary"},
+    "decimal_fixed": {"binary"},
+}
+"""Which Avro types riacho refuses to read as which others, that Spark reads as they are kept in the file."""
 
 # Where riacho differs from Spark, and why. A case that starts to agree fails, so that this list stays true.
 DIFFERENT = {
@@ -72,6 +93,11 @@ DIFFERENT = {
     ("parquet", "timestamp_ns_as_timestamp_ntz"): "nanoseconds are cut to microseconds; Spark refuses the file",
     ("parquet", "ntz_ns_as_timestamp"): "nanoseconds are cut to microseconds; Spark refuses the file",
     ("parquet", "ntz_ns_as_timestamp_ntz"): "nanoseconds are cut to microseconds; Spark refuses the file",
+    **{
+        ("avro", f"{source}_as_{target}"): "a conversion that riacho refuses"
+        for source, targets in _REFUSED_IN_AVRO.items()
+        for target in targets
+    },
     ("xml", "mixed_int"): "text that does not fit the row's own text column spoils the row, in Spark the file",
     **{
         ("xml", f"attributes_{kind}"): "an attribute that does not fit its column spoils the row, in Spark the file"

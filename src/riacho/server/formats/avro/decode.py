@@ -61,7 +61,7 @@ class AvroDecoder:
         if nulls is not None:
             bad = bad & ~nulls
         if self._options.refuse_ancient:
-            bad = bad | _ancient(found)
+            bad = bad | ancient(found)
         if bad.any():
             if not self._options.permissive:
                 raise SparkGeneralError(MALFORMED)
@@ -84,13 +84,13 @@ def _null_where(found: pa.Array, where: Flags) -> pa.Array:
     return found.take(pa.array(np.arange(len(found)), mask=where))
 
 
-def _ancient(found: pa.Array) -> Flags:
+def ancient(found: pa.Array) -> Flags:
     """Which rows have a date or a time before the Gregorian calendar, on the levels of structs."""
     kind = found.type
     if pa.types.is_struct(kind):
         flags = np.zeros(len(found), np.bool_)
         for at in range(kind.num_fields):
-            flags |= _ancient(found.field(at))
+            flags |= ancient(found.field(at))
         return flags
     if not (pa.types.is_date(kind) or (pa.types.is_timestamp(kind) and kind.tz is not None)):
         return np.zeros(len(found), np.bool_)

@@ -12,6 +12,7 @@ from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.options import Options
 from riacho.paths import local_path, qualified
 from riacho.server.catalog.failures import path_not_found
+from riacho.server.formats.avro_reader import AvroFormat
 from riacho.server.formats.base import FileFormat
 from riacho.server.formats.binary_reader import BinaryFormat
 from riacho.server.formats.csv_format import CsvFormat
@@ -28,7 +29,16 @@ from riacho.types import nullable
 
 FORMATS: Final[dict[str, FileFormat]] = {
     one.name.lower(): one
-    for one in (BinaryFormat(), CsvFormat(), JsonFormat(), OrcFormat(), ParquetFormat(), TextFormat(), XmlFormat())
+    for one in (
+        AvroFormat(),
+        BinaryFormat(),
+        CsvFormat(),
+        JsonFormat(),
+        OrcFormat(),
+        ParquetFormat(),
+        TextFormat(),
+        XmlFormat(),
+    )
 }
 FIXED: Final = frozenset({"binaryfile", "text"})
 """Formats whose columns are the same for all files."""

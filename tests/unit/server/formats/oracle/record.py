@@ -21,7 +21,15 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from tests.unit.server.formats.oracle import csv_cases, json_cases, orc_cases, parquet_cases, text_cases, xml_cases
+from tests.unit.server.formats.oracle import (
+    avro_cases,
+    csv_cases,
+    json_cases,
+    orc_cases,
+    parquet_cases,
+    text_cases,
+    xml_cases,
+)
 from tests.unit.server.formats.oracle.case import EXPECTED, RECORDED_DAY, Case, plain_rows
 
 LISTS = {
@@ -31,6 +39,7 @@ LISTS = {
     "parquet": parquet_cases.CASES,
     "orc": orc_cases.CASES,
     "xml": xml_cases.CASES,
+    "avro": avro_cases.CASES,
 }
 
 
