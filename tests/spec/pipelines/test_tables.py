@@ -9,7 +9,7 @@ import pytest
 from pyspark import pipelines as dp
 from pyspark.sql import DataFrame, SparkSession
 
-from tests.spec.pipelines.support import Project
+from tests.spec.pipelines.support import FAST_RETRIES, Project
 from tests.spec.support import files, write_json
 
 Define = Callable[[], None]
@@ -162,3 +162,21 @@ def test_readers_never_see_a_materialized_view_empty(project: Project) -> None:
 
     assert "boom" in str(outcome.error)
     assert project.table("m") == [(1,)]
+
+
+@pytest.mark.riacho_only
+def test_a_pipeline_has_a_place_for_the_schemas_of_cloud_files(project: Project, landing: Path) -> None:
+    def define() -> None:
+        @dp.table
+        def landed() -> DataFrame:
+            reader = project.spark.readStream.format("cloudFiles").option("cloudFiles.format", "json")
+            return reader.option("cloudFiles.inferColumnTypes", "true").load(str(landing))
+
+    outcome = project.run(define)
+    assert outcome.completed, outcome
+    assert project.columns("landed") == "struct<id:bigint,name:string,_rescued_data:string>"
+    write_json(landing / "9.json", [{"id": 9, "name": "nine", "more": True}])
+    outcome = project.run(define, conf=FAST_RETRIES)
+    assert outcome.completed, outcome
+    assert project.columns("landed") == "struct<id:bigint,name:string,_rescued_data:string,more:boolean>"
+    assert project.table("landed")[-1] == (9, "nine", None, True)

@@ -9,9 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import orc
 from pyspark.errors import PySparkException, StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -270,3 +272,69 @@ def test_the_first_notebook_of_the_readme(notebook: Notebook, database: str) -> 
     assert rows(written.select("Nome", "rastreamento_source", milliseconds)) == [
         ("Ana", f"file://{file}", file.stat().st_mtime_ns // 1_000_000)
     ]
+
+
+def test_csv_has_a_header_where_the_schema_is_inferred(notebook: Notebook) -> None:
+    write_text(notebook.landing / "1.csv", "id,name\n1,Ana\n")
+    stream = notebook.read("csv", schemaEvolutionMode="addNewColumns").withColumnRenamed("name", "nome")
+    assert stream.columns == ["id", "nome", "_rescued_data"]
+    notebook.run(stream)
+    assert rows(notebook.result) == [("1", "Ana", None)]
+    reader = notebook.spark.readStream.format("cloudFiles").option("cloudFiles.format", "csv")
+    given = reader.schema("a STRING, b STRING").load(str(notebook.landing))
+    finish(given.writeStream.format("memory").queryName("given").trigger(availableNow=True).start())
+    assert rows(notebook.spark.table("given")) == [("1", "Ana"), ("id", "name")]
+
+
+def test_options_without_the_prefix_and_those_that_change_nothing(notebook: Notebook) -> None:
+    write_json(notebook.landing / "1.json", [{"id": 1}])
+    write_json(notebook.landing / "2.json", [{"id": 2}])
+    reader = notebook.spark.readStream.format("cloudFiles").option("cloudFiles.format", "json")
+    reader = reader.options(inferColumnTypes="true", schemaLocation=str(notebook.schemas), maxFilesPerTrigger=1)
+    reader = reader.option("cloudFiles.useNotifications", "true").option("cloudFiles.backfillInterval", "1 day")
+    query = notebook.run(reader.load(str(notebook.landing)))
+    assert rows(notebook.result) == [(1, None), (2, None)]
+    assert [report.numInputRows for report in query.recentProgress if report.numInputRows] == [1, 1]
+
+
+@pytest.mark.parametrize("form", ["avro", "orc"])
+def test_columns_of_files_with_types_are_inferred_grown_and_rescued(notebook: Notebook, form: str) -> None:
+    def land(file: str, /, **columns: Any) -> None:
+        path = notebook.landing / f"{file}.{form}"
+        if form == "orc":
+            orc.write_table(pa.table(columns), str(path))
+            return
+        kinds = {int: "long", str: "string"}
+        fields = [{"name": name, "type": kinds[type(values[0])]} for name, values in columns.items()]
+        records = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        with path.open("wb") as sink:
+            fastavro.writer(sink, {"type": "record", "name": "top", "fields": fields}, records)
+
+    land("1", id=[1, 2])
+    stream = notebook.read(form)
+    assert stream.schema.simpleString() == "struct<id:bigint,_rescued_data:string>"
+    notebook.run(stream)
+    land("2", id=["three"])
+    (notebook.landing / f"3.{form}").write_bytes(b"damaged")
+    query = notebook.run(notebook.read(form))
+    assert [row[0] for row in rows(notebook.result)] == [1, 2, None]
+    assert rescued(notebook.result) == [{"id": "three"}]
+    assert query.lastProgress is not None
+    assert query.lastProgress.sources[0].metrics["numFilesSetAside"] == "1"
+    land("4", id=[4], name=["d"])
+    with pytest.raises(StreamingQueryException, match="NEW_FIELDS_IN_FILE"):
+        notebook.run(notebook.read(form))
+    notebook.run(notebook.read(form))
+    assert rows(notebook.result.where("id = 4").select("id", "name")) == [(4, "d")]
+
+
+def test_whole_files_and_lines_need_no_schema(notebook: Notebook) -> None:
+    (notebook.landing / "deep" / "k=1").mkdir(parents=True)
+    (notebook.landing / "deep" / "k=1" / "a.bin").write_bytes(b"one\ntwo\n")
+    for form, columns in (("binaryFile", ["path", "modificationTime", "length", "content"]), ("text", ["value"])):
+        reader = notebook.spark.readStream.format("cloudFiles").option("cloudFiles.format", form)
+        stream = reader.load(str(notebook.landing))
+        assert stream.columns == [*columns, "k"]
+        finish(stream.writeStream.format("memory").queryName(form).trigger(availableNow=True).start())
+    assert rows(notebook.spark.table("binaryFile").select("length", "content", "k")) == [(8, b"one\ntwo\n", 1)]
+    assert rows(notebook.spark.table("text").select("value")) == [("one",), ("two",)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -29,6 +29,7 @@ from riacho.server.graph.names import CurrentNamespace, Identifier
 from riacho.server.graph.ports import Analyzer, FlowSessions, PipelineSession, StreamStarter, TableWriter
 from riacho.server.graph.resolve import Resolution, resolve
 from riacho.server.graph.runner import PipelineExecution, UpdateContext
+from riacho.server.graph.schema_locations import with_schema_locations
 from riacho.server.graph.selection import TableSelection
 from riacho.server.graph.settings import PipelineSettings
 from riacho.server.graph.sql.register import register
@@ -239,7 +240,7 @@ class PipelineService:
         storage = Storage.at(command.storage)
         settings = PipelineSettings.read(session.engine.get_conf)
         try:
-            resolution = self._resolve(graph, session)
+            resolution = self._resolve(graph, session, storage)
         except UnresolvedPipelineError as error:
             yield from self._failures(error)
             raise
@@ -270,7 +271,7 @@ class PipelineService:
                 raise failures.graph_is_running(graph.graph_id)
             runs[graph.graph_id] = run
 
-    def _resolve(self, graph: DataflowGraph, session: PipelineSession) -> Resolution:
+    def _resolve(self, graph: DataflowGraph, session: PipelineSession, storage: Storage) -> Resolution:
         def analyze(relation: pb.Relation, conf: Mapping[str, str]) -> pa.Schema:
             engine = self._sessions.open(session.engine, conf)
             try:
@@ -278,7 +279,9 @@ class PipelineService:
             finally:
                 self._sessions.close(session.engine, engine)
 
-        resolution = resolve(graph.definition(), analyze, session.engine.get_conf)
+        definition = graph.definition()
+        flows = {name: with_schema_locations(flow, storage.root) for name, flow in definition.flows.items()}
+        resolution = resolve(replace(definition, flows=flows), analyze, session.engine.get_conf)
         validate(resolution)
         return resolution
 

@@ -30,7 +30,12 @@ from riacho.server.catalog.failures import path_not_found
 from riacho.server.formats.base import DamagedFileError, DecoderContext, FileFormat, file_url
 from riacho.server.streaming.sources.bad_files import BadFiles
 from riacho.server.streaming.sources.base import ReadLimit, SourceContext, SourceData
-from riacho.server.streaming.sources.cloud_options import CloudOptions, EvolutionMode
+from riacho.server.streaming.sources.cloud_options import (
+    FIXED_COLUMNS,
+    SELF_DESCRIBING,
+    CloudOptions,
+    EvolutionMode,
+)
 from riacho.server.streaming.sources.evolution import added_columns, infer_data_schema, merged_schema, unknown_fields
 from riacho.server.streaming.sources.file_formats import FORMATS, source_path
 from riacho.server.streaming.sources.file_intake import Intake, IntakeRules
@@ -80,12 +85,16 @@ def from_read(
     if not is_glob(local) and not Path(local).exists():
         raise path_not_found(qualified(local))
     form = FORMATS[checked.format]
+    if schema is None and checked.format in FIXED_COLUMNS:
+        paths = sorted(listing(local, checked).paths())
+        schema = pa.schema([*form.infer((), checked.files), *_partitions(paths, local, checked)])
     if schema is not None:
         source = CloudFilesSource(form, local, _with_rescued(nullable(schema), checked), checked)
     else:
         stored = _stored_schema(form, local, checked, parse_ddl)
         source = CloudFilesSource(form, local, _with_rescued(stored.all, checked), checked, stored)
-    form.decoder(source.schema, checked.files, DecoderContext(rescued_column=checked.rescued_column))
+    if checked.format not in FIXED_COLUMNS:
+        form.decoder(source.schema, checked.files, DecoderContext(rescued_column=checked.rescued_column))
     return source
 
 
@@ -129,7 +138,7 @@ def _partitions(paths: Sequence[str], base: str, options: CloudOptions) -> pa.Sc
     if options.partition_columns is not None:
         wanted = {name.lower() for name in options.partition_columns}
         found = pa.schema([field for field in found if field.name.lower() in wanted])
-    typed = options.infer_types or options.format == "parquet"
+    typed = options.infer_types or options.format in SELF_DESCRIBING
     return found if typed else pa.schema([pa.field(name, pa.string()) for name in found.names])
 
 

@@ -17,19 +17,43 @@ from riacho.server.streaming.sources.file_options import StreamOptions
 from riacho.server.streaming.sources.seen_files import AGELESS
 
 PREFIX: Final = "cloudFiles."
-CLOUD_FORMATS: Final = ("csv", "json", "parquet")
+CLOUD_FORMATS: Final = ("avro", "binaryFile", "csv", "json", "orc", "parquet", "text")
+SELF_DESCRIBING: Final = frozenset({"avro", "binaryfile", "orc", "parquet", "text"})
+"""Formats whose columns have types, whatever `inferColumnTypes` says."""
+FIXED_COLUMNS: Final = frozenset({"binaryfile", "text"})
+"""Formats whose columns are always the same: nothing is inferred, remembered or rescued."""
 
 
 CLOUD: Final = (
-    Option("cloudFiles.format", None, "the format of the files: `parquet`, `json` or `csv`; required"),
-    Option("cloudFiles.schemaLocation", None, "where the inferred schema and its changes are kept; required to infer"),
-    Option("cloudFiles.schemaHints", None, "types (DDL) for some columns and their fields, overriding inference"),
-    Option("cloudFiles.inferColumnTypes", "false", "infer types from JSON and CSV; otherwise their columns are STRING"),
+    Option(
+        "cloudFiles.format",
+        None,
+        "the format of the files: `avro`, `binaryFile`, `csv`, `json`, `orc`, `parquet` or `text`; required",
+    ),
+    Option(
+        "cloudFiles.schemaLocation",
+        None,
+        "where the inferred schema and its changes are kept; required to infer, but in pipelines, which have a place",
+        aliases=("schemaLocation",),
+    ),
+    Option(
+        "cloudFiles.schemaHints",
+        None,
+        "types (DDL) for some columns and their fields, overriding inference",
+        aliases=("schemaHints",),
+    ),
+    Option(
+        "cloudFiles.inferColumnTypes",
+        "false",
+        "infer types from JSON and CSV; otherwise their columns are STRING",
+        aliases=("inferColumnTypes",),
+    ),
     Option(
         "cloudFiles.schemaEvolutionMode",
         None,
         "how to handle a new column: `addNewColumns` (default if no schema is given), `rescue`, `failOnNewColumns`, "
         "`none` (default if a schema is given)",
+        aliases=("schemaEvolutionMode",),
     ),
     Option(
         "cloudFiles.rescuedDataColumn",
@@ -37,27 +61,61 @@ CLOUD: Final = (
         "the column for data outside the schema; `_rescued_data` if the schema is inferred and can evolve",
         aliases=("rescuedDataColumn",),
     ),
-    Option("cloudFiles.partitionColumns", None, "the `k=v` folders that become columns; default: all that are found"),
-    Option("cloudFiles.includeExistingFiles", "true", "false: never read files that exist at the first start"),
-    Option("cloudFiles.allowOverwrites", "false", "true: read changed files again"),
-    Option("cloudFiles.maxFilesPerTrigger", "1000", "the maximum number of new files in a batch"),
+    Option(
+        "cloudFiles.partitionColumns",
+        None,
+        "the `k=v` folders that become columns; default: all that are found",
+        aliases=("partitionColumns",),
+    ),
+    Option(
+        "cloudFiles.includeExistingFiles",
+        "true",
+        "false: never read files that exist at the first start",
+        aliases=("includeExistingFiles",),
+    ),
+    Option("cloudFiles.allowOverwrites", "false", "true: read changed files again", aliases=("allowOverwrites",)),
+    Option(
+        "cloudFiles.maxFilesPerTrigger",
+        "1000",
+        "the maximum number of new files in a batch",
+        aliases=("maxFilesPerTrigger",),
+    ),
     Option(
         "cloudFiles.maxBytesPerTrigger",
         None,
         "stop adding files to a batch at this size; a batch has at least one file",
+        aliases=("maxBytesPerTrigger",),
     ),
-    Option("cloudFiles.maxFileAge", None, "forget files older than the newest file by more than this; default: never"),
+    Option(
+        "cloudFiles.maxFileAge",
+        None,
+        "forget files older than the newest file by more than this; default: never",
+        aliases=("maxFileAge",),
+    ),
     Option("cloudFiles.fileNamePattern", None, "only files whose name matches this glob, like `pathGlobFilter`"),
     Option("cloudFiles.validateOptions", "true", "false: unknown `cloudFiles.` options are ignored"),
     Option("cloudFiles.useIncrementalListing", "auto", "accepted: folders are listed only when they have changed"),
     Option("cloudFiles.backfillInterval", None, "accepted: every trigger checks all folders"),
     Option("cloudFiles.useStrictGlobber", "false", "accepted: globs follow Spark's rules"),
-    refused("cloudFiles.useNotifications", "false", "new files are found by listing"),
-    refused("cloudFiles.useManagedFileEvents", "false", "new files are found by listing"),
+    *(
+        Option(f"cloudFiles.{name}", None, "accepted: new files are found by listing, whose result is the same")
+        for name in (
+            "useNotifications",
+            "useManagedFileEvents",
+            "fetchParallelism",
+            "queueUrl",
+            "region",
+            "pathRewrites",
+        )
+    ),
     refused("cloudFiles.cleanSource", "OFF", "files stay where they are"),
     refused("cloudFiles.cleanSource.retentionDuration", None, "files stay where they are"),
     refused("cloudFiles.cleanSource.moveDestination", None, "files stay where they are"),
 )
+
+
+_ALIASES: Final = frozenset(alias.lower() for option in CLOUD for alias in option.aliases)
+"""Names of own options without the prefix."""
 
 
 class EvolutionMode(Enum):
@@ -98,17 +156,19 @@ class CloudOptions:
         _refuse_unknown(own)
         options = Options.check("cloudFiles source", CLOUD, own)
         form = options.text("cloudFiles.format").lower()
-        if form not in CLOUD_FORMATS:
+        if form not in {name.lower() for name in CLOUD_FORMATS}:
             raise IllegalArgumentError(
                 f"The option cloudFiles.format = {options.text('cloudFiles.format')!r} must name the format of the "
                 f"files, one of {', '.join(CLOUD_FORMATS)}."
             )
-        mode = _mode(options, has_schema=has_schema)
-        rescued = options.maybe("cloudFiles.rescuedDataColumn")
+        mode = EvolutionMode.NONE if form in FIXED_COLUMNS else _mode(options, has_schema=has_schema)
+        rescued = None if form in FIXED_COLUMNS else options.maybe("cloudFiles.rescuedDataColumn")
         if rescued is None and not has_schema and mode is not EvolutionMode.NONE:
             rescued = "_rescued_data"
         columns = options.maybe("cloudFiles.partitionColumns")
         files = {name: value for name, value in given.items() if not _is_own(name)}
+        if form == "csv" and not has_schema and "header" not in {name.lower() for name in files}:
+            files["header"] = "true"  # what Databricks assumes where it infers the schema
         return cls(
             form,
             options.maybe("cloudFiles.schemaLocation"),
@@ -126,7 +186,7 @@ class CloudOptions:
 
 
 def _is_own(name: str) -> bool:
-    return name.lower().startswith(PREFIX.lower()) or name.lower() == "rescueddatacolumn"
+    return name.lower().startswith(PREFIX.lower()) or name.lower() in _ALIASES
 
 
 def _refuse_unknown(own: Mapping[str, str]) -> None:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from riacho.errors import SparkError, SparkGeneralError
 from riacho.options import Options
 from riacho.server.formats.base import FileFormat
-from riacho.server.streaming.sources.cloud_options import CloudOptions
+from riacho.server.streaming.sources.cloud_options import SELF_DESCRIBING, CloudOptions
 
 MAX_SAMPLE_FILES: Final = 1000
 MAX_SAMPLE_BYTES: Final = 1 << 30
@@ -31,7 +31,7 @@ def infer_data_schema(
     """
     schemas = [_schema_of(format, path, options) for path in sample(paths)]
     merged = merged_schema([schema for schema in schemas if schema is not None])
-    if options.infer_types or format.name == "parquet":
+    if options.infer_types or format.name.lower() in SELF_DESCRIBING:
         return merged
     return pa.schema(
         [field.with_type(_texts(field.type) if field.name.lower() in nested else pa.string()) for field in merged]

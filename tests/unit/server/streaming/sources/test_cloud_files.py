@@ -235,7 +235,13 @@ def test_what_nobody_looks_at_is_rescued_all_the_same(landing: Path) -> None:
 
 def test_more_values_than_csv_has_columns_are_rescued(landing: Path) -> None:
     land(landing, "1.csv", "1,a\n", 1)
-    run = start(landing, "csv", schemaEvolutionMode="rescue")
+    given = {
+        "header": "false",
+        "cloudFiles.format": "csv",
+        "cloudFiles.schemaLocation": str(landing.parent / "schemas"),
+    }
+    given["schemaEvolutionMode"] = "rescue"
+    run = Run(cloud_files.from_read(None, given, str(landing), parse_ddl), landing.parent / "log")
     land(landing, "2.csv", "2,b,c\n", 2)
     _, row = run.batch() or []
     assert rescued(row) == {"_c2": "c"}
@@ -243,7 +249,7 @@ def test_more_values_than_csv_has_columns_are_rescued(landing: Path) -> None:
 
 def test_csv_columns_are_found_by_their_header(landing: Path) -> None:
     land(landing, "1.csv", "id,name\n1,Ana\n", 1)
-    options = {"header": "true", "cloudFiles.schemaEvolutionMode": "rescue", "cloudFiles.inferColumnTypes": "true"}
+    options = {"cloudFiles.schemaEvolutionMode": "rescue", "inferColumnTypes": "true"}
     given = options | {"cloudFiles.format": "csv", "cloudFiles.schemaLocation": str(landing.parent / "schemas")}
     run = Run(cloud_files.from_read(None, given, str(landing), parse_ddl), landing.parent / "log")
     land(landing, "2.csv", "name,age,ID\nBia,30,2\nCaio,,x\n", 2)
@@ -327,7 +333,6 @@ def test_both_limits_hold(landing: Path) -> None:
         ({"schemaEvolutionMode": "sometimes"}, IllegalArgumentError),
         ({"maxFilesPerTrigger": "0"}, IllegalArgumentError),
         ({"schemaLocatoin": "x"}, AnalysisError),
-        ({"useNotifications": "true"}, UnsupportedOperationError),
         ({"cleanSource": "DELETE"}, UnsupportedOperationError),
     ],
 )
