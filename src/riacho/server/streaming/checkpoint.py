@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -234,15 +234,16 @@ def _logged(checkpoint: Checkpoint, batch_id: BatchId) -> BatchLog:
     return log
 
 
-def write_new(path: Path, text: str) -> None:
+def write_new(path: Path, content: str | Iterable[bytes]) -> None:
     """Create a file that appears whole or not at all. Raises FileExistsError if it is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{new_uuid()}.tmp"
-    temporary.write_text(text, encoding="utf-8")
     try:
+        with temporary.open("wb") as file:
+            file.writelines([content.encode()] if isinstance(content, str) else content)
         os.link(temporary, path)
     finally:
-        temporary.unlink()
+        temporary.unlink(missing_ok=True)
 
 
 def _compact(value: object) -> str:

@@ -8,16 +8,21 @@ The file source keeps one, and the file sink another; they differ in their entri
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import BinaryIO, Final, Generic, TypeVar
+
+import pyarrow as pa
+import pyarrow.json as pj
 
 from riacho.clock import Clock
 from riacho.errors import IllegalStateError
 from riacho.server.streaming.checkpoint import VERSION, write_new
 
 COMPACT: Final = ".compact"
+_CHUNK_BYTES: Final = 1 << 20
 Entry = TypeVar("Entry")
 
 
@@ -37,11 +42,16 @@ class Retention:
 
 @dataclass(frozen=True)
 class EntryFormat(Generic[Entry]):
-    """How entries are written. `kept`: whether an entry goes into compacted files, at that time in milliseconds."""
+    """How entries are written.
+
+    `columns`: the fields of their JSON that matter; `make` makes an entry of their values. `kept`: whether an entry
+    goes into compacted files, at that time in milliseconds; without it, all do, as they stand in the log.
+    """
 
     to_json: Callable[[Entry], str]
-    from_json: Callable[[str], Entry]
-    kept: Callable[[Entry, int], bool] = lambda _entry, _now_ms: True
+    make: Callable[..., Entry]
+    columns: pa.Schema
+    kept: Callable[[Entry, int], bool] | None = None
 
 
 class CompactLog(Generic[Entry]):
@@ -69,10 +79,15 @@ class CompactLog(Generic[Entry]):
         compact = (batch + 1) % self._interval == 0
         path = self._folder / (f"{batch}{COMPACT}" if compact else str(batch))
         now_ms = self._clock.now_ms()
-        logged = [*self.all_entries(batch - 1), *entries] if compact else entries
-        lines = [self._form.to_json(entry) for entry in logged if not compact or self._form.kept(entry, now_ms)]
+        earlier: Iterable[bytes] = ()
+        kept = self._form.kept
+        if compact and kept is None:
+            earlier = self._lines(batch - 1)
+        elif compact and kept is not None:
+            entries = [entry for entry in (*self.all_entries(batch - 1), *entries) if kept(entry, now_ms)]
+        lines = "".join(f"\n{self._form.to_json(entry)}" for entry in entries)
         try:
-            write_new(path, "\n".join([VERSION, *lines]))
+            write_new(path, (VERSION.encode(), *earlier, lines.encode()))
         except FileExistsError:
             raise IllegalStateError(
                 f"Concurrent update to the log. Multiple streaming jobs detected for {batch} in {self._folder}. "
@@ -83,22 +98,68 @@ class CompactLog(Generic[Entry]):
             self._remove_expired(batch, now_ms)
 
     def all_entries(self, batch: int) -> list[Entry]:
-        """What all batches up to `batch` added. Raises IllegalStateError for one missing or of another version."""
-        first = max((one for one in self._compacted() if one <= batch), default=0)
-        return [entry for one in range(first, batch + 1) for entry in self.read(one)]
+        """What all batches up to `batch` added.
 
-    def read(self, batch: int) -> Iterator[Entry]:
+        Raises IllegalStateError for one that is missing, damaged or of another version.
+        """
+        return [entry for found in self.all_columns(batch) for entry in self.entries(found)]
+
+    def all_columns(self, batch: int) -> Iterator[pa.RecordBatch]:
+        """The same, many at once as the values of the format's columns. Raises as `all_entries`."""
+        for one in self._up_to(batch):
+            yield from self.columns(one)
+
+    def entries(self, found: pa.RecordBatch) -> Iterator[Entry]:
+        """The entries of values of the format's columns."""
+        columns = (column.to_pylist() for column in found.columns)
+        return (self._form.make(*values) for values in zip(*columns, strict=True))
+
+    def columns(self, batch: int) -> Iterator[pa.RecordBatch]:
         """The entries of one file. Raises as `all_entries`."""
-        path = self._files.get(batch, self._folder / str(batch))
+        columns = self._form.columns
+        parse = pj.ParseOptions(explicit_schema=columns, unexpected_field_behavior="ignore")
+        with self._open(batch) as file:
+            if os.fstat(file.fileno()).st_size == file.tell():
+                return
+            try:
+                for found in pj.open_json(file, parse_options=parse):
+                    yield found.select(columns.names)
+            except pa.ArrowInvalid as error:
+                raise IllegalStateError(
+                    f"Log file {self._path(batch)} is damaged: {error}. Restore the checkpoint, or start a new one."
+                ) from None
+
+    def _up_to(self, batch: int) -> range:
+        """The files that together hold what all batches up to `batch` added."""
+        return range(max((one for one in self._compacted() if one <= batch), default=0), batch + 1)
+
+    def _lines(self, batch: int) -> Iterator[bytes]:
+        """The entries of all batches up to `batch` as they stand in the log, each after a line break."""
+        for one in self._up_to(batch):
+            with self._open(one) as file:
+                if chunk := file.read(_CHUNK_BYTES):
+                    yield b"\n"
+                while chunk:
+                    yield chunk
+                    chunk = file.read(_CHUNK_BYTES)
+
+    def _path(self, batch: int) -> Path:
+        return self._files.get(batch, self._folder / str(batch))
+
+    def _open(self, batch: int) -> BinaryIO:
+        """A batch's file, after its version."""
+        path = self._path(batch)
         try:
-            version, *lines = path.read_text(encoding="utf-8").split("\n")
+            file = path.open("rb")
         except FileNotFoundError:
             raise IllegalStateError(
                 f"{path} doesn't exist, but the checkpoint refers to it. Restore the checkpoint, or start a new one."
             ) from None
+        version = file.readline().rstrip(b"\n").decode(errors="replace")
         if version != VERSION:
+            file.close()
             raise IllegalStateError(f"Log file {path} is of version {version!r}; riacho reads {VERSION}.")
-        return (self._form.from_json(line) for line in lines if line)
+        return file
 
     def _compacted(self) -> list[int]:
         return [batch for batch, path in self._files.items() if path.suffix == COMPACT]

@@ -26,7 +26,7 @@ from riacho.server.files.rows import RowFiles, written_schema
 from riacho.server.formats.write.files import check_schema, file_format
 from riacho.server.streaming.compact_log import CompactLog, EntryFormat, Retention
 from riacho.server.streaming.sinks.base import QUERY_OPTIONS, OutputMode, PlainSink, SinkBatch, SinkContext
-from riacho.server.streaming.sources.sink_log import FOLDER, SinkEntry
+from riacho.server.streaming.sources.sink_log import COLUMNS, FOLDER, SinkEntry
 from riacho.units import time_ms
 
 _log = logging.getLogger(__name__)
@@ -68,11 +68,13 @@ class FileSink(PlainSink):
     def entries(self) -> EntryFormat[SinkEntry]:
         """How the log is written: compacted files leave out what is older than the retention."""
         limit_ms = self._retention_ms()
+        if limit_ms is None:
+            return EntryFormat(SinkEntry.to_json, SinkEntry, COLUMNS)
 
         def kept(entry: SinkEntry, now_ms: int) -> bool:
-            return limit_ms is None or now_ms - entry.modified_ms <= limit_ms
+            return now_ms - entry.modified_ms <= limit_ms
 
-        return EntryFormat(SinkEntry.to_json, SinkEntry.from_json, kept)
+        return EntryFormat(SinkEntry.to_json, SinkEntry, COLUMNS, kept)
 
     def _retention_ms(self) -> int | None:
         text = Options.check(f"{self.name} sink", (*OPTIONS, Option("*", None, "")), self.options).maybe("retention")

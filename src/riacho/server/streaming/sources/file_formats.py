@@ -68,13 +68,14 @@ def from_read(
             "directory with 'spark.read.load(directory)' and infer schema from it.",
             condition="_LEGACY_ERROR_TEMP_2048",
         )
-    paths = sorted(listing.paths())
     if schema is None:
+        paths = sorted(listing.paths())
         schema = file_format.infer(paths, checked) if paths or format in FIXED else pa.schema([])
         if not len(schema):
             raise unable_to_infer(format.upper())
     base = base_path(local, checked)
-    partitions = pa.schema([]) if base is None else infer_partitions(paths, base)
+    folders = () if base is None else listing.folders_with_files()
+    partitions = pa.schema([]) if base is None else infer_partitions([f"{folder}/_" for folder in folders], base)
     full = with_partitions(nullable(schema), partitions)
     return FileSource(file_format, local, full, checked, partitions=frozenset(map(str.lower, partitions.names)))
 

@@ -8,6 +8,7 @@ same again after a crash. Source: `org.apache.spark.sql.execution.streaming.runt
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,7 @@ class Intake:
         for file in choice.taken:
             self._seen.add(file.path, file.modified_ms)
         self._seen.purge()
+        self._forget_gone()
         if choice.taken:
             self._current += 1
             entries = [FileEntry(file_url(file.path), file.modified_ms, self._current) for file in choice.taken]
@@ -117,12 +119,13 @@ class Intake:
         """What earlier runs took."""
         stream = self._rules.stream
         ageless = stream.latest_first and (stream.max_files is not None or stream.max_bytes is not None)
-        seen = SeenFiles(AGELESS if ageless else stream.max_age_ms, _file_name if stream.name_only else str)
+        age_ms = AGELESS if ageless else stream.max_age_ms
+        seen = SeenFiles(age_ms, name_only=stream.name_only, exact=self._rules.overwrites)
         if self._rules.skip_existing:
             for url, modified_ms in self._existing(log_dir / _EXISTING):
                 seen.add(path_of_url(url), modified_ms)
-        for entry in self._log.all_entries(self._current) if self._current >= 0 else ():
-            seen.add(path_of_url(entry.url), entry.modified_ms)
+        for urls, times in self._log.all_files(self._current) if self._current >= 0 else ():
+            seen.add_all(map(path_of_url, urls), times)
         seen.purge()
         return seen
 
@@ -131,8 +134,7 @@ class Intake:
         try:
             return [tuple(pair) for pair in json.loads(path.read_text(encoding="utf-8"))]
         except FileNotFoundError:
-            found = filter(None, map(file_status, self._listing.paths()))
-            pairs = [(file_url(file.path), file.modified_ms) for file in found]
+            pairs = [(file_url(file.path), file.modified_ms) for file in self._listing.files()]
             write_new(path, json.dumps(pairs))
             return pairs
 
@@ -141,10 +143,17 @@ class Intake:
         if self._is_sink_folder():
             found = sink_files(self._listing.path)
         else:
-            paths = self._listing.paths()
-            wanted = paths if self._rules.overwrites else (path for path in paths if path not in self._seen)
-            found = [file for file in map(file_status, wanted) if file is not None]
+            found = list(self._listing.files(None if self._rules.overwrites else self._seen))
         return in_order(self._only_new(found), latest_first=self._rules.stream.latest_first)
+
+    def _forget_gone(self) -> None:
+        """Forget taken files that are too old and no longer there."""
+        for folder in self._seen.forgettable():
+            try:
+                there = os.listdir(folder) if folder else ()  # noqa: PTH208 - names, a million a second
+            except OSError:
+                there = ()
+            self._seen.forget(folder, there)
 
     def _only_new(self, files: Sequence[FileStatus]) -> list[FileStatus]:
         return [file for file in files if self._is_new(file)]
@@ -165,7 +174,3 @@ class Intake:
                 )
             self._from_sink = True
         return bool(self._from_sink)
-
-
-def _file_name(path: str) -> str:
-    return Path(path).name

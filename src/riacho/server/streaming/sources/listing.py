@@ -6,7 +6,8 @@ they hold a `=`) or `.`, or end with `._COPYING_`, are hidden. Sources: `InMemor
 `HadoopFSUtils.shouldFilterOutPathName`.
 
 A folder is read again only after it changed. Its modification time says so, except for a change within the same tick
-of the file system's clock, so a folder that was changed a moment before it was read is read once more.
+of the file system's clock, so a folder that was changed a moment before it was read is read once more. Then its names
+are told apart at once from those of files that are known, of which there may be millions; only others are looked at.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fnmatch import translate
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from riacho.options import Options
 
@@ -38,50 +39,60 @@ class FileStatus:
     size: int
 
 
+class KnownNames(Protocol):
+    """Files that need no look at them."""
+
+    def unknown(self, folder: str, names: Iterable[str]) -> list[str]:
+        """Those of a folder's names that are not known."""
+
+
 @dataclass(frozen=True)
-class _FolderEntry:
-    name: str
-    path: str
-    is_folder: bool
+class _ReadFolder:
+    """What was in a folder when it was read, but for known files. The times are in ns since the epoch."""
+
+    changed_ns: int
+    read_ns: int
+    names: list[str]
 
 
 class FolderCache:
-    """The entries of folders, read again only after a change."""
+    """The names in folders, read again only after a change."""
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[int, int, tuple[_FolderEntry, ...]]] = {}
+        self._read: dict[str, _ReadFolder] = {}
 
-    def entries(self, folder: str) -> tuple[_FolderEntry, ...]:
-        """What is in `folder`; nothing if it does not exist."""
+    def names(self, folder: str, known: KnownNames | None = None, changed_ns: int | None = None) -> list[str]:
+        """What is in `folder`, but for known files; nothing if it does not exist.
+
+        What was known once is never given again. `changed_ns`: the folder's modification time, if that was asked for.
+        """
         try:
-            changed_ns = os.stat(folder).st_mtime_ns  # noqa: PTH116 - twice as fast as Path.stat, and called always
+            if changed_ns is None:
+                changed_ns = os.stat(folder).st_mtime_ns  # noqa: PTH116 - twice as fast as Path.stat, and called always
+            read = self._read.get(folder)
+            if read is None or not _is_current(read, changed_ns):
+                read = _ReadFolder(changed_ns, time.time_ns(), os.listdir(folder))  # noqa: PTH208 - names, a million a second
         except (FileNotFoundError, NotADirectoryError):
-            self._known.pop(folder, None)
-            return ()
-        if self._is_current(folder, changed_ns):
-            return self._known[folder][2]
-        read_ns = time.time_ns()
-        try:
-            with os.scandir(folder) as found:
-                entries = tuple(_FolderEntry(entry.name, entry.path, entry.is_dir()) for entry in found)
-        except NotADirectoryError:
-            entries = ()
-        self._known[folder] = (changed_ns, read_ns, entries)
-        return entries
+            self._read.pop(folder, None)
+            return []
+        if known is not None and read.names:
+            read = replace(read, names=known.unknown(folder, read.names))
+        self._read[folder] = read
+        return read.names
 
     def unchanged(self) -> bool:
         """Whether every folder read so far still has the same entries."""
         try:
-            return bool(self._known) and all(
-                self._is_current(folder, os.stat(folder).st_mtime_ns)  # noqa: PTH116 - as above
-                for folder in self._known
+            return bool(self._read) and all(
+                _is_current(read, os.stat(folder).st_mtime_ns)  # noqa: PTH116 - as above
+                for folder, read in self._read.items()
             )
         except FileNotFoundError:
             return False
 
-    def _is_current(self, folder: str, changed_ns: int) -> bool:
-        known = self._known.get(folder)
-        return known is not None and known[0] == changed_ns and known[1] - changed_ns > _SETTLED_NS
+
+def _is_current(read: _ReadFolder, changed_ns: int) -> bool:
+    return read.changed_ns == changed_ns and read.read_ns - changed_ns > _SETTLED_NS
 
 
 def is_glob(path: str) -> bool:
@@ -113,59 +124,119 @@ class FileListing:
 
     def roots(self) -> list[str]:
         """The files and folders that the path names."""
-        if not is_glob(self.path):
-            return [self.path]
-        return sorted(found for one in expand_braces(self.path) for found in self._glob(one))
+        return sorted(path for path, _ in self._roots(None))
+
+    def files(self, known: KnownNames | None = None) -> Iterator[FileStatus]:
+        """The visible files that are not known, in no order. Each costs one look at it; known ones cost none."""
+        for path, found in self._roots(known):
+            if stat.S_ISDIR(found.st_mode):
+                yield from self._inside(path, found, known)
+            elif self._wanted(path.rpartition("/")[2]) and (file := _status(path, found)) is not None:
+                yield file
 
     def paths(self) -> Iterator[str]:
         """The local paths of all visible files, in no order."""
-        for root in self.roots():
-            if Path(root).is_file():
-                if self._wanted(Path(root).name):
-                    yield root
-            else:
-                yield from self._inside(root)
+        return (file.path for file in self.files())
+
+    def folders_with_files(self) -> Iterator[str]:
+        """The partition folders (`k=v`) of a folder, at any depth, that hold a visible file; and the folder itself.
+
+        Without a look at the files of a folder that has no folders in it.
+        """
+        pending = [self.path]
+        while pending:
+            folder = pending.pop()
+            if folder == self.path and _has_no_folders(folder):
+                yield folder
+                return
+            with_files = False
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if is_hidden(entry.name):
+                        continue
+                    if "=" in entry.name and entry.is_dir():
+                        pending.append(entry.path)
+                    elif not with_files:
+                        with_files = self._wanted(entry.name) and entry.is_file()
+                        if with_files and _has_no_folders(folder):
+                            break
+            if with_files:
+                yield folder
 
     def unchanged(self) -> bool:
-        """Whether `paths` would give the same as before. Never known of a glob: it looks at more than folders."""
+        """Whether `files` would give the same as before. Never known of a glob: it looks at more than folders."""
         return not is_glob(self.path) and self.folders.unchanged()
 
-    def _inside(self, folder: str) -> Iterator[str]:
-        for entry in self.folders.entries(folder):
-            if is_hidden(entry.name):
+    def _inside(self, folder: str, found: os.stat_result, known: KnownNames | None) -> Iterator[FileStatus]:
+        for name in self.folders.names(folder, known, found.st_mtime_ns):
+            wanted = self._wanted(name)
+            may_be_folder = self.recursive or "=" in name
+            if is_hidden(name) or not (wanted or may_be_folder):
                 continue
-            if not entry.is_folder:
-                if self._wanted(entry.name):
-                    yield entry.path
-            elif self.recursive or "=" in entry.name:
-                yield from self._inside(entry.path)
+            path = f"{folder}/{name}"
+            if (inner := _stat(path)) is None:
+                continue
+            if stat.S_ISDIR(inner.st_mode):
+                if may_be_folder:
+                    yield from self._inside(path, inner, known)
+            elif wanted and (file := _status(path, inner)) is not None:
+                yield file
 
     def _wanted(self, name: str) -> bool:
         return self.name_pattern is None or self.name_pattern.fullmatch(name) is not None
 
-    def _glob(self, pattern: str) -> list[str]:
-        """Paths that match a pattern without braces, part by part."""
-        found = ["/"]
-        for part in Path(pattern).parts[1:]:
-            if not is_glob(part):
-                found = [str(Path(base) / part) for base in found]
-                continue
-            expression = glob_expression(part)
-            found = [
-                entry.path for base in found for entry in self.folders.entries(base) if expression.fullmatch(entry.name)
-            ]
-        return [path for path in found if Path(path).exists()]
+    def _roots(self, known: KnownNames | None) -> Iterator[tuple[str, os.stat_result]]:
+        """The files and folders that the path names, but for known files."""
+        paths = [self.path] if not is_glob(self.path) else [
+            found for one in expand_braces(self.path) for found in self._glob(one, known)
+        ]  # fmt: skip
+        for path in dict.fromkeys(paths):
+            if (found := _stat(path)) is not None:
+                yield path, found
+
+    def _glob(self, pattern: str, known: KnownNames | None) -> list[str]:
+        """Paths that may match a pattern without braces, part by part."""
+        found = [""]
+        *folders, last = Path(pattern).parts[1:]
+        for part in folders:
+            found = self._matching(found, part, None)
+        return self._matching(found, last, known)
+
+    def _matching(self, folders: Sequence[str], part: str, known: KnownNames | None) -> list[str]:
+        if not is_glob(part):
+            return [f"{folder}/{part}" for folder in folders]
+        expression = glob_expression(part)
+        return [
+            f"{folder}/{name}"
+            for folder in folders
+            for name in self.folders.names(folder or "/", known)
+            if expression.fullmatch(name)
+        ]
 
 
 def file_status(path: str) -> FileStatus | None:
     """What the file system says of a file, or None if it is gone or no plain file."""
+    found = _stat(path)
+    return None if found is None else _status(path, found)
+
+
+def _stat(path: str) -> os.stat_result | None:
     try:
-        found = os.stat(path)  # noqa: PTH116 - called for every new file
-    except FileNotFoundError:
+        return os.stat(path)  # noqa: PTH116 - called for every new file
+    except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def _status(path: str, found: os.stat_result) -> FileStatus | None:
     if not stat.S_ISREG(found.st_mode):
         return None
     return FileStatus(found.st_mtime_ns // 1_000_000, path, found.st_size)
+
+
+def _has_no_folders(folder: str) -> bool:
+    """Whether a folder is known to have no folders in it: most file systems count them as links to it."""
+    found = _stat(folder)
+    return found is None or not stat.S_ISDIR(found.st_mode) or found.st_nlink == 2
 
 
 def glob_expression(pattern: str) -> re.Pattern[str]:

@@ -16,12 +16,18 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
+import pyarrow as pa
+
 from riacho.clock import SystemClock
 from riacho.server.formats.base import file_url
 from riacho.server.streaming.compact_log import CompactLog, EntryFormat
 from riacho.server.streaming.sources.listing import FileStatus
 
 FOLDER: Final = "_spark_metadata"
+COLUMNS: Final = pa.schema(
+    [("path", pa.string()), ("size", pa.int64()), ("modificationTime", pa.int64()), ("action", pa.string())]
+)
+"""What matters of an entry: the values of a `SinkEntry`, in its order."""
 _BLOCK_BYTES: Final = 32 << 20
 """What Hadoop calls the size of a block of a local disk."""
 
@@ -53,11 +59,6 @@ class SinkEntry:
         }
         return json.dumps(entry, separators=(",", ":"), ensure_ascii=False)
 
-    @classmethod
-    def from_json(cls, text: str) -> SinkEntry:
-        entry = json.loads(text)
-        return cls(entry["path"], entry["size"], entry["modificationTime"], entry["action"])
-
 
 def has_sink_log(path: str) -> bool:
     return (Path(path) / FOLDER).is_dir()
@@ -68,7 +69,7 @@ def sink_files(path: str) -> list[FileStatus]:
 
     Raises IllegalStateError for a log of another version, or with holes.
     """
-    log = CompactLog(Path(path) / FOLDER, EntryFormat(SinkEntry.to_json, SinkEntry.from_json), SystemClock())
+    log = CompactLog(Path(path) / FOLDER, EntryFormat(SinkEntry.to_json, SinkEntry, COLUMNS), SystemClock())
     files: dict[str, FileStatus] = {}
     for entry in log.all_entries(log.latest()):
         local = path_of_url(entry.url)
@@ -81,4 +82,6 @@ def sink_files(path: str) -> list[FileStatus]:
 
 def path_of_url(url: str) -> str:
     """The local path of a `file:` URL, or of a plain path."""
+    if url.startswith("file:///") and "%" not in url and not url.startswith("file:////"):
+        return url[7:]  # as nearly all are
     return unquote(re.sub(r"^file:/+", "/", url)) if url.startswith("file:") else url

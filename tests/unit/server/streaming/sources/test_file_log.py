@@ -112,3 +112,23 @@ def test_no_offset_stands_before_the_first() -> None:
 def test_offsets_of_other_sources_are_refused(text: str) -> None:
     with pytest.raises(IllegalStateError, match="not an offset of a file source"):
         from_offset(Offset(text))
+
+
+def test_a_damaged_entry_is_told(tmp_path: Path) -> None:
+    fill(log(tmp_path), 0, 2)
+    (tmp_path / "1").write_text("v1\n{broken")
+    with pytest.raises(IllegalStateError, match="is damaged"):
+        log(tmp_path).all_entries(2)
+
+
+def test_a_compacted_entry_holds_what_the_others_say_word_for_word(tmp_path: Path) -> None:
+    """So that fields of Spark's that riacho does not know stay."""
+    target = log(tmp_path, compact_interval=2)
+    (tmp_path / "0").write_text('v1\n{"path":"file:///a%20b","timestamp":1,"batchId":0,"more":[1]}')
+    target = log(tmp_path, compact_interval=2)
+    target.add(1, [FileEntry("file:///c", 2, 1)])
+    assert (tmp_path / "1.compact").read_text() == (
+        'v1\n{"path":"file:///a%20b","timestamp":1,"batchId":0,"more":[1]}\n'
+        '{"path":"file:///c","timestamp":2,"batchId":1}'
+    )
+    assert log(tmp_path).between(-1, 1) == [FileEntry("file:///a%20b", 1, 0), FileEntry("file:///c", 2, 1)]

@@ -61,10 +61,49 @@ def test_a_quiet_folder_is_not_looked_through(landing: Path, monkeypatch: pytest
     run = start(landing)
     run.batch()
     with monkeypatch.context() as patch:
-        patch.setattr(FileListing, "paths", lambda self: pytest.fail("the folder did not change"))
+        patch.setattr(FileListing, "files", lambda *_: pytest.fail("the folder did not change"))
         assert run.batch() is None
     files(landing, 2)
     assert ids(run.batch()) == [2]
+
+
+@pytest.mark.parametrize(
+    ("below", "options"),
+    [
+        ("", {}),
+        ("", {"maxFileAge": "1ms"}),
+        ("", {"fileNameOnly": "true", "recursiveFileLookup": "true"}),
+        ("", {"pathGlobFilter": "*.json"}),
+        ("/*", {}),
+        ("/*.json", {}),
+    ],
+)
+def test_files_that_were_read_are_not_looked_at_again(
+    landing: Path, monkeypatch: pytest.MonkeyPatch, below: str, options: dict[str, str]
+) -> None:
+    """However many there are: a file costs a look (`stat`) when it is new, at a trigger and at a restart."""
+    for number in range(300):
+        land(landing, f"{number}.json", "", number)
+    for number in range(200):
+        land(landing, f"k=1/{300 + number}.json", "", 1000)
+    looked: list[str] = []
+    look = os.stat
+
+    def counted(path: str, *args: Any, **kwargs: Any) -> os.stat_result:
+        looked.append(path)
+        return look(path, *args, **kwargs)
+
+    source = from_read("json", SCHEMA, options, f"{landing}{below}")
+    first = Run(source, landing.parent / "log")
+    first.batch()
+    land(landing, "new1.json", '{"id":1}', 2000)
+    monkeypatch.setattr(os, "stat", counted)
+    run = first.restart(from_read("json", SCHEMA, options, f"{landing}{below}"))
+    assert ids(run.batch()) == [1]
+    assert run.batch() is None
+    land(landing, "new2.json", '{"id":2}', 3000)
+    assert ids(run.batch()) == [2]
+    assert len(looked) < 50, looked
 
 
 def test_files_left_for_later_are_not_forgotten_in_a_quiet_folder(landing: Path) -> None:

@@ -79,24 +79,43 @@ def test_an_unchanged_folder_is_not_read_again(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "1").touch()
     os.utime(tmp_path, (1_000_000, 1_000_000))
     cache = FolderCache()
-    assert [entry.name for entry in cache.entries(str(tmp_path))] == ["1"]
+    assert cache.names(str(tmp_path)) == ["1"]
 
     def refuse(folder: str) -> None:
         raise AssertionError(folder)
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", refuse)
-        assert [entry.name for entry in cache.entries(str(tmp_path))] == ["1"]
+        patch.setattr(os, "listdir", refuse)
+        assert cache.names(str(tmp_path)) == ["1"]
     (tmp_path / "2").touch()
-    assert {entry.name for entry in cache.entries(str(tmp_path))} == {"1", "2"}
+    assert set(cache.names(str(tmp_path))) == {"1", "2"}
 
 
 def test_a_folder_changed_just_now_is_read_again(tmp_path: Path) -> None:
     """Its time may not tell a file that came within the same tick of the clock."""
     (tmp_path / "1").touch()
     cache = FolderCache()
-    cache.entries(str(tmp_path))
+    cache.names(str(tmp_path))
     changed = tmp_path.stat().st_mtime_ns
     (tmp_path / "2").touch()
     os.utime(tmp_path, ns=(changed, changed))
-    assert {entry.name for entry in cache.entries(str(tmp_path))} == {"1", "2"}
+    assert set(cache.names(str(tmp_path))) == {"1", "2"}
+
+
+def test_the_folders_that_show_partitions(tmp_path: Path) -> None:
+    for name in ("a=1/b=2/1.json", "a=1/b=3/_hidden", "a=2/b=4/c/1.json", "plain/a=9/1.json", "_a=5/1.json", ".a=6/1"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    listing = FileListing.of(str(tmp_path), Options.check("json", LISTING, {}))
+    found = [folder.removeprefix(f"{tmp_path}/") for folder in listing.folders_with_files()]
+    assert sorted(found) == ["_a=5", "a=1/b=2"]
+    (tmp_path / "1.json").touch()
+    assert min(listing.folders_with_files()) == str(tmp_path)
+
+
+def test_folders_where_links_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a=1").mkdir()
+    (tmp_path / "a=1" / "1.json").touch()
+    listing = FileListing.of(str(tmp_path), Options.check("json", LISTING, {}))
+    monkeypatch.setattr("riacho.server.streaming.sources.listing._has_no_folders", lambda folder: False)
+    assert list(listing.folders_with_files()) == [f"{tmp_path}/a=1"]
