@@ -14,6 +14,8 @@ DELTA := io.delta:delta-spark_4.2_2.13:4.4.0
 SPARK_MODULES := org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0 org.apache.spark:spark-avro_2.13:4.2.0
 # The broker that tests/connectors run against.
 KAFKA_PACKAGES := org.apache.kafka:kafka_2.13:4.4.0 org.apache.logging.log4j:log4j-slf4j-impl:2.25.5
+# The schema registry, likewise.
+REGISTRY_PACKAGE := io.apicurio:apicurio-registry-app:3.3.3
 
 IN_ROOT := cd "$(ROOT)" &&
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
@@ -70,14 +72,16 @@ bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed
 oracle: $(VENV)/.dev ## install Apache Spark in .oracle, and Java if the machine has none
 	@$(IN_ROOT) $(PYTHON) -m scripts.oracle $(DELTA) $(SPARK_MODULES)
 
-services: oracle ## install what tests/connectors run against in .services: Apache Kafka
+services: oracle ## install what tests/connectors run against in .services: Apache Kafka and a schema registry
 	@$(IN_ROOT) $(PYTHON) -m scripts.services $(KAFKA_PACKAGES)
+	@$(IN_ROOT) $(PYTHON) -m scripts.registry $(REGISTRY_PACKAGE)
 
 lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and lock them
 	@$(PIP) uv
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade pyproject.toml requirements/build.in --extra generate --extra kafka --extra avro --extra registry -o requirements/run.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade pyproject.toml requirements/build.in --extra generate --extra kafka --extra avro --extra registry --extra dev -c requirements/run.txt -o requirements/dev.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/oracle.in -o requirements/oracle.txt
+	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/java.in -o requirements/java.txt
 
 clean: ## remove what tests and builds leave behind; the environments stay
 	@$(IN_ROOT) rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist spark-warehouse

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from riacho.testing.kafka import KafkaBroker
+from tests.connectors.registry import registry, registry_home, schema_registry, subject
 from tests.connectors.topics import Kafka
 from tests.spec.conftest import database, new_session, spark
 
-__all__ = ["database", "new_session", "spark"]
+__all__ = ["database", "new_session", "registry", "registry_home", "schema_registry", "spark", "subject"]
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = ROOT / ".services" / "kafka"

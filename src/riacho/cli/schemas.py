@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from riacho.registry.client import RegistryClient
 
 EXAMPLES = """[bold]Examples[/]
-  riacho schemas check schemas.yml                   [dim]may these be registered?[/]
-  riacho schemas diff schemas/                       [dim]a folder: a file for each subject[/]
+  riacho schemas check schemas.yml    [dim]may these be registered?[/]
+  riacho schemas diff schemas/        [dim]a folder with a file for each[/]
   riacho schemas register schemas.yml -r http://localhost:8081
 """
 
-app = typer.Typer(name="schemas", help="Register schemas, and see whether they may be.", no_args_is_help=True)
+app = typer.Typer(
+    name="schemas", help="Register schemas, and see whether they may be.", epilog=EXAMPLES, no_args_is_help=True
+)
 
 Source = Annotated[Path, typer.Argument(help="A YAML file with the subjects, or a folder with a schema for each.")]
 Registry = Annotated[

@@ -25,7 +25,9 @@ EXAMPLES = """[bold]Examples[/]
   riacho topics apply topics.yml --yes -b kafka:9092 [dim]for programs[/]
 """
 
-app = typer.Typer(name="topics", help="Create and change Kafka topics as a YAML file says.", no_args_is_help=True)
+app = typer.Typer(
+    name="topics", help="Create and change Kafka topics as a YAML file says.", epilog=EXAMPLES, no_args_is_help=True
+)
 
 File = Annotated[Path, typer.Argument(help="The file with the topics.")]
 Address = Annotated[

@@ -24,10 +24,10 @@ def problems(written: str, reading: str) -> list[str]:
 
     Raises ValueError for text that is not JSON.
     """
-    return list(_Comparison(_Names(json.loads(written)), _Names(json.loads(reading))).of_roots())
+    return list(_Comparison(_NamedTypes(json.loads(written)), _NamedTypes(json.loads(reading))).of_roots())
 
 
-class _Names:
+class _NamedTypes:
     """A schema, and the definitions of its names."""
 
     def __init__(self, root: Any) -> None:
@@ -67,7 +67,7 @@ class _Names:
 
 
 class _Comparison:
-    def __init__(self, writer: _Names, reader: _Names) -> None:
+    def __init__(self, writer: _NamedTypes, reader: _NamedTypes) -> None:
         self._writer = writer
         self._reader = reader
         self._seen: set[tuple[str, str]] = set()

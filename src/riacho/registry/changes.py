@@ -57,10 +57,10 @@ def _change(client: RegistryClient, wanted: WantedSchema, default: str | None) -
     if client.find(wanted.subject, wanted.text, wanted.kind, wanted.references) is not None:
         return SchemaChange(wanted, SchemaState.SAME, latest, level)
     complaints: list[str] = []
-    if wanted.level in (None, level):
-        complaints = client.complaints(wanted.subject, wanted.text, wanted.kind, wanted.references)
-    if not complaints and wanted.kind == AVRO == latest.kind:
+    if wanted.kind == AVRO == latest.kind:
         complaints = list(_own_complaints(client, wanted, latest, wanted.level or level or "NONE"))
+    if not complaints and wanted.level in (None, level):
+        complaints = client.complaints(wanted.subject, wanted.text, wanted.kind, wanted.references)
     state = SchemaState.REFUSED if complaints else SchemaState.CHANGED
     return SchemaChange(wanted, state, latest, level, tuple(complaints))
 

@@ -10,7 +10,9 @@ from riacho.extras import require
 from riacho.topics.plan import AddPartitions, CreateTopic, FoundTopic, SetConfig, TopicStep
 
 LIMIT_S: Final = 20.0
-"""How long the cluster may take to answer, and to do one thing."""
+"""How long the cluster may take to do one thing."""
+REACH_S = 10.0
+"""How long it may take to answer at all."""
 _WHAT: Final = "`riacho topics`"
 
 
@@ -42,7 +44,7 @@ class Broker:
     def topics(self, names: Iterable[str]) -> dict[str, FoundTopic]:
         """Those of these topics that there are."""
         try:
-            metadata = self._client.list_topics(timeout=LIMIT_S)
+            metadata = self._client.list_topics(timeout=REACH_S)
         except self._kafka.KafkaException as error:
             raise TopicsError(
                 f"No Kafka broker answers at {self._address or '(no address)'}: {_told(error)}. Is the address right, "

@@ -84,7 +84,7 @@ def _changes(topic: WantedTopic, found: FoundTopic) -> Iterator[TopicStep]:
     if topic.replication is not None and topic.replication != found.replication:
         yield Impossible(
             topic.name,
-            f"it has {found.replication} replicas, not {topic.replication}: change them with Kafka's own "
+            f"its replication is {found.replication}, not {topic.replication}: change it with Kafka's own "
             "kafka-reassign-partitions, which says which broker gets which",
         )
     different = {key: value for key, value in topic.config.items() if found.config.get(key) != value}
