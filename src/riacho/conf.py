@@ -198,6 +198,13 @@ BINARY_LENGTH: Final = Conf(
     str(_LARGEST_INT),
     "The most bytes that a file of the format `binaryFile` may have.",
 )
+CLEANER_THREADS: Final = Conf(
+    "spark.sql.streaming.fileSource.cleaner.numThreads",
+    INT,
+    "1",
+    "How many threads clean up files (`cleanSource`); riacho's queries do that themselves.",
+    read_by="nobody",
+)
 ORC_MERGE: Final = Conf(
     "spark.sql.orc.mergeSchema", BOOLEAN, "false", "Default of the orc option `mergeSchema`: infer from all files."
 )

@@ -280,3 +280,28 @@ def test_clean_source_has_three_values(spark: SparkSession, tmp_path: Path) -> N
     land(tmp_path, 1)
     with pytest.raises((IllegalArgumentException, StreamingQueryException), match="clean source option .*burn"):
         run(files(spark, tmp_path, cleanSource="burn"))
+
+
+def test_archived_files_must_not_be_source_files_again(spark: SparkSession, tmp_path: Path) -> None:
+    land(tmp_path / "in" / "day", 1)
+    unsound = {
+        "in/*": ["in/other", "in/other/deeper", ""],
+        "in/day": ["in/day", "in/day/archive", "in"],
+    }
+    for path, archives in unsound.items():
+        for archive in archives:
+            stream = files(spark, tmp_path / path, cleanSource="archive", sourceArchiveDir=str(tmp_path / archive))
+            with pytest.raises((IllegalArgumentException, StreamingQueryException), match="can possibly match"):
+                run(stream)
+
+
+@pytest.mark.parametrize("threads", ["0", "2"])
+def test_clean_source_keeps_the_last_batch_and_the_folders(spark: SparkSession, tmp_path: Path, threads: str) -> None:
+    spark.conf.set("spark.sql.streaming.fileSource.cleaner.numThreads", threads)
+    land(tmp_path / "in" / "k=x", 3)
+    options = {"cleanSource": "ARCHIVE", "sourceArchiveDir": f"file://{tmp_path}/kept", "maxFilesPerTrigger": 1}
+    run(files(spark, tmp_path / "in", "id BIGINT, k STRING", **options))
+    assert rows(spark.table("seen")) == [(0, "x"), (1, "x"), (2, "x")]
+    assert [path.name for path in (tmp_path / "in" / "k=x").glob("*.json")] == ["2.json"]
+    kept = Path(f"{tmp_path}/kept{tmp_path}/in/k=x")
+    assert sorted(path.name for path in kept.glob("*.json")) == ["0.json", "1.json"]

@@ -30,7 +30,8 @@ def cleaner(options: Options, source_path: str) -> Clean | None:
         return _removed
     if mode != "archive":
         raise IllegalArgumentError(
-            f"Invalid mode for clean source option {options.text('cleanSource')}. Must be one of archive,delete,off"
+            f"Invalid mode for clean source option Some({options.text('cleanSource')}). "
+            "Must be one of ARCHIVE,DELETE,OFF"
         )
     archive = options.maybe("sourceArchiveDir")
     if archive is None:
