@@ -299,7 +299,7 @@ def test_archived_files_must_not_be_source_files_again(spark: SparkSession, tmp_
 def test_clean_source_keeps_the_last_batch_and_the_folders(spark: SparkSession, tmp_path: Path, threads: str) -> None:
     spark.conf.set("spark.sql.streaming.fileSource.cleaner.numThreads", threads)
     land(tmp_path / "in" / "k=x", 3)
-    options = {"cleanSource": "ARCHIVE", "sourceArchiveDir": f"file://{tmp_path}/kept", "maxFilesPerTrigger": 1}
+    options = {"cleanSource": "ARCHIVE", "sourceArchiveDir": f"file://{tmp_path}/kept", "maxFilesPerTrigger": "1"}
     run(files(spark, tmp_path / "in", "id BIGINT, k STRING", **options))
     assert rows(spark.table("seen")) == [(0, "x"), (1, "x"), (2, "x")]
     assert [path.name for path in (tmp_path / "in" / "k=x").glob("*.json")] == ["2.json"]
