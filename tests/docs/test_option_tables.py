@@ -11,6 +11,7 @@ import pytest
 from riacho.options import Option
 from riacho.server.catalog import change_feed, write
 from riacho.server.formats import options
+from riacho.server.formats.avro import options as avro_options
 from riacho.server.streaming.sinks import console
 from riacho.server.streaming.sinks import delta as delta_sink
 from riacho.server.streaming.sources import rate, socket
@@ -19,6 +20,7 @@ from riacho.server.streaming.sources.delta import options as delta_source
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGES: dict[str, dict[str, Sequence[Option]]] = {
+    "avro.md": {"FROM_AVRO": avro_options.TABLE},
     "file-sources.md": {
         "LISTING": options.LISTING,
         "STREAM": options.STREAM,

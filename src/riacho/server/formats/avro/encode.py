@@ -6,7 +6,7 @@ an empty piece to all writers but the one of the union or the record that knows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -17,13 +17,20 @@ import pyarrow.compute as pc
 
 from riacho import types
 from riacho.errors import AvroIncompatibleError, SparkRuntimeError
-from riacho.server.formats.avro.cursors import Flags, Ints
+from riacho.server.formats.avro.cursors import Ints
+from riacho.server.formats.avro.pieces import (
+    Pieces,
+    Write,
+    bytes_of,
+    joined,
+    of_known,
+    ragged,
+    repeated,
+    varint,
+    varints,
+)
 from riacho.server.formats.avro.schema import Field, Schema, parse
 from riacho.server.formats.avro.sql_types import to_avro
-
-Pieces = list[pa.Array]
-"""BINARY columns without nulls; the message of a row is what they have in that row, one after the other."""
-Write = Callable[[pa.Array], Pieces]
 
 _NUMBERS: Final = (pa.int8(), pa.int16(), pa.int32(), pa.int64(), pa.date32(), pa.duration("us"))
 
@@ -51,7 +58,7 @@ class AvroEncoder:
         """The messages, as BINARY; null for null. Raises SparkRuntimeError for a null that the schema has none for."""
         if column.type != self.kind:
             column = column.cast(self.kind)
-        return _of_known(self._write, column)  # a null has no message, so it does not matter whether the schema has one
+        return of_known(self._write, column)  # a null has no message, so it does not matter whether the schema has one
 
 
 @lru_cache(maxsize=256)
@@ -68,15 +75,15 @@ def _writer(kind: pa.DataType, schema: Schema, path: tuple[str, ...], avro: tupl
     if pa.types.is_null(kind) and where == "null":
         return lambda _: []
     if pa.types.is_boolean(kind) and where == "boolean":
-        return lambda column: [_bytes_of(column.cast(pa.uint8()).fill_null(0).to_numpy(zero_copy_only=False))]
+        return lambda column: [bytes_of(column.cast(pa.uint8()).fill_null(0).to_numpy(zero_copy_only=False))]
     if kind in _NUMBERS and where == ("long" if kind in (pa.int64(), pa.duration("us")) else "int"):
         return lambda column: [_numbers(column)]
     if pa.types.is_timestamp(kind) and where == "long":
         return _times(kind, schema, path, avro)
     if kind == pa.float32() and where == "float":
-        return lambda column: [_bytes_of(column.fill_null(0).to_numpy(zero_copy_only=False).astype("<f4"))]
+        return lambda column: [bytes_of(column.fill_null(0).to_numpy(zero_copy_only=False).astype("<f4"))]
     if kind == pa.float64() and where == "double":
-        return lambda column: [_bytes_of(column.fill_null(0).to_numpy(zero_copy_only=False).astype("<f8"))]
+        return lambda column: [bytes_of(column.fill_null(0).to_numpy(zero_copy_only=False).astype("<f8"))]
     if kind == pa.string() and where == "enum":
         return _enum(schema, path, avro)
     if kind in (pa.string(), pa.binary()) and where == ("string" if kind == pa.string() else "bytes"):
@@ -104,7 +111,7 @@ def _union(kind: pa.DataType, schema: Schema, path: tuple[str, ...], avro: tuple
     known = schema.known
     null = next((at for at, branch in enumerate(schema.branches) if branch.kind == "null"), None)
     if not known:
-        return lambda column: [_repeated(_varint(0), len(column))]
+        return lambda column: [repeated(varint(0), len(column))]
     if len(known) == 1:
         branch = known[0]
     elif pa.types.is_struct(kind):
@@ -120,12 +127,12 @@ def _union(kind: pa.DataType, schema: Schema, path: tuple[str, ...], avro: tuple
 
     def pieces(column: pa.Array) -> Pieces:
         if not column.null_count:
-            return [_repeated(_varint(chosen), len(column)), *write(column)]
+            return [repeated(varint(chosen), len(column)), *write(column)]
         assert null is not None, "looked for before"
         nulls = column.is_null()
-        which = pc.if_else(nulls, _varint(null), _varint(chosen))
+        which = pc.if_else(nulls, varint(null), varint(chosen))
         if pa.types.is_nested(kind):
-            return [which, _of_known(write, column).fill_null(b"")]
+            return [which, of_known(write, column).fill_null(b"")]
         return [which, *(pc.if_else(nulls, b"", piece) for piece in write(column))]
 
     return pieces
@@ -154,13 +161,13 @@ def _members(kind: pa.StructType, schema: Schema, path: tuple[str, ...], avro: t
             values = column.field(at)
             has = open_ & known & values.is_valid().to_numpy(zero_copy_only=False)
             mask = pa.array(has)
-            made.append(pc.if_else(mask, _varint(number), b""))
-            made.append(_of_known(write, pc.if_else(mask, values, pa.scalar(None, values.type))).fill_null(b""))
+            made.append(pc.if_else(mask, varint(number), b""))
+            made.append(of_known(write, pc.if_else(mask, values, pa.scalar(None, values.type))).fill_null(b""))
             open_ &= ~has
         if open_.any():
             if null is None:
                 raise _cannot_be_null(avro[-1] if avro else "", schema)
-            made.append(pc.if_else(pa.array(open_), _varint(null), b""))
+            made.append(pc.if_else(pa.array(open_), varint(null), b""))
         return made
 
     return pieces
@@ -318,7 +325,7 @@ def _fixed_decimals(column: pa.Array, size: int) -> Pieces:
     if size > 16:
         sign = np.where(digits[:, :1] >= 0x80, 0xFF, 0).astype(np.uint8)
         digits = np.concatenate([np.repeat(sign, size - 16, axis=1), digits], axis=1)
-    return [_bytes_of(np.ascontiguousarray(digits[:, digits.shape[1] - size :]))]
+    return [bytes_of(np.ascontiguousarray(digits[:, digits.shape[1] - size :]))]
 
 
 def _decimals(column: pa.Array) -> Pieces:
@@ -332,13 +339,13 @@ def _decimals(column: pa.Array) -> Pieces:
         extra += leading
     kept = np.arange(16)[None, :] >= extra[:, None]
     size = 16 - extra
-    return [varints(size), _ragged(digits[kept], size)]
+    return [varints(size), ragged(digits[kept], size)]
 
 
 def _list(column: pa.Array, write: Write) -> Pieces:
     counts = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
     values = column.flatten()
-    return _blocks(counts, _joined(write(values), len(values)))
+    return _blocks(counts, joined(write(values), len(values)))
 
 
 def _map(column: pa.Array, write: Write) -> Pieces:
@@ -349,7 +356,7 @@ def _map(column: pa.Array, write: Write) -> Pieces:
     before = np.repeat(offsets[:-1] - (np.cumsum(counts) - counts), counts)
     index = pa.array(before + np.arange(int(counts.sum())))
     keys, values = column.keys.take(index), column.items.take(index)
-    return _blocks(counts, _joined([*_text(keys), *write(values)], len(keys)))
+    return _blocks(counts, joined([*_text(keys), *write(values)], len(keys)))
 
 
 def _blocks(counts: Ints, elements: pa.Array) -> Pieces:
@@ -358,63 +365,5 @@ def _blocks(counts: Ints, elements: pa.Array) -> Pieces:
     np.cumsum(counts, out=ends[1:])
     offsets = np.frombuffer(elements.buffers()[1], np.int32)[elements.offset : elements.offset + len(elements) + 1]
     grouped = pa.py_buffer(np.ascontiguousarray(offsets[ends] if len(offsets) else np.zeros(len(ends), np.int32)))
-    joined = pa.Array.from_buffers(pa.binary(), len(counts), [None, grouped, elements.buffers()[2]])
-    return [varints(counts, nothing=counts == 0), joined, _repeated(b"\0", len(counts))]
-
-
-def varints(values: Ints, nothing: Flags | None = None) -> pa.Array:
-    """Whole numbers as Avro writes them, zigzag and seven bits a byte; no bytes at all where `nothing`."""
-    signed = values.astype(np.int64, copy=False)
-    zigzag = ((signed << 1) ^ (signed >> 63)).view(np.uint64)
-    size = np.ones(len(zigzag), np.int64)
-    most = int(zigzag.max()) if len(zigzag) else 0
-    width = max(1, -(-most.bit_length() // 7))
-    for step in range(1, width):
-        size += zigzag >= np.uint64(1 << (7 * step))
-    if nothing is not None:
-        size = np.where(nothing, 0, size)
-    digits = np.empty((len(zigzag), width), np.uint8)
-    for step in range(width):
-        digits[:, step] = (zigzag >> np.uint64(7 * step)).astype(np.uint8) | 0x80
-    if len(zigzag):
-        digits[np.arange(len(zigzag)), np.maximum(size, 1) - 1] &= 0x7F
-    return _ragged(digits[np.arange(width)[None, :] < size[:, None]], size)
-
-
-def _ragged(data: npt.NDArray[np.uint8], size: Ints) -> pa.Array:
-    offsets = np.zeros(len(size) + 1, np.int32)
-    np.cumsum(size, out=offsets[1:])
-    return pa.Array.from_buffers(pa.binary(), len(size), [None, pa.py_buffer(offsets), pa.py_buffer(data)])
-
-
-def _bytes_of(values: npt.NDArray[np.generic]) -> pa.Array:
-    """The bytes of values that all have the same size."""
-    width = values.itemsize * (values.shape[1] if values.ndim == 2 else 1)
-    offsets = np.arange(len(values) + 1, dtype=np.int32) * width
-    raw = pa.py_buffer(np.ascontiguousarray(values))
-    return pa.Array.from_buffers(pa.binary(), len(values), [None, pa.py_buffer(offsets.astype(np.int32)), raw])
-
-
-def _varint(value: int) -> bytes:
-    found: bytes = varints(np.array([value], np.int64))[0].as_py()
-    return found
-
-
-def _repeated(value: bytes, count: int) -> pa.Array:
-    return _bytes_of(np.repeat(np.frombuffer(value, np.uint8)[None, :], count, axis=0))
-
-
-def _of_known(write: Write, column: pa.Array) -> pa.Array:
-    """The messages of the values that are not null; null for the others, which the writer does not see."""
-    if not column.null_count:
-        return _joined(write(column), len(column))
-    known = column.is_valid()
-    kept = column.filter(known)
-    flags = known.to_numpy(zero_copy_only=False)
-    return _joined(write(kept), len(kept)).take(pa.array(np.cumsum(flags) - 1, mask=~flags))
-
-
-def _joined(pieces: Pieces, count: int) -> pa.Array:
-    if not pieces:
-        return pa.array([b""] * count, pa.binary())
-    return pieces[0] if len(pieces) == 1 else pc.binary_join_element_wise(*pieces, b"")
+    groups = pa.Array.from_buffers(pa.binary(), len(counts), [None, grouped, elements.buffers()[2]])
+    return [varints(counts, nothing=counts == 0), groups, repeated(b"\0", len(counts))]
