@@ -13,7 +13,7 @@ from typing import Final
 
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
 
-PATH_FORMATS: Final = frozenset({"delta", "json", "csv", "parquet", "text", "orc", "avro", "binaryfile"})
+PATH_FORMATS: Final = frozenset({"delta", "json", "csv", "parquet", "text", "orc", "avro", "binaryfile", "xml"})
 """What may stand before a path in SQL: ``json.`/x` ``."""
 
 

@@ -102,3 +102,20 @@ def test_entities_are_not_resolved(spark: SparkSession, tmp_path: Path) -> None:
 def test_a_row_needs_a_name(spark: SparkSession, landing: Path) -> None:
     with pytest.raises(AnalysisException, match="XML_ROW_TAG_MISSING"):
         spark.read.format("xml").schema("title STRING").load(str(landing)).collect()
+
+
+def test_tables_of_files_keep_their_options_in_streams(spark: SparkSession, database: str, landing: Path) -> None:
+    options = "USING xml OPTIONS (rowTag 'book')"
+    spark.sql(f"CREATE TABLE {database}.x (_id INT, title STRING) {options} LOCATION '{landing}/k=1'")
+    assert rows(spark.table(f"{database}.x")) == run(spark.readStream.table(f"{database}.x"), "x")
+    assert rows(spark.table(f"{database}.x")) == sorted([(1, "One & all"), (2, None)], key=repr)
+    write_text(landing / "csv" / "1.csv", "id;name\n1;Ana\n")
+    options = "USING csv OPTIONS (header 'true', sep ';')"
+    spark.sql(f"CREATE TABLE {database}.c (id INT, name STRING) {options} LOCATION '{landing}/csv'")
+    assert run(spark.readStream.table(f"{database}.c"), "c") == [(1, "Ana")]
+    spark.sql(f"CREATE TABLE {database}.i {options} LOCATION '{landing}/csv'")
+    assert run(spark.readStream.table(f"{database}.i"), "i") == [("1", "Ana")]
+    spark.sql(f"CREATE TABLE {database}.b USING binaryFile LOCATION '{landing}/k=2'")
+    assert rows(spark.table(f"{database}.b").select("length")) == [(len(SECOND.encode()),)]
+    with pytest.raises(AnalysisException, match="XML_ROW_TAG_MISSING"):
+        spark.sql(f"SELECT * FROM xml.`{landing}/k=1`").collect()

@@ -35,7 +35,10 @@ class TableName:
 
 @dataclass(frozen=True)
 class Table:
-    """What the catalog knows of a table. For Delta, schema, partitioning, comment and properties come from its log."""
+    """What the catalog knows of a table. For Delta, schema, partitioning, comment and properties come from its log.
+
+    `options`: how to read a table of files of another format.
+    """
 
     name: TableName
     location: Path
@@ -45,6 +48,7 @@ class Table:
     comment: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
     external: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

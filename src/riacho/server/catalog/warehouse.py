@@ -26,7 +26,7 @@ from riacho.server.delta.state import TableState, not_a_table
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.plan.formats import data_source_not_found
 
-FILE_FORMATS = frozenset({"parquet", "json", "csv", "text", "avro", "orc"})
+FILE_FORMATS = frozenset({"parquet", "json", "csv", "text", "avro", "orc", "xml", "binaryfile"})
 """Formats a table may have besides Delta: a folder of files."""
 
 
@@ -444,6 +444,7 @@ def _recorded(name: TableName, entry: TableEntry) -> Table:
         record.comment,
         dict(record.properties),
         record.external,
+        dict(record.options),
     )
 
 

@@ -89,6 +89,8 @@ def _table_source(
         raise table_not_found(name)
     if table.format == "delta":
         return DeltaSource.of(table.location, read.options, zone=session.zone)
-    options = {key.lower(): value for key, value in read.options.items()}
-    options = with_defaults(table.format, options, session.get_conf, session.zone)
-    return file_formats.from_read(table.format, table.schema, options, str(table.location), infer=False)
+    own = {key.lower(): value for key, value in table.options.items()}
+    given = own | {key.lower(): value for key, value in read.options.items()}
+    options = with_defaults(table.format, given, session.get_conf, session.zone)
+    schema = table.schema if len(table.schema) else None
+    return file_formats.from_read(table.format, schema, options, str(table.location), infer=True)
