@@ -9,13 +9,10 @@ import pyarrow as pa
 from pyspark.errors import PySparkAssertionError, PySparkTypeError
 from pyspark.sql.datasource import DataSource
 from pyspark.sql.types import StructType, _parse_datatype_json_string
-from pyspark.sql.worker.plan_data_source_read import records_to_arrow_batches
 from pyspark.worker_util import pickleSer
 
+from riacho.server.workers.sources.conversion import to_batches
 from riacho.server.workers.sources.wire import Channel, Message
-
-BATCH_ROWS: Final = 10_000
-"""As many rows are taken from a reader at a time (Spark: `spark.sql.execution.arrow.maxRecordsPerBatch`)."""
 
 Blobs = list[bytearray]
 Reply = tuple[Message, list[bytes]]
@@ -72,7 +69,7 @@ class UserObjects:
     def _send_rows(self, rows: Any) -> None:
         """Rows on their way to the server, checked as Spark checks them."""
         schema: pa.Schema | None = None
-        for batch in records_to_arrow_batches(rows, BATCH_ROWS, self._schema, self._source):
+        for batch in to_batches(iter(rows), self._schema, self._source):
             if schema is None:
                 schema = batch.schema
                 self._tell({"schema": True}, [schema.serialize()])
