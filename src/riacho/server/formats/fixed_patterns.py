@@ -29,10 +29,11 @@ class FixedPattern:
     def has_time(self) -> bool:
         return "HH" in self.at
 
-    def to_iso(self, column: pa.Array) -> pa.Array | None:
-        """Text in this pattern as ISO 8601, or None if some value has another form."""
-        if not pc.all(pc.match_substring_regex(column, self.expression), min_count=0).as_py():
-            return None
+    def to_iso(self, column: pa.Array) -> pa.Array:
+        """Text in this pattern as ISO 8601, and NULL for values of another form."""
+        fits = pc.match_substring_regex(column, self.expression)
+        if not pc.all(fits, min_count=0).as_py():
+            column = pc.if_else(fits, column, pa.scalar(None, column.type))
         date = _joined([self._part(column, name) for name in ("yyyy", "MM", "dd")], "-")
         if not self.has_time:
             return date

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from riacho.options import Option, Options
@@ -21,7 +23,7 @@ from riacho.server.formats.datetimes import Datetimes
 from riacho.server.formats.json_exact import Record, RecordConverter
 from riacho.server.formats.json_infer import JsonInference
 from riacho.server.formats.json_spelling import columns_of_seconds
-from riacho.server.formats.json_strict import StrictJson
+from riacho.server.formats.json_strict import Parsed, StrictJson
 from riacho.server.formats.json_tokens import JsonParser, Leniency, decode_utf8
 from riacho.server.formats.modes import MalformedRecordError, ParseMode, corrupt_column, in_file
 from riacho.server.formats.options import JSON
@@ -77,14 +79,14 @@ class JsonDecoder:
         separator = self.options.maybe("lineSep")
         encoding = self.options.text("encoding")
         if self.options.flag("multiLine"):
-            yield self._rows([read_whole(path, encoding)], path)
+            yield self._rows([read_whole(path, encoding)], path)[0]
         elif separator is None:
             yield from in_order(partial(self._block, path), read_blocks(path, encoding), self.context.threads)
         else:
             records = split_records(path, separator, encoding)
             data = b"\n".join(records)
             if b"\r" in data or data.count(b"\n") != len(records) - 1:
-                yield self._rows(records, path)
+                yield self._rows(records, path)[0]
             else:
                 yield self._block(path, data)
 
@@ -105,17 +107,35 @@ class JsonDecoder:
             non_numeric=self.parser.leniency.non_numeric_numbers,
             seconds=columns_of_seconds(data_schema, lines, self.parser),
         )
-        pieces = salvage(len(lines), lambda low, high: self._completed(strict(low, high)), exact)
-        return concatenated(pieces)
+
+        def fast(low: int, high: int) -> pa.Table | Refused:
+            found = strict(low, high)
+            return found if isinstance(found, Refused) else self._mended(found, lines, low, path)
+
+        return concatenated(salvage(len(lines), fast, exact))
+
+    def _mended(self, parsed: Parsed, lines: Lines, low: int, path: str) -> pa.Table:
+        """What the strict parser gave of the lines from `low` on, and the exact one of those that it left out."""
+        table = self._completed(parsed.table)
+        if parsed.row is None:
+            return table
+        odd = np.flatnonzero(parsed.row < 0)
+        exact, rows = self._rows([lines.line(low + int(i)) for i in odd], path)
+        begins, counts = parsed.row.copy(), np.ones(len(parsed.row), np.int64)
+        begins[odd], counts[odd] = table.num_rows + np.cumsum(rows) - rows, rows
+        if not len(self.schema):
+            return bare_rows(int(counts.sum()))
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return pa.concat_tables([table, exact]).combine_chunks().take(np.repeat(begins, counts) + within)
 
     @property
     def _data_schema(self) -> pa.Schema:
         """The columns that hold fields of records."""
         return pa.schema([field for field in self.schema if field.name not in {self.corrupt, self.rescue}])
 
-    def _completed(self, table: pa.Table | Refused) -> pa.Table | Refused:
+    def _completed(self, table: pa.Table) -> pa.Table:
         """`table` with the columns that good records leave NULL."""
-        if isinstance(table, Refused) or len(table.schema) == len(self.schema):
+        if len(table.schema) == len(self.schema):
             return table
         columns = [
             table.column(field.name) if field.name in table.schema.names else pa.nulls(table.num_rows, field.type)
@@ -124,21 +144,22 @@ class JsonDecoder:
         return pa.table(columns, schema=self.schema)
 
     def _exact(self, lines: Lines, path: str, low: int, high: int) -> pa.Table:
-        return self._rows([lines.line(i) for i in range(low, high)], path)
+        return self._rows([lines.line(i) for i in range(low, high)], path)[0]
 
-    def _rows(self, records: Sequence[bytes], path: str) -> pa.Table:
-        """Records converted one by one."""
+    def _rows(self, records: Sequence[bytes], path: str) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+        """Records converted one by one, and how many rows each gives."""
         fields = list(self._data_schema)
         converter = RecordConverter(fields, self.parser, self.datetimes, rescue=self.rescue is not None)
         builder = _Builder(self, len(fields), file_url(path))
         unknown: set[str] = set()
+        rows = []
         for record in records:
             text = decode_utf8(record)
             converted = converter.convert(text)
             unknown |= converted.unknown
-            builder.add(text, converted)
+            rows.append(builder.add(text, converted))
         self._tell_new_columns(path, unknown)
-        return builder.table(fields)
+        return builder.table(fields), np.array(rows, np.int64)
 
     def _tell_new_columns(self, path: str, names: set[str]) -> None:
         if names and self.context.new_columns is not None:
@@ -158,8 +179,8 @@ class _Builder:
         self._corrupt: list[str | None] = []
         self._rescued = Rescued(url)
 
-    def add(self, text: str, record: Record) -> None:
-        """Take the rows of one record whose source is `text`."""
+    def add(self, text: str, record: Record) -> int:
+        """Take the rows of one record whose source is `text`; how many."""
         # A value without a place is no reason to drop a record when there is a column to rescue it to.
         bad = record.bad and (self._decoder.rescue is None or not record.rows)
         if bad and self._decoder.mode is ParseMode.FAILFAST:
@@ -168,16 +189,18 @@ class _Builder:
                 f"[{','.join('null' if value is None else str(value) for value in shown)}]"
             )
         if bad and self._decoder.mode is ParseMode.DROPMALFORMED:
-            return
+            return 0
         # What is not UTF-8 cannot stand in a STRING; Spark keeps the bytes, riacho replaces them.
         source = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if bad else None
         malformed = record.bad and not record.rows
-        for i, row in enumerate(record.rows or ([self._empty] if malformed else [])):
+        rows = record.rows or ([self._empty] if malformed else [])
+        for i, row in enumerate(rows):
             self._rows.append(row)
             self._corrupt.append(source)
             if self._decoder.rescue is not None:
                 lost = {} if malformed else record.rescued[i]
                 self._rescued.add(lost, source if malformed and self._decoder.corrupt is None else None)
+        return len(rows)
 
     def table(self, fields: Sequence[pa.Field]) -> pa.Table:
         columns = {field.name: pa.array([row[i] for row in self._rows], field.type) for i, field in enumerate(fields)}

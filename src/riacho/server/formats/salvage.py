@@ -15,13 +15,13 @@ from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-LEAF: Final = 16
+LEAF: Final = 4
 """Parts of at most so many records go to the exact parser: calling the strict one costs as much as converting them."""
 
 _WAYS: Final = 8
 """Into how many parts a refused block is cut: fewer reads of good records than by halves, fewer calls than by more."""
 
-_COMMON: Final = 32
+_COMMON: Final = 8
 """With more than one odd record among so many, the exact parser alone is faster than searching."""
 
 

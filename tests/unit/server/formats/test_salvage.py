@@ -46,7 +46,7 @@ def test_good_records_stay_with_the_strict_parser() -> None:
 
 
 def test_a_search_without_hints_ends_in_small_parts() -> None:
-    assert sum(high - low for low, high in exact_parts(5000, hint=False)) <= 3 * LEAF
+    assert sum(high - low for low, high in exact_parts(5000, hint=False)) <= 8 * LEAF
 
 
 def test_a_block_full_of_odd_records_is_not_searched() -> None:
