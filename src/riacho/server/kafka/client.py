@@ -19,7 +19,7 @@ from riacho.server.kafka.offsets import EARLIEST, LATEST, Positions, TopicPartit
 from riacho.server.kafka.options import AtEnd, AtOffsets, AtTimes, KafkaReadOptions, Limit, OnNoMatch, Topics
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer
+    from confluent_kafka import Consumer, KafkaException
     from confluent_kafka import TopicPartition as ClientPartition
 
 _log = logging.getLogger(__name__)
@@ -185,8 +185,19 @@ class KafkaClient:
             try:
                 return ask(max(min(SLICE_S, deadline - time.monotonic()), 0.05))
             except KafkaException as error:
-                if failures.cause_of(error).name() not in NO_ANSWER or time.monotonic() >= deadline:
-                    raise
+                found = error if failures.cause_of(error).name() != "_UNKNOWN_PARTITION" else self._unreachable(error)
+                if failures.cause_of(found).name() not in NO_ANSWER or time.monotonic() >= deadline:
+                    raise found from None
+
+    def _unreachable(self, error: KafkaException) -> KafkaException:
+        """Why a partition seems to have no leader: `error` says so also when there is no broker to ask."""
+        from confluent_kafka import KafkaException
+
+        try:
+            self._asker.list_topics(timeout=SLICE_S)
+        except KafkaException as reason:
+            return reason
+        return error
 
     def _asked(self, ask: Callable[[], Answer]) -> Answer:
         """The answer of `ask`, which is tried several times. Raises KafkaClientError: what was wrong the last time."""
@@ -216,6 +227,7 @@ _JAVA_ERRORS: Final[Mapping[str, str]] = {
     "_TIMED_OUT": "TimeoutException: The brokers did not answer in time.",
     "_TRANSPORT": "TimeoutException: The brokers cannot be reached.",
     "_ALL_BROKERS_DOWN": "TimeoutException: The brokers cannot be reached.",
+    "_UNKNOWN_PARTITION": "TimeoutException: A partition has no leader, or is not there.",
     "_AUTHENTICATION": "SaslAuthenticationException: Authentication failed.",
     "TOPIC_AUTHORIZATION_FAILED": "TopicAuthorizationException: Not authorized to access topics.",
     "GROUP_AUTHORIZATION_FAILED": "GroupAuthorizationException: Not authorized to access group.",

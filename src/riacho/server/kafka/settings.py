@@ -73,6 +73,11 @@ _PARTITIONERS: Final[Mapping[str, str]] = {
     "org.apache.kafka.clients.producer.UniformStickyPartitioner": "random",
     "org.apache.kafka.clients.producer.RoundRobinPartitioner": "random",
 }
+_JAVA_DEFAULTS: Final[Mapping[str, str]] = {
+    "reconnect.backoff.ms": "50",
+    "reconnect.backoff.max.ms": "1000",
+}
+"""Where librdkafka waits for longer: with brokers that are back, a query is to go on at once."""
 UNKNOWN_NAME: Final = "No such configuration property"
 """How librdkafka says that it has no setting of a name."""
 
@@ -93,6 +98,7 @@ def translated(given: Mapping[str, str]) -> dict[str, str]:
             _log.info("The option kafka.%s is about Kafka's Java client and changes nothing here", name)
         elif name not in _OURS:
             settings[_NAMES.get(name, name)] = value
+    settings = {**_JAVA_DEFAULTS, **settings}
     for buffer in ("socket.receive.buffer.bytes", "socket.send.buffer.bytes"):
         if settings.get(buffer) == "-1":  # Java's way to say: what the system does
             settings[buffer] = "0"

@@ -6,8 +6,9 @@ client in one loop, and only messages that could not be sent call back.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -17,11 +18,13 @@ from riacho import types
 from riacho.errors import AnalysisError, IllegalArgumentError, SparkGeneralError
 from riacho.options import Option, Options
 from riacho.server.kafka import failures, rows, settings
-from riacho.server.kafka.client import CheckStop, client_error
+from riacho.server.kafka.client import NO_ANSWER, CheckStop, client_error
 from riacho.server.kafka.options import SETTINGS, client_settings
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
+
+_log = logging.getLogger(__name__)
 
 OPTIONS: Final = (
     Option("kafka.bootstrap.servers", None, "where the brokers are: `host:port`, several with commas; required"),
@@ -44,7 +47,8 @@ OPTIONS: Final = (
 FULL_WAIT_S: Final = 0.1
 _ANY: Final = -1
 """The partition that the client chooses, by the key."""
-DELIVERY_TIMEOUT_MS: Final = "120000"
+DELIVERY_TIMEOUT_MS: Final = 120_000
+_OF_CONNECTION: Final = ("bootstrap.", "client.", "security.", "sasl.", "ssl.", "socket.", "reconnect.", "metadata.")
 _BYTES: Final = (pa.string(), pa.binary())
 _WANTED: Final[Mapping[str, tuple[pa.DataType, ...]]] = {
     "topic": (pa.string(),),
@@ -84,6 +88,14 @@ class KafkaWriteOptions:
         exactly_once = options.flag("riacho.exactlyOnce") or "transactional.id" in chosen
         return cls(chosen, None if topic is None else topic.strip(), exactly_once)
 
+    def with_setting(self, name: str, default: str) -> KafkaWriteOptions:
+        """With a setting of the client, unless the user gave it."""
+        return replace(self, settings={name: default, **self.settings})
+
+    def connection(self) -> dict[str, str]:
+        """The settings that say how to reach the brokers, which a producer shares with others."""
+        return {name: value for name, value in self.settings.items() if name.startswith(_OF_CONNECTION)}
+
 
 class MessageWriter:
     """Sends rows of one schema. For one thread. `transactional_id`: set for one whose messages come in transactions.
@@ -103,11 +115,16 @@ class MessageWriter:
         self._topic = given.topic
         self._check_stop = check_stop
         self._error: KafkaError | None = None
+        self.disturbed = False
+        """A broker has been away since this was made."""
+        self.written_to: str | None = None
+        """One of the topics that the last `write` wrote to."""
         self.producer = self._connect(given, transactional_id)
 
     def write(self, batches: Iterable[pa.RecordBatch]) -> int:
         """Hand rows to the client; how many. Raises KAFKA_NULL_TOPIC_IN_DATA, and KafkaClientError for earlier ones."""
         count = 0
+        self.written_to = None
         for batch in batches:
             self._check_stop()
             if batch.num_rows:
@@ -140,17 +157,24 @@ class MessageWriter:
     def _connect(self, given: KafkaWriteOptions, transactional_id: str | None) -> Producer:
         from confluent_kafka import Producer
 
+        # librdkafka does not let a message wait for longer than its transaction may take.
+        of_transaction = int(settings.timeout_s(given.settings, "transaction.timeout.ms", DELIVERY_TIMEOUT_MS) * 1000)
         chosen: dict[str, Any] = {
-            "delivery.timeout.ms": DELIVERY_TIMEOUT_MS,
+            "delivery.timeout.ms": str(min(DELIVERY_TIMEOUT_MS, of_transaction)),
             **settings.producer(given.settings),
-            "delivery.report.only.error": "true",
+            "delivery.report.only.error": True,
             "on_delivery": self._not_sent,
+            "error_cb": self._disturb,
         }
         chosen.pop("transactional.id", None)
         if transactional_id is not None:
             chosen["transactional.id"] = transactional_id
             chosen["enable.idempotence"] = "true"
-        return settings.accepted(Producer, chosen)
+        return settings.accepted(lambda found: Producer(found, logger=_log), chosen)
+
+    def _disturb(self, error: KafkaError) -> None:
+        if error.name() in NO_ANSWER:
+            self.disturbed = True
 
     def _not_sent(self, error: KafkaError | None, _: Message) -> None:
         if error is not None and self._error is None and error.name() not in ("_PURGE_QUEUE", "_PURGE_INFLIGHT"):
@@ -161,6 +185,7 @@ class MessageWriter:
         from confluent_kafka import KafkaException
 
         topics = self._topics(batch)
+        self.written_to = self._topic if topics is None else topics[0]
         values = _bytes(batch, "value")
         keys = _bytes(batch, "key")
         partitions = _partitions(batch)

@@ -26,6 +26,7 @@ from riacho.server.streaming.sinks.delta import DeltaSink
 from riacho.server.streaming.sinks.files import FileSink, missing_path
 from riacho.server.streaming.sinks.foreach import ForeachSink
 from riacho.server.streaming.sinks.foreach_batch import ForeachBatchSink
+from riacho.server.streaming.sinks.kafka import KafkaSink
 from riacho.server.streaming.sinks.memory import MemorySink
 from riacho.server.streaming.sinks.noop import NoopSink
 from riacho.server.streaming.sinks.python_sink import PythonSink
@@ -197,5 +198,6 @@ SINKS: Final[Mapping[str, MakeSink]] = {
     "noop": _noop,
     **{form: _files(form) for form in sorted(FORMATS)},
     "binaryfile": _binary_files,
+    "kafka": lambda _, request: KafkaSink(request.options),
 }
 """The formats of `DataStreamWriter.format`, by name."""
