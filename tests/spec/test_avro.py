@@ -283,6 +283,13 @@ ENCODED: list[tuple[str, str | None]] = [
     ("to_avro(n)", None),
     ("to_avro(s)", "000278"),
     ("to_avro(struct(s, n))", "00027802"),
+    # what may be null is what Spark says may be
+    ("to_avro(named_struct('a', id, 'b', n))", "0002"),
+    ("to_avro(struct(upper(string(id)) AS u, id + 1 AS p, -id AS m, abs(id) AS a, lower(s) AS l))", "02300200000002 78".replace(" ", "")),
+    ("to_avro(struct(if(id > 0, 1, 2) AS i, coalesce(n, 3) AS c, CASE WHEN id > 0 THEN 1 END AS w))", "040602"),
+    ("to_avro(struct(current_date() IS NULL AS d, length('ab') AS l, array(struct(id)) AS a))", "0004020000"),
+    ("length(to_avro(struct(current_timestamp() AS t)))", "8"),
+    ("to_avro(named_struct('s', named_struct('i', id)))", "00"),
     ("""to_avro('B', '{"type":"enum","name":"E","symbols":["A","B"]}')""", "02"),
     ("""to_avro(X'0102', '{"type":"fixed","name":"F","size":2}')""", "0102"),
     ("""to_avro(-1.50BD, '{"type":"bytes","logicalType":"decimal","precision":3,"scale":2}')""", "04FF6A"),

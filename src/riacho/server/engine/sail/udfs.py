@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from riacho import types
 from riacho.server.formats.avro.decode import decoder
 from riacho.server.formats.avro.encode import encoder
 from riacho.server.formats.byte_pieces import substring
@@ -27,10 +28,18 @@ def from_avro(schema: str, options: tuple[tuple[str, str], ...]) -> OnColumn:
     return decode
 
 
-def to_avro(schema: str | None) -> OnColumn:
-    """`to_avro`; without a schema, of a column that is in a struct by itself, whose field tells if it may be null."""
+def to_avro(schema: str | None, kind: str | None) -> OnColumn:
+    """`to_avro`; without a schema, of a column that is in a struct by itself, whose field tells if it may be null.
+
+    `kind`: of a column that is in a struct by itself with other names in it: the type that it really has.
+    """
+    real = None if kind is None else types.from_json(kind)
 
     def encode(column: pa.Array) -> pa.Array:
+        if real is not None:
+            inside = column.field(0)
+            inside = inside.cast(types.normalise(inside.type))
+            column = types.relabelled(pa.record_batch([inside], names=["x"]), real).column(0)
         if schema is not None:
             return encoder(column.type, schema, True).encode(column)
         field = column.type.field(0)

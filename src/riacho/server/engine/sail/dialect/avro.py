@@ -39,13 +39,17 @@ def from_avro(arguments: Sequence[Expression]) -> Expression:
     return build.call(own_function("from_avro", udfs.from_avro, (schema, options), kind), arguments[0])
 
 
-def to_avro(arguments: Sequence[Expression]) -> Expression:
-    """`to_avro(value [, schema])`. Raises SparkError."""
+def to_avro(arguments: Sequence[Expression], alone: pa.DataType | None = None) -> Expression:
+    """`to_avro(value [, schema])`. Raises SparkError.
+
+    `alone`: for a value that is in a struct by itself with other names in it: the type that it really has.
+    """
     _check_count("to_avro", arguments, 1, 2)
     schema = _constant("to_avro", arguments, 1, to="converting the value to AVRO format")
     if schema is not None:
         parse(schema)
-    name = own_function("to_avro", udfs.to_avro, (schema,), pa.binary())
+    kind = None if alone is None else types.to_json(pa.schema([pa.field("x", alone)]))
+    name = own_function("to_avro", udfs.to_avro, (schema, kind), pa.binary())
     # Where the schema follows from the type (`typed.avro`), and the type is not known, the function looks at it.
     return build.call(name, arguments[0] if schema is not None else build.call("struct", arguments[0]))
 

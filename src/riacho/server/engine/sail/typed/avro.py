@@ -1,9 +1,9 @@
 """`to_avro`: the schema it writes in follows from the type of its argument, and from what in it may be null.
 
-    to_avro(struct(id, s))       riacho_to_avro_2c7…(CAST(struct(id, s) AS STRUCT<id: BIGINT, s: STRING>))
+    to_avro(struct(id))         riacho_to_avro_2c7…(CAST(struct(struct(id)) AS STRUCT<_0: STRUCT<_0: BIGINT>>))
 
-The cast makes all parts of the argument nullable. Without it, the engine may find out later that a part is never null,
-which makes another type of it, one that the function was not made for.
+The engine may find out while it optimizes that a part is never null, which makes another type of the argument, one that
+the function was not made for. A cast to other names is one that it cannot leave out, and says what the type is.
 """
 
 from __future__ import annotations
@@ -11,8 +11,11 @@ from __future__ import annotations
 import pyarrow as pa
 
 from riacho import types
+from riacho.protos import pb
 from riacho.server.engine.sail.dialect import avro
 from riacho.server.engine.sail.dialect.constants import is_null
+from riacho.server.engine.sail.typed.nullability import as_in_spark
+from riacho.server.engine.sail.typed.scope import Scope
 from riacho.server.engine.sail.typed.values import Result, Values
 from riacho.server.formats.avro.sql_types import to_avro as schema_of
 from riacho.server.plan import build
@@ -20,18 +23,30 @@ from riacho.server.plan import build
 NAME = avro.NEEDS_TYPES
 
 
-def to_avro(values: Values, alone: pa.DataType | None) -> Result:
+def to_avro(values: Values, alone: pa.DataType | None, given: pb.Expression, scope: Scope) -> Result:
     """What takes the call's place. `alone`: the type of a struct of the first argument alone, None if unknown.
 
-    Raises SparkError for a call that makes no sense, or a type that Avro has none for.
+    `given`: the first argument as it was given, over `scope`. Raises SparkError for a call that makes no sense, or a
+    type that Avro has none for.
     """
     arguments = [value.expression for value in values]
     if alone is None or pa.types.is_null(alone.field(0).type):
         return Result(avro.to_avro(arguments), pa.binary())
     field = alone.field(0)
-    nullable = types.nullable(pa.schema([field]))[0].type
-    if not nullable.equals(field.type):
-        arguments[0] = build.cast(arguments[0], nullable)
     if len(arguments) == 1 or is_null(arguments[1]):
-        arguments[1:] = [build.text(schema_of(field.type, field.nullable).text())]
-    return Result(avro.to_avro(arguments), pa.binary())
+        known = as_in_spark(given, field, scope)
+        arguments[1:] = [build.text(schema_of(known.type, known.nullable).text())]
+    if not pa.types.is_nested(field.type):
+        return Result(avro.to_avro(arguments), pa.binary())
+    nullable = types.nullable(pa.schema([field]))[0].type
+    arguments[0] = build.cast(build.call("struct", arguments[0]), _numbered(pa.struct([pa.field("x", nullable)])))
+    return Result(avro.to_avro(arguments, nullable), pa.binary())
+
+
+def _numbered(kind: pa.DataType) -> pa.DataType:
+    """The type with numbers for the names of its fields. A cast goes by position."""
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(f"_{at}", _numbered(field.type)) for at, field in enumerate(kind)])
+    if pa.types.is_map(kind):
+        return pa.map_(_numbered(kind.key_type), _numbered(kind.item_type))
+    return pa.list_(_numbered(kind.value_type)) if pa.types.is_list(kind) else kind

@@ -127,8 +127,11 @@ class ExpressionTyper:
         if has_rule(name) and any(value.type is None for value in values):
             values = [self._known(value) for value in values]
         distinct = kind == "unresolved_function" and function.is_distinct
-        alone = self._alone(function.arguments, values) if name == avro.NAME else None
-        made = avro.to_avro(values, alone) if name == avro.NAME else decide(name, values)
+        if name == avro.NAME and values:
+            alone = self._alone(function.arguments, values)
+            made: Result | None = avro.to_avro(values, alone, function.arguments[0], self.scope)
+        else:
+            made = decide(name, values)
         if name == "sum" and whole and not distinct and not self.streams:
             made = checked_sum(values) or made
         if made is None or made.expression is None:

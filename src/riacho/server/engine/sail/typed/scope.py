@@ -12,7 +12,9 @@ class Scope:
 
     def __init__(self, schema: pa.Schema | None) -> None:
         self._kinds: dict[str, pa.DataType | None] = {}
+        self._nullable: dict[str, bool] = {}
         for field in schema or ():
+            self._nullable[field.name.lower()] = field.nullable or self._nullable.get(field.name.lower(), False)
             name = field.name.lower()
             known = self._kinds.get(name, field.type)
             self._kinds[name] = field.type if known == field.type else None
@@ -26,6 +28,10 @@ class Scope:
             if part.lower() in self._kinds:
                 return None
         return None
+
+    def nullable(self, parts: Sequence[str]) -> bool | None:
+        """Whether a column may be null, by its name alone; None if that is not known."""
+        return self._nullable.get(parts[0].lower()) if len(parts) == 1 else None
 
     def has(self, name: str) -> bool:
         """Whether there is a column of that name."""

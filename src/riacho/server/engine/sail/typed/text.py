@@ -138,7 +138,11 @@ class TextTyper:
         if has_rule(rule) and node.kind != "opaque":
             values = [self._known(value) for value in values]
             inner = [(child, value, changed) for (child, _, changed), value in zip(inner, values, strict=True)]
-        made = avro.to_avro(values, self._alone(inner)) if rule == avro.NAME else decide(rule, values)
+        if rule == avro.NAME and inner:
+            given = text_expression(self._piece(inner[0][0]))
+            made: Result | None = avro.to_avro(values, self._alone(inner), given, self.scope)
+        else:
+            made = decide(rule, values)
         if name == "sum" and not node.fixed and not self.streams:
             made = checked_sum(values) or made
         if made is None or made.expression is None:
