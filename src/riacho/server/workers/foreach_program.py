@@ -7,6 +7,7 @@ the socket. Source: `pyspark/worker.py` (NON_UDF) and `DataStreamWriter._constru
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import socket
@@ -18,11 +19,12 @@ from typing import Any, TypedDict
 
 import pyarrow as pa
 from pyspark.cloudpickle import cloudpickle
-from pyspark.sql.conversion import ArrowTableToRowsConversion
 from pyspark.sql.types import Row, StructType
 from pyspark.taskcontext import TaskContext
 
-ROWS_AT_ONCE = 4096
+from riacho.server.workers.rows import rows_of
+
+ROWS_AT_ONCE = 1024
 """So many rows are Python objects at a time."""
 _FAILED = -2
 
@@ -55,9 +57,9 @@ class Frames:
         """Raises CutOffError."""
         while (data := self._next()) is not None:
             with pa.ipc.open_stream(data) as reader:
-                table = reader.read_all()
-            for start in range(0, table.num_rows, ROWS_AT_ONCE):
-                yield from ArrowTableToRowsConversion.convert(table.slice(start, ROWS_AT_ONCE), self._schema)
+                for batch in reader:
+                    for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+                        yield from rows_of(batch.slice(start, ROWS_AT_ONCE), self._schema)
 
     def drain(self) -> None:
         """Leave what the function has not read."""
@@ -82,6 +84,7 @@ def main(file: BufferedIOBase) -> None:
     _read_frame(file)  # the client's session, of no use here
     function = _read_frame(file)
     _write(file, struct.pack(">i", 0))
+    gc.freeze()  # modules are not looked through again and again while rows come and go
     while True:
         partition: Partition = json.loads(_read_frame(file))
         frames = Frames(file, StructType.fromJson(json.loads(partition["schema"])))

@@ -18,6 +18,8 @@ import pyarrow as pa
 from riacho.server.workers.python_worker import PythonWorker
 
 PROGRAM: Final = "riacho.server.workers.foreach_program"
+FRAME_BYTES: Final = 4 << 20
+"""About so many bytes of rows go into a frame, so that the process needs little memory."""
 _END, _CUT_OFF = 0, -1
 
 
@@ -38,16 +40,20 @@ class ForeachWorker(PythonWorker):
     def send(self, rows: pa.RecordBatch) -> bool:
         """Hand rows over. False: the function has failed meanwhile, and `finish` says how."""
         assert self._connection is not None
-        if select.select([self._connection], [], [], 0)[0]:
-            return False
-        if rows.num_rows:
-            out = pa.BufferOutputStream()
-            with pa.ipc.new_stream(out, rows.schema) as writer:
-                writer.write_batch(rows)
-            data = out.getvalue()
-            self._send(struct.pack(">q", data.size))
-            self._send(data)
+        step = max(rows.num_rows * FRAME_BYTES // max(rows.nbytes, 1), 1)
+        for start in range(0, rows.num_rows, step):
+            if select.select([self._connection], [], [], 0)[0]:
+                return False
+            self._send_frame(rows.slice(start, step))
         return True
+
+    def _send_frame(self, rows: pa.RecordBatch) -> None:
+        out = pa.BufferOutputStream()
+        with pa.ipc.new_stream(out, rows.schema) as writer:
+            writer.write_batch(rows)
+        data = out.getvalue()
+        self._send(struct.pack(">q", data.size))
+        self._send(data)
 
     def finish(self) -> None:
         """There are no more rows: wait until the function is done with them. Raises WorkerFailed."""
