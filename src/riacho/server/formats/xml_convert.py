@@ -64,6 +64,17 @@ class _RowCursor:
         self._at += 1
         return event
 
+    def only_text(self) -> str | None:
+        """The text of an element that has nothing else; None for any other. Does not move."""
+        events, at = self._events, self._at
+        if at + 1 < len(events) and events[at].kind == TEXT and events[at + 1].kind == END:
+            return events[at].text
+        return None
+
+    def skip_text(self) -> None:
+        """Move behind the end of such an element."""
+        self._at += 2
+
     def skip_end(self, name: str) -> None:
         """Move behind the end of the element. Raises BadText if something else comes first."""
         event = self.next()
@@ -125,6 +136,10 @@ class RowConverter:
         empty = None if self._rules.null == "" else ""
 
         def read(cursor: _RowCursor, name: str, _: Attributes) -> Any:
+            text = cursor.only_text()
+            if text is not None:
+                cursor.skip_text()
+                return convert(text)
             if cursor.peek().kind == END:
                 cursor.skip_end(name)
                 return empty
@@ -136,6 +151,11 @@ class RowConverter:
         convert = self.text(arrow)
 
         def read(cursor: _RowCursor, name: str, _: Attributes) -> Any:
+            text = cursor.only_text()
+            if text is not None and text.strip():
+                value = convert(text)  # text that is no value is not moved over, as in Spark
+                cursor.skip_text()
+                return value
             event = cursor.peek()
             if event.kind == TEXT and not event.text.strip():
                 cursor.next()
