@@ -273,9 +273,14 @@ def test_what_it_cannot_be_together_with(
     stream = files(spark, landing, maxFilesPerTrigger=1)
     with pytest.raises(AnalysisException, match=r"'foreach' does not support partitioning\."):
         stream.writeStream.foreach(note).partitionBy("id").start()
-    with pytest.raises(PySparkException, match="DATA_SOURCE_NOT_FOUND") as caught:
-        stream.writeStream.foreach(note).toTable(f"{database}.t")
-    assert "Failed to find the data source: foreach." in said(caught.value)
+    for name, writer in (
+        ("foreach", stream.writeStream.foreach(note)),
+        ("foreachBatch", stream.writeStream.foreachBatch(lambda frame, batch_id: None)),
+    ):
+        with pytest.raises(PySparkException, match="DATA_SOURCE_NOT_FOUND") as caught:
+            writer.toTable(f"{database}.t")
+        assert f"Failed to find the data source: {name}." in said(caught.value)
+    assert not spark.catalog.tableExists(f"{database}.t")
     run(stream.writeStream.format("nosuch").foreach(note))
     assert len(lines(out)) == 4
     run(stream.writeStream.foreach(note).foreachBatch(lambda frame, batch_id: note(batch_id)))

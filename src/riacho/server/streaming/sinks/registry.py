@@ -70,15 +70,13 @@ def check_delta(table: Table) -> None:
 
 
 def _foreach_batch(context: StreamingContext, request: StartRequest) -> Sink:
-    _refuse_partitioning(request, "foreachBatch")
+    _refuse_table(request, "foreachBatch")
     assert request.foreach_batch is not None
     return ForeachBatchSink(request.foreach_batch, context.owner, context.connect_url, context.relations)
 
 
 def _foreach(request: StartRequest, function: pb.PythonUDF) -> Sink:
-    _refuse_partitioning(request, "foreach")
-    if request.table:
-        raise data_source_not_found("foreach")
+    _refuse_table(request, "foreach")
     _check_options("foreach", request)
     return ForeachSink(function)
 
@@ -184,6 +182,13 @@ def _noop(_: StreamingContext, request: StartRequest) -> Sink:
 def _check_options(sink: str, request: StartRequest) -> None:
     """Warn of options that a sink without any of its own ignores."""
     Options.check(f"{sink} sink", QUERY_OPTIONS, request.options)
+
+
+def _refuse_table(request: StartRequest, sink: str) -> None:
+    """Refuse what only tables and files have, of a sink that is a function."""
+    _refuse_partitioning(request, sink)
+    if request.table:
+        raise data_source_not_found(sink)
 
 
 def _refuse_partitioning(request: StartRequest, sink: str) -> None:
