@@ -6,11 +6,10 @@ Source: `pyspark/sql/worker/{write_into_data_source,commit_data_source_write,pyt
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 from pyspark.errors import PySparkRuntimeError
-from pyspark.sql.conversion import ArrowTableToRowsConversion
 from pyspark.sql.datasource import (
     CaseInsensitiveDict,
     DataSourceArrowWriter,
@@ -19,8 +18,9 @@ from pyspark.sql.datasource import (
     DataSourceWriter,
     WriterCommitMessage,
 )
-from pyspark.sql.types import Row, StructType, _create_row
+from pyspark.sql.types import Row, StructType
 
+from riacho.server.workers.rows import rows_of
 from riacho.server.workers.sources.objects import (
     Blobs,
     LostServer,
@@ -33,9 +33,6 @@ from riacho.server.workers.sources.objects import (
     struct,
 )
 from riacho.server.workers.sources.wire import Channel
-
-_from_arrow: Final[Any] = ArrowTableToRowsConversion._create_converter  # noqa: SLF001 - what PySpark's own worker uses
-_to_list: Final[Any] = ArrowTableToRowsConversion._to_pylist  # noqa: SLF001
 
 
 class WriteCommands(UserObjects):
@@ -130,14 +127,8 @@ class _TaskRows(Iterator[pa.RecordBatch]):
 
 
 def _as_rows(batches: Iterator[pa.RecordBatch], schema: StructType) -> Iterator[Row]:
-    names = schema.fieldNames()
-    convert = [_from_arrow(field.dataType, binary_as_bytes=True) for field in schema.fields]
     for batch in batches:
-        columns = [
-            list(map(to_value, _to_list(column))) for to_value, column in zip(convert, batch.columns, strict=True)
-        ]
-        for values in zip(*columns, strict=True):
-            yield _create_row(names, values)
+        yield from rows_of(batch, schema)
 
 
 def messages_of(given: list[bool], blobs: Blobs) -> list[Any]:
