@@ -74,7 +74,7 @@ def from_read(
         if not len(schema):
             raise unable_to_infer(format.upper())
     base = base_path(local, checked)
-    folders = () if base is None else listing.folders_with_files()
+    folders = () if base is None else listing.partition_folders()
     partitions = pa.schema([]) if base is None else infer_partitions([f"{folder}/_" for folder in folders], base)
     full = with_partitions(nullable(schema), partitions)
     return FileSource(file_format, local, full, checked, partitions=frozenset(map(str.lower, partitions.names)))

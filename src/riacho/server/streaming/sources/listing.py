@@ -138,30 +138,20 @@ class FileListing:
         """The local paths of all visible files, in no order."""
         return (file.path for file in self.files())
 
-    def folders_with_files(self) -> Iterator[str]:
-        """The partition folders (`k=v`) of a folder, at any depth, that hold a visible file; and the folder itself.
-
-        Without a look at the files of a folder that has no folders in it.
-        """
+    def partition_folders(self) -> Iterator[str]:
+        """The folders `k=v` below a folder, at any depth, that hold a visible file. Few files are looked at."""
         pending = [self.path]
         while pending:
             folder = pending.pop()
-            if folder == self.path and _has_no_folders(folder):
+            names = self.folders.names(folder)
+            inner = [name for name in names if "=" in name and not is_hidden(name) and _is_folder(f"{folder}/{name}")]
+            pending.extend(f"{folder}/{name}" for name in inner)
+            if folder != self.path and self._holds_file(folder, names):
                 yield folder
-                return
-            with_files = False
-            with os.scandir(folder) as entries:
-                for entry in entries:
-                    if is_hidden(entry.name):
-                        continue
-                    if "=" in entry.name and entry.is_dir():
-                        pending.append(entry.path)
-                    elif not with_files:
-                        with_files = self._wanted(entry.name) and entry.is_file()
-                        if with_files and _has_no_folders(folder):
-                            break
-            if with_files:
-                yield folder
+
+    def _holds_file(self, folder: str, names: Iterable[str]) -> bool:
+        visible = (name for name in names if not is_hidden(name) and self._wanted(name))
+        return any(file_status(f"{folder}/{name}") is not None for name in visible)
 
     def unchanged(self) -> bool:
         """Whether `files` would give the same as before. Never known of a glob: it looks at more than folders."""
@@ -233,10 +223,9 @@ def _status(path: str, found: os.stat_result) -> FileStatus | None:
     return FileStatus(found.st_mtime_ns // 1_000_000, path, found.st_size)
 
 
-def _has_no_folders(folder: str) -> bool:
-    """Whether a folder is known to have no folders in it: most file systems count them as links to it."""
-    found = _stat(folder)
-    return found is None or not stat.S_ISDIR(found.st_mode) or found.st_nlink == 2
+def _is_folder(path: str) -> bool:
+    found = _stat(path)
+    return found is not None and stat.S_ISDIR(found.st_mode)
 
 
 def glob_expression(pattern: str) -> re.Pattern[str]:

@@ -107,15 +107,5 @@ def test_the_folders_that_show_partitions(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     listing = FileListing.of(str(tmp_path), Options.check("json", LISTING, {}))
-    found = [folder.removeprefix(f"{tmp_path}/") for folder in listing.folders_with_files()]
+    found = [folder.removeprefix(f"{tmp_path}/") for folder in listing.partition_folders()]
     assert sorted(found) == ["_a=5", "a=1/b=2"]
-    (tmp_path / "1.json").touch()
-    assert min(listing.folders_with_files()) == str(tmp_path)
-
-
-def test_folders_where_links_are_not_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "a=1").mkdir()
-    (tmp_path / "a=1" / "1.json").touch()
-    listing = FileListing.of(str(tmp_path), Options.check("json", LISTING, {}))
-    monkeypatch.setattr("riacho.server.streaming.sources.listing._has_no_folders", lambda folder: False)
-    assert list(listing.folders_with_files()) == [f"{tmp_path}/a=1"]
