@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -172,3 +174,25 @@ def test_what_cannot_be_made(spark: SparkSession, tmp_path: Path) -> None:
         with pytest.raises(AnalysisException, match=told) as caught:
             save(spark.range(1), tmp_path)
         assert caught.value.getCondition() == "PYTHON_DATA_SOURCE_ERROR", what
+
+
+def test_a_write_can_be_interrupted(spark: SparkSession, tmp_path: Path) -> None:
+    class Slow(Writer):
+        def write(self, iterator: Iterator[Row]) -> Wrote:
+            log(self.folder, "write", len(list(iterator)))
+            time.sleep(600)
+            return Wrote(0)
+
+    spark.dataSource.register(writing(Slow))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(save, spark.range(5).repartition(1), tmp_path)
+        deadline = time.monotonic() + 60
+        while "write 5" not in logged(tmp_path):
+            assert time.monotonic() < deadline, "nothing is written"
+            time.sleep(0.01)
+        assert len(spark.interruptAll()) == 1
+        with pytest.raises(PySparkException, match="OPERATION_CANCELED"):
+            running.result(60)
+    while logged(tmp_path)[-1] != "abort [-1]":
+        assert time.monotonic() < deadline, "the write is not aborted"
+        time.sleep(0.01)

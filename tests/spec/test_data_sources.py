@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pyspark.errors import AnalysisException, PySparkException
-from pyspark.sql import Row, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import IntegerType, StructField, StructType
 
@@ -268,3 +269,31 @@ def test_views_and_sql(spark: SparkSession) -> None:
     assert spark.sql("SELECT count(*) FROM some_rows a JOIN some_rows b ON a.x = b.x").first() == (2,)
     with pytest.raises(AnalysisException, match="_metadata"):
         spark.read.format("some").load().select("_metadata").collect()
+
+
+def test_a_read_can_be_interrupted(spark: SparkSession, tmp_path: Path) -> None:
+    def read(self: Any, _: InputPartition) -> Iterator[Any]:
+        yield (os.getpid(),)
+        (Path(self.options["folder"]) / self.options["name"]).touch()
+        time.sleep(600)
+
+    spark.dataSource.register(reader("slow", read))
+    for name, interrupt in (
+        ("all", spark.interruptAll),
+        ("tag", lambda: spark.interruptTag("mine")),
+    ):
+        frame = spark.read.format("slow").option("folder", str(tmp_path)).option("name", name).load()
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(run_tagged, spark, frame)
+            deadline = time.monotonic() + 60
+            while not (tmp_path / name).exists():
+                assert time.monotonic() < deadline, "nothing is read"
+                time.sleep(0.01)
+            assert len(interrupt()) == 1
+            with pytest.raises(PySparkException, match="OPERATION_CANCELED"):
+                running.result(60)
+
+
+def run_tagged(spark: SparkSession, frame: DataFrame) -> list[Row]:
+    spark.addTag("mine")  # tags are a thread's
+    return frame.collect()

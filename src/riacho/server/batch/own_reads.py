@@ -20,6 +20,7 @@ from riacho.server.batch.own_files import OWN_AVRO, OWN_FILES, files_read
 from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
 from riacho.server.engine.base import GLOBAL, OWN_FORMAT, OWN_READ, EngineSession, Keep, Surroundings
 from riacho.server.engine.spool import FolderSpool, empty
+from riacho.server.engine.stopping import checked
 from riacho.server.plan.walk import transform, walk
 from riacho.server.sql.references import TableReference, table_references
 from riacho.server.sql.tokens import Edit, parse_identifier, splice
@@ -125,7 +126,7 @@ class OwnReads:
             return empty(source.schema)
         spool = FolderSpool("read", zone=around.session.zone.engine)
         keep(spool.close)
-        relation, _ = spool.put(source.read(), source.schema)
+        relation, _ = spool.put(checked(source.read()), source.schema)
         return relation
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from riacho.errors import SparkError, SparkGeneralError
 from riacho.ids import OperationId, SessionId, new_uuid
 from riacho.protos import pb
+from riacho.server.engine.stopping import stoppable
 
 Responses = Iterator[bytes | None]
 """Encoded `ExecutePlanResponse`s without ids; None now and then from one that waits, so that its caller can look up."""
@@ -31,15 +32,24 @@ class Sent:
 
 
 class Operation:
-    """One ExecutePlan call. `suffix`: bytes that give every response the ids it must carry.
+    """One ExecutePlan call. `suffix`: bytes that give every response the ids it must carry. `tags`: the client's.
 
     A protobuf field given twice has its last value, so a response of the engine becomes one of this server's by what is
     put behind it, without being decoded.
     """
 
-    def __init__(self, operation_id: OperationId, responses: Responses, suffix: bytes, *, reattachable: bool) -> None:
+    def __init__(
+        self,
+        operation_id: OperationId,
+        responses: Responses,
+        suffix: bytes,
+        *,
+        reattachable: bool,
+        tags: frozenset[str] = frozenset(),
+    ) -> None:
         self.operation_id = operation_id
         self.reattachable = reattachable
+        self.tags = tags
         self._responses = responses
         self._suffix = suffix
         self._kept: deque[Sent] = deque()
@@ -50,9 +60,14 @@ class Operation:
         self._pulling = threading.Lock()
         self._holder: object | None = None
 
-    def interrupt(self) -> None:
-        """Let it end with OPERATION_CANCELED at the next response or look-up."""
+    def interrupt(self) -> bool:
+        """Let it end with OPERATION_CANCELED at the next response or look-up. Whether it is at work now."""
         self._interrupted.set()
+        return self._pulling.locked()
+
+    def _check_stop(self) -> None:
+        if self._interrupted.is_set():
+            raise canceled()
 
     def responses(self, after: str | None, is_wanted: Callable[[], bool]) -> Iterator[bytes]:
         """What was sent after the response of that id (all that is kept, if None), then what comes.
@@ -121,7 +136,8 @@ class Operation:
                 self._close()
                 return True
             try:
-                data = next(self._responses)
+                with stoppable(self._check_stop):
+                    data = next(self._responses)
             except StopIteration:
                 self._finished = True
                 return True

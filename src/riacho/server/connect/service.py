@@ -71,7 +71,7 @@ class ConnectService(grpc.GenericRpcHandler):
         responses = execute.execute(self._services, session, request)
         if reattachable:
             responses = _completed(responses)
-        operation = Operation(operation_id, responses, suffix, reattachable=reattachable)
+        operation = Operation(operation_id, responses, suffix, reattachable=reattachable, tags=frozenset(request.tags))
         self._services.operations.add(session.session_id, operation)
         try:
             yield from operation.responses(None, context.is_active)

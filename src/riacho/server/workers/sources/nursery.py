@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
@@ -73,3 +74,6 @@ def kill_all() -> None:
         nurse, _nurse = _nurse, None
     if nurse is not None:
         nurse.kill()
+
+
+atexit.register(kill_all)

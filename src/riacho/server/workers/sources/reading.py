@@ -10,12 +10,13 @@ import os
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import IO, Final
 
 import pyarrow as pa
 
 from riacho.errors import SparkGeneralError
+from riacho.server.engine.stopping import Check, current_check
 from riacho.server.workers.sources.failures import failed
 from riacho.server.workers.sources.worker import Blob, SourceWorker, UserCodeFailed
 
@@ -31,10 +32,10 @@ class PartitionReads:
     `reader` is the user's, pickled; all rows have `schema`. `check_stop` may raise while something is waited for.
     """
 
-    def __init__(self, reader: Blob, schema: pa.Schema, check_stop: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, reader: Blob, schema: pa.Schema, check_stop: Check | None = None) -> None:
         self._reader = reader
         self._schema = schema
-        self._check_stop = check_stop
+        self._check_stop = check_stop or current_check()
         self._workers: list[SourceWorker] = []
 
     def rows(self, partitions: Sequence[Blob]) -> Iterator[pa.RecordBatch]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pyarrow as pa
 
 from riacho import types
 from riacho.server.engine.base import EngineSession
+from riacho.server.engine.stopping import Check
 from riacho.server.workers.sources.failures import refused
 from riacho.server.workers.sources.worker import SourceWorker, UserCodeFailed
 
@@ -50,7 +51,7 @@ class UserSource:
         return types.to_json(self.schema)
 
     @contextmanager
-    def made(self, check_stop: Callable[[], None] = lambda: None) -> Iterator[SourceWorker]:
+    def made(self, check_stop: Check | None = None) -> Iterator[SourceWorker]:
         """A worker that has made the data source; it ends with the context. Raises as `schema`."""
         worker = self.make(check_stop)
         try:
@@ -77,7 +78,7 @@ class UserSource:
             raise refused("initialize", "writer", failure) from None
         return writer
 
-    def make(self, check_stop: Callable[[], None] = lambda: None) -> SourceWorker:
+    def make(self, check_stop: Check | None = None) -> SourceWorker:
         """The same for whoever stops the worker himself."""
         known = None if self._schema is None else self.schema_json
         worker: SourceWorker | None = None

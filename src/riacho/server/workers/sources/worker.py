@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from riacho.server.engine.stopping import Check, current_check
 from riacho.server.workers.sources import nursery
 from riacho.server.workers.sources.wire import Channel, Message
 
@@ -26,14 +27,15 @@ class UserCodeFailed(Exception):  # noqa: N818 - what happened, not what is wron
 
 
 class SourceWorker:
-    """A running worker. `check_stop` is asked now and then while it is waited for, and may raise.
+    """A running worker. `check_stop` is asked now and then while it is waited for, and may raise; by default it is what
+    stops the work on this thread.
 
     All calls raise UserCodeFailed, also for a worker that ended by itself, and what `check_stop` raises; after that it
     is only good for being stopped.
     """
 
-    def __init__(self, check_stop: Callable[[], None] = lambda: None) -> None:
-        self._channel = Channel(nursery.connect(), check_stop)
+    def __init__(self, check_stop: Check | None = None) -> None:
+        self._channel = Channel(nursery.connect(), check_stop or current_check())
         self._process: int | None = None
         self._pid: int | None = None
         try:
@@ -48,12 +50,12 @@ class SourceWorker:
                 self._process = os.pidfd_open(self._pid)
 
     @property
-    def check_stop(self) -> Callable[[], None]:
+    def check_stop(self) -> Check:
         """What is asked while the worker is waited for."""
         return self._channel.check
 
     @check_stop.setter
-    def check_stop(self, check: Callable[[], None]) -> None:
+    def check_stop(self, check: Check) -> None:
         self._channel.check = check
 
     def call(self, command: str, blobs: Sequence[Blob] = (), **arguments: Any) -> tuple[Message, list[bytearray]]:

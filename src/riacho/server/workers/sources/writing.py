@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from riacho.errors import SparkError
 from riacho.protos import pb
+from riacho.server.engine.stopping import Check, current_check
 from riacho.server.workers.sources.failures import failed
 from riacho.server.workers.sources.reading import SIDE_BY_SIDE, shaped
 from riacho.server.workers.sources.worker import Blob, SourceWorker, UserCodeFailed
@@ -57,9 +58,9 @@ class Finish(Protocol):
 class WriterTasks:
     """Workers that run the tasks of a writer, for as long as it is written to."""
 
-    def __init__(self, schema: pa.Schema, check_stop: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, schema: pa.Schema, check_stop: Check | None = None) -> None:
         self._schema = schema
-        self._check_stop = check_stop
+        self._check_stop = check_stop or current_check()
         self._workers: list[SourceWorker] = []
 
     def write(self, writer: Blob, batches: Iterable[pa.RecordBatch], tasks: Tasks, finish: Finish) -> int:
