@@ -57,7 +57,7 @@ def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
             return _python(context, request, found)
         if form in {*STREAMS_ONLY, "jdbc"}:
             raise not_for_streams(request.format, "writing")
-        raise data_source_not_found(request.format)
+        raise data_source_not_found(request.format or form)
     return make(context, request)
 
 
@@ -110,7 +110,7 @@ def _new_table(context: StreamingContext, request: StartRequest, name: TableName
     form = _format(context, request)
     if form != "delta" and form not in FORMATS:
         if form not in FILE_FORMATS:
-            raise data_source_not_found(request.format)
+            raise data_source_not_found(request.format or form)
         raise UnsupportedOperationError(
             f"riacho writes streams to tables of Delta and of files; {name} would be a {form} table. Leave the format "
             "out."
