@@ -107,6 +107,22 @@ def test_values_of_every_type(spark: SparkSession, tmp_path: Path) -> None:
     assert save(frame, tmp_path)[1] == f"write {values}"
 
 
+def test_times_are_in_the_zone_of_the_session(spark: SparkSession, tmp_path: Path) -> None:
+    """Those of Arrow batches; a row has the time of the machine that its worker runs on."""
+
+    class Schemas(Writer, DataSourceArrowWriter):
+        def write(self, iterator: Iterator[Any]) -> Wrote:
+            for batch in iterator:
+                log(self.folder, *(field.type for field in batch.schema), batch.column(0).cast("int64").to_pylist())
+            return Wrote(1)
+
+    spark.dataSource.register(writing(Schemas))
+    spark.conf.set("spark.sql.session.timeZone", "America/Sao_Paulo")
+    frame = spark.sql("SELECT timestamp'1970-01-01 00:00:00' AS t, timestamp_ntz'1970-01-01 00:00:00' AS n")
+    told = "timestamp[us, tz=America/Sao_Paulo] timestamp[us] [10800000000]"
+    assert save(frame.repartition(1), tmp_path)[1] == told
+
+
 def test_a_writer_need_not_look_at_its_rows(spark: SparkSession, tmp_path: Path) -> None:
     class Lazy(Writer):
         def write(self, iterator: Iterator[Row]) -> Wrote:

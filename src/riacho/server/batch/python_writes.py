@@ -27,7 +27,7 @@ def write(session: EngineSession, operation: pb.WriteOperation, found: UserClass
     schema = session.schema(relation)
     source = registered.source_of(operation.source, found, _options(operation), session, schema)
     planner = SourceWorker()
-    writers = WriterTasks(schema)
+    writers = WriterTasks(schema, session.zone)
     try:
         writer = source.writer(planner, overwrite=_MODES[operation.mode], streaming=False)
 

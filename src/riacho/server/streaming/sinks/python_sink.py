@@ -53,7 +53,7 @@ class PythonSinkWriter:
         self._overwrite = context.output_mode is OutputMode.COMPLETE
         self._source = registered.source_of(sink.name, sink.found, sink.options, sink.session, context.schema)
         self._planner: SourceWorker | None = None
-        self._tasks = WriterTasks(context.schema, context.check_stop)
+        self._tasks = WriterTasks(context.schema, context.session.zone, context.check_stop)
 
     def add_batch(self, batch: SinkBatch) -> int:
         """Raises PYTHON_DATA_SOURCE_ERROR for a writer that cannot be made, PYTHON_EXCEPTION for one that fails,

@@ -16,12 +16,14 @@ from typing import Final, Protocol
 
 import pyarrow as pa
 
+from riacho import types
 from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.engine.stopping import Check, current_check
 from riacho.server.workers.sources.failures import failed
 from riacho.server.workers.sources.reading import SIDE_BY_SIDE, shaped
 from riacho.server.workers.sources.worker import Blob, SourceWorker, UserCodeFailed
+from riacho.zones import Zone
 
 FINISH_LIMIT_S: Final = 10.0
 """How long a commit, or an abort, may go on after somebody asked to stop."""
@@ -56,10 +58,13 @@ class Finish(Protocol):
 
 
 class WriterTasks:
-    """Workers that run the tasks of a writer, for as long as it is written to."""
+    """Workers that run the tasks of a writer, for as long as it is written to.
 
-    def __init__(self, schema: pa.Schema, check_stop: Check | None = None) -> None:
-        self._schema = schema
+    `schema`: the columns of the rows, whose TIMESTAMPs Arrow writers get in `zone`, the session's.
+    """
+
+    def __init__(self, schema: pa.Schema, zone: Zone, check_stop: Check | None = None) -> None:
+        self._schema = types.schema_in_zone(schema, zone.text)
         self._check_stop = check_stop or current_check()
         self._workers: list[SourceWorker] = []
 
