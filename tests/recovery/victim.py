@@ -3,9 +3,11 @@
     python victim.py FOLDER [server|engine STEP BATCH]
     python victim.py FOLDER server|engine part NUMBER
     python victim.py --foreach FOLDER …
+    python victim.py --files FOLDER … [server|engine filed NUMBER]
 
 FOLDER/landing is read one file a batch, in the second form all at once and each file a part of the batch;
-FOLDER/table and FOLDER/checkpoint are written, with `--foreach` lines of FOLDER/seen.txt instead of the table. Exits
+FOLDER/table and FOLDER/checkpoint are written, with `--foreach` lines of FOLDER/seen.txt instead of the table, with
+`--files` JSON files instead of a Delta table; "filed" is between a batch's files and their entry in the log. Exits
 with 0 when the query has ended; a killed server does not exit at all. "worker" is the process of a foreach function.
 """
 
@@ -16,6 +18,7 @@ import signal
 import sys
 from itertools import count
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from pyspark.serializers import CloudPickleSerializer
@@ -27,6 +30,7 @@ from riacho.protos import pb
 from riacho.server.connect.backend import Backend
 from riacho.server.connect.server import RiachoServer
 from riacho.server.engine.spool import FolderSpool
+from riacho.server.files.rows import RowFiles, WrittenFile
 from riacho.server.streaming import parts
 from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.request import StartRequest
@@ -52,6 +56,9 @@ class Killer:
     def after_part(self, number: int) -> None:
         self._pass("part", number)
 
+    def after_files(self, number: int) -> None:
+        self._pass("filed", number)
+
     def _pass(self, when: str, number: int) -> None:
         if not self._armed or (when, number) != (self._when, self._number):
             return
@@ -76,6 +83,19 @@ def cut_into_parts(killer: Killer) -> None:
         killer.after_part(next(done))
 
     mock.patch.object(FolderSpool, "remove", watched).start()
+
+
+def watch_files(killer: Killer) -> None:
+    """Have the killer told of each batch whose files are there and in no log yet."""
+    done = count()
+    write = RowFiles.write
+
+    def watched(self: RowFiles, *given: Any) -> list[WrittenFile]:
+        files = write(self, *given)
+        killer.after_files(next(done))
+        return files
+
+    mock.patch.object(RowFiles, "write", watched).start()
 
 
 def leaf(landing: Path, files_per_batch: int) -> pb.Relation:
@@ -112,11 +132,14 @@ def note(seen: Path) -> pb.PythonUDF:
     return pb.PythonUDF(command=CloudPickleSerializer().dumps(command))  # type: ignore[no-untyped-call]
 
 
-def main(folder: Path, *orders: str, foreach: bool = False) -> None:
+def main(folder: Path, *orders: str, sink: str = "delta") -> None:
+    foreach = sink == "foreach"
     killer = Killer(*orders) if orders else None
     in_parts = killer is not None and "part" in orders
     if killer is not None and in_parts:
         cut_into_parts(killer)
+    if killer is not None and "filed" in orders:
+        watch_files(killer)
     server = RiachoServer(folder / "warehouse", port=0)
     server.start(killer)
     if killer is not None:
@@ -126,7 +149,7 @@ def main(folder: Path, *orders: str, foreach: bool = False) -> None:
         StartRequest(
             relation=leaf(folder / "landing", 1000 if in_parts else 1),
             trigger=AvailableNow(),
-            format="" if foreach else "delta",
+            format="" if foreach else sink,
             path="" if foreach else str(folder / "table"),
             foreach=note(folder / "seen.txt") if foreach else None,
             options={"checkpointlocation": str(folder / "checkpoint")},
@@ -137,5 +160,6 @@ def main(folder: Path, *orders: str, foreach: bool = False) -> None:
 
 
 if __name__ == "__main__":
-    given = [order for order in sys.argv[1:] if order != "--foreach"]
-    main(Path(given[0]), *given[1:], foreach=len(given) < len(sys.argv) - 1)
+    given = [order for order in sys.argv[1:] if not order.startswith("--")]
+    sinks = {"--foreach": "foreach", "--files": "json"}
+    main(Path(given[0]), *given[1:], sink=next((sinks[order] for order in sys.argv if order in sinks), "delta"))
