@@ -226,6 +226,9 @@ PARQUET_CODEC: Final = Conf(
 ORC_CODEC: Final = Conf(
     "spark.sql.orc.compression.codec", STRING, "zstd", "How ORC files are compressed that a write makes."
 )
+AVRO_CODEC: Final = Conf(
+    "spark.sql.avro.compression.codec", STRING, "snappy", "How Avro files are compressed that a write makes."
+)
 FILE_RECORDS: Final = Conf(
     "spark.sql.files.maxRecordsPerFile", INT, "0", "Most rows in a file that a write makes; 0: no limit."
 )

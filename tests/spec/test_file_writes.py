@@ -251,6 +251,7 @@ class TestLayout:
         for form, extension in (
             ("parquet", ".snappy.parquet"),
             ("orc", ".zstd.orc"),
+            ("avro", ".snappy.avro"),
             ("json", ".json"),
             ("csv", ".csv"),
         ):
@@ -328,6 +329,8 @@ class TestLayout:
         for form in ("json", "parquet", "orc"):
             write = frame.write.option("compression", "foo").format(form)
             assert failure(partial(write.save, path)) == "CODEC_NOT_AVAILABLE.WITH_AVAILABLE_CODECS_SUGGESTION"
+        avro = frame.write.format("avro").option("compression", "foo")
+        assert failure(lambda: avro.save(path)) == "CODEC_SHORT_NAME_NOT_FOUND"
         assert failure(lambda: frame.write.json(path, encoding="foo")) == "INVALID_PARAMETER_VALUE.CHARSET"
         assert "'lineSep' cannot be an empty string" in failure(lambda: frame.write.csv(path, lineSep=""))
         assert not Path(path).exists()
@@ -350,11 +353,13 @@ def test_compression(spark: SparkSession, tmp_path: Path) -> None:
         ("parquet", "gzip", ".gz.parquet"), ("parquet", "zstd", ".zstd.parquet"), ("parquet", "none", ".parquet"),
         ("parquet", "LZ4_RAW", ".lz4raw.parquet"), ("parquet", "lz4", ".lz4hadoop.parquet"), ("orc", "none", ".orc"),
         ("orc", "zlib", ".zlib.orc"), ("orc", "snappy", ".snappy.orc"), ("orc", "lz4", ".lz4.orc"),
+        ("avro", "uncompressed", ".avro"), ("avro", "deflate", ".deflate.avro"), ("avro", "bzip2", ".bzip2.avro"),
+        ("avro", "xz", ".xz.avro"), ("avro", "zstandard", ".zstandard.avro"), ("avro", "Snappy", ".snappy.avro"),
     ):  # fmt: skip
         frame.write.mode("overwrite").format(form).option("compression", codec).save(str(tmp_path / form))
         assert sorted(files(tmp_path / form)) == ["_SUCCESS", f"part-00000-*-c000{extension}"]
-        if form == "parquet":
-            assert rows(spark.read.parquet(str(tmp_path / form))) == rows(frame)
+        if form not in {"csv", "json"}:
+            assert rows(spark.read.format(form).load(str(tmp_path / form))) == rows(frame)
     spark.conf.set("spark.sql.parquet.compression.codec", "gzip")
     frame.write.parquet(str(tmp_path / "conf"))
     assert "part-00000-*-c000.gz.parquet" in files(tmp_path / "conf")
@@ -399,3 +404,23 @@ def test_directories_and_tables(spark: SparkSession, tmp_path: Path, database: s
     frame = table(spark)
     frame.write.format("json").partitionBy("s").option("compression", "gzip").saveAsTable(f"{database}.j")
     assert rows(spark.table(f"{database}.j").select("i")) == [(1,), (2,), (3,), (4,)]
+
+
+def test_what_is_written_is_read(spark: SparkSession, tmp_path: Path) -> None:
+    spark.conf.set("spark.sql.session.timeZone", "America/Sao_Paulo")
+    values = """
+    SELECT 1 i, 1L l, CAST(1.5 AS FLOAT) f, 1.5D d, 'xü' s, true b, DATE'2024-01-01' dt,
+      TIMESTAMP'2024-01-01 00:00:00.123456' t, TIMESTAMP_NTZ'2024-01-01 00:00:00.123456' n, 1.50BD dec, X'41' bin,
+      array(1, null) a, map('k', 1) m, array(named_struct('q', 1, 'r', TIMESTAMP'2024-01-01 00:00:00')) st
+    UNION ALL SELECT null, null, null, null, null, null, null, null, null, null, null, null, null, null
+    """
+    frame = spark.sql(values)
+    for form in ("parquet", "orc", "avro"):
+        frame.write.format(form).save(str(tmp_path / form))
+        read = spark.read.format(form).load(str(tmp_path / form))
+        assert rows(read) == rows(frame), form
+        assert [field.dataType.simpleString() for field in read.schema] == [
+            field.dataType.simpleString() for field in frame.schema
+        ]
+        shown = read.where("i = 1").selectExpr("string(t)", "string(n)", "string(st[0].r)")
+        assert rows(shown) == [("2024-01-01 00:00:00.123456", "2024-01-01 00:00:00.123456", "2024-01-01 00:00:00")]

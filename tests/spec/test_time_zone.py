@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.errors import IllegalArgumentException
 from pyspark.sql import DataFrame, SparkSession
@@ -257,6 +259,36 @@ def test_files_and_tables_of_files_are_read_in_the_zone(spark: SparkSession, dat
     assert rows(spark.sql(f"SELECT string(bare), hour(bare) FROM {database}.bare")) == [("2024-03-10 04:30:15", 4)]
     spark.conf.set(ZONE, TOKYO)
     assert rows(spark.table(f"{database}.bare").selectExpr("hour(bare)", "unix_seconds(bare)")) == [(4, 1710012615)]
+
+
+def test_parquet_files_of_all_writers_are_read_in_the_zone(spark: SparkSession, database: str, tmp_path: Path) -> None:
+    moments = pa.array([datetime(2024, 3, 10, 4, 30, 15, tzinfo=UTC)] * 2, pa.timestamp("us", "UTC"))
+    local = pa.array([datetime(2024, 3, 10, 4, 30, 15)] * 2)  # noqa: DTZ001 - TIMESTAMP_NTZ
+    written = pa.table({"ts": moments, "s": pa.array([{"t": moments[0]}] * 2), "k": ["a", "b"]})
+    folder = tmp_path / "t"
+    (folder / "p=1").mkdir(parents=True)
+    (folder / "p=2").mkdir()
+    pq.write_table(written, folder / "p=1" / "old.parquet", use_deprecated_int96_timestamps=True)  # as Spark
+    pq.write_table(written, folder / "p=2" / "new.parquet")
+    pq.write_table(pa.table({"n": local}), tmp_path / "n.parquet")
+    spark.conf.set(ZONE, NEW_YORK)
+    asked = ("string(ts)", "hour(s.t)", "unix_micros(ts)", "k", "p")
+    moment = 1_710_045_015_000_000
+    expected = [("2024-03-09 23:30:15", 23, moment, k, p) for k in "ab" for p in (1, 2)]
+    columns = "ts TIMESTAMP, s STRUCT<t: TIMESTAMP>, k STRING"
+    spark.sql(f"CREATE TABLE {database}.t ({columns}) USING parquet LOCATION '{folder / 'p=1'}'")
+    for frame in (
+        spark.read.parquet(str(folder)),
+        spark.read.schema(f"{columns}, p INT").parquet(str(folder)),
+        spark.sql(f"SELECT * FROM parquet.`{folder}`"),
+        spark.table(f"{database}.t")
+        .withColumn("p", F.lit(1))
+        .unionByName(spark.read.parquet(str(folder)).where("p = 2")),
+    ):
+        assert sorted(tuple(row) for row in frame.selectExpr(*asked).collect()) == sorted(expected)
+    assert (
+        rows(spark.read.parquet(str(tmp_path / "n.parquet")).selectExpr("string(n)")) == [("2024-03-10 04:30:15",)] * 2
+    )
 
 
 def test_functions_of_python_and_change_feeds_are_in_the_zone(spark: SparkSession, database: str) -> None:

@@ -24,6 +24,7 @@ FORMATS = {
     "csv": ".csv",
     "text": ".txt",
     "orc": ".zstd.orc",
+    "avro": ".snappy.avro",
 }
 Change = Callable[[DataFrame], DataFrame]
 
@@ -83,7 +84,7 @@ def test_each_batch_is_an_entry(stream: Stream, form: str) -> None:
     assert stream.names("0") == stream.names("1") == [f"part-00000-*-c000{FORMATS[form]}"]
     assert log_files(stream.out / "_spark_metadata") == ["0", "1"]
     assert not (stream.out / "_SUCCESS").exists()
-    if form in {"json", "parquet"}:
+    if form in {"json", "parquet", "orc", "avro"}:
         assert rows(stream.spark.read.format(form).load(str(stream.out)).select("i", "s")) == [
             (0, "x0"), (1, "x1"), (10, None), (11, None)
         ]  # fmt: skip

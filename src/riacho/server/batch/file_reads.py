@@ -190,7 +190,7 @@ class FileReads:
         if source.format.lower() in OWN_FILES:
             return read(marked_files(source, paths, declared))
         found = index(paths, rules_of(source, session, declared))
-        if not engine_reads(source, found.paths):
+        if not engine_reads(source, found.paths, session.zone):
             return read(marked_files(source, paths, declared))
         if found.partitions.names and not PARTITION_TYPES.read(session.get_conf):
             found = replace(found, partitions=pa.schema([(name, pa.string()) for name in found.partitions.names]))

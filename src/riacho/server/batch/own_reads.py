@@ -16,7 +16,7 @@ import pyarrow as pa
 from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.batch.kafka import kafka_read
-from riacho.server.batch.own_files import OWN_AVRO, OWN_FILES, files_read
+from riacho.server.batch.own_files import OWN_AVRO, OWN_FILES, OWN_PARQUET, files_read
 from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
 from riacho.server.engine.base import GLOBAL, OWN_FORMAT, OWN_READ, EngineSession, Keep, Surroundings
 from riacho.server.engine.spool import FolderSpool, empty
@@ -46,6 +46,7 @@ Lookup = Callable[[str, EngineSession], MakeBatchSource | None]
 FORMATS: Final[Mapping[str, MakeBatchSource]] = {
     **{name: partial(files_read, name) for name in OWN_FILES},
     OWN_AVRO: partial(files_read, "avro"),
+    OWN_PARQUET: partial(files_read, "parquet"),
     "kafka": kafka_read,
 }
 """The formats that every session has, by name in lower case."""

@@ -5,7 +5,7 @@ What can widen does (`parquet_types`). How columns are found, and rescued: `colu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,8 @@ class ParquetDecoder:
 
 def _file_columns(url: str, file: pq.ParquetFile) -> FileColumns:
     def convert(source: pa.Field, target: pa.Field) -> Convert:
-        if _physical_type(file.schema, source.name) == "INT96" and not pa.types.is_timestamp(target.type):
+        is_other = not pa.types.is_timestamp(target.type) and not pa.types.is_nested(target.type)
+        if is_other and _physical_type(file.schema, source.name) == "INT96":
             raise Misfit
         return converter(source.type, target.type)
 
@@ -112,21 +113,24 @@ def read_schema(path: str) -> pa.Schema:
     """The columns of one file as Spark types, all nullable. Raises DamagedFileError."""
     try:
         with pq.ParquetFile(path) as file:
-            int96 = {
-                file.schema.column(i).path
-                for i in range(len(file.schema.names))
-                if file.schema.column(i).physical_type == "INT96"
-            }
+            leaves = iter([file.schema.column(at).physical_type for at in range(len(file.schema.names))])
             return nullable(
-                pa.schema(
-                    [
-                        pa.field(field.name, TIMESTAMP if field.name in int96 else normalise(field.type))
-                        for field in file.schema_arrow
-                    ]
-                )
+                pa.schema([pa.field(field.name, _with_times(field.type, leaves)) for field in file.schema_arrow])
             )
     except (pa.ArrowException, OSError) as error:
         raise DamagedFileError.of_file(file_url(path), error) from error
+
+
+def _with_times(arrow: pa.DataType, leaves: Iterator[str]) -> pa.DataType:
+    """The type with TIMESTAMP for INT96, however deep. `leaves`: how the file stores each value, depth first."""
+    if pa.types.is_struct(arrow):
+        return pa.struct([field.with_type(_with_times(field.type, leaves)) for field in arrow])
+    if pa.types.is_map(arrow):
+        key = _with_times(arrow.key_type, leaves)
+        return pa.map_(key, arrow.item_field.with_type(_with_times(arrow.item_type, leaves)))
+    if pa.types.is_list(arrow) or pa.types.is_large_list(arrow):
+        return pa.list_(pa.field("element", _with_times(arrow.value_type, leaves), arrow.value_field.nullable))
+    return TIMESTAMP if next(leaves) == "INT96" else normalise(arrow)
 
 
 def merge_schemas(schemas: Sequence[pa.Schema]) -> pa.Schema:

@@ -164,16 +164,15 @@ def _chosen(
     return found
 
 
-def _parquet(options: Options, get_conf: GetConf) -> Columnar:
+def parquet(options: Options, get_conf: GetConf) -> Columnar:
+    """The maker of files. Raises as `_chosen`."""
     known = ("brotli", "uncompressed", "lzo", "snappy", "lz4_raw", "none", "zstd", "lz4", "gzip")
     codec, extension = _chosen(options, PARQUET_CODEC.read(get_conf), _PARQUET_CODECS, known)
     return Columnar(extension, lambda path, schema: _ParquetFile(path, schema, codec))
 
 
-def _orc(options: Options, get_conf: GetConf) -> Columnar:
+def orc(options: Options, get_conf: GetConf) -> Columnar:
+    """The maker of files. Raises as `_chosen`."""
     known = ("brotli", "uncompressed", "lz4", "lzo", "snappy", "zlib", "none", "zstd")
     codec, extension = _chosen(options, ORC_CODEC.read(get_conf), _ORC_CODECS, known)
     return Columnar(extension, lambda path, schema: _OrcFile(path, schema, codec))
-
-
-MAKERS: Final[Mapping[str, Callable[[Options, GetConf], Columnar]]] = {"parquet": _parquet, "orc": _orc}

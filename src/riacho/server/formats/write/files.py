@@ -18,10 +18,12 @@ from riacho.conf import FILE_RECORDS, JSON_NULLS, GetConf
 from riacho.errors import AnalysisError, DateTimeError, IllegalArgumentError, NumberFormatError
 from riacho.options import Option, Options
 from riacho.server.formats.text_options import unsupported_type
-from riacho.server.formats.write import columnar
+from riacho.server.formats.write.avro_files import avro
+from riacho.server.formats.write.columnar import Columnar, orc, parquet
 from riacho.server.formats.write.compression import Compressor, TextCodec, text_codec
 from riacho.server.formats.write.csv_text import CsvText
 from riacho.server.formats.write.json_text import JsonText
+from riacho.server.formats.write.lines import content
 from riacho.server.formats.write.moments import DEFAULT_TIMESTAMP, compile_moments
 from riacho.server.formats.write.options import COMMON, WRITERS
 from riacho.server.formats.write.spelling import Moment
@@ -70,8 +72,8 @@ def file_format(
     table = (*WRITERS[name], *COMMON, *(option for options in more for option in options))
     options = Options.check(f"{name} writer", table, given)
     most_rows = _most_rows(options, get_conf)
-    if name in columnar.MAKERS:
-        made = columnar.MAKERS[name](options, get_conf)
+    if name in _MAKERS:
+        made = _MAKERS[name](options, get_conf)
         return FileWriterFormat(name, f"{made.extension}.{name}", made.open, most_rows)
     codec = text_codec(options.maybe("compression"))
     lines = _LINES[name](options, get_conf, zone)
@@ -161,7 +163,7 @@ class _TextFile:
 
     def encode(self, batch: pa.RecordBatch) -> bytes:
         text = self._lines.of(batch)
-        return self._piece(self._encoded(_content(text)))
+        return self._piece(self._encoded(content(text)))
 
     def write(self, encoded: bytes) -> None:
         self._file.write(encoded if self._compressor is None else self._compressor.add(encoded))
@@ -176,17 +178,6 @@ class _TextFile:
             return text
         python = {"utf-16": "utf-16-be", "utf-32": "utf-32-be"}.get(self._lines.charset, self._lines.charset)
         return text.decode().encode(python, "replace")
-
-
-def _content(text: pa.Array) -> bytes:
-    """The bytes of all rows' texts, one after the other."""
-    if not len(text):
-        return b""
-    whole = text if text.offset == 0 else pa.concat_arrays([text])
-    offsets = pa.Array.from_buffers(pa.int32(), len(whole) + 1, [None, whole.buffers()[1]])
-    data = whole.buffers()[2]
-    end: int = offsets[-1].as_py()
-    return data.slice(0, end).to_pybytes() if data is not None else b""
 
 
 def _moment(options: Options, zone: Zone) -> Moment:
@@ -288,5 +279,6 @@ def _text(options: Options, _: GetConf, __: Zone) -> _LineText:
 
 
 _LINES: Final[Mapping[str, Callable[[Options, GetConf, Zone], _LineText]]] = {"json": _json, "csv": _csv, "text": _text}
-FORMATS: Final = frozenset({*_LINES, *columnar.MAKERS})
+_MAKERS: Final[Mapping[str, Callable[[Options, GetConf], Columnar]]] = {"parquet": parquet, "orc": orc, "avro": avro}
+FORMATS: Final = frozenset({*_LINES, *_MAKERS})
 """The formats that can be written."""

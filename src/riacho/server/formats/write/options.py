@@ -83,9 +83,28 @@ ORC: Final = (
     Option("orc.*", None, "sizes and encodings of ORC's own: riacho chooses them"),
 )
 
+AVRO: Final = (
+    Option(
+        "compression",
+        None,
+        "`snappy`, `uncompressed`, `deflate`, `bzip2`, `xz`, `zstandard`; default `spark.sql.avro.compression.codec`",
+    ),
+    Option("avroSchema", None, "the schema to write in, as JSON; unless given, the one that Spark makes of the types"),
+    Option("recordName", "topLevelRecord", "the name of the record in the schema"),
+    Option("recordNamespace", "", "its namespace"),
+    refused("positionalFieldMatching", "false", "fields are found by name"),
+)
+
 COMMON: Final = (
     Option("maxRecordsPerFile", "0", "most rows in a file; 0: no limit. `spark.sql.files.maxRecordsPerFile`"),
 )
 """Of all formats."""
 
-WRITERS: Final[dict[str, tuple[Option, ...]]] = {"json": JSON, "csv": CSV, "text": TEXT, "parquet": PARQUET, "orc": ORC}
+WRITERS: Final[dict[str, tuple[Option, ...]]] = {
+    "json": JSON,
+    "csv": CSV,
+    "text": TEXT,
+    "parquet": PARQUET,
+    "orc": ORC,
+    "avro": AVRO,
+}
