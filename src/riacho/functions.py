@@ -41,6 +41,7 @@ def from_confluent(
     version: int | str = "latest",
     schema: str | None = None,
     options: Mapping[str, str] | None = None,
+    late: str = "stop",
 ) -> Column:
     """The value of a message in Confluent's wire format, Avro or JSON Schema.
 
@@ -50,8 +51,13 @@ def from_confluent(
     with the mode PERMISSIVE, a message that is damaged, or not in this format, is null.
 
     The registry is asked once, now. A message whose schema was registered later stops a query, and says so; start the
-    query again, and it goes on where it was. Null stays null. Raises RegistryError, IllegalArgumentError.
+    query again, and it goes on where it was. With `late="fetch"`, such schemas are fetched while the query runs, each
+    once, by Python workers, which need `riacho[registry]` for it. Null stays null.
+
+    Raises RegistryError, IllegalArgumentError.
     """
+    if late not in ("stop", "fetch"):
+        raise IllegalArgumentError(f"late is 'stop' or 'fetch', not {late!r}")
     client = _client(registry)
     subjects = _subjects(subject, topic)
     value = F.col(column) if isinstance(column, str) else column
@@ -62,18 +68,34 @@ def from_confluent(
     if read.kind != AVRO:
         raise IllegalArgumentError(f"The schemas of {subjects[0]} are {read.kind}; only Avro and JSON Schema are read")
     wanted = schema or whole(client, read)
-    header, body = F.substring(value, 1, _HEADER), F.substring(value, _HEADER + 1, _LONGEST)
     written = _versions(client, subjects)
+    chosen = _by_id(client, value, written, wanted, options or {})
+    if late == "fetch":
+        from riacho.registry.late import late_reader
+
+        known = F.substring(value, 1, _HEADER).isin([F.lit(_header(schema.id)) for schema in written])
+        return chosen.otherwise(late_reader(client, wanted, options or {})(F.when(~known, value)))
+    if given.get("mode", "FAILFAST").upper() == "FAILFAST":
+        chosen = chosen.when(value.isNotNull(), F.raise_error(_unknown(value, subjects)))
+    return chosen
+
+
+def _by_id(
+    client: RegistryClient,
+    value: Column,
+    written: Sequence[RegisteredSchema],
+    wanted: str,
+    options: Mapping[str, str],
+) -> Column:
+    """A branch for each schema that messages may be written with; all give values of the schema `wanted`."""
+    header, body = F.substring(value, 1, _HEADER), F.substring(value, _HEADER + 1, _LONGEST)
     chosen: Column | None = None
     for known in written:
         text = whole(client, known)
-        own = dict(options or {}) | ({} if text == wanted else {"avroSchema": wanted})
-        decoded = from_avro(body, text, own)
+        decoded = from_avro(body, text, {**options, **({} if text == wanted else {"avroSchema": wanted})})
         is_it = header == F.lit(_header(known.id))
         chosen = F.when(is_it, decoded) if chosen is None else chosen.when(is_it, decoded)
     assert chosen is not None  # the version that is read is among them
-    if given.get("mode", "FAILFAST").upper() == "FAILFAST":
-        chosen = chosen.when(value.isNotNull(), F.raise_error(_unknown(value, subjects)))
     return chosen
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import fastavro
 import pytest
-from pyspark.errors import StreamingQueryException
-from pyspark.sql import SparkSession
+from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from riacho.functions import from_confluent, to_confluent
 from riacho.registry.client import Reference, RegistryClient, RegistryError
 from riacho.testing.registry_server import SchemaRegistryServer
+from riacho.testing.servers import Server
 from tests.connectors.topics import Kafka
 from tests.spec.support import finish, rows, said
 
@@ -92,6 +93,34 @@ def test_messages_of_other_clients_through_kafka_and_back(
     orders = stream.select(from_confluent("value", registry, topic=topic, version=2).alias("o")).select("o.*")
     run()
     assert rows(spark.read.format("delta").load(str(tmp_path / "table"))) == [(1, None), (2, "n"), (3, None)]
+
+
+def test_schemas_that_are_registered_while_a_query_runs(
+    spark: SparkSession, server: Server, registry: RegistryClient, subject: str
+) -> None:
+    first = registry.register(subject, json.dumps(FIRST))
+    known = framed(first, FIRST, {"id": 1})
+    reading = from_confluent("v", registry, subject, late="fetch").alias("o")
+    permissive = from_confluent("v", registry, subject, late="fetch", options={"mode": "PERMISSIVE"}).alias("o")
+    second = registry.register(subject, json.dumps(SECOND))
+    late = [framed(second, SECOND, {"id": n, "note": "n"}) for n in (2, 3)]
+
+    def messages(*given: bytes) -> DataFrame:
+        return spark.createDataFrame([(message,) for message in (*given, None)], "v BINARY")
+
+    assert rows(messages(known, known).select(reading).select("o.*")) == [(1,), (1,), (None,)]
+    if server.name != "riacho":
+        with pytest.raises(PySparkException, match="Start the query again"):
+            messages(known, *late).select(reading).collect()
+        return
+    assert rows(messages(known, *late).select(reading).select("o.*")) == [(1,), (2,), (3,), (None,)]
+    unknown = b"\0\xff\xff\xff\xf0\2"
+    assert rows(messages(known, late[0], unknown, b"{}").select(permissive).select("o.*")) == [
+        (1,), (2,), *[(None,)] * 3,
+    ]  # fmt: skip
+    for wrong in (unknown, b"{}"):
+        with pytest.raises(PySparkException):
+            messages(known, wrong).select(reading).collect()
 
 
 def produce(kafka: Kafka, topic: str, messages: list[bytes]) -> None:

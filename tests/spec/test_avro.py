@@ -160,6 +160,15 @@ def test_the_first_bytes_of_a_message_are_cut_off(spark: SparkSession) -> None:
     )
 
 
+def test_a_function_of_ones_own_is_given_what_spark_gives_it(spark: SparkSession) -> None:
+    shown = F.udf(lambda value: f"{value!r}", "string")
+    frame = spark.sql("SELECT X'00FF02' AS value, '2' AS s, 3 AS i")
+    found = frame.select(
+        shown(F.substring("value", 2, 2)), shown(F.col("s") * 2), shown(from_avro(F.lit(b"\4"), '"int"'))
+    )
+    assert [eval(text) for text in found.collect()[0]] in ([b"\xff\x02", 4, 2], [bytearray(b"\xff\x02"), 4, 2])
+
+
 def test_a_damaged_message_is_an_error_or_nulls(spark: SparkSession) -> None:
     record = '{"type":"record","name":"R","fields":[{"name":"a","type":"int"},{"name":"s","type":["null","string"]}]}'
     damaged = [

@@ -106,6 +106,8 @@ class RegistryClient:
         host = parts.netloc.rpartition("@")[2]
         self.url = urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))
         """The address without a password."""
+        self.auth = auth
+        """User and password, if there are any."""
         self._client = httpx.Client(auth=auth, timeout=limit_s, transport=transport, headers={"Accept": _CONTENT})
         self._failures: tuple[type[Exception], ...] = (httpx.TransportError,)
         self._waits_s = waits_s

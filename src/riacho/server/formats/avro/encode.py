@@ -22,6 +22,7 @@ from riacho.server.formats.avro.pieces import (
     Pieces,
     Write,
     bytes_of,
+    filled,
     joined,
     of_known,
     ragged,
@@ -75,15 +76,15 @@ def _writer(kind: pa.DataType, schema: Schema, path: tuple[str, ...], avro: tupl
     if pa.types.is_null(kind) and where == "null":
         return lambda _: []
     if pa.types.is_boolean(kind) and where == "boolean":
-        return lambda column: [bytes_of(column.cast(pa.uint8()).fill_null(0).to_numpy(zero_copy_only=False))]
+        return lambda column: [bytes_of(filled(column.cast(pa.uint8()), 0).to_numpy(zero_copy_only=False))]
     if kind in _NUMBERS and where == ("long" if kind in (pa.int64(), pa.duration("us")) else "int"):
         return lambda column: [_numbers(column)]
     if pa.types.is_timestamp(kind) and where == "long":
         return _times(kind, schema, path, avro)
     if kind == pa.float32() and where == "float":
-        return lambda column: [bytes_of(column.fill_null(0).to_numpy(zero_copy_only=False).astype("<f4"))]
+        return lambda column: [bytes_of(filled(column, 0).to_numpy(zero_copy_only=False).astype("<f4"))]
     if kind == pa.float64() and where == "double":
-        return lambda column: [bytes_of(column.fill_null(0).to_numpy(zero_copy_only=False).astype("<f8"))]
+        return lambda column: [bytes_of(filled(column, 0).to_numpy(zero_copy_only=False).astype("<f8"))]
     if kind == pa.string() and where == "enum":
         return _enum(schema, path, avro)
     if kind in (pa.string(), pa.binary()) and where == ("string" if kind == pa.string() else "bytes"):
@@ -266,7 +267,7 @@ def _times(kind: pa.TimestampType, schema: Schema, path: tuple[str, ...], avro: 
             f"Cannot convert SQL {_place(path)} to Avro {_place(avro)} because SQL type {types.type_to_ddl(kind)} "
             f"cannot be converted to Avro logical type {schema.logical}"
         )
-    return lambda column: [varints(column.view(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False) // 1000)]
+    return lambda column: [varints(filled(column.view(pa.int64()), 0).to_numpy(zero_copy_only=False) // 1000)]
 
 
 def _enum(schema: Schema, path: tuple[str, ...], avro: tuple[str, ...]) -> Write:
@@ -281,7 +282,7 @@ def _enum(schema: Schema, path: tuple[str, ...], avro: tuple[str, ...]) -> Write
                 f'Cannot convert SQL {_place(path)} to Avro {_place(avro)} because "{value}" cannot be written since '
                 "it's not defined in enum " + ", ".join(f'"{symbol}"' for symbol in schema.symbols)
             )
-        return [varints(found.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64))]
+        return [varints(filled(found, 0).to_numpy(zero_copy_only=False).astype(np.int64))]
 
     return pieces
 
@@ -298,20 +299,20 @@ def _fixed(size: int, path: tuple[str, ...], avro: tuple[str, ...]) -> Write:
                 f"Cannot convert SQL {_place(path)} to Avro {_place(avro)} because {counted(length)} of binary data "
                 f"cannot be written into FIXED type with size of {counted(size)}"
             )
-        return [column.fill_null(b"")]
+        return [filled(column, b"")]
 
     return pieces
 
 
 def _text(column: pa.Array) -> Pieces:
-    column = column.cast(pa.binary()).fill_null(b"")
+    column = filled(column.cast(pa.binary()), b"")
     return [varints(pc.binary_length(column).to_numpy(zero_copy_only=False).astype(np.int64)), column]
 
 
 def _numbers(column: pa.Array) -> pa.Array:
     width = pa.int64() if column.type.bit_width == 64 else pa.int32()
     values = column if pa.types.is_integer(column.type) else column.view(width)
-    return varints(values.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64))
+    return varints(filled(values, 0).to_numpy(zero_copy_only=False).astype(np.int64))
 
 
 def _big_endian(column: pa.Array) -> npt.NDArray[np.uint8]:
@@ -343,7 +344,7 @@ def _decimals(column: pa.Array) -> Pieces:
 
 
 def _list(column: pa.Array, write: Write) -> Pieces:
-    counts = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    counts = filled(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False).astype(np.int64)
     values = column.flatten()
     return _blocks(counts, joined(write(values), len(values)))
 

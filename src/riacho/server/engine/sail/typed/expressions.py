@@ -66,6 +66,8 @@ class ExpressionTyper:
                 return Typed(expression, self._attribute(expression.unresolved_attribute))
             case "unresolved_function" | "call_function":
                 return self._call(expression)
+            case "common_inline_user_defined_function":
+                return self._users_own(expression)
             case "cast":
                 return self._cast(expression)
             case "alias":
@@ -139,6 +141,18 @@ class ExpressionTyper:
         if distinct:
             made.expression.unresolved_function.is_distinct = True
         return Typed(made.expression, made.type, made.plain)
+
+    def _users_own(self, expression: Expression) -> Typed:
+        """A function of the user's own: its arguments are expressions like any other."""
+        function = expression.common_inline_user_defined_function
+        values = [self.typed(argument) for argument in function.arguments]
+        kind = _from_proto(function.python_udf.output_type) if function.HasField("python_udf") else None
+        if all(value.expression is old for value, old in zip(values, function.arguments, strict=True)):
+            return Typed(expression, kind)
+        changed = _copy(expression)
+        for place, value in zip(changed.common_inline_user_defined_function.arguments, values, strict=True):
+            place.CopyFrom(value.expression)
+        return Typed(changed, kind)
 
     def _alone(self, given: Sequence[Expression], values: Sequence[Typed]) -> pa.DataType | None:
         """The type of a struct of the first argument, best as it was given: rules make more nullable than Spark."""
