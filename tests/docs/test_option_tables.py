@@ -10,10 +10,13 @@ import pytest
 
 from riacho.options import Option
 from riacho.server.catalog import change_feed, write
+from riacho.server.files import path_writes
 from riacho.server.formats import options
 from riacho.server.formats.avro import options as avro_options
+from riacho.server.formats.write import options as write_options
 from riacho.server.streaming.sinks import console
 from riacho.server.streaming.sinks import delta as delta_sink
+from riacho.server.streaming.sinks import files as file_sink
 from riacho.server.streaming.sources import rate, socket
 from riacho.server.streaming.sources.cloud_options import CLOUD
 from riacho.server.streaming.sources.delta import options as delta_source
@@ -33,6 +36,17 @@ PAGES: dict[str, dict[str, Sequence[Option]]] = {
         "XML": options.XML,
         "BINARY": options.BINARY,
         "CLOUD": CLOUD,
+    },
+    "file-sinks.md": {
+        "FILE_SINK": file_sink.OPTIONS,
+        "COMMON": write_options.COMMON,
+        "BATCH": path_writes.OPTIONS,
+        "WRITE_JSON": write_options.JSON,
+        "WRITE_CSV": write_options.CSV,
+        "WRITE_TEXT": write_options.TEXT,
+        "WRITE_PARQUET": write_options.PARQUET,
+        "WRITE_ORC": write_options.ORC,
+        "WRITE_AVRO": write_options.AVRO,
     },
     "delta.md": {
         "DELTA_SOURCE": delta_source.OPTIONS,

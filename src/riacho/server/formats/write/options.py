@@ -12,7 +12,7 @@ _TIMESTAMP_FORMAT = Option(
 )
 _NTZ_FORMAT = Option("timestampNTZFormat", "yyyy-MM-dd'T'HH:mm:ss.SSS", "pattern of TIMESTAMP_NTZ text")
 _TIME_ZONE = Option("timeZone", None, "zone in which TIMESTAMPs are shown; unless given, the session's")
-_LINE_SEP = Option("lineSep", "\n", "what ends a line")
+_LINE_SEP = Option("lineSep", None, "what ends a line; default `\\n`")
 _ENCODING = Option("encoding", "UTF-8", "encoding of the files", ("charset",))
 _TEXT_CODEC = Option(
     "compression",
