@@ -69,6 +69,7 @@ class RecordConverter:
         self, fields: Sequence[pa.Field], parser: JsonParser, datetimes: Datetimes, *, rescue: bool = False
     ) -> None:
         self._parser = parser
+        self._parses: tuple[Callable[[str], Node], ...] = (parser.parse, parser.parse_with_outer_source)
         self._datetimes = datetimes
         self._rescue = rescue
         self._index = {field.name: i for i, field in enumerate(fields)}
@@ -77,10 +78,13 @@ class RecordConverter:
     def convert(self, text: str) -> Record:
         """The rows of one record (none for blank text)."""
         try:
-            try:
-                return self._root(self._parser.parse(text))
-            except NeedsSource:
-                return self._root(self._parser.parse_with_source(text))
+            for parse in self._parses:
+                try:
+                    return self._root(parse(text))
+                except NeedsSource:
+                    # What one record needs, the next ones will.
+                    self._parses = (self._parser.parse_with_outer_source,)
+            return self._root(self._parser.parse_with_source(text))
         except (MalformedJsonError, BadValue):
             return Record((), bad=True)
 

@@ -201,7 +201,7 @@ READERS = {
 
 
 @pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(data=lines_of_json())
 @example(data=b'{"other":-NaN,"id":1}')
 @example(data=b'{"value":NaN}\n{"value":Infinity}\n{"value":-Infinity}')
@@ -214,7 +214,7 @@ def test_what_is_taken_is_right(data: bytes, reader: JsonDecoder) -> None:
     check(data, reader)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=200)
 @given(
     lines_of_json(),
     st.lists(
@@ -230,7 +230,7 @@ def test_damaged_lines(data: bytes, damage: list[tuple[int, int, int]]) -> None:
     check(bytes(changed), READERS["usual"])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(lines_of_json(most=12), min_size=4, max_size=8), st.integers(0, 2))
 def test_a_file_is_read_as_its_lines_are(parts: list[bytes], odd_ones: int) -> None:
     """Also where the reader has to find the lines that the fast path does not take."""

@@ -20,7 +20,16 @@ PARSER = JsonParser(Leniency())
 @given(values, st.booleans())
 def test_both_parsers_make_the_same_tree(value: Any, escaped: bool) -> None:
     text = json.dumps(value, ensure_ascii=escaped)
-    assert PARSER.parse(text) == PARSER.parse_with_source(text)
+    assert PARSER.parse(text) == PARSER.parse_with_source(text) == PARSER.parse_with_outer_source(text)
+
+
+@given(st.dictionaries(st.text(max_size=5), values, max_size=4), st.sampled_from([None, 1]), st.sampled_from([" ", ""]))
+def test_the_values_of_an_object_keep_their_source(value: Any, indent: int | None, space: str) -> None:
+    text = space + json.dumps(value, indent=indent, separators=(f",{space}", f"{space}:{space}")) + space
+    found, wanted = PARSER.parse_with_outer_source(text), PARSER.parse_with_source(text)
+    assert found == wanted
+    for (_, one), (_, other) in zip(found, wanted, strict=True):
+        assert getattr(one, "text", None) == getattr(other, "text", None)
 
 
 @given(values)
@@ -39,7 +48,9 @@ def test_what_one_parser_takes_the_other_takes_alike(text: str) -> None:
         except MalformedJsonError:
             return "malformed"
 
-    assert outcome(PARSER.parse) == outcome(PARSER.parse_with_source)
+    wanted = outcome(PARSER.parse_with_source)
+    assert outcome(PARSER.parse) == wanted
+    assert outcome(PARSER.parse_with_outer_source) == wanted
 
 
 def test_numbers_keep_their_spelling() -> None:
@@ -47,7 +58,21 @@ def test_numbers_keep_their_spelling() -> None:
 
 
 def test_names_may_repeat() -> None:
-    assert PARSER.parse('{"a": 1, "a": 2}') == [("a", Number("1")), ("a", Number("2"))]
+    for parse in (PARSER.parse, PARSER.parse_with_outer_source):
+        assert parse('{"a": 1, "a": 2}') == [("a", Number("1")), ("a", Number("2"))]
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a":1} x', '{"a":1,}', '{"a":1', "{", "{}", " { } ", '{"a" 1}', '{,"a":1}', "[{}]", "1"]
+)
+def test_objects_by_their_fields(text: str) -> None:
+    def outcome(parse: Any) -> Any:
+        try:
+            return parse(text)
+        except MalformedJsonError:
+            return "malformed"
+
+    assert outcome(PARSER.parse_with_outer_source) == outcome(PARSER.parse_with_source)
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\t\r\n"])
