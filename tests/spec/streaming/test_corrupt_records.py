@@ -110,3 +110,47 @@ def test_a_parquet_column_of_another_type_stops_the_query(spark: SparkSession, t
     pq.write_table(pa.table({"id": ["one"], "name": ["Ana"]}), tmp_path / "1.parquet")
     with pytest.raises(StreamingQueryException, match="PARQUET_COLUMN_DATA_TYPE_MISMATCH"):
         read(spark, files(spark, tmp_path, SCHEMA, "parquet"))
+
+
+EVENTS = (
+    "id INT, at TIMESTAMP, amount DECIMAL(38,18), price DECIMAL(6,2), value DOUBLE, text STRING, _corrupt_record STRING"
+)
+ODD = (
+    '{"id": 1, "at": "2018-11-04T00:30:00", "price": 1.005}',
+    '{"id": 2, "at": "2018-02-17T23:30:00", "price": 9999.995}',
+    '{"id": 3, "at": "2024-01-02T03:04:05.123456789Z", "value": NaN}',
+    '{"id": 4, "at": "2024-01-02 03:04", "value": -0, "text": {"a": [1.50, "x"]}}',
+    '{"id": 5, "at": 1704067200, "amount": 9e37}',
+    '{"id": 6, "amount": 12345678901234567890.5, "text": 1.50}',
+    '{"id": 7, "unknown": -NaN}',
+    '{"id": 8.0, "text": "ten"}',
+    '{"id": "9", "value": "NaN"}',
+    '{"id": 10, "text": ["a", {"b": null}], "value": 1e400}',
+    '{"id": 11, "unknown": "\\ud83d", "text": "\\ud83d\\ude00"}',
+    '{"id": 12, "at": "12-01-2024"}',
+    '{"id": 13, "id": 14}',
+)
+
+
+def test_odd_records_among_many_good_ones_are_read_as_if_they_were_alone(spark: SparkSession, tmp_path: Path) -> None:
+    """Times in two forms, where clocks change; decimals with too many digits; words for numbers; values as text."""
+    good = '{"id": 0, "at": "2024-01-02T03:04:05Z", "text": "plain", "price": 1.25, "value": 2}'
+    write_text(tmp_path / "1.json", "".join(f"{good}\n{odd}\n{good}\n" for odd in ODD))
+    stream = files(spark, tmp_path, EVENTS, timeZone="America/Sao_Paulo")
+    fields = ["id", "unix_micros(at)", "string(amount)", "string(price)", "if(isnan(value), -1, value)", "text"]
+    found = read(spark, stream.where("coalesce(id, -1) <> 0").selectExpr(*fields, "_corrupt_record"))
+    assert found == [
+        (1, 1_541_302_200_000_000, None, "1.01", None, None, None),
+        (10, None, None, None, float("inf"), '["a", {"b": null}]', None),
+        (11, None, None, None, None, "\U0001f600", None),
+        (12, None, None, None, None, None, ODD[11]),
+        (14, None, None, None, None, None, None),
+        (2, 1_518_917_400_000_000, None, None, None, None, ODD[1]),
+        (3, 1_704_164_645_123_456, None, None, -1, None, None),
+        (4, 1_704_175_440_000_000, None, None, 0, '{"a": [1.50, "x"]}', None),
+        (5, 1_704_067_200_000_000, None, None, None, None, ODD[4]),
+        (6, None, "12345678901234567890.500000000000000000", None, None, "1.50", None),
+        (None, None, None, None, -1, None, ODD[8]),
+        (None, None, None, None, None, "ten", ODD[7]),
+        (None, None, None, None, None, None, ODD[6]),
+    ]
