@@ -14,6 +14,8 @@ from riacho.server.files import path_writes
 from riacho.server.formats import options
 from riacho.server.formats.avro import options as avro_options
 from riacho.server.formats.write import options as write_options
+from riacho.server.kafka import options as kafka_source
+from riacho.server.kafka import writer as kafka_sink
 from riacho.server.streaming.sinks import console
 from riacho.server.streaming.sinks import delta as delta_sink
 from riacho.server.streaming.sinks import files as file_sink
@@ -23,6 +25,7 @@ from riacho.server.streaming.sources.delta import options as delta_source
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGES: dict[str, dict[str, Sequence[Option]]] = {
+    "kafka.md": {"KAFKA_SOURCE": kafka_source.OPTIONS, "KAFKA_SINK": kafka_sink.OPTIONS},
     "avro.md": {"FROM_AVRO": avro_options.TABLE},
     "file-sources.md": {
         "LISTING": options.LISTING,

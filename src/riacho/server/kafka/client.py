@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from riacho.extras import require
 from riacho.ids import new_uuid
@@ -19,7 +19,7 @@ from riacho.server.kafka.offsets import EARLIEST, LATEST, Positions, TopicPartit
 from riacho.server.kafka.options import AtEnd, AtOffsets, AtTimes, KafkaReadOptions, Limit, OnNoMatch, Topics
 
 if TYPE_CHECKING:
-    from confluent_kafka import Consumer, KafkaException
+    from confluent_kafka import Consumer, KafkaError, KafkaException
     from confluent_kafka import TopicPartition as ClientPartition
 
 _log = logging.getLogger(__name__)
@@ -50,6 +50,7 @@ class KafkaClient:
         self._check_stop = check_stop
         self._timeout_s = settings.timeout_s(options.settings, "default.api.timeout.ms", API_TIMEOUT_MS)
         self.group_id = options.settings.get("group.id") or f"{options.group_id_prefix}-{new_uuid()}"
+        self._refused: KafkaError | None = None
         self._asker = self.consumer()
 
     def consumer(self) -> Consumer:
@@ -59,9 +60,16 @@ class KafkaClient:
         """
         from confluent_kafka import Consumer
 
-        return settings.accepted(
-            lambda given: Consumer(given, logger=_log), settings.consumer(self._options.settings, self.group_id)
-        )
+        chosen: dict[str, Any] = {
+            **settings.consumer(self._options.settings, self.group_id),
+            "error_cb": self._hear,
+        }
+        return settings.accepted(lambda given: Consumer(given, logger=_log), chosen)
+
+    def _hear(self, error: KafkaError) -> None:
+        """An error that is about no call: a login that is refused is tried again and again, until one looks here."""
+        if error.name() == "_AUTHENTICATION":
+            self._refused = error
 
     def partitions(self) -> list[TopicPartition]:
         """The partitions that the query reads now, in order. Raises KafkaClientError for a topic that is not there."""
@@ -186,6 +194,9 @@ class KafkaClient:
                 return ask(max(min(SLICE_S, deadline - time.monotonic()), 0.05))
             except KafkaException as error:
                 found = error if failures.cause_of(error).name() != "_UNKNOWN_PARTITION" else self._unreachable(error)
+                self._asker.poll(0)
+                if self._refused is not None:
+                    raise KafkaException(self._refused) from None
                 if failures.cause_of(found).name() not in NO_ANSWER or time.monotonic() >= deadline:
                     raise found from None
 
