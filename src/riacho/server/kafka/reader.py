@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from riacho.server.kafka import failures, rows
+from riacho.server.kafka import collector, failures, rows
 from riacho.server.kafka.client import SLICE_S, CheckStop, KafkaClient, client_error, close_behind
 from riacho.server.kafka.failures import KafkaClientError
 from riacho.server.kafka.offsets import TopicPartition
@@ -101,10 +101,14 @@ class RangeReader:
             gathered.append(run)
             count += len(run[1])
             if count >= BATCH_ROWS:
-                yield rows.to_batch(gathered, self._schema, self._unused)
+                yield self._batch(gathered)
                 gathered, count = [], 0
         if gathered:
-            yield rows.to_batch(gathered, self._schema, self._unused)
+            yield self._batch(gathered)
+
+    def _batch(self, gathered: list[rows.Run]) -> pa.RecordBatch:
+        with collector.quiet():
+            return rows.to_batch(gathered, self._schema, self._unused)
 
     def keep_only(self, partitions: Iterable[TopicPartition]) -> None:
         """Read no partitions ahead but these."""
@@ -154,7 +158,8 @@ class RangeReader:
 
     def _next_messages(self, most: int) -> list[Message]:
         """What the client has now; if it has nothing, it is waited for a moment."""
-        messages = self._consumer.consume(min(most, CALL_ROWS), timeout=0)
+        with collector.quiet():
+            messages = self._consumer.consume(min(most, CALL_ROWS), timeout=0)
         if not messages:
             message = self._consumer.poll(WAIT_S)
             messages = [] if message is None else [message]

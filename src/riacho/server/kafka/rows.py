@@ -59,12 +59,13 @@ def to_batch(runs: Sequence[Run], columns: pa.Schema, unused: frozenset[str] = f
             arrays["partition"] = pa.array(np.repeat(numbers, counts))
         elif field.name in _BY_MESSAGE:
             arrays[field.name] = pa.array(list(map(_BY_MESSAGE[field.name], messages)), field.type)
-    if "timestamp" not in arrays or "timestampType" not in arrays:
-        kinds, stamps = zip(*map(_TIMESTAMP, messages), strict=True)
-        if "timestamp" not in arrays:
-            arrays["timestamp"] = _times(np.array(stamps, np.int64), runs)
+    # Each tuple is let go at once: to keep them would cost more than to ask twice.
+    if "timestamp" not in arrays:
+        arrays["timestamp"] = _times(np.array([message.timestamp()[1] for message in messages], np.int64), runs)
+    if "timestampType" not in arrays:
+        kinds = np.array([message.timestamp()[0] for message in messages], np.int32)
         # librdkafka counts from 0 for a message without a time, Java from -1.
-        arrays.setdefault("timestampType", pa.array(np.array(kinds, np.int32) - 1))
+        arrays["timestampType"] = pa.array(kinds - 1)
     return pa.record_batch([arrays[name] for name in columns.names], schema=columns)
 
 
@@ -89,7 +90,6 @@ def _headers(message: Message) -> list[dict[str, object]] | None:
     return [{"key": key, "value": value} for key, value in found] if found else None
 
 
-_TIMESTAMP: Final = methodcaller("timestamp")
 _BY_MESSAGE: Final[Mapping[str, Callable[[Message], object]]] = {
     "key": methodcaller("key"),
     "value": methodcaller("value"),
