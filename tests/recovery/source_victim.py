@@ -40,7 +40,7 @@ from riacho.server.connect.server import RiachoServer
 from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.trigger import AvailableNow
-from riacho.server.workers.sources import nursery, registered
+from riacho.server.workers.sources import fork_server, registered
 
 LIMIT_S = 60.0
 ROWS = 40
@@ -172,7 +172,7 @@ class Killer:
             return
         if self._victim == "server":
             os.kill(os.getpid(), signal.SIGKILL)
-        nursery.kill_all()
+        fork_server.kill_all()
 
 
 def know_the_source(backend: Backend, session_id: str) -> None:

@@ -36,7 +36,7 @@ from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.start import run
 from riacho.server.workers import python_worker
-from riacho.server.workers.sources import nursery
+from riacho.server.workers.sources import fork_server
 
 log = logging.getLogger("riacho")
 
@@ -133,7 +133,7 @@ class Backend:
         """End the engine's process and the workers of users' functions. Calls fail from now on."""
         self._engine.stop()
         python_worker.kill_all()
-        nursery.kill_all()
+        fork_server.kill_all()
 
     def _expire_sessions(self) -> None:
         """End sessions whose client has gone without a word. Like Spark, a running query alone keeps no session."""

@@ -1,6 +1,6 @@
 """How pipelines use the server's other parts: analysis of flows that stream, and starting them as queries.
 
-See `pipelines.ports` for what each class promises.
+See `graph.ports` for what each class promises.
 """
 
 from __future__ import annotations

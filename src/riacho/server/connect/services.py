@@ -1,4 +1,4 @@
-"""What the handlers of a server work with, put together once by `server.py`."""
+"""What the handlers of a server work with, put together once by `backend.py`."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from riacho.server.workers.sources import nursery, registered
+from riacho.server.workers.sources import fork_server, registered
 from riacho.testing.engine import FakeEngine
 
 MODULE = """
@@ -31,9 +31,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder of packages, that are installed as far as Python knows."""
     monkeypatch.setattr(registered, "_found", None)
     monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
-    nursery.kill_all()
+    fork_server.kill_all()
     yield tmp_path
-    nursery.kill_all()
+    fork_server.kill_all()
 
 
 def test_they_are_found(site: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -16,7 +16,7 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 
 from riacho.errors import PythonWorkerError
 from riacho.server.engine.base import UserClass
-from riacho.server.workers.sources import nursery, reading, registered
+from riacho.server.workers.sources import fork_server, reading, registered
 from riacho.server.workers.sources.worker import SourceWorker
 from riacho.testing.engine import FakeEngine
 
@@ -94,13 +94,13 @@ def test_a_read_that_nobody_wants_any_more_ends_its_workers(monkeypatch: pytest.
 
 def test_the_process_that_forks_workers_is_replaced() -> None:
     SourceWorker().stop()
-    nurse = nursery._nurse
-    assert nurse is not None
+    server = fork_server._fork_server
+    assert server is not None
     worker = SourceWorker()
-    os.kill(nurse._process.pid, signal.SIGKILL)
-    nurse._process.wait(10)
+    os.kill(server._process.pid, signal.SIGKILL)
+    server._process.wait(10)
     SourceWorker().stop()
-    nursery.kill_all()
+    fork_server.kill_all()
     worker.stop()
 
 

@@ -15,7 +15,7 @@ from riacho.errors import AnalysisError
 from riacho.protos import pb
 from riacho.server.engine.base import EngineSession, UserClass
 from riacho.server.engine.schemas import given_schema
-from riacho.server.workers.sources import installed, nursery
+from riacho.server.workers.sources import fork_server, installed
 from riacho.server.workers.sources.failures import refused
 from riacho.server.workers.sources.source import UserSource
 from riacho.server.workers.sources.worker import SourceWorker, UserCodeFailed
@@ -45,7 +45,7 @@ def register(session: EngineSession, command: pb.CommonInlineUserDefinedDataSour
         )
     given = command.python_data_source
     session.data_sources[name] = UserClass(given.command, given.python_ver)
-    nursery.warm_up()
+    fork_server.warm_up()
 
 
 def find(name: str, session: EngineSession) -> UserClass | None:

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from riacho.server.engine.stopping import Check, current_check
-from riacho.server.workers.sources import nursery
+from riacho.server.workers.sources import fork_server
 from riacho.server.workers.sources.wire import Channel, Message
 
 Blob = bytes | bytearray
@@ -35,7 +35,7 @@ class SourceWorker:
     """
 
     def __init__(self, check_stop: Check | None = None) -> None:
-        self._channel = Channel(nursery.connect(), check_stop or current_check())
+        self._channel = Channel(fork_server.connect(), check_stop or current_check())
         self._process: int | None = None
         self._pid: int | None = None
         try:

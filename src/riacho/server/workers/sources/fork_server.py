@@ -14,15 +14,15 @@ from contextlib import suppress
 from riacho.server.workers.python_worker import worker_environment
 
 _lock = threading.Lock()
-_nurse: _Nurse | None = None
+_fork_server: _ForkServer | None = None
 
 
-class _Nurse:
+class _ForkServer:
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-u", "-m", "riacho.server.workers.sources.nurse", str(theirs.fileno())],
+                [sys.executable, "-u", "-m", "riacho.server.workers.sources.fork_server_program", str(theirs.fileno())],
                 env=worker_environment(),
                 stdin=subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(),),
@@ -44,36 +44,36 @@ class _Nurse:
 
 def warm_up() -> None:
     """Start what workers come from, without waiting for it: a worker will be wanted soon."""
-    global _nurse  # noqa: PLW0603 - one for the process, as long as it lives
+    global _fork_server  # noqa: PLW0603 - one for the process, as long as it lives
     with _lock:
-        if _nurse is None:
-            _nurse = _Nurse()
+        if _fork_server is None:
+            _fork_server = _ForkServer()
 
 
 def connect() -> socket.socket:
     """The server's end of the connection to a new worker. Raises OSError if none can be started."""
-    global _nurse  # noqa: PLW0603 - one for the process, as long as it lives
+    global _fork_server  # noqa: PLW0603 - one for the process, as long as it lives
     ours, theirs = socket.socketpair()
     with theirs, _lock:
         try:
-            if _nurse is None:
-                _nurse = _Nurse()
-            _nurse.hand_over(theirs)
+            if _fork_server is None:
+                _fork_server = _ForkServer()
+            _fork_server.hand_over(theirs)
         except OSError:  # it may have been killed: for want of memory, say
-            if _nurse is not None:
-                _nurse.kill()
-            _nurse = _Nurse()
-            _nurse.hand_over(theirs)
+            if _fork_server is not None:
+                _fork_server.kill()
+            _fork_server = _ForkServer()
+            _fork_server.hand_over(theirs)
     return ours
 
 
 def kill_all() -> None:
     """End every worker at once, and the process that they come from."""
-    global _nurse
+    global _fork_server
     with _lock:
-        nurse, _nurse = _nurse, None
-    if nurse is not None:
-        nurse.kill()
+        server, _fork_server = _fork_server, None
+    if server is not None:
+        server.kill()
 
 
 atexit.register(kill_all)
