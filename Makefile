@@ -68,6 +68,7 @@ differential: $(VENV)/.dev oracle ## all random tests drawn anew; of stateful qu
 bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed
 	@$(IN_ROOT) $(PYTHON) -m bench.run
 	@$(IN_ROOT) $(PYTHON) -m bench.stateful
+	@$(IN_ROOT) $(PYTHON) -m bench.avro
 
 oracle: $(VENV)/.dev ## install Apache Spark in .oracle, and Java if the machine has none
 	@$(IN_ROOT) $(PYTHON) -m scripts.oracle $(DELTA) $(SPARK_MODULES)
