@@ -265,7 +265,8 @@ def _digits(values: Ints, least: int) -> Text:
     largest = int(values.max(initial=0))
     if largest < 10**least:
         if least <= 4:
-            return _table(least)[values].view(np.uint8).reshape(len(values), -1)[:, :least]
+            words = _table(least)[values]
+            return words.view(np.uint8).reshape(len(values), words.itemsize)[:, :least]
         high = values // 1000
         above, below = _digits(high, least - 3), _digits(values - high * 1000, 3)
         assert isinstance(above, np.ndarray)
@@ -341,8 +342,8 @@ def _offset(letter: str) -> Callable[[int], Part | None]:
             if moments.offset_s is None:
                 raise MissingFieldError("the zone")
             offsets = moments.offset_s
-            if len(offsets) and (offsets == offsets[0]).all():
-                return _literal(spell(int(offsets[0])))(moments)
+            if not len(offsets) or (offsets == offsets[0]).all():
+                return _literal(spell(int(offsets[0]) if len(offsets) else 0))(moments)
             values, places = np.unique(offsets, return_inverse=True)
             words = [spell(int(value)) for value in values]
             if len({len(word) for word in words}) == 1:
