@@ -104,7 +104,8 @@ def latency(spark: SparkSession, bootstrap: str, topic: str, folder: Path, secon
         if at < began + seconds / 4:
             continue
         for line in (table / "_delta_log" / name).read_text().splitlines():
-            if add := json.loads(line).get("add"):
+            add = json.loads(line).get("add")
+            if add and add["dataChange"]:  # the others put small files together
                 made = pq.read_table(table / add["path"], columns=["timestamp"])["timestamp"].cast(MICROS)
                 ages.append(at * 1000 - made.cast(pa.int64()).to_numpy() / 1000)
     every = np.concatenate(ages)
