@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 SCHEMA = """
-    id BIGINT, ts TIMESTAMP, kind STRING, value DOUBLE, note STRING,
+    id BIGINT, ts TIMESTAMP, kind STRING, value DOUBLE, session STRING, note STRING,
     user STRUCT<name: STRING, country: STRING, plan: STRING>,
     page STRUCT<url: STRING, title: STRING, referrer: STRING>,
     tags ARRAY<STRING>,
@@ -58,6 +58,7 @@ def _line(number: int, ts: str, kind: str, country: str, value: float, draws: li
         "ts": f"{ts}Z",
         "kind": kind,
         "value": None if rest % 50 == 0 else value,
+        "session": f"s-{user % 10_000}",
         "user": _some({"name": f"user-{user % 10_000}", "country": country, "plan": PLANS[user % 3]}, order),
         "page": _page(page),
         "tags": TAGS[rest % len(TAGS)],

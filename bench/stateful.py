@@ -50,10 +50,10 @@ def deduplicated(events: DataFrame) -> DataFrame:
 
 
 def joined(events: DataFrame) -> DataFrame:
-    """Purchases with the clicks of the same user in the minute before."""
-    clicks = events.where("kind = 'click'").select(F.col("user.name").alias("user"), F.col("ts").alias("clicked"))
-    buys = events.where("kind = 'buy'").select(F.col("user.name").alias("buyer"), F.col("ts").alias("bought"))
-    return clicks.join(buys, F.expr("user = buyer AND bought BETWEEN clicked AND clicked + INTERVAL 1 MINUTE"))
+    """Purchases with the clicks of the same session in the minute before."""
+    clicks = events.where("kind = 'click'").select("session", F.col("ts").alias("clicked"))
+    buys = events.where("kind = 'buy'").select(F.col("session").alias("buyer"), F.col("ts").alias("bought"))
+    return clicks.join(buys, F.expr("session = buyer AND bought BETWEEN clicked AND clicked + INTERVAL 1 MINUTE"))
 
 
 JOBS: dict[str, Callable[[DataFrame], DataFrame]] = {
