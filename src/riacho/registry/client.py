@@ -110,8 +110,14 @@ class RegistryClient:
         """User and password, if there are any."""
         self._client = httpx.Client(auth=auth, timeout=limit_s, transport=transport, headers={"Accept": _CONTENT})
         self._failures: tuple[type[Exception], ...] = (httpx.TransportError,)
-        self._waits_s = waits_s
-        self._sleep = sleep
+        tenacity = require("tenacity", "registry", "The schema registry")
+        self._attempts = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(RegistryError) | tenacity.retry_if_result(_may_pass),
+            wait=tenacity.wait_chain(*map(tenacity.wait_fixed, waits_s)) if waits_s else tenacity.wait_none(),
+            stop=tenacity.stop_after_attempt(len(waits_s) + 1),
+            sleep=sleep,
+            retry_error_callback=lambda state: state.outcome.result(),
+        )
         self._by_id: dict[int, RegisteredSchema] = {}
 
     @classmethod
@@ -182,26 +188,24 @@ class RegistryClient:
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None, **missing: Any) -> Any:
         """The reply to a request; `missing`, if it is given, for something that there is not."""
-        for wait_s in (*self._waits_s, None):
-            try:
-                reply = self._client.request(
-                    method, self.url + path, json=body, headers={"Content-Type": _CONTENT} if body else None
-                )
-            except self._failures as error:
-                if wait_s is None:
-                    raise RegistryError(
-                        f"The schema registry at {self.url} cannot be reached: {str(error) or type(error).__name__}. "
-                        "Is the address right, and does it run?"
-                    ) from None
-            else:
-                if reply.status_code < 400:
-                    return reply.json()
-                if reply.status_code == _UNKNOWN and "missing" in missing:
-                    return missing["missing"]
-                if wait_s is None or reply.status_code not in _MAY_PASS:
-                    raise self._refused(method, path, reply)
-            self._sleep(wait_s)
-        raise AssertionError("the last attempt has no wait")
+        reply: httpx.Response = self._attempts(self._request, method, path, body)
+        if reply.status_code < 400:
+            return reply.json()
+        if reply.status_code == _UNKNOWN and "missing" in missing:
+            return missing["missing"]
+        raise self._refused(method, path, reply)
+
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | None) -> httpx.Response:
+        """One attempt. Raises RegistryError if there is no reply."""
+        headers = {"Content-Type": _CONTENT} if body else None
+        try:
+            reply: httpx.Response = self._client.request(method, self.url + path, json=body, headers=headers)
+        except self._failures as error:
+            raise RegistryError(
+                f"The schema registry at {self.url} cannot be reached: {str(error) or type(error).__name__}. "
+                "Is the address right, and does it run?"
+            ) from None
+        return reply
 
     def _refused(self, method: str, path: str, reply: httpx.Response) -> RegistryError:
         code, told = None, reply.text.strip()[:500]
@@ -218,6 +222,11 @@ class RegistryClient:
             reply.status_code,
             code,
         )
+
+
+def _may_pass(reply: httpx.Response) -> bool:
+    """Whether a request that had this reply may do better later."""
+    return reply.status_code in _MAY_PASS
 
 
 def _schema(reply: Mapping[str, Any]) -> RegisteredSchema:

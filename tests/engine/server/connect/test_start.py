@@ -146,7 +146,7 @@ def test_a_start_that_is_refused_leaves_nothing(backend: Backend, temporary: Pat
         "queryName must be specified": replace(request_for("memory"), name=None),
         "checkpointLocation must be specified": replace(noop, format="", table="none", name="n", options={}),
         "SCHEMA_NOT_FOUND": replace(noop, format="", table="nowhere.t", name="n"),
-        "DATA_SOURCE_NOT_FOUND": replace(noop, format="nosuch", table="files", name="n"),
+        "data source: nosuch": replace(noop, format="nosuch", table="files", name="n"),
         "not supported for no streaming aggregations": replace(noop, output_mode="complete"),
     }
     for reason, request in refused.items():
