@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from riacho.extras import require
 from riacho.ids import new_uuid
 from riacho.server.kafka import failures, settings
+from riacho.server.kafka.client_log import CLIENT_LOG
 from riacho.server.kafka.failures import KafkaClientError
 from riacho.server.kafka.offsets import EARLIEST, LATEST, Positions, TopicPartition, as_set
 from riacho.server.kafka.options import AtEnd, AtOffsets, AtTimes, KafkaReadOptions, Limit, OnNoMatch, Topics
@@ -64,7 +65,7 @@ class KafkaClient:
             **settings.consumer(self._options.settings, self.group_id),
             "error_cb": self._hear,
         }
-        return settings.accepted(lambda given: Consumer(given, logger=_log), chosen)
+        return settings.accepted(lambda given: Consumer(given, logger=CLIENT_LOG), chosen)
 
     def _hear(self, error: KafkaError) -> None:
         """An error that is about no call: a login that is refused is tried again and again, until one looks here."""
@@ -220,7 +221,7 @@ class KafkaClient:
                 return ask()
             except KafkaException as error:
                 if attempt == attempts:
-                    raise client_error(error) from None
+                    raise client_error(error, self._options.settings) from None
                 _log.warning("Error in attempt %d getting Kafka offsets: %s", attempt, failures.cause_of(error).str())
                 self._pause()
         raise AssertionError("unreachable")
@@ -236,6 +237,7 @@ class KafkaClient:
 _JAVA_ERRORS: Final[Mapping[str, str]] = {
     "UNKNOWN_TOPIC_OR_PART": "UnknownTopicOrPartitionException: This server does not host this topic-partition.",
     "_TIMED_OUT": "TimeoutException: The brokers did not answer in time.",
+    "_MSG_TIMED_OUT": "TimeoutException: Messages could not be delivered in time.",
     "_TRANSPORT": "TimeoutException: The brokers cannot be reached.",
     "_ALL_BROKERS_DOWN": "TimeoutException: The brokers cannot be reached.",
     "_UNKNOWN_PARTITION": "TimeoutException: A partition has no leader, or is not there.",
@@ -248,12 +250,14 @@ _JAVA_ERRORS: Final[Mapping[str, str]] = {
 """How Java's client puts an error, by librdkafka's name of it."""
 
 
-def client_error(error: Exception) -> KafkaClientError:
-    """What a KafkaException says, by the name that Java's client has for it."""
+def client_error(error: Exception, given: Mapping[str, str] | None = None) -> KafkaClientError:
+    """What a KafkaException says, by the name that Java's client has for it. `given`: the settings, for the address."""
     cause = failures.cause_of(error)
     name = cause.name()
     java = _JAVA_ERRORS.get(name, f"KafkaException: {name}.")
-    return KafkaClientError(f"org.apache.kafka.common.errors.{java} (Kafka's client says: {cause.str()})")
+    address = (given or {}).get("bootstrap.servers")
+    where = f" of {address}" if address else ""
+    return KafkaClientError(f"org.apache.kafka.common.errors.{java} (Kafka's client{where} says: {cause.str()})")
 
 
 def close_behind(consumer: Consumer) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from riacho.server.kafka import failures, settings
 from riacho.server.kafka.client import close_behind
+from riacho.server.kafka.client_log import CLIENT_LOG
 from riacho.server.kafka.offsets import Positions
 
 _log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ class GroupOffsets:
         from confluent_kafka import Consumer
 
         named = settings.consumer({**given, "group.id": group}, group)
-        self._consumer = settings.accepted(lambda chosen: Consumer(chosen, logger=_log), named)
+        self._consumer = settings.accepted(lambda chosen: Consumer(chosen, logger=CLIENT_LOG), named)
 
     def commit(self, positions: Positions) -> None:
         """Send the offsets; the broker has them soon."""

@@ -19,6 +19,7 @@ from riacho.errors import SparkGeneralError
 from riacho.ids import BatchId, QueryId
 from riacho.server.kafka import failures, settings
 from riacho.server.kafka.client import API_TIMEOUT_MS, NO_ANSWER, SLICE_S, CheckStop, client_error, close_behind
+from riacho.server.kafka.client_log import CLIENT_LOG
 from riacho.server.kafka.failures import KafkaClientError
 from riacho.server.kafka.writer import KafkaWriteOptions, MessageWriter
 
@@ -53,7 +54,7 @@ class BatchTransactions:
         self._group = f"riacho-batches-{query_id}"
         self._name = given.settings.get("transactional.id", f"riacho-{query_id}")
         member = settings.consumer({**given.connection(), "group.id": self._group}, self._group)
-        self._member = settings.accepted(lambda chosen: Consumer(chosen, logger=_log), member)
+        self._member = settings.accepted(lambda chosen: Consumer(chosen, logger=CLIENT_LOG), member)
         self._done = BatchId(-1)
         self._begin_anew()
 

@@ -6,7 +6,6 @@ client in one loop, and only messages that could not be sent call back.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -19,12 +18,12 @@ from riacho.errors import AnalysisError, IllegalArgumentError, SparkGeneralError
 from riacho.options import Option, Options
 from riacho.server.kafka import failures, rows, settings
 from riacho.server.kafka.client import NO_ANSWER, CheckStop, client_error
+from riacho.server.kafka.client_log import CLIENT_LOG
 from riacho.server.kafka.options import SETTINGS, client_settings
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaError, Message, Producer
 
-_log = logging.getLogger(__name__)
 
 OPTIONS: Final = (
     Option("kafka.bootstrap.servers", None, "where the brokers are: `host:port`, several with commas; required"),
@@ -113,6 +112,7 @@ class MessageWriter:
     ) -> None:
         check_columns(schema, given.topic)
         self._topic = given.topic
+        self._settings = given.settings
         self._check_stop = check_stop
         self._error: KafkaError | None = None
         self.disturbed = False
@@ -147,7 +147,7 @@ class MessageWriter:
 
         if self._error is not None:
             error, self._error = self._error, None
-            raise client_error(KafkaException(error))
+            raise client_error(KafkaException(error), self._settings)
 
     def close(self) -> None:
         """Drop what has not been sent."""
@@ -170,7 +170,7 @@ class MessageWriter:
         if transactional_id is not None:
             chosen["transactional.id"] = transactional_id
             chosen["enable.idempotence"] = "true"
-        return settings.accepted(lambda found: Producer(found, logger=_log), chosen)
+        return settings.accepted(lambda found: Producer(found, logger=CLIENT_LOG), chosen)
 
     def _disturb(self, error: KafkaError) -> None:
         if error.name() in NO_ANSWER:
@@ -203,7 +203,7 @@ class MessageWriter:
                     headers or [None] * count,
                 )
         except KafkaException as error:
-            raise client_error(error) from None
+            raise client_error(error, self._settings) from None
 
     def _produce_plain(self, values: Sequence[bytes | None], keys: Sequence[bytes | None]) -> None:
         """Rows of a value and perhaps a key for one topic, which most are."""
