@@ -35,10 +35,7 @@ class Generators(TyperGroup):
         return [name for name in systems.names() if systems.has_generator(systems.find(name))]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        try:
-            system = systems.find(cmd_name)
-        except CommandError:
-            return None
+        system = systems.find(cmd_name)
         return _command(system) if systems.has_generator(system) else None
 
 
