@@ -35,6 +35,23 @@ def test_pairs_come_out_once_in_whatever_order_they_arrive(left: Feed, right: Fe
     assert query.state()["total"] == 5
 
 
+def test_fields_of_structs(left: Feed, right: Feed, watch: Watch) -> None:
+    """A field is not the column that has its name: what is asked of one must not be asked of the other."""
+    one, other = (
+        feed.stream.withColumn("s", F.struct("k", F.lit(1).alias("one"))).withColumn("k", F.lit(None).cast("string"))
+        for feed in (left, right)
+    )
+    one = one.withWatermark("ts", "0 minutes").where("s.k <> 'c'").select(F.col("s.k").alias("a"), "ts", "v")
+    other = other.withWatermark("ts", "0 minutes").select("s", F.col("ts").alias("at"), F.col("v").alias("u"))
+    within = "at BETWEEN ts AND ts + INTERVAL 5 MINUTES"
+    joined = watch(one.join(other, F.expr(f"a = s.k AND {within}")).select("v", "u", "s.one"))
+    counted = watch(one.groupBy("a").count(), "update")
+    left.put((1, "a", 1), (1, "b", 2), (1, "c", 3), (1, None, 4))
+    right.put((2, "a", 10), (2, "c", 30), (2, None, 40))
+    assert joined.step() == [(1, 10, 1)]
+    assert counted.step() == [("a", 1), ("b", 1)]
+
+
 def test_null_keys_match_nothing(left: Feed, right: Feed, watch: Watch) -> None:
     query = watch(left.stream.join(right.stream, "k").select("k"))
     left.put((1, None, 1))

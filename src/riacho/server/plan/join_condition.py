@@ -87,7 +87,7 @@ class Sides:
             return self._only(lambda side: column.plan_id in {node.common.plan_id for node in walk(side)})
         parts = column_parts(column.unparsed_identifier)
         if len(parts) > 1:
-            qualified = self._only(lambda side: parts[0].lower() in _aliases(side))
+            qualified = self._only(lambda side: parts[0].lower() in aliases(side))
             if qualified is not None:
                 return qualified
         name = parts[0].lower() if parts else ""
@@ -206,7 +206,7 @@ def _interval_us(expression: pb.Expression) -> int | None:
     return found.value[1]
 
 
-def _aliases(relation: pb.Relation) -> set[str]:
+def aliases(relation: pb.Relation) -> set[str]:
     """The names by which the columns of `relation` may be qualified."""
     found: set[str] = set()
     pending = [relation]

@@ -20,19 +20,19 @@ The filter above stays: a deterministic filter may be applied twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from riacho.identifiers import last_part
+from riacho.identifiers import column_parts, last_part, quoted
 from riacho.protos import pb
-from riacho.server.plan.build import call, col, where
+from riacho.server.plan.build import call, col, field_of, where
 from riacho.server.plan.column_names import output_name
 from riacho.server.plan.event_time import ColumnNames
 from riacho.server.plan.facts import is_streaming
 from riacho.server.plan.from_sql.expressions import conjuncts, structured
-from riacho.server.plan.join_condition import Side, Sides, read_condition
+from riacho.server.plan.join_condition import Side, Sides, aliases, read_condition
 from riacho.server.plan.rules.batch_time import time_function
-from riacho.server.plan.walk import children, expressions, replace, transform, walk
+from riacho.server.plan.walk import children, expressions, replace, transform, transform_expression, walk
 from riacho.server.sql.tokens import tokenize
 from riacho.server.sql.words import words
 
@@ -97,6 +97,7 @@ def push_filters(relation: pb.Relation, columns: ColumnNames) -> pb.Relation:
         if not is_streaming(node):
             continue
         for input_, condition in _conditions(node):
+            condition = _with_fields(condition, input_, columns)  # noqa: PLW2901 - the same, in other words
             names = _names(condition)
             if names is None:
                 continue
@@ -176,9 +177,14 @@ def _filter_sides(node: pb.Relation, columns: ColumnNames) -> pb.Relation:
     parts = [part for key in condition.keys if not key.null_safe for part in (key.left, key.right)]
     if join.HasField("join_condition"):
         parts += [part for part in conjuncts(join.join_condition) if not _is_null_safe(part)]
+    named = [
+        key
+        for key in condition.keys
+        if not _is_field(key.left, join.left, columns) and not _is_field(key.right, join.right, columns)
+    ]
     inferred = {
-        Side.LEFT: [part for key in condition.keys for part in _said_of(key.right, join.right, key.left)],
-        Side.RIGHT: [part for key in condition.keys for part in _said_of(key.left, join.left, key.right)],
+        Side.LEFT: [part for key in named for part in _said_of(key.right, join.right, key.left, columns)],
+        Side.RIGHT: [part for key in named for part in _said_of(key.left, join.left, key.right, columns)],
     }
     for side, relation in ((Side.LEFT, join.left), (Side.RIGHT, join.right)):
         if not is_streaming(relation) or join.join_type not in _FILTERED[side]:
@@ -195,7 +201,9 @@ def _filter_sides(node: pb.Relation, columns: ColumnNames) -> pb.Relation:
     return node
 
 
-def _said_of(column: pb.Expression, node: pb.Relation, equal: pb.Expression) -> Iterator[pb.Expression]:
+def _said_of(
+    column: pb.Expression, node: pb.Relation, equal: pb.Expression, columns: ColumnNames
+) -> Iterator[pb.Expression]:
     """What the filters in `node` say of one column alone, said of another that is equal to it."""
     if not (column.HasField("unresolved_attribute") and equal.HasField("unresolved_attribute")):
         return
@@ -203,10 +211,11 @@ def _said_of(column: pb.Expression, node: pb.Relation, equal: pb.Expression) -> 
     while names is not None:
         kind = node.WhichOneof("rel_type") or ""
         if kind == "filter":
-            for condition in conjuncts(structured(node.filter.condition)):
+            for part in conjuncts(structured(node.filter.condition)):
+                condition = _with_fields(part, node.filter.input, columns)
                 if (_names(condition) or {}).keys() == _called(names):
                     yield _renamed(condition, dict.fromkeys(_called(names), equal))
-        names = names if kind == "with_watermark" else _below(node, names)
+        names = names if kind == "with_watermark" else _below(node, names, columns)
         node = getattr(node, kind).input if names is not None else node
 
 
@@ -237,20 +246,20 @@ def _places(node: pb.Relation, condition: pb.Expression, names: Names, columns: 
                 return []
             return [_FilterPlace(node.with_watermark.input, names)]
         case "aggregate":
-            below = _through(list(node.aggregate.grouping_expressions), names)
+            below = _through(list(node.aggregate.grouping_expressions), names, node.aggregate.input, columns)
             return [] if below is None else _at_or_below(node.aggregate.input, condition, below, columns)
         case "join":
             return _below_join(node, condition, names, columns)
-    below = _below(node, names)
+    below = _below(node, names, columns)
     return [] if below is None else _places(getattr(node, kind).input, condition, below, columns)
 
 
-def _below(node: pb.Relation, names: Names) -> Names | None:
+def _below(node: pb.Relation, names: Names, columns: ColumnNames) -> Names | None:
     """What the columns are called in the input of a node that only passes rows on; None if it does not."""
     kind = node.WhichOneof("rel_type") or ""
     match kind:
         case "project":
-            return _through(list(node.project.expressions), names)
+            return _through(list(node.project.expressions), names, node.project.input, columns)
         case "with_columns":
             changed = {alias.name[0].lower() for alias in node.with_columns.aliases}
             return None if changed & _called(names) else names
@@ -293,8 +302,8 @@ def _narrow(node: pb.Relation, side: Side, columns: ColumnNames) -> None:
         _filter_sides(node, columns)
 
 
-def _through(projected: list[pb.Expression], names: Names) -> Names | None:
-    """What the columns are called below a projection; None if one of them is computed there."""
+def _through(projected: list[pb.Expression], names: Names, input_: pb.Relation, columns: ColumnNames) -> Names | None:
+    """What the columns are called below a projection of `input_`; None if one of them is computed there."""
     sources: Names = {}
     star = False
     for expression in projected:
@@ -306,7 +315,7 @@ def _through(projected: list[pb.Expression], names: Names) -> Names | None:
     for called, column in names.items():
         name = _name(column)
         source = sources.get(name, column if star else None)
-        if source is None or not source.HasField("unresolved_attribute"):
+        if source is None or not source.HasField("unresolved_attribute") or _is_field(source, input_, columns):
             return None
         found[called] = source
     return found
@@ -320,6 +329,40 @@ def _unrenamed(node: pb.WithColumnsRenamed, names: Names) -> Names | None:
 
 def _name(column: pb.Expression) -> str:
     return last_part(column.unresolved_attribute.unparsed_identifier)
+
+
+def _is_field(column: pb.Expression, relation: pb.Relation, columns: ColumnNames) -> bool:
+    """Whether a name with dots means a field of a struct in `relation`, and not a column with its table before it."""
+    return _field(column, relation, columns) is not None
+
+
+def _field(column: pb.Expression, relation: pb.Relation, columns: ColumnNames) -> tuple[str, Sequence[str]] | None:
+    """The struct that such a name means, as a column's name, and the path of the field in it."""
+    if "." not in column.unresolved_attribute.unparsed_identifier:
+        return None
+    parts = column_parts(column.unresolved_attribute.unparsed_identifier)
+    at = 1 if parts and parts[0].lower() in aliases(relation) else 0
+    if len(parts) < at + 2 or parts[at].lower() not in {name.lower() for name in columns(relation)}:
+        return None
+    return quoted(parts[: at + 1]), parts[at + 1 :]
+
+
+def _with_fields(condition: pb.Expression, relation: pb.Relation, columns: ColumnNames) -> pb.Expression:
+    """A condition on `relation` in which fields of structs are taken out of columns, not named in one with them."""
+
+    def taken_out(node: pb.Expression) -> pb.Expression:
+        found = _field(node, relation, columns)
+        if found is None:
+            return node
+        struct, path = found
+        value = pb.Expression()
+        value.CopyFrom(node)
+        value.unresolved_attribute.unparsed_identifier = struct
+        for name in path:
+            value = field_of(value, name)
+        return value
+
+    return transform_expression(condition, taken_out)
 
 
 def _called(names: Names) -> set[str]:

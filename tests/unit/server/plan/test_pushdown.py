@@ -49,6 +49,19 @@ def test_through_columns_that_are_passed_on_or_renamed_but_not_computed() -> Non
     assert shape(build.where(computed, positive("w"))) == ["filter", "project", "with_watermark", "read"]
 
 
+def test_a_field_is_not_a_column_of_its_name() -> None:
+    field = pb.Expression(unresolved_attribute=pb.Expression.UnresolvedAttribute(unparsed_identifier="user.name"))
+    is_there = build.call("isnotnull", field)
+    renamed = build.project(marked(stream("ts", "user", "name")), [build.alias(field, "u")])
+    assert shape(build.where(renamed, positive("u"))) == ["filter", "project", "with_watermark", "read"]
+    pushed = push_filters(build.where(marked(stream("ts", "user", "name")), is_there), columns)
+    below = pushed.filter.input.with_watermark.input.filter.condition.unresolved_function.arguments[0]
+    assert below == build.field_of(build.col("user"), "name")
+    aliased = pb.Relation(subquery_alias=pb.SubqueryAlias(input=stream("ts", "name"), alias="user"))
+    pushed = push_filters(build.where(marked(aliased), is_there), columns)
+    assert pushed.filter.input.with_watermark.input.filter.condition == build.call("isnotnull", build.col("name"))
+
+
 def test_below_an_aggregation_if_it_looks_at_keys_alone() -> None:
     counts = build.group(stream("k", "v"), [build.col("k")], [build.alias(build.call("sum", build.col("v")), "s")])
     assert shape(build.where(counts, positive("k"))) == ["filter", "aggregate", "filter", "read"]
