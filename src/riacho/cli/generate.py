@@ -34,8 +34,11 @@ class Generators(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return [name for name in systems.names() if systems.has_generator(systems.find(name))]
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        system = systems.find(cmd_name)
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        try:
+            system = systems.find(cmd_name)
+        except CommandError as error:
+            raise typer.BadParameter(f"{error.message}: {error.hint}", ctx) from None
         return _command(system) if systems.has_generator(system) else None
 
 
