@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.protos import pb
+from riacho.server.formats.json_infer import java_order
 from riacho.server.plan import build
 from riacho.server.streaming.sources.file_formats import unable_to_infer
 from riacho.server.streaming.sources.file_index import FileIndex, Values
@@ -18,6 +19,8 @@ from riacho.server.streaming.sources.partitions import NULL_FOLDER, typed_value
 
 LISTED: Final = "riacho.listed"
 """The option of a read whose files have been found already."""
+_DEFAULTS: Final[Mapping[str, Mapping[str, str]]] = {"csv": {"escape": "\\"}}
+"""What Spark's readers do where the option is not given and the engine does otherwise, by format."""
 _SHOWN: Final = {"parquet": "Parquet", "orc": "ORC", "avro": "Avro"}
 
 
@@ -33,7 +36,9 @@ def read_of(
     `schema`: what the reader was given; text where it need not be known, as there are files and no partitions.
     `schema_of`: asks the engine for the columns of a plan. Raises UNABLE_TO_INFER_SCHEMA if there are no files.
     """
-    bare = pb.Read.DataSource(format=format, options={**options, LISTED: "true"})
+    given = {name.lower() for name in options}
+    defaults = {name: value for name, value in _DEFAULTS.get(format.lower(), {}).items() if name not in given}
+    bare = pb.Read.DataSource(format=format, options={**options, **defaults, LISTED: "true"})
     if isinstance(schema, str):
         bare.schema = schema
         schema = None
@@ -41,6 +46,8 @@ def read_of(
     data = None if schema is None else pa.schema([f for f in schema if f.name not in partitions.names])
     if not found.files:
         return _nothing(format.lower(), data, partitions)
+    if data is None and not bare.schema and format.lower() == "json":
+        data = _sorted_fields(_inferred(bare, found.files, schema_of))
     if found.folder is None:
         return _of_files(bare, found.files, partitions, data, schema_of)
     if data is not None:
@@ -79,13 +86,12 @@ def _of_files(
 ) -> pb.Relation:
     """The rows of single files, those of each partition with its values."""
     if not partitions.names:
+        if data is not None:
+            bare.schema = types.to_json(data)
         bare.paths.extend(_url(path) for paths in files.values() for path in paths)
         return _files(bare)
     if data is None and bare.format.lower() not in {"text", "binaryfile"}:
-        every = pb.Read.DataSource()
-        every.CopyFrom(bare)
-        every.paths.extend(_url(path) for paths in files.values() for path in paths)
-        data = schema_of(read(every))
+        data = _inferred(bare, files, schema_of)
     if data is not None:
         bare.schema = types.to_json(data)
     groups = []
@@ -99,6 +105,34 @@ def _of_files(
         }
         groups.append(_with(_files(group), constants))
     return reduce(build.union, groups)
+
+
+def _inferred(
+    bare: pb.Read.DataSource, files: Mapping[Values, Sequence[str]], schema_of: Callable[[pb.Relation], pa.Schema]
+) -> pa.Schema:
+    """The columns that the engine finds in the files."""
+    every = pb.Read.DataSource()
+    every.CopyFrom(bare)
+    every.paths.extend(_url(path) for paths in files.values() for path in paths)
+    return schema_of(read(every))
+
+
+def _sorted_fields(schema: pa.Schema) -> pa.Schema:
+    """Columns and fields of structs by name, as Spark has them after inferring the schema of JSON."""
+    return pa.schema(sorted(map(_sorted_field, schema), key=_by_name))
+
+
+def _by_name(field: pa.Field) -> bytes:
+    return java_order(field.name)
+
+
+def _sorted_field(field: pa.Field) -> pa.Field:
+    if pa.types.is_struct(field.type):
+        inner = [_sorted_field(field.type.field(at)) for at in range(field.type.num_fields)]
+        return field.with_type(pa.struct(sorted(inner, key=_by_name)))
+    if pa.types.is_list(field.type):
+        return field.with_type(pa.list_(_sorted_field(field.type.value_field)))
+    return field
 
 
 def _files(source: pb.Read.DataSource) -> pb.Relation:

@@ -42,6 +42,8 @@ OWN_AVRO: Final = "riacho.avro"
 """The name in `own_reads.FORMATS` of the own reader of Avro files: which reads are for it, is for `engine_reads`."""
 OWN_PARQUET: Final = "riacho.parquet"
 """The same of Parquet files."""
+OWN_TEXTS: Final = {"csv": "riacho.csv", "json": "riacho.json"}
+"""The same of CSV and JSON files, by format."""
 
 _DECLARED: Final = "riacho.declared"
 """The option that holds the partition columns that a table has by its definition, as JSON."""
@@ -54,7 +56,7 @@ def marked_files(
     marked = pb.Read.DataSource(format=OWN_READ, schema=source.schema, paths=paths)
     marked.options.update({key: value for key, value in source.options.items() if key.lower() not in {"path", "paths"}})
     form = source.format.lower()
-    marked.options[OWN_FORMAT] = {"avro": OWN_AVRO, "parquet": OWN_PARQUET}.get(form, form)
+    marked.options[OWN_FORMAT] = {"avro": OWN_AVRO, "parquet": OWN_PARQUET, **OWN_TEXTS}.get(form, form)
     if declared is not None:
         marked.options[_DECLARED] = json.dumps(list(declared))
     return marked
@@ -65,20 +67,28 @@ def engine_reads(source: pb.Read.DataSource, paths: Sequence[str], zone: Zone) -
 
     Not Avro files with a schema or an option that the engine does not know, with several schemas, or with types that it
     reads as others; nor Parquet files whose TIMESTAMPs have the form that Spark gives them (INT96), which it takes for
-    local times of the session's zone. It is several times as fast with the rest.
+    local times of the session's zone; nor CSV and JSON with an option that the engine does not know (`mode`, formats
+    of times, texts for null) or a column for the records that are not well-formed. It is several times as fast with the
+    rest.
     """
-    if source.format.lower() == "parquet":
+    form = source.format.lower()
+    if form == "parquet":
         return zone.is_utc or not any(map(_has_old_times, paths))
-    if source.format.lower() != "avro":
+    if form not in {"avro", *OWN_TEXTS}:
         return True
-    if source.schema or any(name.lower() not in _KNOWN_TO_ENGINE for name in source.options):
+    if not {name.lower() for name in source.options} <= _LISTING | _KNOWN_TO_ENGINE.get(form, frozenset()):
         return False
-    return engine_reads_avro(paths)
+    if form in OWN_TEXTS:
+        return _CORRUPT not in source.schema.lower()
+    return not source.schema and engine_reads_avro(paths)
 
 
-_KNOWN_TO_ENGINE: Final = frozenset(
+_LISTING: Final = frozenset(
     {"path", "paths", "basepath", "recursivefilelookup", "pathglobfilter", "modifiedbefore", "modifiedafter"}
 )
+_KNOWN_TO_ENGINE: Final = {"csv": frozenset({"sep", "delimiter", "header", "inferschema", "escape", "multiline"})}
+"""The options of a format that mean to the engine what they mean to Spark, in lower case."""
+_CORRUPT: Final = "_corrupt_record"
 
 
 def _has_old_times(path: str) -> bool:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.batch.kafka import kafka_read
-from riacho.server.batch.own_files import OWN_AVRO, OWN_FILES, OWN_PARQUET, files_read
+from riacho.server.batch.own_files import OWN_AVRO, OWN_FILES, OWN_PARQUET, OWN_TEXTS, files_read
 from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
 from riacho.server.engine.base import GLOBAL, OWN_FORMAT, OWN_READ, EngineSession, Keep, Surroundings
 from riacho.server.engine.spool import FolderSpool, empty
@@ -45,6 +45,7 @@ Lookup = Callable[[str, EngineSession], MakeBatchSource | None]
 
 FORMATS: Final[Mapping[str, MakeBatchSource]] = {
     **{name: partial(files_read, name) for name in OWN_FILES},
+    **{own: partial(files_read, name) for name, own in OWN_TEXTS.items()},
     OWN_AVRO: partial(files_read, "avro"),
     OWN_PARQUET: partial(files_read, "parquet"),
     "kafka": kafka_read,
