@@ -9,13 +9,12 @@ import pytest
 
 from riacho.testing.kafka import KafkaBroker
 from tests.connectors.registry import registry, registry_home, schema_registry, subject
+from tests.connectors.services import laid
 from tests.connectors.topics import Kafka
 from tests.spec.conftest import database, new_session, spark
 
 __all__ = ["database", "new_session", "registry", "registry_home", "schema_registry", "spark", "subject"]
 
-ROOT = Path(__file__).resolve().parents[2]
-HOME = ROOT / ".services" / "kafka"
 LIMIT_S = 120
 
 
@@ -29,9 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def broker_home() -> Path:
     """Where `make services` has laid the broker's jars."""
-    if not (HOME / "laid").exists():
-        pytest.skip("there is no Kafka to test with: run `make services`")
-    return HOME
+    return laid("kafka", "Kafka")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -11,17 +10,13 @@ import pytest
 
 from riacho.registry.client import RegistryClient
 from riacho.testing.registry_server import SchemaRegistryServer
-
-HOME = Path(__file__).resolve().parents[2] / ".services" / "registry"
+from tests.connectors.services import laid
 
 
 @pytest.fixture(scope="session")
 def registry_home() -> Path:
     """Where `make services` has laid the registry."""
-    if not (HOME / "laid").exists():
-        assert not os.environ.get("CI"), "there is no schema registry to test with"
-        pytest.skip("there is no schema registry to test with: run `make services`")
-    return HOME
+    return laid("registry", "schema registry")
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@
     fork_server  starts the program, asks it for ► fork_server_program  has PySpark loaded, forks a worker
                  workers                                                in milliseconds
     worker       calls, answers, rows       ◄ wire ► child              makes the user's objects, calls them
+    pool         the workers of a reader or writer
     reading      a reader, its partitions side by side
     writing      a writer, its tasks, commit or abort
 

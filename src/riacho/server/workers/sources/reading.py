@@ -18,6 +18,7 @@ import pyarrow as pa
 from riacho.errors import SparkGeneralError
 from riacho.server.engine.stopping import Check, current_check
 from riacho.server.workers.sources.failures import failed
+from riacho.server.workers.sources.pool import WorkerPool
 from riacho.server.workers.sources.worker import Blob, SourceWorker, UserCodeFailed
 
 SIDE_BY_SIDE: Final = os.cpu_count() or 1
@@ -33,17 +34,15 @@ class PartitionReads:
     """
 
     def __init__(self, reader: Blob, schema: pa.Schema, check_stop: Check | None = None) -> None:
-        self._reader = reader
         self._schema = schema
-        self._check_stop = check_stop or current_check()
-        self._workers: list[SourceWorker] = []
+        self._pool = WorkerPool(check_stop or current_check(), lambda worker: worker.call("load_reader", [reader]))
 
     def rows(self, partitions: Sequence[Blob]) -> Iterator[pa.RecordBatch]:
         """The rows of these partitions. Raises PYTHON_EXCEPTION while they are read; then no more can be read."""
         try:
             if min(len(partitions), SIDE_BY_SIDE) <= 1:
                 for partition in partitions:
-                    yield from self._of_one(self._worker(0), partition)
+                    yield from self._of_one(self._pool.worker(0), partition)
             else:
                 yield from self._side_by_side(partitions)
         except UserCodeFailed as failure:
@@ -51,23 +50,14 @@ class PartitionReads:
 
     def close(self) -> None:
         """End the workers. Idempotent."""
-        for worker in self._workers:
-            worker.stop()
-        self._workers.clear()
-
-    def _worker(self, index: int) -> SourceWorker:
-        """The worker of that number; those before it are there."""
-        if index == len(self._workers):
-            self._workers.append(SourceWorker(self._check_stop))
-            self._workers[index].call("load_reader", [self._reader])
-        return self._workers[index]
+        self._pool.close()
 
     def _of_one(self, worker: SourceWorker, partition: Blob) -> Iterator[pa.RecordBatch]:
         for batch in worker.rows("read", [partition]):
             yield fitted(batch, self._schema)
 
     def _side_by_side(self, partitions: Sequence[Blob]) -> Iterator[pa.RecordBatch]:
-        workers = [self._worker(index) for index in range(min(len(partitions), SIDE_BY_SIDE))]
+        workers = [self._pool.worker(index) for index in range(min(len(partitions), SIDE_BY_SIDE))]
         turns = _Turns(len(partitions))
 
         def work(worker: SourceWorker) -> None:

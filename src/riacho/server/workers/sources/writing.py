@@ -21,6 +21,7 @@ from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.engine.stopping import Check, current_check
 from riacho.server.workers.sources.failures import failed
+from riacho.server.workers.sources.pool import WorkerPool
 from riacho.server.workers.sources.reading import SIDE_BY_SIDE, shaped
 from riacho.server.workers.sources.worker import Blob, SourceWorker, UserCodeFailed
 from riacho.zones import Zone
@@ -65,15 +66,14 @@ class WriterTasks:
 
     def __init__(self, schema: pa.Schema, zone: Zone, check_stop: Check | None = None) -> None:
         self._schema = types.schema_in_zone(schema, zone.text)
-        self._check_stop = check_stop or current_check()
-        self._workers: list[SourceWorker] = []
+        self._pool = WorkerPool(check_stop or current_check())
 
     def write(self, writer: Blob, batches: Iterable[pa.RecordBatch], tasks: Tasks, finish: Finish) -> int:
         """Write rows and commit them; how many. `writer`: pickled.
 
         Whatever fails, what the tasks wrote is aborted, and the failure raised: PYTHON_EXCEPTION for a task's.
         """
-        job = _WriteJob(writer, self._schema, self._worker, tasks)
+        job = _WriteJob(writer, self._schema, self._pool.worker, tasks)
         try:
             try:
                 job.write(batches)
@@ -90,15 +90,7 @@ class WriterTasks:
 
     def close(self) -> None:
         """End the workers. Idempotent."""
-        for worker in self._workers:
-            worker.stop()
-        self._workers.clear()
-
-    def _worker(self, index: int) -> SourceWorker:
-        """The worker of that number; those before it are there."""
-        if index == len(self._workers):
-            self._workers.append(SourceWorker(self._check_stop))
-        return self._workers[index]
+        self._pool.close()
 
 
 def abort(finish: Finish, messages: list[Message], cause: BaseException) -> None:
