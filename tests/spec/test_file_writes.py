@@ -424,3 +424,20 @@ def test_what_is_written_is_read(spark: SparkSession, tmp_path: Path) -> None:
         ]
         shown = read.where("i = 1").selectExpr("string(t)", "string(n)", "string(st[0].r)")
         assert rows(shown) == [("2024-01-01 00:00:00.123456", "2024-01-01 00:00:00.123456", "2024-01-01 00:00:00")]
+
+
+def test_nulls_among_nested_values_survive_in_every_partition(spark: SparkSession, tmp_path: Path) -> None:
+    values = [
+        (i, None if i % 3 else (i, None if i % 2 else (i,)), None if i % 2 else [None if i % 3 else (i,)])
+        for i in range(10)
+    ]
+    frame = (
+        spark.createDataFrame(values, "i INT, s STRUCT<a: INT, t: STRUCT<x: INT>>, l ARRAY<STRUCT<x: INT>>")
+        .selectExpr("s", "l", "i", "i % 5 AS p")
+        .coalesce(1)
+    )
+    for form in ("orc", "parquet", "json"):
+        path = str(tmp_path / form)
+        frame.write.format(form).partitionBy("p").save(path)
+        read = spark.read.schema(frame.schema).format(form).load(path)
+        assert rows(read.select("i", "s", "l")) == values, form

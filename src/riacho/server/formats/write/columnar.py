@@ -121,7 +121,9 @@ def _orc_type(arrow: pa.DataType) -> pa.DataType:
 
 def _orc_column(column: pa.Array) -> pa.Array:
     wanted = _orc_field(pa.field("", column.type)).type
-    return column if wanted == column.type else column.cast(wanted)
+    cast = column if wanted == column.type else column.cast(wanted)
+    # Arrow's ORC writer looks up which structs are null as if the array began where its buffers do. A copy does.
+    return pa.concat_arrays([cast]) if pa.types.is_nested(cast.type) else cast
 
 
 def _check_calendar(column: pa.Array) -> None:
