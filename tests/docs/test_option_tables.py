@@ -73,14 +73,15 @@ def rendered(table: Sequence[Option]) -> str:
     lines = ["| option | default | what it does |", "|---|---|---|"]
     for option in table:
         names = " ".join(f"`{name}`" for name in (option.name, *option.aliases))
-        default = "" if option.default is None else f"`{_shown(option.default)}`"
+        default = "" if option.default is None else _shown(option.default)
         help_text = option.help.replace("|", "\\|")
         lines.append(f"| {names} | {default} | {help_text if option.supported else f'*refused*: {help_text}'} |")
     return "\n".join(lines)
 
 
 def _shown(default: str) -> str:
-    return default.replace("|", "\\|") or " "
+    """An empty text is said in a word: in code it would look like a space."""
+    return f"`{shown}`" if (shown := default.replace("|", "\\|")) else "empty"
 
 
 @pytest.mark.parametrize(("page", "name", "table"), TABLES, ids=[name for _, name, _ in TABLES])

@@ -75,6 +75,17 @@ class _RowCursor:
         """Move behind the end of such an element."""
         self._at += 2
 
+    def first(self, name: str) -> Event | None:
+        """What an element begins with behind white space, not passed yet; None for one without content, which is."""
+        event = self.peek()
+        if event.kind == TEXT and not event.text.strip():
+            self.next()
+            event = self.peek()
+        if event.kind == END:
+            self.skip_end(name)
+            return None
+        return event
+
     def skip_end(self, name: str) -> None:
         """Move behind the end of the element. Raises BadText if something else comes first."""
         event = self.next()
@@ -156,12 +167,8 @@ class RowConverter:
                 value = convert(text)  # text that is no value is not moved over, as in Spark
                 cursor.skip_text()
                 return value
-            event = cursor.peek()
-            if event.kind == TEXT and not event.text.strip():
-                cursor.next()
-                event = cursor.peek()
-            if event.kind == END:
-                cursor.skip_end(name)
+            event = cursor.first(name)
+            if event is None:
                 return None
             if event.kind == START:
                 raise BadText(event.text)
@@ -176,12 +183,8 @@ class RowConverter:
         item, text = self.field(arrow.item_type), self.text(arrow.item_type)
 
         def read(cursor: _RowCursor, name: str, attributes: Attributes) -> Any:
-            event = cursor.peek()
-            if event.kind == TEXT and not event.text.strip():
-                cursor.next()
-                event = cursor.peek()
-            if event.kind == END:
-                cursor.skip_end(name)
+            event = cursor.first(name)
+            if event is None:
                 return None
             if event.kind == TEXT:
                 raise BadText(event.text)
