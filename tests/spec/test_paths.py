@@ -215,3 +215,20 @@ def test_a_path_elsewhere_is_an_error(spark: SparkSession, tmp_path: Path) -> No
     assert "empty string" in failure(lambda: spark.read.text("").collect())[1]
     with pytest.raises(AnalysisException, match="'path' or 'paths' option set"):
         spark.read.option("path", str(tmp_path)).text(str(tmp_path)).collect()
+
+
+def test_times_in_folder_names_are_inferred_in_one_form_only(spark: SparkSession, tmp_path: Path) -> None:
+    forms = {
+        "2024-01-02": "date",
+        "2024-1-2": "string",
+        "2024-01-02 03:04:05": "timestamp",
+        "2024-01-02 03:04:05.6": "timestamp",
+        "2024-01-02 03:04:05.678": "string",
+        "2024-01-02 03:04": "string",
+        "2024-01-02T03:04:05": "string",
+    }
+    found = {}
+    for at, text in enumerate(forms):
+        folder = write(tmp_path / str(at), {f"t={text.replace(':', '%3A')}/a.json": '{"a":1}'})
+        found[text] = spark.read.schema("a INT").json(folder).schema["t"].dataType.simpleString()
+    assert found == forms

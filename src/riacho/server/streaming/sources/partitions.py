@@ -102,8 +102,8 @@ def common_type(values: Sequence[str]) -> pa.DataType:
         r"[+-]?\d+": pa.int32(),
         r"[+-]?\d{1,19}": pa.int64(),
         r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?": pa.float64(),
-        r"\d{4}-\d{1,2}-\d{1,2}": pa.date32(),
-        r"\d{4}-\d{1,2}-\d{1,2}[ T].+": TIMESTAMP,
+        r"\d{4}-\d{2}-\d{2}": pa.date32(),
+        r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(?:\.\d)?": TIMESTAMP,
     }
     for pattern, arrow in candidates.items():
         if values and all(re.fullmatch(pattern, v, re.ASCII) and _parse(v, arrow) is not None for v in values):
