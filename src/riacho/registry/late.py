@@ -33,7 +33,10 @@ _MISSING: Final = (
 
 
 def late_reader(registry: RegistryClient, wanted: str, options: Mapping[str, str]) -> Callable[[Column], Column]:
-    """A function that reads messages with the schemas that they name, as values of the schema `wanted`."""
+    """A function that reads messages with the schemas that they name, as values of the schema `wanted`.
+
+    While it runs, it raises what `read_late` raises, and RuntimeError where riacho is not installed.
+    """
     from pyspark.sql.functions import arrow_udf  # type: ignore[attr-defined]
     from pyspark.sql.types import StructType
 

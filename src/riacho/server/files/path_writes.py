@@ -102,7 +102,10 @@ def no_binary() -> UnsupportedOperationError:
 
 
 def is_dynamic(session: EngineSession, options: dict[str, str]) -> bool:
-    """Whether an overwrite replaces only partitions that get rows. `options`: names in lower case."""
+    """Whether an overwrite replaces only partitions that get rows. `options`: names in lower case.
+
+    Raises IllegalArgumentError for a mode that there is not.
+    """
     chosen = options.get("partitionoverwritemode") or str(PARTITION_OVERWRITE.read(session.get_conf))
     if chosen.lower() not in {"static", "dynamic"}:
         raise IllegalArgumentError(

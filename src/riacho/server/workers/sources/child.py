@@ -49,7 +49,9 @@ def serve(connection: socket.socket) -> None:
 
 
 class Worker(ReadCommands, StreamCommands, WriteCommands):
-    """The commands: `do_NAME`, each given the arguments and byte strings of a message."""
+    """The commands: `do_NAME`, each given the arguments and byte strings of a message. They raise what the user's code
+    raises, and PySpark's errors for objects that are not what they should be.
+    """
 
     def answer(self, message: Message, blobs: Blobs) -> None:
         """Do a command and send its answer. Raises ConnectionError."""

@@ -132,6 +132,7 @@ def _as_rows(batches: Iterator[pa.RecordBatch], schema: StructType) -> Iterator[
 
 
 def messages_of(given: list[bool], blobs: Blobs) -> list[Any]:
+    """The tasks' messages, None for those that have none. Raises `mismatch` for an object that is no message."""
     left = iter(blobs)
     messages = [loads(next(left)) if there else None for there in given]
     for message in messages:

@@ -98,7 +98,10 @@ def mismatch(expected: str, actual: object) -> PySparkAssertionError:
 
 
 def class_of(data: bytearray, provider: str) -> Any:
-    """A data source class that a client sent, and that has the name it was registered under."""
+    """A data source class that a client sent, and that has the name it was registered under.
+
+    Raises PySparkTypeError and PySparkAssertionError for what is no such class.
+    """
     cls = loads(data)
     if not (isinstance(cls, type) and issubclass(cls, DataSource)):
         raise mismatch("a subclass of DataSource", cls)

@@ -79,7 +79,7 @@ class UserSource:
         return writer
 
     def make(self, check_stop: Check | None = None) -> SourceWorker:
-        """The same for whoever stops the worker himself."""
+        """A worker that has made the data source, to be stopped by the caller. Raises PYTHON_DATA_SOURCE_ERROR."""
         known = None if self._schema is None else self.schema_json
         worker: SourceWorker | None = None
         try:
