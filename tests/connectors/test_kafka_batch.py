@@ -132,6 +132,16 @@ def test_rows_become_messages(spark: SparkSession, kafka: Kafka) -> None:
     assert [m.value() for m in kafka.messages(two)] == [b"w"]
     write(rows.drop("headers", "partition"), kafka, topic=f" {two} ", includeHeaders="true")
     assert kafka.values(two) == ["", "v", "w", "w"], "the option goes before the column"
+    write(spark.sql("SELECT 'first' AS value, 'second' AS value"), kafka, topic=two)
+    assert "first" in kafka.values(two)
+    for header in (
+        "named_struct('key', CAST(NULL AS STRING), 'value', X'61')",
+        "CAST(NULL AS STRUCT<key STRING, value BINARY>)",
+    ):
+        headed = spark.sql(f"SELECT 'no' AS value, array({header}) AS headers")
+        with pytest.raises(PySparkException):
+            write(headed, kafka, topic=two)
+    assert "no" not in kafka.values(two)
 
 
 def test_keys_go_where_java_sends_them(spark: SparkSession, kafka: Kafka) -> None:

@@ -284,3 +284,27 @@ def test_what_a_python_function_raises_is_left_alone(spark: SparkSession) -> Non
 
     with pytest.raises(PythonException, match=r"\[PYTHON_EXCEPTION\] An exception was thrown from the Python worker"):
         spark.range(1).select(F.udf(fails, "int")("id")).collect()
+
+
+def test_bytes_that_are_not_text_do_not_stop_a_query(spark: SparkSession) -> None:
+    """What Spark keeps of such bytes, no client can show; what is beside them is read, and the names are the same."""
+    frame = spark.sql("SELECT * FROM VALUES (1, X'61FF62'), (2, X'7b2261223a317d'), (3, NULL) AS t(id, value)")
+    frame.createOrReplaceTempView("bytes_and_text")
+    text = F.col("value").cast("string")
+    assert frame.select("id", F.from_json(text, "a INT").alias("d")).select("id", "d.*").orderBy("id").collect() == [
+        (1, None),
+        (2, 1),
+        (3, None),
+    ]
+    assert frame.where(text.contains("1}")).select("id", text).collect() == [(2, '{"a":1}')]
+    assert [row[0] for row in frame.selectExpr("get_json_object(CAST(value AS STRING), '$.a') a").collect()] == [
+        None,
+        "1",
+        None,
+    ]
+    query = "SELECT CAST(t.value AS STRING) FROM bytes_and_text t WHERE value::string LIKE '{%'"
+    assert spark.sql(query).collect() == [('{"a":1}',)]
+    for made in (frame.select(text), frame.selectExpr("CAST(value AS STRING)"), spark.sql(query)):
+        assert made.schema.simpleString() == "struct<value:string>"
+    nested = spark.sql("SELECT CAST(s.a AS STRING), CAST(CAST(s.a AS STRING) AS INT) FROM (SELECT struct(X'31' a) s)")
+    assert nested.columns == ["CAST(s.a AS STRING)", "CAST(CAST(s.a AS STRING) AS INT)"]

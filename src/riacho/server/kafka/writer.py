@@ -240,7 +240,7 @@ class MessageWriter:
         """The topic of each row; None if all have the option's."""
         if self._topic is not None:
             return None
-        column = batch.column("topic")
+        column = _column(batch, "topic")
         if column.null_count:
             raise failures.null_topic()
         topics: list[str] = column.to_pylist()
@@ -260,7 +260,7 @@ def check_columns(schema: pa.Schema, topic: str | None) -> None:
             if name == "value":
                 raise _wrong("Required attribute 'value' not found")
             continue
-        found = types.normalise(schema.field(name).type)
+        found = types.normalise(schema.field(schema.names.index(name)).type)
         if not any(_same(found, each) for each in wanted):
             shown = " or ".join(_catalog_text(each) for each in wanted)
             raise _wrong(f"{name} attribute unsupported type {_catalog_text(found)}. {name} must be a(n) {shown}")
@@ -292,10 +292,15 @@ def _catalog_text(arrow: pa.DataType) -> str:
     return types.type_to_ddl(arrow).lower()
 
 
+def _column(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """The first column of that name, as Spark takes it."""
+    return batch.column(batch.schema.names.index(name))
+
+
 def _bytes(batch: pa.RecordBatch, name: str) -> Sequence[bytes | None]:
     if name not in batch.schema.names:
         return [None] * batch.num_rows
-    values: list[bytes | None] = pc.cast(batch.column(name), pa.binary()).to_pylist()
+    values: list[bytes | None] = pc.cast(_column(batch, name), pa.binary()).to_pylist()
     return values
 
 
@@ -303,7 +308,7 @@ def _partitions(batch: pa.RecordBatch) -> list[int] | None:
     """The partition of each row, -1 for the client's choice; None if that is all of them."""
     if "partition" not in batch.schema.names:
         return None
-    column = batch.column("partition")
+    column = _column(batch, "partition")
     least = pc.min(column).as_py()
     if least is not None and least < 0:
         raise IllegalArgumentError(
@@ -316,7 +321,8 @@ def _partitions(batch: pa.RecordBatch) -> list[int] | None:
 def _headers(batch: pa.RecordBatch) -> list[list[tuple[str, bytes | None]] | None] | None:
     if "headers" not in batch.schema.names:
         return None
-    return [
-        None if each is None else [tuple(header.values()) for header in each]
-        for each in batch.column("headers").to_pylist()
-    ]
+    column = _column(batch, "headers")
+    headers = column.flatten()
+    if headers.null_count or headers.field(0).null_count:
+        raise IllegalArgumentError("A header that is to be written to Kafka, or its key, is null.")
+    return [None if each is None else [tuple(header.values()) for header in each] for each in column.to_pylist()]

@@ -65,6 +65,9 @@ def local(timestamp: Expression) -> Expression:
 
 def cast(value: Expression, old: pa.DataType | None, new: pa.DataType | None) -> Expression | None:
     """The replacement for a cast, if it needs one."""
+    if old == pa.binary() and new == pa.string() and not value.HasField("literal"):
+        # One message that is not UTF-8 must not stop a query. Arrow's text cannot hold such bytes as Spark's does.
+        return build.call("make_valid_utf8", value)
     if old == TIMESTAMP and new == TIMESTAMP_NTZ and not is_utc():
         return local(value)
     if old == pa.date32() and new == TIMESTAMP and clocks_change():

@@ -20,7 +20,22 @@ def shown(text: str, is_column: Callable[[str], bool]) -> str:
         node = Reader(tokens, 0, len(tokens)).whole()
     except UnknownSyntaxError:
         return text
-    return node.name if node.name in WINDOWS else _Namer(text, tokens, is_column).name(node)
+    if node.name in WINDOWS:
+        return node.name
+    inner = node.children[0] if node.kind == "cast" and len(node.children) == 1 else node
+    if inner is not node and inner.kind == "column":
+        name = column_of(inner.parts, is_column)
+        if name is not None:
+            return name
+    return _Namer(text, tokens, is_column).name(node)
+
+
+def column_of(parts: Sequence[str], is_column: Callable[[str], bool]) -> str | None:
+    """The column that `parts` name, perhaps behind names of tables: a cast of it is called so. None for a field."""
+    rest = list(parts)
+    while len(rest) > 1 and not is_column(rest[0]):
+        del rest[0]
+    return rest[0] if len(rest) == 1 else None
 
 
 class _Namer:

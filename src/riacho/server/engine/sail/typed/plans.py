@@ -13,7 +13,7 @@ from riacho.protos import pb
 from riacho.server.engine.sail.typed import clocks
 from riacho.server.engine.sail.typed.arithmetic import MONTHS
 from riacho.server.engine.sail.typed.expressions import ExpressionTyper
-from riacho.server.engine.sail.typed.naming import WINDOWS, shown
+from riacho.server.engine.sail.typed.naming import WINDOWS, column_of, shown
 from riacho.server.engine.sail.typed.queries import is_suspect, typed_query
 from riacho.server.engine.sail.typed.rules import NAMES, may_change
 from riacho.server.engine.sail.typed.scope import Scope
@@ -73,7 +73,7 @@ def _is_suspect(expression: pb.Expression) -> bool:
         case "expression_string":
             return is_suspect(expression.expression_string.expression)
         case "cast":
-            return not clocks.is_utc()
+            return True
         case _:
             return False
 
@@ -210,5 +210,10 @@ def _name(expression: pb.Expression, scope: Scope) -> str:
     """The name of the column that an expression without an alias produces."""
     if expression.HasField("expression_string"):
         return shown(expression.expression_string.expression, scope.has)
+    if expression.cast.expr.HasField("unresolved_attribute"):
+        parts = column_parts(expression.cast.expr.unresolved_attribute.unparsed_identifier)
+        name = column_of(parts, scope.has)
+        if name is not None:
+            return name
     called = expression.unresolved_function.function_name
     return called if called in WINDOWS else column_name(expression)

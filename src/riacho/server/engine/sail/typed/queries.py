@@ -39,14 +39,17 @@ _SUSPECTS = re.compile(
     + r")\b",
     re.IGNORECASE,
 )
-_CASTS = re.compile(r"\bcast\b|::|\b(?:timestamp|date_?|try_)(?:add|diff)", re.IGNORECASE)
+_CASTS = re.compile(r"\bcast\b|::", re.IGNORECASE)
+_CLOCKS = re.compile(r"\b(?:timestamp|date_?|try_)(?:add|diff)", re.IGNORECASE)
 """What else depends on the session's time zone."""
 _ORDER_WORDS = words("ASC DESC NULLS FIRST LAST")
 
 
 def is_suspect(text: str) -> bool:
     """Whether something in it may have to change, whatever the types."""
-    return _SUSPECTS.search(text) is not None or (not clocks.is_utc() and _CASTS.search(text) is not None)
+    if _SUSPECTS.search(text) is not None or _CASTS.search(text) is not None:
+        return True
+    return not clocks.is_utc() and _CLOCKS.search(text) is not None
 
 
 def typed_query(text: str, schema_of: SchemaOf, *, streams: bool = False) -> str:
