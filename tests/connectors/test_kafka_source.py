@@ -369,3 +369,19 @@ def test_a_batch_waits_for_messages(spark: SparkSession, kafka: Kafka, tmp_path:
     until(query, lambda: len(values(spark, tmp_path)) == 3)
     query.stop()
     assert batches(query) == [3]
+
+
+def test_the_columns_of_messages_in_sql(spark: SparkSession, kafka: Kafka, tmp_path: Path) -> None:
+    """`offset` is a word of SQL too, and one message that is not text does not stop the query."""
+    topic = kafka.topic(1)
+    kafka.produce(topic, ['{"a":1}', '{"a":2}'])
+    producer = kafka.transactional()
+    producer.begin_transaction()
+    producer.produce(topic, b"\xff", None)
+    producer.commit_transaction()
+    stream(spark, kafka, subscribe=topic, startingOffsets="earliest").createOrReplaceTempView("messages")
+    query = (
+        "SELECT offset AS place, get_json_object(CAST(value AS STRING), '$.a') AS a, offset + 1 AS offset FROM messages"
+    )
+    run(spark.sql(f"{query} WHERE 1 <= offset"), tmp_path)
+    assert sorted(tuple(row) for row in table(spark, tmp_path).collect()) == [(1, "2", 2), (2, None, 3)]

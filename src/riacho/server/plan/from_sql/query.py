@@ -108,13 +108,20 @@ class _QueryReader(Pieces):
             return pb.Relation(sql=pb.SQL(query=self._text(start, end)))
         if self._word(start) == "WITH":
             start, scope = self._with(start, scope)
-        tail = next(self._outside(start, end, _TAIL), end)
+        tail = self._tail(start, end)
         relation = self._set_operation(start, tail, scope)
         while tail < end:
-            behind = next(self._outside(tail + 1, end, _TAIL), end)
+            behind = self._tail(tail + 1, end)
             relation = self._tail_clause(relation, tail, behind)
             tail = behind
         return relation
+
+    def _tail(self, start: int, end: int) -> int:
+        """Where the next clause behind a SELECT is. A Kafka source has a column `offset`, which is no clause."""
+        return next((at for at in self._outside(start, end, _TAIL) if self._is_tail(at)), end)
+
+    def _is_tail(self, at: int) -> bool:
+        return self._word(at) != "OFFSET" or self._symbol(at + 1, "(") or self._text(at + 1, at + 2).isdigit()
 
     def _with(self, start: int, scope: Scope) -> tuple[int, Scope]:
         """Take in WITH name [(columns)] AS (query), …; where the query starts, and the names it may use."""
