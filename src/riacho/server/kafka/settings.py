@@ -8,6 +8,7 @@ warning, as Kafka's own client does.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
@@ -67,6 +68,8 @@ _REFUSED: Final[Mapping[str, str]] = {
     "ssl.engine.factory.class": "engine factories are Java code",
     "config.providers": "give the values themselves",
 }
+_ADDRESS: Final = re.compile(r"(?:[A-Za-z0-9_+.-]+://)?(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\],]+):[0-9]{1,5}")
+"""`host:port`, perhaps with a protocol before it; an address of IPv6 is in brackets."""
 _MURMUR2: Final = "murmur2_random"
 _PARTITIONERS: Final[Mapping[str, str]] = {
     "org.apache.kafka.clients.producer.internals.DefaultPartitioner": _MURMUR2,
@@ -88,6 +91,7 @@ def translated(given: Mapping[str, str]) -> dict[str, str]:
     Raises UnsupportedOperationError for what cannot be done without Java, IllegalArgumentError for values that mean
     nothing.
     """
+    _check_addresses(given)
     settings: dict[str, str] = {}
     for name, value in given.items():
         if name in _REFUSED:
@@ -164,6 +168,22 @@ def accepted(make: Callable[[dict[str, str]], Client], settings: Mapping[str, st
                 raise IllegalArgumentError(f"Kafka's client does not take its settings: {said}") from None
             _log.warning("Kafka's client does not know the setting kafka.%s; it is ignored", name)
             del left[name]
+
+
+def _check_addresses(given: Mapping[str, str]) -> None:
+    """Refuse addresses that are none at once: the client would look for such brokers until its time is over.
+
+    Source: `org.apache.kafka.clients.ClientUtils.parseAndValidateAddresses`.
+    """
+    name = "bootstrap.servers"
+    if name not in given:
+        return
+    addresses = [address for each in given[name].split(",") if (address := each.strip())]
+    for address in addresses:
+        if _ADDRESS.fullmatch(address) is None:
+            raise IllegalArgumentError(f"Invalid url in {name}: {address}. It must be host:port")
+    if not addresses:
+        raise IllegalArgumentError(f"No bootstrap urls given in {name}. Give host:port, several with commas")
 
 
 def _sasl(given: Mapping[str, str]) -> dict[str, str]:

@@ -12,6 +12,17 @@ PLAIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required userna
 OAUTH = "org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule"
 
 
+@pytest.mark.parametrize("text", ["b:9092", " a:1 , b.c-d:9092,", "PLAINTEXT://b:9092", "[::1]:9092", "10.0.0.1:9092"])
+def test_addresses(text: str) -> None:
+    assert settings.translated({"bootstrap.servers": text})["bootstrap.servers"] == text
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1", "a:1,b:x", "b:9092/x", "::1:9092x", ""])
+def test_what_is_no_address_is_refused_at_once(text: str) -> None:
+    with pytest.raises(IllegalArgumentError, match=r"bootstrap\.servers"):
+        settings.translated({"bootstrap.servers": text})
+
+
 @pytest.mark.parametrize("prefix", ["", "kafkashaded."])
 def test_a_login_of_a_hosted_broker(prefix: str) -> None:
     given = {
