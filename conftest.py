@@ -35,6 +35,9 @@ from tests.servers import (
 __all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_configure", "pytest_generate_tests"]
 
 ORACLE = Path(__file__).parent / ".oracle"
+# One server answers all tests: what it keeps of 1,400 of them is more than the 3 GB of `ORACLE_SETTINGS`. How much it
+# has changes no answer, so it does not stand there, where each change means that all of them are asked again.
+ORACLE_HEAP = {"spark.driver.memory": "6g"}
 ON_CI = os.environ.get("CI", "").lower() in ("1", "true")
 # What is drawn at random is the same in each run, so that a change fails for its own sake. `fresh` draws anew, `quick`
 # draws little, while one works. No draw is timed: a machine may be busy.
@@ -89,7 +92,7 @@ def _start(name: str, folder: Path, stack: ExitStack) -> Server:
         return stack.enter_context(riacho_server(folder))
     if not (ORACLE / "laid").exists():
         pytest.skip("Apache Spark is not there to compare with: run `make oracle`")
-    return stack.enter_context(spark_server(ORACLE, folder, settings=ORACLE_SETTINGS))
+    return stack.enter_context(spark_server(ORACLE, folder, settings={**ORACLE_SETTINGS, **ORACLE_HEAP}))
 
 
 @pytest.fixture
