@@ -388,7 +388,7 @@ def test_directories_and_tables(spark: SparkSession, tmp_path: Path, database: s
     assert all(text.startswith("i,s,d\n") for text in lines)
     spark.sql(f"INSERT OVERWRITE {name} SELECT 3, 'c', null")
     assert only(place) == "i,s,d\n3,c,-\n"
-    spark.range(1).selectExpr("CAST(4 AS INT) i", "'d' s", "DATE'2024-01-02' d").write.insertInto(name)
+    spark.range(1).coalesce(1).selectExpr("CAST(4 AS INT) i", "'d' s", "DATE'2024-01-02' d").write.insertInto(name)
     assert len([path for path in place.iterdir() if path.suffix == ".csv"]) == 2
 
     name, place = f"{database}.p", tmp_path / "p"
