@@ -14,6 +14,7 @@ from riacho import types
 from riacho.conf import SESSION_TIME_ZONE
 from riacho.errors import AnalysisError
 from riacho.protos import pb
+from riacho.server.catalog.failures import path_given_twice
 from riacho.server.engine.base import EngineSession
 from riacho.server.formats.times import to_micros
 from riacho.server.streaming.sources.file_index import Rules
@@ -29,12 +30,7 @@ def given_paths(source: pb.Read.DataSource) -> list[str]:
     """The paths of a read, by argument or option. Raises AnalysisError if there are both."""
     options = {key.lower(): value for key, value in source.options.items()}
     if source.paths and ("path" in options or "paths" in options):
-        raise AnalysisError(
-            "There is a 'path' or 'paths' option set and load() is called with path parameters. Either remove the path "
-            "option if it's the same as the path parameter, or add it to the load() parameter if you do want to read "
-            "multiple paths.",
-            condition="_LEGACY_ERROR_TEMP_1306",
-        )
+        raise path_given_twice()
     return list(source.paths) or ([options["path"]] if "path" in options else [])
 
 

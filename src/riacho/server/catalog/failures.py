@@ -127,6 +127,16 @@ def path_not_found(shown: str) -> AnalysisError:
     return AnalysisError.of("PATH_NOT_FOUND", f"Path does not exist: {shown}.", sql_state="42K03", path=shown)
 
 
+def path_given_twice() -> AnalysisError:
+    """A reader has a path by its option and by the argument of `load`."""
+    return AnalysisError(
+        "There is a 'path' or 'paths' option set and load() is called with path parameters. Either remove the path "
+        "option if it's the same as the path parameter, or add it to the load() parameter if you do want to read "
+        "multiple paths.",
+        condition="_LEGACY_ERROR_TEMP_1306",
+    )
+
+
 def missing_delta_table(path: Path) -> AnalysisError:
     """A statement is about a path where no Delta table is."""
     return AnalysisError.of(

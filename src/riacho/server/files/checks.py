@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from riacho.errors import AnalysisError
+from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.types import type_to_ddl
 
 
@@ -65,3 +65,8 @@ def _missing(schema: pa.Schema, name: str, *, strict: bool) -> AnalysisError:
         f"Partition column {name} not found in existing columns ({', '.join(schema.names)}).",
         condition="_LEGACY_ERROR_TEMP_1196",
     )
+
+
+def missing_path() -> IllegalArgumentError:
+    """The error of a write that names no folder."""
+    return IllegalArgumentError("'path' is not specified.", condition="_LEGACY_ERROR_TEMP_2047")

@@ -15,7 +15,7 @@ from riacho.options import Option
 from riacho.paths import local_path, qualified
 from riacho.protos import pb
 from riacho.server.engine.base import EngineSession
-from riacho.server.files.checks import check_names, partition_columns
+from riacho.server.files.checks import check_names, missing_path, partition_columns
 from riacho.server.files.jobs import Existing, FileJob
 from riacho.server.files.rows import RowFiles, written_schema
 from riacho.server.formats.write.files import check_schema, file_format
@@ -35,7 +35,7 @@ def write_path(session: EngineSession, operation: pb.WriteOperation) -> None:
     given = operation.path if operation.WhichOneof("save_type") == "path" else options.get("path")
     _refuse_buckets(operation)
     if not given:
-        raise IllegalArgumentError("'path' is not specified.", condition="_LEGACY_ERROR_TEMP_2047")
+        raise missing_path()
     name = operation.source.lower()
     folder = local_path(given)
     modes = pb.WriteOperation

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from riacho.clock import Clock, SystemClock
 from riacho.conf import BATCHES_TO_RETAIN, SINK_COMPACTION, SINK_LOG_DELAY, SINK_LOG_DELETION
-from riacho.errors import AnalysisError, IllegalArgumentError, NumberFormatError
+from riacho.errors import AnalysisError, NumberFormatError
 from riacho.ids import new_uuid
 from riacho.options import Option, Options
 from riacho.paths import qualified
@@ -133,8 +133,3 @@ def _retention(session: EngineSession) -> Retention:
         SINK_LOG_DELAY.read(session.get_conf),
         SINK_LOG_DELETION.read(session.get_conf),
     )
-
-
-def missing_path() -> IllegalArgumentError:
-    """The error of a start that names no folder."""
-    return IllegalArgumentError("'path' is not specified.", condition="_LEGACY_ERROR_TEMP_2047")

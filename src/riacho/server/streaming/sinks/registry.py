@@ -15,6 +15,7 @@ from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.warehouse import FILE_FORMATS
 from riacho.server.engine.base import UserClass
+from riacho.server.files.checks import missing_path
 from riacho.server.files.path_writes import no_binary
 from riacho.server.formats.write.files import FORMATS
 from riacho.server.plan.formats import STREAMS_ONLY, data_source_not_found, not_for_streams, short_name
@@ -23,7 +24,7 @@ from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.sinks.base import QUERY_OPTIONS, Sink
 from riacho.server.streaming.sinks.console import ConsoleSink
 from riacho.server.streaming.sinks.delta import DeltaSink
-from riacho.server.streaming.sinks.files import FileSink, missing_path
+from riacho.server.streaming.sinks.files import FileSink
 from riacho.server.streaming.sinks.foreach import ForeachSink
 from riacho.server.streaming.sinks.foreach_batch import ForeachBatchSink
 from riacho.server.streaming.sinks.kafka import KafkaSink

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from riacho.errors import AnalysisError
 from riacho.protos import pb
+from riacho.server.catalog.failures import path_given_twice
 from riacho.server.engine.base import EngineSession, UserClass
 from riacho.server.engine.schemas import given_schema
 from riacho.server.workers.sources import fork_server, installed
@@ -92,12 +93,7 @@ def options_of(options: Mapping[str, str], paths: Sequence[str]) -> dict[str, st
     if not paths:
         return given
     if any(name.lower() in ("path", "paths") for name in given):
-        raise AnalysisError(
-            "There is a 'path' or 'paths' option set and load() is called with path parameters. Either remove the path "
-            "option if it's the same as the path parameter, or add it to the load() parameter if you do want to read "
-            "multiple paths.",
-            condition="_LEGACY_ERROR_TEMP_1306",
-        )
+        raise path_given_twice()
     if len(paths) == 1:
         given["path"] = paths[0]
     else:
