@@ -12,6 +12,9 @@ ORACLE := $(ROOT)/.oracle
 # Spark's own modules for Kafka and Avro.
 DELTA := io.delta:delta-spark_4.2_2.13:4.4.0
 SPARK_MODULES := org.apache.spark:spark-sql-kafka-0-10_2.13:4.2.0 org.apache.spark:spark-avro_2.13:4.2.0
+# The connectors that riacho's are held against: JDBC drivers and MongoDB's own.
+DRIVERS := org.postgresql:postgresql:42.7.14 org.xerial:sqlite-jdbc:3.54.1.0
+DRIVERS += org.mongodb.spark:mongo-spark-connector_2.13:10.5.0
 # The broker that tests/connectors run against.
 KAFKA_PACKAGES := org.apache.kafka:kafka_2.13:4.4.0 org.apache.logging.log4j:log4j-slf4j-impl:2.25.5
 # The schema registry, likewise.
@@ -19,6 +22,8 @@ REGISTRY_PACKAGE := io.apicurio:apicurio-registry-app:3.3.3
 
 IN_ROOT := cd "$(ROOT)" &&
 PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+# What `make setup` installs besides riacho itself.
+EXTRAS := $(foreach extra,generate kafka avro registry mongodb jdbc postgres rest faker ingest s3,--extra $(extra))
 # How the lock files are made: hashes for every platform and Python, and no host is named.
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 
@@ -71,7 +76,7 @@ bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed
 	@$(IN_ROOT) $(PYTHON) -m bench.avro
 
 oracle: $(VENV)/.dev ## install Apache Spark in .oracle, and Java if the machine has none
-	@$(IN_ROOT) $(PYTHON) -m scripts.oracle $(DELTA) $(SPARK_MODULES)
+	@$(IN_ROOT) $(PYTHON) -m scripts.oracle $(DELTA) $(SPARK_MODULES) $(DRIVERS)
 
 services: oracle ## install what tests/connectors run against in .services: Apache Kafka and a schema registry
 	@$(IN_ROOT) $(PYTHON) -m scripts.services $(KAFKA_PACKAGES)
@@ -79,8 +84,8 @@ services: oracle ## install what tests/connectors run against in .services: Apac
 
 lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and lock them
 	@$(PIP) uv
-	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade pyproject.toml requirements/build.in --extra generate --extra kafka --extra avro --extra registry -o requirements/run.txt
-	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade pyproject.toml requirements/build.in --extra generate --extra kafka --extra avro --extra registry --extra dev -c requirements/run.txt -o requirements/dev.txt
+	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade pyproject.toml requirements/build.in $(EXTRAS) -o requirements/run.txt
+	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade pyproject.toml requirements/build.in $(EXTRAS) --extra dev -c requirements/run.txt -o requirements/dev.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/oracle.in -o requirements/oracle.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/java.in -o requirements/java.txt
 

@@ -3,8 +3,8 @@
     python -m scripts.oracle COORDINATE...
 
 `.oracle/` becomes an environment of the same Python as the one that runs this script (Spark's workers must match the
-client's Python), with Spark from `requirements/oracle.txt`, the jars of Delta Lake and of Spark's own modules for Kafka
-and Avro in `jars/`, and in `java-home` where a Java that Spark can use lies. Java is installed by the package manager
+client's Python), with Spark from `requirements/oracle.txt`, the jars of Delta Lake, of Spark's own modules for Kafka
+and Avro and of the drivers of databases in `jars/`, and in `java-home` where a Java that Spark can use lies. Java is installed by the package manager
 if the machine has none and we may. What is there already is kept; `.oracle/laid` tells what it was made of.
 """
 
@@ -23,7 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 HOME = ROOT / ".oracle"
 LOCK = ROOT / "requirements" / "oracle.txt"
 # Whose jars are kept; what else they ask for, Spark brings, in the versions it was built with.
-KEPT = ("io.delta", "org.apache.spark", "org.apache.kafka", "org.apache.commons")
+KEPT = (
+    "io.delta",
+    "org.apache.spark",
+    "org.apache.kafka",
+    "org.apache.commons",
+    "org.mongodb",
+    "org.postgresql",
+    "org.xerial",
+)
 
 
 def main(coordinates: Sequence[str]) -> None:
