@@ -76,6 +76,12 @@ def test_leaves_import_only_leaves() -> None:
         assert {module.split(".")[0] for module in imports(SOURCE / f"{leaf}.py")} <= {"", *LEAVES}, leaf
 
 
+def test_connectors_import_only_leaves_and_each_other() -> None:
+    for file in files("connectors"):
+        for module in imports(file):
+            assert module.split(".")[0] in ("", "connectors", *LEAVES), f"{file.relative_to(SOURCE)} imports {module}"
+
+
 def test_the_server_half_is_met_at_spark_connect() -> None:
     outside = [path for path in SOURCE.rglob("*.py") if path.relative_to(SOURCE).parts[0] not in ("server", "testing")]
     inside = {

@@ -1,0 +1,13 @@
+"""Which class a format's name means. Nothing is imported for it: only the process that runs a connector loads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+ON_ANY_SPARK: Final[tuple[str, ...]] = ()
+"""The connectors that Spark has no name for: these run on any Spark server after `register`."""
+
+CLASSES: Final[Mapping[str, str]] = {}
+"""`module:class` by the format's name in lower case. What Spark has a connector of its own for (`jdbc`, `mongodb`) has
+the same name and the same options here."""
