@@ -4,8 +4,9 @@
 
 `.oracle/` becomes an environment of the same Python as the one that runs this script (Spark's workers must match the
 client's Python), with Spark from `requirements/oracle.txt`, the jars of Delta Lake, of Spark's own modules for Kafka
-and Avro and of the drivers of databases in `jars/`, and in `java-home` where a Java that Spark can use lies. Java is installed by the package manager
-if the machine has none and we may. What is there already is kept; `.oracle/laid` tells what it was made of.
+and Avro and of the drivers of databases in `jars/`, and in `java-home` where a Java that Spark can use lies. Java is
+installed by the package manager if the machine has none and we may. What is there already is kept; `.oracle/laid`
+tells what it was made of.
 """
 
 from __future__ import annotations

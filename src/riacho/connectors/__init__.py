@@ -27,8 +27,9 @@ def register(spark: SparkSession, *names: str) -> None:
     Called once after the session is made; on riacho it does nothing that is not done already. Raises
     IllegalArgumentError for a name that no connector has, and for one that Spark serves with a connector of its own.
     """
-    import riacho
     from pyspark import cloudpickle
+
+    import riacho
 
     cloudpickle.register_pickle_by_value(riacho)
     for name in names or ON_ANY_SPARK:
