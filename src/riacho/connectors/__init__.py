@@ -31,7 +31,7 @@ def register(spark: SparkSession, *names: str) -> None:
 
     import riacho
 
-    cloudpickle.register_pickle_by_value(riacho)
+    cloudpickle.register_pickle_by_value(riacho)  # type: ignore[no-untyped-call]
     for name in names or ON_ANY_SPARK:
         if name not in ON_ANY_SPARK:
             known = ", ".join(ON_ANY_SPARK)
