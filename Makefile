@@ -78,9 +78,10 @@ bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed
 oracle: $(VENV)/.dev ## install Apache Spark in .oracle, and Java if the machine has none
 	@$(IN_ROOT) $(PYTHON) -m scripts.oracle $(DELTA) $(SPARK_MODULES) $(DRIVERS)
 
-services: oracle ## install what tests/connectors run against in .services: Apache Kafka and a schema registry
+services: oracle ## install what tests/connectors run against in .services: Apache Kafka, a schema registry, PostgreSQL
 	@$(IN_ROOT) $(PYTHON) -m scripts.services $(KAFKA_PACKAGES)
 	@$(IN_ROOT) $(PYTHON) -m scripts.registry $(REGISTRY_PACKAGE)
+	@$(IN_ROOT) $(PYTHON) -m scripts.postgres
 
 lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and lock them
 	@$(PIP) uv

@@ -8,12 +8,16 @@ from pathlib import Path
 import pytest
 
 from riacho.testing.kafka import KafkaBroker
+from tests.connectors.postgres import own_postgres, postgres, postgres_home, postgres_server
 from tests.connectors.registry import registry, registry_home, schema_registry, subject
 from tests.connectors.services import laid
 from tests.connectors.topics import Kafka
 from tests.spec.conftest import database, new_session, spark
 
-__all__ = ["database", "new_session", "registry", "registry_home", "schema_registry", "spark", "subject"]
+__all__ = [
+    "database", "new_session", "own_postgres", "postgres", "postgres_home", "postgres_server", "registry",
+    "registry_home", "schema_registry", "spark", "subject",
+]  # fmt: skip
 
 LIMIT_S = 120
 
