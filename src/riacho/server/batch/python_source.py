@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from riacho.conf import FILTER_PUSHDOWN
-from riacho.errors import AnalysisError
+from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.batch import own_reads
 from riacho.server.batch.own_reads import BatchSource, MakeBatchSource
@@ -45,7 +45,7 @@ class PythonBatchSource:
 
     def read(self) -> Iterator[pa.RecordBatch]:
         """Raises PYTHON_DATA_SOURCE_ERROR for a reader that cannot be made, PYTHON_EXCEPTION for one that fails."""
-        pushdown = FILTER_PUSHDOWN.read(self._session.get_conf)
+        pushdown = self._source.found.connector or FILTER_PUSHDOWN.read(self._session.get_conf)
         with self._source.made() as planner:
             try:
                 _, (reader, *partitions) = planner.call("plan_read", schema=self._source.schema_json, pushdown=pushdown)
@@ -58,7 +58,7 @@ class PythonBatchSource:
             reads.close()
 
 
-def _not_planned(failure: UserCodeFailed) -> AnalysisError:
+def _not_planned(failure: UserCodeFailed) -> SparkError:
     if failure.stage == "partitions":
         return refused("generate", "read partitions", failure)
     return refused("initialize", "reader", failure)

@@ -23,10 +23,14 @@ GLOBAL = "global_temp."
 
 @dataclass(frozen=True)
 class UserClass:
-    """A class that a client sent: pickled, and the Python that pickled it ("3.11"; "" is not known)."""
+    """A class that a client sent: pickled, and the Python that pickled it ("3.11"; "" is not known).
+
+    `connector`: it is one of riacho's own, which may have several names, and may have what only riacho calls.
+    """
 
     code: bytes
     python: str = ""
+    connector: bool = False
 
 
 class EngineSession(Protocol):
@@ -107,6 +111,10 @@ class EngineSession(Protocol):
     def get_conf(self, key: str, default: str | None = None) -> str | None:
         """A conf of the session as text; one that is not set is `default`, or what Spark's default for it is."""
 
+    @property
+    def conf_keys(self) -> list[str]:
+        """The confs that were set in this session."""
+
     def get_confs(self, defaults: Mapping[str, str]) -> dict[str, str]:
         """The confs of the session that `defaults` names, asked for at once; those that are not set as given there."""
 
@@ -155,10 +163,6 @@ class ConnectSession(EngineSession, Protocol):
 
     def forget(self, key: Hashable) -> None:
         """What `remember` kept under `key` is gone, for instance a dropped view."""
-
-    @property
-    def conf_keys(self) -> list[str]:
-        """The confs that were set in this session."""
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,9 @@ _LONG_NAMES: Final = {
     "com.databricks.spark.csv": "csv",
     "com.databricks.spark.xml": "xml",
     "org.apache.spark.sql.delta.sources.deltadatasource": "delta",
+    "org.apache.spark.sql.execution.datasources.jdbc": "jdbc",
+    "org.apache.spark.sql.execution.datasources.jdbc.jdbcrelationprovider": "jdbc",
+    "org.apache.spark.sql.jdbc": "jdbc",
     "org.apache.spark.sql.kafka010.kafkasourceprovider": "kafka",
 }
 """Class names that programs use, in lower case and without `.DefaultSource` at the end."""
@@ -36,8 +39,7 @@ _NOT_YET: Final = frozenset(
         "com.crealytics.spark.excel", "com.google.cloud.spark.bigquery", "com.microsoft.sqlserver.jdbc.spark",
         "com.mongodb.spark.sql", "com.mongodb.spark.sql.connector.mongotableprovider",
         "io.github.spark_redshift_community.spark.redshift", "net.snowflake.spark.snowflake", "org.apache.hudi",
-        "org.apache.spark.sql.cassandra", "org.apache.spark.sql.execution.datasources.jdbc",
-        "org.elasticsearch.spark.sql",
+        "org.apache.spark.sql.cassandra", "org.elasticsearch.spark.sql",
     }
 )  # fmt: skip
 """Formats that Spark has, alone or with a connector, and of which riacho may not have reading or writing."""
@@ -55,7 +57,7 @@ def short_name(name: str) -> str:
 
 def data_source_not_found(name: str) -> ClassNotFoundError:
     """There is no such format, or not for what is to be done. `name`: as the user spelled it."""
-    known = name.lower().removesuffix(".defaultsource") in _NOT_YET
+    known = short_name(name).removesuffix(".defaultsource") in _NOT_YET
     return ClassNotFoundError.of(
         "DATA_SOURCE_NOT_FOUND",
         f"Failed to find the data source: {name}. Make sure the provider name is correct and the package is properly "

@@ -61,7 +61,7 @@ class PythonSinkWriter:
         """
         if self._planner is None:
             self._planner = SourceWorker(self._context.check_stop)
-        writer: Blob = self._source.writer(self._planner, overwrite=self._overwrite, streaming=True)
+        writer: Blob = self._source.stream_writer(self._planner, overwrite=self._overwrite)
         with unhurried(self._planner):
             return self._tasks.write(writer, self._rows(batch), Tasks(), partial(self._finish, batch.batch_id))
 

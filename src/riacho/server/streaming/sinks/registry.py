@@ -53,11 +53,11 @@ def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
     form = _format(context, request)
     make = SINKS.get(form)
     if make is None:
+        if form in {*STREAMS_ONLY, "jdbc"}:
+            raise not_for_streams(request.format, "writing")
         found = registered.find(form, context.session)
         if found is not None:
             return _python(context, request, found)
-        if form in {*STREAMS_ONLY, "jdbc"}:
-            raise not_for_streams(request.format, "writing")
         raise data_source_not_found(request.format or form)
     return make(context, request)
 

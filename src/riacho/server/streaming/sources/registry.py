@@ -69,13 +69,13 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         return DeltaSource.of(local_path(path), read.options, given_schema(read.schema, session), session.zone)
     if format_name == "kafka":
         return KafkaSource.of(read.options, given_schema(read.schema, session))
+    if format_name in {*STREAMS_ONLY, "jdbc"}:
+        raise not_for_streams(read.format, "reading")
     found = registered.find(format_name, session)
     if found is not None:
         source = PythonStreamSource(registered.use(read, found, session))
         source.schema  # noqa: B018 - what is wrong with it is told now
         return source
-    if format_name in {*STREAMS_ONLY, "jdbc"}:
-        raise not_for_streams(read.format, "reading")
     raise data_source_not_found(read.format)
 
 

@@ -13,10 +13,10 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from pyspark.sql.datasource import CaseInsensitiveDict, DataSource
+from pyspark.sql.datasource import DataSource
 from pyspark.sql.types import StructType
 
-from riacho.server.workers.sources import installed
+from riacho.server.workers.sources import installed, told
 from riacho.server.workers.sources.child_reads import ReadCommands
 from riacho.server.workers.sources.child_streams import StreamCommands
 from riacho.server.workers.sources.child_writes import WriteCommands
@@ -27,6 +27,7 @@ from riacho.server.workers.sources.objects import (
     StageError,
     class_of,
     dumps,
+    made,
     mismatch,
     struct,
 )
@@ -61,9 +62,9 @@ class Worker(ReadCommands, StreamCommands, WriteCommands):
         except LostServer as lost:
             raise ConnectionError from lost
         except StageError as error:
-            self._channel.send({"error": _told(error.cause), "stage": error.stage})
+            self._channel.send(_told(error.cause, error.stage))
         except BaseException as error:  # noqa: BLE001 - whatever a user's code raises is an answer
-            self._channel.send({"error": _told(error), "stage": ""})
+            self._channel.send(_told(error))
         else:
             self._channel.send({"ok": True, **reply}, results)
 
@@ -76,11 +77,11 @@ class Worker(ReadCommands, StreamCommands, WriteCommands):
                 found.append((cls.name(), dumps(cls)))
         return {"names": [name for name, _ in found]}, [data for _, data in found]
 
-    def do_create(self, provider: str, schema: str | None, options: dict[str, str], blobs: Blobs) -> Reply:
+    def do_create(self, use: Message, schema: str | None, blobs: Blobs) -> Reply:
         """Make the data source, and tell its schema: the one given, or its own as JSON or DDL."""
-        cls = class_of(blobs[0], provider)
+        cls = class_of(blobs[0], use["provider"])
         given = None if schema is None else struct(schema)
-        self._source = cls(options=CaseInsensitiveDict(options))
+        self._source = made(cls, use)
         own = self._source.schema() if given is None else given
         if isinstance(own, str):
             return {"schema": own, "is_ddl": True}, []
@@ -89,5 +90,6 @@ class Worker(ReadCommands, StreamCommands, WriteCommands):
         return {"schema": own.json(), "is_ddl": False}, []
 
 
-def _told(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+def _told(error: BaseException, stage: str = "") -> Message:
+    text = "".join(traceback.format_exception(error))
+    return {"error": text, "stage": stage, "raised": told.description(error)}

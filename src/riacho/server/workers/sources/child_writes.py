@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 from pyspark.errors import PySparkRuntimeError
 from pyspark.sql.datasource import (
-    CaseInsensitiveDict,
     DataSourceArrowWriter,
     DataSourceStreamArrowWriter,
     DataSourceStreamWriter,
@@ -29,30 +28,46 @@ from riacho.server.workers.sources.objects import (
     class_of,
     dumps,
     loads,
+    made,
     mismatch,
     struct,
 )
-from riacho.server.workers.sources.wire import Channel
+from riacho.server.workers.sources.wire import Channel, Message
 
 
 class WriteCommands(UserObjects):
     """See `child.Worker`; all commands are called alike, whether or not they are given objects."""
 
-    def do_plan_write(
-        self, provider: str, schema: str, options: dict[str, str], overwrite: bool, streaming: bool, blobs: Blobs
-    ) -> Reply:
-        """Make a data source and its writer; the answer has the writer, pickled."""
-        cls = class_of(blobs[0], provider)
+    def do_plan_write(self, use: Message, schema: str, mode: str, blobs: Blobs) -> Reply:
+        """Make a data source and its writer; the answer has the writer, pickled.
+
+        `writerForMode(schema, mode)` is called instead of `writer(schema, overwrite)` where a class has it. It may give
+        None: there is nothing to write. Without it, the answer to another mode than Spark has says so.
+        """
+        cls = class_of(blobs[0], use["provider"])
+        for_mode = hasattr(cls, "writerForMode")
+        if not for_mode and mode not in ("append", "overwrite"):
+            return {"refused": True}, []
         self._schema = struct(schema)
-        self._source = cls(options=CaseInsensitiveDict(options))
-        if streaming:
-            writer = self._source.streamWriter(self._schema, overwrite)
-            if not isinstance(writer, DataSourceStreamWriter | DataSourceStreamArrowWriter):
-                raise mismatch("an instance of DataSourceStreamWriter or DataSourceStreamArrowWriter", writer)
+        self._source = made(cls, use)
+        if for_mode:
+            writer = self._source.writerForMode(self._schema, mode)
+            if writer is None:
+                return {"nothing": True}, []
         else:
-            writer = self._source.writer(self._schema, overwrite)
-            if not isinstance(writer, DataSourceWriter):
-                raise mismatch("an instance of DataSourceWriter", writer)
+            writer = self._source.writer(self._schema, mode == "overwrite")
+        if not isinstance(writer, DataSourceWriter):
+            raise mismatch("an instance of DataSourceWriter", writer)
+        return {}, [dumps((writer, self._schema))]
+
+    def do_plan_stream_write(self, use: Message, schema: str, overwrite: bool, blobs: Blobs) -> Reply:
+        """The same for a stream, which has its own kind of writer."""
+        cls = class_of(blobs[0], use["provider"])
+        self._schema = struct(schema)
+        self._source = made(cls, use)
+        writer = self._source.streamWriter(self._schema, overwrite)
+        if not isinstance(writer, DataSourceStreamWriter | DataSourceStreamArrowWriter):
+            raise mismatch("an instance of DataSourceStreamWriter or DataSourceStreamArrowWriter", writer)
         return {}, [dumps((writer, self._schema))]
 
     def do_write(self, blobs: Blobs) -> Reply:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 from pyspark.errors import PySparkAssertionError, PySparkTypeError
-from pyspark.sql.datasource import DataSource
+from pyspark.sql.datasource import CaseInsensitiveDict, DataSource
 from pyspark.sql.types import StructType, _parse_datatype_json_string
 from pyspark.worker_util import pickleSer
 
@@ -97,8 +97,8 @@ def mismatch(expected: str, actual: object) -> PySparkAssertionError:
     )
 
 
-def class_of(data: bytearray, provider: str) -> Any:
-    """A data source class that a client sent, and that has the name it was registered under.
+def class_of(data: bytearray, provider: str | None) -> Any:
+    """A data source class that a client sent, and that has the name it was registered under, unless it may have others.
 
     Raises PySparkTypeError and PySparkAssertionError for what is no such class.
     """
@@ -114,12 +114,24 @@ def class_of(data: bytearray, provider: str) -> Any:
             },
         )
     name = cls.name()
-    if provider.lower() != name.lower():
+    if provider is not None and provider.lower() != name.lower():
         raise PySparkAssertionError(
             errorClass="DATA_SOURCE_TYPE_MISMATCH",
             messageParameters={"expected": f"provider with name {name}", "actual": f"'{provider}'"},
         )
     return cls
+
+
+def made(cls: Any, use: Message) -> Any:
+    """A data source as `UserSource` asks for it.
+
+    The class may name confs of the session that it takes for options, by their beginnings: `session_conf_prefixes`.
+    What the user gave as options counts more.
+    """
+    prefixes = tuple(getattr(cls, "session_conf_prefixes", ()))
+    options = CaseInsensitiveDict({key: value for key, value in use["confs"].items() if key.startswith(prefixes)})
+    options.update(use["options"])
+    return cls(options=options)
 
 
 def struct(schema: str) -> StructType:

@@ -1,4 +1,4 @@
-"""Which data source a name means in a session: one that it registered, or one of an installed package."""
+"""Which data source a name means in a session: one that it registered, a connector, or one of an installed package."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Final
 
 import pyarrow as pa
 
+from riacho.connectors.names import CLASSES, ON_ANY_SPARK
 from riacho.errors import AnalysisError
 from riacho.protos import pb
 from riacho.server.catalog.failures import path_given_twice
 from riacho.server.engine.base import EngineSession, UserClass
 from riacho.server.engine.schemas import given_schema
+from riacho.server.plan.formats import short_name
 from riacho.server.workers.sources import fork_server, installed
 from riacho.server.workers.sources.failures import refused
 from riacho.server.workers.sources.source import UserSource
@@ -23,11 +25,16 @@ from riacho.server.workers.sources.worker import SourceWorker, UserCodeFailed
 
 _log = logging.getLogger(__name__)
 
+PREDICATES: Final = "__predicates"
+"""The option with the conditions of `spark.read.jdbc(predicates=…)`, one for each partition, as a JSON list."""
 _TAKEN: Final = frozenset(
     {"avro", "binaryfile", "cloudfiles", "console", "csv", "delta", "jdbc", "json", "kafka", "memory", "noop", "orc"}
-    | {"parquet", "rate", "rate-micro-batch", "socket", "statestore", "state-metadata", "text", "xml"}
+    | {"mongodb", "parquet", "rate", "rate-micro-batch", "socket", "statestore", "state-metadata", "text", "xml"}
 )
-"""Names that are riacho's or Spark's own."""
+"""Names that are riacho's or Spark's own, or those of a connector that Spark has. A session cannot register a class of
+such a name; that of a connector in `ON_ANY_SPARK` it can, as `riacho.connectors.register` does."""
+_LONG: Final = ".defaultsource"
+"""What programs may have at the end of a class's name, in lower case."""
 
 
 def register(session: EngineSession, command: pb.CommonInlineUserDefinedDataSource) -> None:
@@ -37,7 +44,7 @@ def register(session: EngineSession, command: pb.CommonInlineUserDefinedDataSour
     every session has.
     """
     name = command.name.lower()
-    if name in _TAKEN:
+    if name in _TAKEN or (name in CLASSES and name not in ON_ANY_SPARK):
         raise AnalysisError.of(
             "DATA_SOURCE_ALREADY_EXISTS",
             f"Data source '{command.name}' already exists. Please choose a different name for the new data source.",
@@ -51,10 +58,19 @@ def register(session: EngineSession, command: pb.CommonInlineUserDefinedDataSour
 
 def find(name: str, session: EngineSession) -> UserClass | None:
     """The class of that name (in any case), or None."""
-    key = name.lower()
+    key = short_name(name)
     if key in session.data_sources:
         return session.data_sources[key]
+    connector = CLASSES.get(key) or CLASSES.get(key.removesuffix(_LONG))
+    if connector is not None:
+        return _by_name(connector)
     return None if key in _TAKEN else _installed().get(key)
+
+
+def _by_name(reference: str) -> UserClass:
+    """The class at `module:class`, pickled as no more than this name: only the worker that uses it loads it."""
+    module, _, cls = reference.partition(":")
+    return UserClass(f"c{module}\n{cls}\n.".encode(), connector=True)
 
 
 def use(read: pb.Read.DataSource, found: UserClass, session: EngineSession) -> UserSource:
@@ -63,7 +79,10 @@ def use(read: pb.Read.DataSource, found: UserClass, session: EngineSession) -> U
     Raises AnalysisError for a path given twice, PYTHON_DATA_SOURCE_ERROR if another Python pickled the class.
     """
     given = given_schema(read.schema, session)
-    return source_of(read.format, found, options_of(read.options, read.paths), session, given)
+    options = options_of(read.options, read.paths)
+    if read.predicates:
+        options[PREDICATES] = json.dumps(list(read.predicates), ensure_ascii=False)
+    return source_of(read.format, found, options, session, given)
 
 
 def source_of(
@@ -81,7 +100,7 @@ def source_of(
                 "Python."
             ),
         )
-    return UserSource(name, found.code, options, session, schema)
+    return UserSource(name, found, options, session, schema)
 
 
 def options_of(options: Mapping[str, str], paths: Sequence[str]) -> dict[str, str]:

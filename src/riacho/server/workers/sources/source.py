@@ -4,32 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
 import pyarrow as pa
 
 from riacho import types
-from riacho.server.engine.base import EngineSession
+from riacho.server.engine.base import EngineSession, UserClass
 from riacho.server.engine.stopping import Check
 from riacho.server.workers.sources.failures import refused
+from riacho.server.workers.sources.wire import Message
 from riacho.server.workers.sources.worker import SourceWorker, UserCodeFailed
+
+_SQL: Final = "spark.sql."
+"""Before the confs that are about the server itself, which no data source asks for."""
+
+
+class ModeRefused(Exception):  # noqa: N818 - what happened, not what is wrong
+    """The data source cannot be written in this save mode."""
 
 
 class UserSource:
     """What one read asks a data source for; nothing runs before the schema or a worker is asked for.
 
-    `code` is the class, pickled; `options` are as the user spelled them; `given` is the schema that the user gave.
+    `options` are as the user spelled them; `given` is the schema that the user gave.
     """
 
     def __init__(
         self,
         name: str,
-        code: bytes,
+        found: UserClass,
         options: Mapping[str, str],
         session: EngineSession,
         given: pa.Schema | None = None,
     ) -> None:
         self.name = name
-        self.code = code
+        self.found = found
         self.options = options
         self.session = session
         self._schema = given
@@ -59,24 +68,35 @@ class UserSource:
         finally:
             worker.stop()
 
-    def writer(self, worker: SourceWorker, *, overwrite: bool, streaming: bool) -> bytearray:
-        """A writer of rows with the schema, pickled; `worker` has made it and can commit.
+    def writer(self, worker: SourceWorker, mode: str) -> bytearray | None:
+        """A writer of rows with the schema, pickled; `worker` has made it and can commit. None: nothing is to be done.
 
-        Raises PYTHON_DATA_SOURCE_ERROR.
+        Raises PYTHON_DATA_SOURCE_ERROR, ModeRefused.
         """
+        answer, writers = self._planned(worker, "plan_write", mode=mode)
+        if "refused" in answer:
+            raise ModeRefused(mode)
+        return None if "nothing" in answer else writers[0]
+
+    def stream_writer(self, worker: SourceWorker, *, overwrite: bool) -> bytearray:
+        """The same for a batch of a stream."""
+        _, (writer,) = self._planned(worker, "plan_stream_write", overwrite=overwrite)
+        return writer
+
+    def _planned(self, worker: SourceWorker, command: str, **how: object) -> tuple[Message, list[bytearray]]:
         try:
-            _, (writer,) = worker.call(
-                "plan_write",
-                [self.code],
-                provider=self.name,
-                schema=self.schema_json,
-                options=dict(self.options),
-                overwrite=overwrite,
-                streaming=streaming,
-            )
+            return worker.call(command, [self.found.code], use=self._use(), schema=self.schema_json, **how)
         except UserCodeFailed as failure:
             raise refused("initialize", "writer", failure) from None
-        return writer
+
+    def _use(self) -> Message:
+        """What a worker makes the data source with. A connector is not asked for its name: it may have several."""
+        own = [key for key in self.session.conf_keys if not key.startswith(_SQL)]
+        return {
+            "provider": None if self.found.connector else self.name,
+            "options": dict(self.options),
+            "confs": self.session.get_confs(dict.fromkeys(own, "")) if own else {},
+        }
 
     def make(self, check_stop: Check | None = None) -> SourceWorker:
         """A worker that has made the data source, to be stopped by the caller. Raises PYTHON_DATA_SOURCE_ERROR."""
@@ -84,7 +104,7 @@ class UserSource:
         worker: SourceWorker | None = None
         try:
             worker = SourceWorker(check_stop)
-            answer, _ = worker.call("create", [self.code], provider=self.name, schema=known, options=dict(self.options))
+            answer, _ = worker.call("create", [self.found.code], use=self._use(), schema=known)
             if self._schema is None:
                 text = answer["schema"]
                 self._schema = self.session.parse_ddl(text) if answer["is_ddl"] else types.from_json(text)

@@ -10,20 +10,25 @@ from typing import Any
 
 import pyarrow as pa
 
+from riacho.errors import SparkError
 from riacho.server.engine.stopping import Check, current_check
-from riacho.server.workers.sources import fork_server
+from riacho.server.workers.sources import fork_server, told
 from riacho.server.workers.sources.wire import Channel, Message
 
 Blob = bytes | bytearray
 
 
 class UserCodeFailed(Exception):  # noqa: N818 - what happened, not what is wrong
-    """The user's code raised; the text is its traceback. `stage`: the step of the command, where it has several."""
+    """The user's code raised; the text is its traceback. `stage`: the step of the command, where it has several.
 
-    def __init__(self, text: str, stage: str = "") -> None:
+    `error`: what was raised, if it was one of riacho's own errors, which then says all that is to be said.
+    """
+
+    def __init__(self, text: str, stage: str = "", error: SparkError | None = None) -> None:
         super().__init__(text)
         self.text = text
         self.stage = stage
+        self.error = error
 
 
 class SourceWorker:
@@ -117,7 +122,7 @@ class SourceWorker:
         except ConnectionError as error:
             raise _ended(error) from None
         if "error" in message:
-            raise UserCodeFailed(message["error"], message["stage"])
+            raise UserCodeFailed(message["error"], message["stage"], told.error_of(message.get("raised")))
         return message, blobs
 
 
