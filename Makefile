@@ -78,10 +78,11 @@ bench: $(VENV)/.dev oracle ## the same jobs on riacho and on Apache Spark, timed
 oracle: $(VENV)/.dev ## install Apache Spark in .oracle, and Java if the machine has none
 	@$(IN_ROOT) $(PYTHON) -m scripts.oracle $(DELTA) $(SPARK_MODULES) $(DRIVERS)
 
-services: oracle ## install what tests/connectors run against in .services: Apache Kafka, a schema registry, PostgreSQL
+services: oracle ## install what tests/connectors run against in .services: Kafka, a schema registry and the like
 	@$(IN_ROOT) $(PYTHON) -m scripts.services $(KAFKA_PACKAGES)
 	@$(IN_ROOT) $(PYTHON) -m scripts.registry $(REGISTRY_PACKAGE)
 	@$(IN_ROOT) $(PYTHON) -m scripts.postgres
+	@$(IN_ROOT) $(PYTHON) -m scripts.s3
 
 lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and lock them
 	@$(PIP) uv
@@ -89,6 +90,7 @@ lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and 
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade pyproject.toml requirements/build.in $(EXTRAS) --extra dev -c requirements/run.txt -o requirements/dev.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/oracle.in -o requirements/oracle.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/java.in -o requirements/java.txt
+	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/s3.in -o requirements/s3.txt
 
 clean: ## remove what tests and builds leave behind; the environments stay
 	@$(IN_ROOT) rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist spark-warehouse
