@@ -46,7 +46,11 @@ class Notes(DataSourceWriter):
         return Done(len(list(iterator)))
 
     def commit(self, messages: list[Any]) -> None:
-        log(self.folder, "commit", sum(message.rows for message in messages))
+        log(self.folder, "commit", *(message.rows for message in messages))
+
+
+class OneTask(Notes):
+    most_tasks = 1
 
 
 class StreamNotes(DataSourceStreamWriter):
@@ -111,7 +115,7 @@ def refuse(options: Any, step: str) -> None:
 
 
 class Tiny(DataSource):
-    session_conf_prefixes: ClassVar[tuple[str, ...]] = ("spark.mongodb.", "spark.other.")
+    session_conf_prefixes: ClassVar[tuple[str, ...]] = ("spark.mongodb.", "spark.sql.session.timeZone")
 
     @classmethod
     def name(cls) -> str:
@@ -129,7 +133,7 @@ class Tiny(DataSource):
 
     def writerForMode(self, schema: Any, mode: str) -> DataSourceWriter | None:
         refuse(self.options, "writer")
-        return None if mode == "ignore" else Notes(self.options, mode)
+        return None if mode == "ignore" else (OneTask if "one" in self.options else Notes)(self.options, mode)
 
     def streamWriter(self, schema: Any, overwrite: bool) -> DataSourceStreamWriter:
         return StreamNotes(self.options)
@@ -145,6 +149,10 @@ def test_save_modes(spark: SparkSession, tmp_path: Path) -> None:
     assert logged(tmp_path) == [
         "writer error", "commit 3", "writer append", "commit 3", "writer overwrite", "commit 3",
     ]  # fmt: skip
+    for tasks in ("one", "two"):
+        frame = spark.range(4).repartition(2).write.format("tiny").option("folder", str(tmp_path)).option(tasks, "")
+        frame.mode("append").save()
+    assert logged(tmp_path)[-3::2] == ["commit 4", "commit 2 2"]
 
 
 def options_of(row: Row | None) -> dict[str, str]:
@@ -159,8 +167,12 @@ def test_confs_of_the_session_are_options(spark: SparkSession, tmp_path: Path) -
     spark.conf.set("spark.mongodb.write.database", "of the session")
     spark.conf.set("spark.mongodb.read.connection.uri", "mongodb://a")
     spark.conf.set("spark.nobody.asks", "1")
+    spark.conf.set("spark.sql.session.timeZone", "+05:45")
     given = {"Spark.Mongodb.Write.Database": "given", "a": "1"}
     uri = {"spark.mongodb.read.connection.uri": "mongodb://a"}
+    uri |= {f"__conf.{key}": value for key, value in uri.items()}
+    uri["__conf.spark.mongodb.write.database"] = "of the session"
+    uri["__conf.spark.sql.session.timezone"] = uri["spark.sql.session.timezone"] = "+05:45"
     assert options_of(spark.read.format("tiny").options(**given).load().first()) == {
         **uri,
         "spark.mongodb.write.database": "given",

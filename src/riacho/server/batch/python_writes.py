@@ -9,7 +9,7 @@ from riacho.protos import pb
 from riacho.server.engine.base import EngineSession, UserClass
 from riacho.server.workers.sources import registered
 from riacho.server.workers.sources.failures import refused
-from riacho.server.workers.sources.source import ModeRefused, UserSource
+from riacho.server.workers.sources.source import MadeWriter, ModeRefused, UserSource
 from riacho.server.workers.sources.worker import SourceWorker, UserCodeFailed
 from riacho.server.workers.sources.writing import Message, Tasks, WriterTasks
 
@@ -39,7 +39,7 @@ def write(session: EngineSession, operation: pb.WriteOperation, found: UserClass
         writer = _writer(source, planner, operation)
         if writer is None:
             return
-        made = writer
+        made = writer.data
 
         def finish(messages: list[Message], *, abort: bool) -> None:
             told = [message for message in messages if message is not None]
@@ -49,13 +49,13 @@ def write(session: EngineSession, operation: pb.WriteOperation, found: UserClass
             except UserCodeFailed as failure:
                 raise refused("commit or abort", "write", failure) from None
 
-        writers.write(made, session.stream(relation), tasks, finish)
+        writers.write(made, session.stream(relation), tasks.no_more_than(writer.most_tasks), finish)
     finally:
         writers.close()
         planner.stop()
 
 
-def _writer(source: UserSource, planner: SourceWorker, operation: pb.WriteOperation) -> bytearray | None:
+def _writer(source: UserSource, planner: SourceWorker, operation: pb.WriteOperation) -> MadeWriter | None:
     mode = _MODES.get(operation.mode, _DEFAULT_MODE)
     if mode not in _SHOWN:
         _check_partitions(operation)

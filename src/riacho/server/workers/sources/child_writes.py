@@ -58,7 +58,7 @@ class WriteCommands(UserObjects):
             writer = self._source.writer(self._schema, mode == "overwrite")
         if not isinstance(writer, DataSourceWriter):
             raise mismatch("an instance of DataSourceWriter", writer)
-        return {}, [dumps((writer, self._schema))]
+        return {"most_tasks": getattr(writer, "most_tasks", None)}, [dumps((writer, self._schema))]
 
     def do_plan_stream_write(self, use: Message, schema: str, overwrite: bool, blobs: Blobs) -> Reply:
         """The same for a stream, which has its own kind of writer."""

@@ -18,6 +18,9 @@ Blobs = list[bytearray]
 Reply = tuple[Message, list[bytes]]
 _pickle: Final[Any] = pickleSer
 
+CONF: Final = "__conf."
+"""Before the names of options that are confs of the session and nothing else."""
+
 
 def dumps(value: object) -> bytes:
     """A user's object as bytes, with its code where the code is not that of an installed package."""
@@ -126,11 +129,13 @@ def made(cls: Any, use: Message) -> Any:
     """A data source as `UserSource` asks for it.
 
     The class may name confs of the session that it takes for options, by their beginnings: `session_conf_prefixes`.
-    What the user gave as options counts more.
+    They are there under their own names, where what the user gave counts more, and with `CONF` before them.
     """
     prefixes = tuple(getattr(cls, "session_conf_prefixes", ()))
-    options = CaseInsensitiveDict({key: value for key, value in use["confs"].items() if key.startswith(prefixes)})
+    confs = {key: value for key, value in use["confs"].items() if key.startswith(prefixes)}
+    options = CaseInsensitiveDict(confs)
     options.update(use["options"])
+    options.update({CONF + key: value for key, value in confs.items()})
     return cls(options=options)
 
 

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from riacho import types
+from riacho.conf import SESSION_TIME_ZONE
 from riacho.server.engine.base import EngineSession, UserClass
 from riacho.server.engine.stopping import Check
 from riacho.server.workers.sources.failures import refused
 from riacho.server.workers.sources.wire import Message
 from riacho.server.workers.sources.worker import SourceWorker, UserCodeFailed
 
-_SQL: Final = "spark.sql."
-"""Before the confs that are about the server itself, which no data source asks for."""
-
 
 class ModeRefused(Exception):  # noqa: N818 - what happened, not what is wrong
     """The data source cannot be written in this save mode."""
+
+
+@dataclass(frozen=True)
+class MadeWriter:
+    """A writer, pickled, and how many tasks it takes at most; None for as many as there are."""
+
+    data: bytearray
+    most_tasks: int | None
 
 
 class UserSource:
@@ -68,18 +74,18 @@ class UserSource:
         finally:
             worker.stop()
 
-    def writer(self, worker: SourceWorker, mode: str) -> bytearray | None:
-        """A writer of rows with the schema, pickled; `worker` has made it and can commit. None: nothing is to be done.
+    def writer(self, worker: SourceWorker, mode: str) -> MadeWriter | None:
+        """A writer of rows with the schema; `worker` has made it and can commit. None: nothing is to be done.
 
         Raises PYTHON_DATA_SOURCE_ERROR, ModeRefused.
         """
         answer, writers = self._planned(worker, "plan_write", mode=mode)
         if "refused" in answer:
             raise ModeRefused(mode)
-        return None if "nothing" in answer else writers[0]
+        return None if "nothing" in answer else MadeWriter(writers[0], answer["most_tasks"])
 
     def stream_writer(self, worker: SourceWorker, *, overwrite: bool) -> bytearray:
-        """The same for a batch of a stream."""
+        """The same for a batch of a stream, pickled."""
         _, (writer,) = self._planned(worker, "plan_stream_write", overwrite=overwrite)
         return writer
 
@@ -91,11 +97,14 @@ class UserSource:
 
     def _use(self) -> Message:
         """What a worker makes the data source with. A connector is not asked for its name: it may have several."""
-        own = [key for key in self.session.conf_keys if not key.startswith(_SQL)]
+        keys = self.session.conf_keys
+        confs = self.session.get_confs(dict.fromkeys(keys, "")) if keys else {}
+        if SESSION_TIME_ZONE.key in confs:
+            confs[SESSION_TIME_ZONE.key] = self.session.zone.text  # the engine may have another word for it
         return {
             "provider": None if self.found.connector else self.name,
             "options": dict(self.options),
-            "confs": self.session.get_confs(dict.fromkeys(own, "")) if own else {},
+            "confs": confs,
         }
 
     def make(self, check_stop: Check | None = None) -> SourceWorker:

@@ -41,6 +41,12 @@ class Tasks:
     count: int | None = None
     most: int = SIDE_BY_SIDE
 
+    def no_more_than(self, most: int | None) -> Tasks:
+        """The same with that limit, if there is one."""
+        if most is None:
+            return self
+        return Tasks(None if self.count is None else min(self.count, most), min(self.most, most))
+
     @classmethod
     def of(cls, relation: pb.Relation) -> tuple[Tasks, pb.Relation]:
         """What the end of a plan asks for, and the plan without it."""
