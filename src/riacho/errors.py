@@ -13,6 +13,7 @@
     ├── UnsupportedOperationError  java.lang.UnsupportedOperationException: not done by riacho, and said so
     ├── SparkRuntimeError          org.apache.spark.SparkRuntimeException: a value made a running query fail
     ├── SparkGeneralError          org.apache.spark.SparkException: anything else that failed while running
+    ├── StorageError               java.io.IOException: an object store refused, or could not be reached
     ├── PythonWorkerError          org.apache.spark.api.python.PythonException: the user's Python code raised
     ├── ClassNotFoundError         org.apache.spark.SparkClassNotFoundException: there is no such data source
     ├── InvalidPlanInputError      org.apache.spark.sql.connect.common.InvalidPlanInput: a message lacks a field
@@ -121,6 +122,10 @@ class SparkRuntimeError(SparkError):
 
 class SparkGeneralError(SparkError):
     pass
+
+
+class StorageError(SparkError):
+    java_classes = ("java.io.IOException", *_OBJECT)
 
 
 class PythonWorkerError(SparkError):

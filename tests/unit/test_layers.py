@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "riacho"
 LEAVES = (
     "allocator", "arrow", "clock", "conf", "errors", "extras", "identifiers", "ids", "intervals", "options",
-    "paths", "protos", "types", "units", "zones",
+    "paths", "protos", "storage", "types", "units", "zones",
 )  # fmt: skip
 ROOMS = (
     "sql", "plan", "formats", "state", "engine", "delta", "files", "catalog", "commands", "workers", "kafka",
@@ -76,7 +76,8 @@ def test_sql_text_knows_no_plans_and_state_knows_no_spark() -> None:
 
 def test_leaves_import_only_leaves() -> None:
     for leaf in LEAVES:
-        assert {module.split(".")[0] for module in imports(SOURCE / f"{leaf}.py")} <= {"", *LEAVES}, leaf
+        for file in files(leaf) if (SOURCE / leaf).is_dir() else [SOURCE / f"{leaf}.py"]:
+            assert {module.split(".")[0] for module in imports(file)} <= {"", *LEAVES}, file.relative_to(SOURCE)
 
 
 def test_connectors_import_only_leaves_and_each_other() -> None:

@@ -145,14 +145,14 @@ def _facts(catalog: WarehouseCatalog, name: TableName, label: str) -> TableFacts
     files = list((state.files or {}).values())
     rows = [file.num_records for file in files]
     masked = sum((file.deletion_vector or {}).get("cardinality", 0) for file in files)
-    stamp = log.stamp(state.version)
+    written_ms = log.read(state.version).timestamp_ms if log.has(state.version) else None
     return TableFacts(
         label,
         "delta",
         None if None in rows else sum(count or 0 for count in rows) - masked,
         sum(file.size for file in files),
         state.version,
-        None if stamp is None else datetime.fromtimestamp(stamp[1] / 1e9, UTC),
+        None if written_ms is None else datetime.fromtimestamp(written_ms / 1000, UTC),
         table.comment,
         str(table.location),
     )

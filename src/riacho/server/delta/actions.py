@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from riacho.storage import Place, is_object, place_of, relative
+
 Json = dict[str, Any]
 
 _SAFE_IN_PATHS = "/:=+@,!$&'()*;~"
@@ -262,10 +264,12 @@ def render(actions: Iterable[Json]) -> bytes:
     )
 
 
-def local_path(table: Path, logged: str) -> Path:
-    """The file that a path in the log of `table` means: relative, absolute or a `file:` URI, percent-encoded."""
+def data_place(table: Place, logged: str) -> Place:
+    """The file that a path in the log of `table` means: relative, absolute or a URI, percent-encoded."""
     if logged.startswith("file:"):
         return Path(unquote("/" + logged.removeprefix("file:").lstrip("/")))
+    if is_object(logged):
+        return place_of(unquote(logged), None if isinstance(table, Path) else table.settings)
     return table / unquote(logged)
 
 
@@ -276,9 +280,9 @@ def decoded(logged: str) -> str:
     return logged
 
 
-def logged_path(table: Path, file: Path) -> str:
+def logged_path(table: Place, file: Place) -> str:
     """How the log of `table` names a file below it."""
-    return quote(file.relative_to(table).as_posix(), safe=_SAFE_IN_PATHS)
+    return quote(relative(file, table), safe=_SAFE_IN_PATHS)
 
 
 def _vector_id(vector: Mapping[str, Any] | None) -> str | None:

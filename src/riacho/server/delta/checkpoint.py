@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from riacho.server.delta.actions import AddFile, Metadata, Protocol
 from riacho.server.delta.log import LogCheckpoint
+from riacho.storage import Place, open_input
 
 _SIDECARS = "_sidecars"
 _COLUMNS = ("protocol", "metaData", "txn.appId", "txn.version", "sidecar.path")
@@ -55,11 +56,11 @@ def read_checkpoint(checkpoint: LogCheckpoint, *, with_files: bool) -> Summary:
     _read(checkpoint.files, with_files, summary)
     if with_files and summary.sidecars:
         folder = checkpoint.files[0].parent / _SIDECARS
-        _read([folder / Path(name).name for name in summary.sidecars], with_files, summary)
+        _read([folder / PurePosixPath(name).name for name in summary.sidecars], with_files, summary)
     return summary
 
 
-def _read(files: Sequence[Path], with_files: bool, summary: Summary) -> None:
+def _read(files: Sequence[Place], with_files: bool, summary: Summary) -> None:
     for file in files:
         if file.suffix == ".json":
             for line in file.read_bytes().splitlines():
@@ -68,7 +69,7 @@ def _read(files: Sequence[Path], with_files: bool, summary: Summary) -> None:
                         summary.take(kind, body)
             continue
         wanted = [*_COLUMNS, *(f"add.{name}" for name in _FILE_FIELDS if with_files)]
-        content = pq.ParquetFile(file).read(columns=wanted)
+        content = pq.ParquetFile(open_input(file)).read(columns=wanted)
         for kind in ("protocol", "metaData", "txn", "sidecar"):
             if kind in content.column_names:
                 for body in content[kind].drop_null().to_pylist(maps_as_pydicts="strict"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from riacho.errors import SparkGeneralError
-from riacho.server.delta.actions import local_path
+from riacho.server.delta.actions import data_place
+from riacho.storage import Place
 
 _Z85 = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#"
 _Z85_VALUES = {character: value for value, character in enumerate(_Z85)}
@@ -31,7 +31,7 @@ _BITMAP_BYTES = 8192
 Rows = npt.NDArray[np.int64]
 
 
-def deleted_rows(table: Path, vector: Mapping[str, Any]) -> Rows:
+def deleted_rows(table: Place, vector: Mapping[str, Any]) -> Rows:
     """The row numbers that `vector`, a `deletionVector` of the log of `table`, takes out; ascending.
 
     Raises SparkGeneralError for a vector of a form that is not known, OSError.
@@ -43,7 +43,7 @@ def deleted_rows(table: Path, vector: Mapping[str, Any]) -> Rows:
         prefix, encoded = text[:-_UUID_CHARACTERS], text[-_UUID_CHARACTERS:]
         file = table / prefix / f"deletion_vector_{UUID(bytes=_decode85(encoded))}.bin"
     elif kind == "p":
-        file = local_path(table, text)
+        file = data_place(table, text)
     else:
         raise SparkGeneralError(f"Deletion vector of unknown storage type {kind!r} in the Delta table at {table}.")
     with file.open("rb") as content:

@@ -11,10 +11,11 @@ from deltalake.exceptions import CommitFailedError, DeltaError, SchemaMismatchEr
 
 from riacho.errors import AnalysisError, SparkError, SparkGeneralError
 from riacho.server.delta.state import not_a_table
+from riacho.storage import Place
 
 
 @contextmanager
-def translated(table: Path) -> Iterator[None]:
+def translated(table: Place) -> Iterator[None]:
     """Turns what delta-rs raises about `table` into a SparkError."""
     try:
         yield
@@ -22,13 +23,15 @@ def translated(table: Path) -> Iterator[None]:
         raise _ours(table, failure) from failure
 
 
-def open_table(table: Path, version: int | None = None) -> DeltaTable:
+def open_table(table: Place, version: int | None = None) -> DeltaTable:
     """delta-rs's view of a table. Raises DELTA_PATH_DOES_NOT_EXIST."""
     with translated(table):
-        return DeltaTable(table, version=version)
+        if isinstance(table, Path):
+            return DeltaTable(table, version=version)
+        return DeltaTable(str(table), version=version, storage_options=table.options())
 
 
-def _ours(table: Path, failure: DeltaError) -> SparkError:
+def _ours(table: Place, failure: DeltaError) -> SparkError:
     text = str(failure)
     match failure:
         case TableNotFoundError():

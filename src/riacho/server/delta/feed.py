@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,11 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError
-from riacho.server.delta.actions import AddFile, ChangeFile, Commit, FileAction, Metadata, RemoveFile, local_path
+from riacho.server.delta.actions import AddFile, ChangeFile, Commit, FileAction, Metadata, RemoveFile, data_place
 from riacho.server.delta.deletion_vectors import Rows, deleted_rows
 from riacho.server.delta.files import DataFile, read_batches
 from riacho.server.delta.protocol import CHANGE_FEED, enabled
+from riacho.storage import Place
 
 CHANGE_TYPE = "_change_type"
 COMMIT_VERSION = "_commit_version"
@@ -64,12 +64,12 @@ def file_actions(commit: Commit) -> tuple[FileAction, ...]:
     return tuple(action for action in commit.files if isinstance(action, ChangeFile) or action.data_change)
 
 
-def pieces(table: Path, version: int, timestamp_ms: int, actions: Sequence[FileAction]) -> Iterator[Piece]:
+def pieces(table: Place, version: int, timestamp_ms: int, actions: Sequence[FileAction]) -> Iterator[Piece]:
     """The rows that `actions` of one version stand for. Reads deletion vectors, and raises as `deleted_rows`."""
     removes = {action.path: action for action in actions if isinstance(action, RemoveFile)}
     adds = {action.path: action for action in actions if isinstance(action, AddFile)}
     for action in actions:
-        path = local_path(table, action.path)
+        path = data_place(table, action.path)
         values = action.partition_values or {}
         found: list[tuple[str | None, DataFile]]
         match action:
@@ -124,7 +124,7 @@ def require_recorded(metadata: Metadata | None, version: int, start: int, end: i
     )
 
 
-def _masked(table: Path, action: AddFile | RemoveFile) -> Rows | None:
+def _masked(table: Place, action: AddFile | RemoveFile) -> Rows | None:
     return None if action.deletion_vector is None else deleted_rows(table, action.deletion_vector)
 
 

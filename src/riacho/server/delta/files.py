@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -15,14 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from riacho.errors import SparkGeneralError
+from riacho.errors import SparkGeneralError, StorageError
 from riacho.ids import new_uuid
 from riacho.protos import pb
 from riacho.server.delta import partitions
-from riacho.server.delta.actions import AddFile, local_path, logged_path
+from riacho.server.delta.actions import AddFile, data_place, logged_path
 from riacho.server.delta.deletion_vectors import Rows, deleted_rows
 from riacho.server.delta.stats import read_stats
 from riacho.server.engine.base import EngineSession
+from riacho.storage import ObjectPath, Place, open_input, upload
 
 STAGING = "_riacho"
 """Folder of a table that new files are written to before they get their names; hidden from every reader."""
@@ -30,6 +34,8 @@ STAGING = "_riacho"
 READ_ROWS = 1 << 16
 WRITE_ROWS = 1 << 20
 _SUFFIX = "c000.snappy.parquet"
+_UPLOADS = 4
+"""How many files are uploaded at once, and wait for it on disk."""
 
 
 @dataclass(frozen=True)
@@ -37,18 +43,20 @@ class DataFile:
     """A file to be read: where it is, what its log entry says of all its rows, and which of them are wanted.
 
     `deleted`: row numbers that are gone. `only`: row numbers that alone are wanted. At most one of them is given.
+    `size`: its bytes, where they are known.
     """
 
-    path: Path
+    path: Place
     partition_values: Mapping[str, str | None]
     deleted: Rows | None = None
     only: Rows | None = None
+    size: int | None = None
 
 
-def data_file(table: Path, add: AddFile) -> DataFile:
+def data_file(table: Place, add: AddFile) -> DataFile:
     """The file of an add action of `table`. Reads its deletion vector, if it has one, and raises as `deleted_rows`."""
     vector = None if add.deletion_vector is None else deleted_rows(table, add.deletion_vector)
-    return DataFile(local_path(table, add.path), add.partition_values, vector)
+    return DataFile(data_place(table, add.path), add.partition_values, vector, size=add.size)
 
 
 def read_batches(
@@ -61,7 +69,8 @@ def read_batches(
     unwanted ones too. Raises SparkGeneralError FAILED_READ_FILE.
     """
     try:
-        with pq.ParquetFile(file.path, memory_map=True, coerce_int96_timestamp_unit="us") as content:
+        source = open_input(file.path, file.size)
+        with pq.ParquetFile(source, memory_map=True, coerce_int96_timestamp_unit="us") as content:
             present = {name.lower(): name for name in content.schema_arrow.names}
             wanted = [present[f.name.lower()] for f in schema if f.name.lower() in present]
             first_row = 0
@@ -133,7 +142,7 @@ def _is_list(arrow: pa.DataType) -> bool:
     return bool(pa.types.is_list(arrow) or pa.types.is_large_list(arrow))
 
 
-def _unreadable(path: Path, failure: Exception) -> SparkGeneralError:
+def _unreadable(path: Place, failure: Exception) -> SparkGeneralError:
     if isinstance(failure, FileNotFoundError):
         return SparkGeneralError.of(
             "FAILED_READ_FILE.FILE_NOT_EXIST",
@@ -160,7 +169,7 @@ class NewFile:
 
 
 def write_relations(
-    session: EngineSession, relations: Iterable[pb.Relation], table: Path, partition_by: Sequence[str] = ()
+    session: EngineSession, relations: Iterable[pb.Relation], table: Place, partition_by: Sequence[str] = ()
 ) -> list[NewFile]:
     """Execute `relations`, one after the other, and write their rows as new data files of `table`; none for no rows.
 
@@ -170,19 +179,17 @@ def write_relations(
     if partition_by:
         batches = (batch for relation in relations for batch in session.stream(relation))
         return write_batches(batches, table, partition_by)
-    staging = table / STAGING / new_uuid()
-    try:
+    with _staged(table) as staging:
         for relation in relations:
-            session.write_parquet(relation, staging)
-        written = sorted(staging.iterdir()) if staging.is_dir() else []
-        return [new for file, number in zip(written, count(), strict=False) if (new := _adopt(file, table, number))]
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+            session.write_parquet(relation, staging.folder)
+        for number, file in enumerate(sorted(staging.folder.iterdir())):
+            staging.adopt(file, number)
+    return staging.files
 
 
 def write_batches(
     batches: Iterable[pa.RecordBatch],
-    table: Path,
+    table: Place,
     partition_by: Sequence[str] = (),
     *,
     rows: int = WRITE_ROWS,
@@ -193,32 +200,22 @@ def write_batches(
     `below`: the folder of the table in which they are to lie, such as `_change_data`. Raises what `batches` raises;
     then nothing is left behind.
     """
-    staging = table / STAGING / new_uuid()
-    staging.mkdir(parents=True)
     numbers = count()
-    files: list[NewFile] = []
-    try:
+    with _staged(table) as staging:
         for chunk in _chunks(batches, rows):
             parts = partitions.split(chunk, partition_by) if partition_by else [({}, chunk)]
             for values, part in parts:
                 number = next(numbers)
-                file = staging / f"{number}.parquet"
+                file = staging.folder / f"{number}.parquet"
                 pq.write_table(part, file, compression="snappy", use_dictionary=False)
-                new = _adopt(file, table, number, values, below)
-                if new is not None:
-                    files.append(new)
-    except BaseException:
-        discard(table, files)
-        raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
-    return files
+                staging.adopt(file, number, values, below)
+    return staging.files
 
 
 def write_file(
     batches: Iterable[pa.RecordBatch],
     schema: pa.Schema,
-    table: Path,
+    table: Place,
     values: Mapping[str, str | None],
     *,
     data_change: bool = True,
@@ -227,31 +224,31 @@ def write_file(
 
     Raises what `batches` raises; then nothing is left behind.
     """
-    staging = table / STAGING / new_uuid()
-    staging.mkdir(parents=True)
-    try:
-        file = staging / "0.parquet"
+    with _staged(table) as staging:
+        file = staging.folder / "0.parquet"
         with pq.ParquetWriter(file, schema, compression="snappy", use_dictionary=False) as writer:
             for chunk in _chunks(batches, WRITE_ROWS):
                 writer.write_table(chunk)
-        new = _adopt(file, table, 0, values)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        staging.adopt(file, 0, values)
+    new = next(iter(staging.files), None)
     return new if new is None or data_change else replace(new, add=replace(new.add, data_change=False))
 
 
-def remove_stale_staging(table: Path, older_than_s: float, now_s: float) -> None:
-    """Remove what writers that were killed left in the staging folder of `table`."""
+def remove_stale_staging(table: Place, older_than_s: float, now_s: float) -> None:
+    """Remove what writers that were killed left in the staging folder of `table`; in object storage there is none."""
+    if not isinstance(table, Path):
+        return
     for leftover in (table / STAGING).glob("*"):
         with suppress(FileNotFoundError):  # another writer was just done with it
             if now_s - leftover.stat().st_mtime > older_than_s:
                 shutil.rmtree(leftover, ignore_errors=True)
 
 
-def discard(table: Path, files: Iterable[NewFile]) -> None:
+def discard(table: Place, files: Iterable[NewFile]) -> None:
     """Remove files that no version will ever name."""
     for new in files:
-        local_path(table, new.add.path).unlink(missing_ok=True)
+        with suppress(StorageError):  # what is left does no harm, and VACUUM removes it
+            data_place(table, new.add.path).unlink(missing_ok=True)
 
 
 def _chunks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
@@ -269,20 +266,85 @@ def _chunks(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(held)
 
 
-def _adopt(
-    file: Path, table: Path, number: int, values: Mapping[str, str | None] | None = None, below: str = ""
-) -> NewFile | None:
-    """Give a staged file its name in the table, and say what its add action is. None for a file without rows."""
-    stats = read_stats(file)
-    if stats.rows == 0:
-        file.unlink()
-        return None
-    folder = table / below / partitions.folder(values or {})
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"part-{number:05d}-{new_uuid()}-{_SUFFIX}"
-    os.rename(file, target)  # noqa: PTH104 (once per file on the batch path)
-    found = target.stat()
-    add = AddFile(
-        logged_path(table, target), found.st_size, found.st_mtime_ns // 1_000_000, dict(values or {}), stats=stats.text
-    )
-    return NewFile(add, stats.rows, stats.null_counts)
+@contextmanager
+def _staged(table: Place) -> Iterator[_Staging]:
+    """A folder of this machine for new files of `table`; what they became is known at the end.
+
+    Whatever goes wrong, no file is left.
+    """
+    if isinstance(table, Path):
+        folder = table / STAGING / new_uuid()
+        folder.mkdir(parents=True)
+    else:
+        # The owner's pid in the name lets a later start remove what a killed one left behind.
+        folder = Path(tempfile.mkdtemp(prefix=f"riacho-{os.getpid()}-upload-"))
+    staging = _Staging(table, folder)
+    try:
+        yield staging
+        staging.finish()
+    except BaseException:
+        staging.discard()
+        raise
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Staging:
+    """Files on their way into a table. In object storage each is uploaded while the next is written."""
+
+    def __init__(self, table: Place, folder: Path) -> None:
+        self.folder = folder
+        self.files: list[NewFile] = []
+        self._table = table
+        self._pool: ThreadPoolExecutor | None = None
+        self._sent: deque[tuple[NewFile, Future[None]]] = deque()
+
+    def adopt(self, file: Path, number: int, values: Mapping[str, str | None] | None = None, below: str = "") -> None:
+        """Give a staged file its name in the table, and note what its add action is; nothing for one without rows."""
+        stats = read_stats(file)
+        if stats.rows == 0:
+            file.unlink()
+            return
+        folder = self._table / below / partitions.folder(values or {})
+        target = folder / f"part-{number:05d}-{new_uuid()}-{_SUFFIX}"
+        if isinstance(target, Path):
+            folder.mkdir(parents=True, exist_ok=True)
+            os.rename(file, target)  # noqa: PTH104 (once per file on the batch path)
+            found = target.stat()
+        else:
+            found = file.stat()
+        name = logged_path(self._table, target)
+        add = AddFile(name, found.st_size, found.st_mtime_ns // 1_000_000, dict(values or {}), stats=stats.text)
+        new = NewFile(add, stats.rows, stats.null_counts)
+        if isinstance(target, Path):
+            self.files.append(new)
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="riacho-upload")
+        self._sent.append((new, self._pool.submit(_send, file, target)))
+        while len(self._sent) > _UPLOADS:
+            self._take()
+
+    def finish(self) -> None:
+        """Wait until all are there. Raises StorageError."""
+        while self._sent:
+            self._take()
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def discard(self) -> None:
+        """Remove what is in the table already."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        discard(self._table, [*self.files, *(new for new, _ in self._sent)])
+
+    def _take(self) -> None:
+        new, sending = self._sent[0]
+        sending.result()
+        self._sent.popleft()
+        self.files.append(new)
+
+
+def _send(file: Path, target: ObjectPath) -> None:
+    upload(file, target)
+    file.unlink()

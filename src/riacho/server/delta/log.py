@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
-import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from uuid import uuid4
 
 from riacho.server.delta.actions import Commit, parse_commit
+from riacho.storage import Place, folder_of
 
 LOG_FOLDER = "_delta_log"
 
@@ -26,32 +22,28 @@ class LogCheckpoint:
     """A summary of all versions up to `version`: one file, or all parts of a checkpoint in several."""
 
     version: int
-    files: tuple[Path, ...]
+    files: tuple[Place, ...]
 
 
 class DeltaLog:
-    """The log of the table in folder `table`. Holds no state: every call looks at the disk."""
+    """The log of the table in folder `table`. Holds no state: every call looks at the disk or the object store."""
 
-    def __init__(self, table: Path) -> None:
+    def __init__(self, table: Place) -> None:
         self.table = table
         self.directory = table / LOG_FOLDER
-        self._prefix = str(self.directory) + os.sep
+        self._files = folder_of(self.directory)
 
     def path(self, version: int) -> str:
         """Where the commit of `version` stands or will stand."""
-        return f"{self._prefix}{version:020d}.json"
+        return self._files.path(_name(version))
 
     def has(self, version: int) -> bool:
-        """Whether the commit of `version` is there: one look at the disk, a few microseconds."""
-        return os.path.exists(self.path(version))  # noqa: PTH110 (ten times faster than pathlib on the idle path)
+        """Whether the commit of `version` is there: one look, a few microseconds on a disk."""
+        return self._files.has(_name(version))
 
-    def stamp(self, version: int) -> tuple[int, int] | None:
+    def stamp(self, version: int) -> str | None:
         """What tells the commit file of `version` from another of that name, or None if there is none."""
-        try:
-            found = os.stat(self.path(version))  # noqa: PTH116 (as in `has`)
-        except FileNotFoundError:
-            return None
-        return found.st_ino, found.st_mtime_ns
+        return self._files.stamp(_name(version))
 
     def exists(self) -> bool:
         """Whether there is a table at all. A table's first version may be gone, then a checkpoint is there."""
@@ -59,9 +51,8 @@ class DeltaLog:
 
     def read(self, version: int) -> Commit:
         """The commit of `version`. Raises FileNotFoundError."""
-        with open(self.path(version), "rb") as file:  # noqa: PTH123 (as in `has`)
-            modified_ms = os.fstat(file.fileno()).st_mtime_ns // 1_000_000
-            return parse_commit(version, file.read(), modified_ms)
+        content, modified_ms = self._files.read(_name(version))
+        return parse_commit(version, content, modified_ms)
 
     def versions(self) -> list[int]:
         """All versions whose commit is there, ascending; the oldest may have been cleaned up."""
@@ -80,7 +71,7 @@ class DeltaLog:
 
     def latest_checkpoint(self, at_most: int | None = None) -> LogCheckpoint | None:
         """The newest complete checkpoint, of a version up to `at_most`."""
-        found: dict[tuple[int, str], list[Path]] = {}
+        found: dict[tuple[int, str], list[Place]] = {}
         wanted: dict[tuple[int, str], int] = {}
         for name in self._names():
             match = _CHECKPOINT.fullmatch(name)
@@ -93,44 +84,22 @@ class DeltaLog:
         if not complete:
             return None
         newest = max(complete)
-        return LogCheckpoint(newest[0], tuple(sorted(found[newest])))
+        return LogCheckpoint(newest[0], tuple(sorted(found[newest], key=str)))
 
     def _names(self) -> list[str]:
-        try:
-            return os.listdir(self.directory)  # noqa: PTH208 (names are all we want of thousands of files)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        return self._files.names()
 
     def put(self, version: int, content: bytes) -> bool:
         """Make `content` the commit of `version`, unless somebody was first: then False, and nothing has changed.
 
-        The commit appears whole or not at all: it is written aside and linked into place, which fails if the name is
-        taken. Where the disk has no hard links the name is taken first and then filled.
+        The commit appears whole or not at all. Raises as `storage.create_new`.
         """
-        target = self.path(version)
-        aside = f"{self._prefix}.{version:020d}.json.{uuid4()}.tmp"
-        with open(aside, "wb") as file:  # noqa: PTH123
-            file.write(content)
-        try:
-            os.link(aside, target)
-        except FileExistsError:
-            return False
-        except OSError as failure:
-            if failure.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS}:
-                raise
-            return _create(target, content)
-        finally:
-            # Whoever sees an error takes the version for not made and deletes its files: a leftover is the lesser evil.
-            with contextlib.suppress(OSError):
-                os.unlink(aside)  # noqa: PTH108
-        return True
+        return self._files.put_new(_name(version), content)
+
+    def make_folder(self) -> None:
+        """Make the log's folder, if it is not there."""
+        self._files.make()
 
 
-def _create(target: str, content: bytes) -> bool:
-    try:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-    except FileExistsError:
-        return False
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-    return True
+def _name(version: int) -> str:
+    return f"{version:020d}.json"

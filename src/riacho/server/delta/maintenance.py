@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from pathlib import Path
 
 from riacho.clock import Clock, SystemClock
 from riacho.errors import SparkError
@@ -25,6 +24,7 @@ from riacho.server.delta.files import STAGING
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.optimize import optimize
 from riacho.server.delta.state import load_state
+from riacho.storage import Place
 
 _VACUUMED = "vacuumed"
 _DAY_MS = 24 * 3600 * 1000
@@ -68,7 +68,7 @@ def due(policy: MaintenancePolicy, files: Iterable[AddFile], since_vacuum_ms: in
     return steps
 
 
-def maintain(table: Path, policy: MaintenancePolicy, clock: Clock) -> list[MaintenanceStep]:
+def maintain(table: Place, policy: MaintenancePolicy, clock: Clock) -> list[MaintenanceStep]:
     """Do what is due for the table in that folder; what that was. Raises SparkError, OSError."""
     files = require_files(load_state(DeltaLog(table), with_files=True)).values()
     note = table / STAGING / _VACUUMED
@@ -100,12 +100,12 @@ class Housekeeper:
     def __init__(self, policy: MaintenancePolicy | None = None, clock: Clock | None = None) -> None:
         self._policy = policy or MaintenancePolicy()
         self._clock = clock or SystemClock()
-        self._due: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
-        self._waiting: set[Path] = set()
+        self._due: queue.SimpleQueue[Place | None] = queue.SimpleQueue()
+        self._waiting: set[Place] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def after_commit(self, table: Path, version: int) -> None:
+    def after_commit(self, table: Place, version: int) -> None:
         """Called after each commit, and returns at once."""
         if version == 0 or version % self._policy.interval_versions:
             return

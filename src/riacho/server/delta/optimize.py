@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +22,7 @@ from riacho.server.delta.actions import AddFile, Json
 from riacho.server.delta.protocol import append_route, require_readable
 from riacho.server.delta.state import TableState, not_a_table, require_whole
 from riacho.server.delta.writer import Decision, DeltaWriter
+from riacho.storage import Place
 
 TARGET_BYTES = 1 << 30
 _MAX_RUNS = 5
@@ -66,7 +66,7 @@ def bins(held: Iterable[AddFile], target_bytes: int, *, whole: bool) -> list[lis
     return [group for group in found if len(group) > 1 or group[0].deletion_vector is not None]
 
 
-def optimize(table: Path, clock: Clock, zorder_by: Sequence[str] = (), target_bytes: int = TARGET_BYTES) -> Optimized:
+def optimize(table: Place, clock: Clock, zorder_by: Sequence[str] = (), target_bytes: int = TARGET_BYTES) -> Optimized:
     """Put files together as one version; none is made if there is nothing to do.
 
     A write in between that leaves the files alone does not matter; after another one all is done anew. Raises
@@ -164,7 +164,7 @@ def _order(zorder_by: Sequence[str], schema: pa.Schema, state: TableState) -> li
 
 
 def _write(
-    table: Path, groups: Sequence[Sequence[AddFile]], schema: pa.Schema, partition_by: Sequence[str], order: list[str]
+    table: Place, groups: Sequence[Sequence[AddFile]], schema: pa.Schema, partition_by: Sequence[str], order: list[str]
 ) -> list[files.NewFile]:
     """Each group of files as one new file."""
     body = pa.schema([column for column in schema if column.name not in partition_by])

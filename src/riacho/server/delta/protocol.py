@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum, auto
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -15,6 +14,7 @@ from riacho import __version__
 from riacho.errors import UnsupportedOperationError
 from riacho.server.delta.actions import Metadata, Protocol
 from riacho.server.delta.schema import has_column_metadata
+from riacho.storage import Place
 
 CHANGE_FEED = "delta.enableChangeDataFeed"
 APPEND_ONLY = "delta.appendOnly"
@@ -71,7 +71,7 @@ def enabled(configuration: Mapping[str, str], key: str) -> bool:
     return configuration.get(key, "false").lower() == "true"
 
 
-def require_readable(table: Path, protocol: Protocol, metadata: Metadata) -> None:
+def require_readable(table: Place, protocol: Protocol, metadata: Metadata) -> None:
     """Raises DELTA_UNSUPPORTED_FEATURES_FOR_READ for a table whose files do not mean what they seem to."""
     unknown = protocol.reader_features - _READABLE if protocol.min_reader >= 3 else frozenset()
     if metadata.configuration.get(_COLUMN_MAPPING, "none") != "none":
@@ -80,7 +80,7 @@ def require_readable(table: Path, protocol: Protocol, metadata: Metadata) -> Non
         raise _unsupported("READ", "reader", table, unknown)
 
 
-def append_route(table: Path, protocol: Protocol, metadata: Metadata) -> AppendRoute:
+def append_route(table: Place, protocol: Protocol, metadata: Metadata) -> AppendRoute:
     """How to append to a table. Raises DELTA_UNSUPPORTED_FEATURES_FOR_WRITE if we may not."""
     unknown = protocol.writer_features - _APPENDABLE if protocol.min_writer >= 7 else frozenset()
     if metadata.configuration.get(_COLUMN_MAPPING, "none") != "none":
@@ -173,7 +173,7 @@ def _holds_ntz(arrow: pa.DataType) -> bool:
     return any(_holds_ntz(arrow.field(index).type) for index in range(arrow.num_fields))
 
 
-def _unsupported(what: str, role: str, table: Path, features: frozenset[str]) -> UnsupportedOperationError:
+def _unsupported(what: str, role: str, table: Place, features: frozenset[str]) -> UnsupportedOperationError:
     names = ", ".join(sorted(features))
     return UnsupportedOperationError.of(
         f"DELTA_UNSUPPORTED_FEATURES_FOR_{what}",

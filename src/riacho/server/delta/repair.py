@@ -14,17 +14,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from pathlib import Path
 
 import pyarrow.parquet as pq
 
 from riacho.clock import Clock
 from riacho.server.delta import changes
-from riacho.server.delta.actions import AddFile, Commit, Json, RemoveFile, decoded, local_path, logged_path
+from riacho.server.delta.actions import AddFile, Commit, Json, RemoveFile, data_place, decoded, logged_path
 from riacho.server.delta.log import DeltaLog, LogCheckpoint
 from riacho.server.delta.protocol import append_route, require_readable
 from riacho.server.delta.state import TableState, load_state, not_a_table
 from riacho.server.delta.writer import DeltaWriter
+from riacho.storage import Place, open_input
 
 _File = tuple[str, str | None]
 _READ_ON = frozenset({"OPTIMIZE", "DELETE", "UPDATE", "MERGE"})
@@ -60,7 +60,7 @@ class BrokenFile:
         return self.damage is not Damage.CARRIED_ON
 
 
-def examine(table: Path) -> list[BrokenFile]:
+def examine(table: Place) -> list[BrokenFile]:
     """What is wrong with the files of a table, by the log as far back as it goes.
 
     Raises DELTA_PATH_DOES_NOT_EXIST, DELTA_UNSUPPORTED_FEATURES_FOR_READ.
@@ -71,7 +71,7 @@ def examine(table: Path) -> list[BrokenFile]:
     return _findings(log, state)
 
 
-def repair(table: Path, clock: Clock) -> list[BrokenFile]:
+def repair(table: Place, clock: Clock) -> list[BrokenFile]:
     """Mend, as one version, all that can be; what was found, the same as `examine` would have told. Raises as that."""
     found: list[BrokenFile] = []
 
@@ -124,7 +124,7 @@ def _findings(log: DeltaLog, state: TableState) -> list[BrokenFile]:
             continue
         left[name] = file
     for file in left.values():
-        if local_path(log.table, file.path).exists():
+        if data_place(log.table, file.path).exists():
             continue
         plain = log.table / file.path
         if plain.exists():
@@ -202,7 +202,7 @@ def _tombstones(checkpoint: LogCheckpoint) -> Iterator[_File]:
     for file in checkpoint.files:
         if file.suffix != ".parquet":
             continue
-        content = pq.ParquetFile(file)
+        content = pq.ParquetFile(open_input(file))
         if "remove" not in content.schema_arrow.names:
             continue
         for row in content.read(columns=["remove.path"])["remove"].to_pylist():

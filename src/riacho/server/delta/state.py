@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from riacho.errors import AnalysisError, SparkGeneralError
 from riacho.server.delta.actions import AddFile, Commit, Metadata, Protocol, RemoveFile, decoded
 from riacho.server.delta.checkpoint import read_checkpoint
 from riacho.server.delta.log import DeltaLog, LogCheckpoint
+from riacho.storage import Place
 
 
 @dataclass
@@ -95,7 +95,7 @@ def blank_state(with_files: bool) -> TableState:
     return TableState(-1, Protocol(), Metadata("", '{"type":"struct","fields":[]}'), -1, {}, {} if with_files else None)
 
 
-def not_a_table(table: Path) -> AnalysisError:
+def not_a_table(table: Place) -> AnalysisError:
     """The error for a folder without a Delta log."""
     return AnalysisError.of(
         "DELTA_PATH_DOES_NOT_EXIST",
@@ -105,7 +105,7 @@ def not_a_table(table: Path) -> AnalysisError:
     )
 
 
-def require_whole(table: Path, state: TableState) -> None:
+def require_whole(table: Place, state: TableState) -> None:
     """Refuse a table whose log removes files under wrong names, so that readers disagree about its rows.
 
     Raises SparkGeneralError, which says how to repair the table.

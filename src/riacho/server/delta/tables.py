@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -16,15 +15,16 @@ from riacho.clock import Clock
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.server.delta import changes
 from riacho.server.delta import schema as schemas
-from riacho.server.delta.actions import AddFile, Json, local_path
+from riacho.server.delta.actions import AddFile, Json, data_place
 from riacho.server.delta.changes import TableDefinition
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.protocol import upgraded
 from riacho.server.delta.state import TableState, load_state, not_a_table
 from riacho.server.delta.writer import DeltaWriter
+from riacho.storage import Place
 
 
-def create(folder: Path, definition: TableDefinition, clock: Clock, *, adopt: bool = True) -> bool:
+def create(folder: Place, definition: TableDefinition, clock: Clock, *, adopt: bool = True) -> bool:
     """Make an empty table, and tell whether it was made; of several who do so at once, one is told that it did.
 
     Where one is already, nothing happens; for `adopt` it must be the same. Raises DELTA_CREATE_TABLE_SCHEME_MISMATCH,
@@ -47,7 +47,7 @@ def create(folder: Path, definition: TableDefinition, clock: Clock, *, adopt: bo
     return made
 
 
-def redefine(folder: Path, definition: TableDefinition, clock: Clock) -> None:
+def redefine(folder: Place, definition: TableDefinition, clock: Clock) -> None:
     """CREATE OR REPLACE: another definition and no rows; id and history stay. Raises DELTA_PATH_DOES_NOT_EXIST."""
 
     def decide(state: TableState | None) -> list[Json]:
@@ -62,7 +62,7 @@ def redefine(folder: Path, definition: TableDefinition, clock: Clock) -> None:
 
 
 def alter(
-    folder: Path,
+    folder: Place,
     clock: Clock,
     operation: str,
     *,
@@ -87,7 +87,7 @@ def alter(
     DeltaWriter(folder).commit(decide)
 
 
-def truncate(folder: Path, clock: Clock) -> None:
+def truncate(folder: Place, clock: Clock) -> None:
     """Take all files out; no version is made if there are none.
 
     Raises DELTA_PATH_DOES_NOT_EXIST, DELTA_CANNOT_MODIFY_APPEND_ONLY.
@@ -108,7 +108,7 @@ def truncate(folder: Path, clock: Clock) -> None:
     DeltaWriter(folder, with_files=True).commit(decide)
 
 
-def restore(folder: Path, version: int, clock: Clock) -> Mapping[str, int]:
+def restore(folder: Place, version: int, clock: Clock) -> Mapping[str, int]:
     """Make a table what it was at an older version, as a new version; what RESTORE answers.
 
     Raises DELTA_PATH_DOES_NOT_EXIST, DELTA_VERSION_NOT_FOUND, DELTA_CANNOT_RESTORE_TABLE_VERSION for files that are
@@ -156,8 +156,8 @@ def restore(folder: Path, version: int, clock: Clock) -> Mapping[str, int]:
     return told
 
 
-def _require_present(folder: Path, version: int, files: Sequence[AddFile]) -> None:
-    missing = [file.path for file in files if not local_path(folder, file.path).exists()]
+def _require_present(folder: Place, version: int, files: Sequence[AddFile]) -> None:
+    missing = [file.path for file in files if not data_place(folder, file.path).exists()]
     if missing:
         raise IllegalArgumentError.of(
             "DELTA_CANNOT_RESTORE_TABLE_VERSION",
@@ -177,13 +177,13 @@ def _parameters(definition: TableDefinition) -> dict[str, object]:
     }
 
 
-def _present(folder: Path, state: TableState | None) -> TableState:
+def _present(folder: Place, state: TableState | None) -> TableState:
     if state is None:
         raise not_a_table(folder)
     return state
 
 
-def _require_same(folder: Path, state: TableState, definition: TableDefinition) -> None:
+def _require_same(folder: Place, state: TableState, definition: TableDefinition) -> None:
     existing = schemas.to_arrow(state.metadata.schema_json)
     wanted = types.normalise_schema(definition.schema)
     if len(wanted) and not schemas.same_columns(existing, wanted):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +27,7 @@ from riacho.server.delta.state import TableState
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 from riacho.server.plan import build
+from riacho.storage import Place
 
 MAX_REPLANS = 5
 _CHANGE_COLUMNS = frozenset({"_change_type", "_commit_version", "_commit_timestamp"})
@@ -222,7 +222,7 @@ class RowWriter:
             yield from checked(self._session, whole, schema, demands, given)
 
 
-def plan_write(table: Path, state: TableState | None, schema: pa.Schema, mode: WriteMode) -> _WritePlan:
+def plan_write(table: Place, state: TableState | None, schema: pa.Schema, mode: WriteMode) -> _WritePlan:
     """Decide how data of `schema` go into a table. No I/O.
 
     Raises the errors of `fit`, `check_writable` and `append_route`, DELTA_METADATA_MISMATCH.PARTITIONING_MISMATCH,

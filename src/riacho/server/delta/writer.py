@@ -10,12 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from riacho.errors import SparkGeneralError
 from riacho.server.delta.actions import Json, parse_commit, render
-from riacho.server.delta.log import LOG_FOLDER, DeltaLog
+from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState, blank_state, load_state
+from riacho.storage import Place
 
 MAX_ATTEMPTS = 1000
 
@@ -37,11 +37,11 @@ class DeltaWriter:
     Not for several threads at once. `with_files`: keep the list of files too, for changes that take files out.
     """
 
-    def __init__(self, table: Path, *, with_files: bool = False) -> None:
+    def __init__(self, table: Place, *, with_files: bool = False) -> None:
         self.log = DeltaLog(table)
         self._with_files = with_files
         self._state: TableState | None = None
-        self._stamp: tuple[int, int] | None = None
+        self._stamp: str | None = None
 
     def state(self) -> TableState | None:
         """The table as it is now, or None if there is none. Cheap when nothing happened. Raises as `load_state`."""
@@ -72,7 +72,7 @@ class DeltaWriter:
                 return None
             version = 0 if state is None else state.version + 1
             if state is None:
-                (self.log.table / LOG_FOLDER).mkdir(parents=True, exist_ok=True)
+                self.log.make_folder()
             content = render(actions)
             commit = parse_commit(version, content, 0)
             if not self.log.put(version, content):

@@ -12,7 +12,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
 
 from riacho.errors import AnalysisError, SparkError
-from riacho.server.delta.actions import AddFile, Metadata, Protocol, local_path, logged_path, parse_commit, render
+from riacho.server.delta.actions import AddFile, Metadata, Protocol, data_place, logged_path, parse_commit, render
 from riacho.server.delta.history import commit_times, first_version_from, last_version_until
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState, load_state
@@ -222,12 +222,12 @@ def test_actions_come_through_their_json() -> None:
 @pytest.mark.parametrize("name", ["plain.parquet", "a b/ç%25.parquet", "k=a%2Fb/x.parquet", "#?.parquet"])
 def test_paths_come_through_the_log(tmp_path: Path, name: str) -> None:
     file = tmp_path / name
-    assert local_path(tmp_path, logged_path(tmp_path, file)) == file
+    assert data_place(tmp_path, logged_path(tmp_path, file)) == file
 
 
 def test_paths_may_be_uris(tmp_path: Path) -> None:
-    assert local_path(tmp_path, "file:///a%20b/c") == Path("/a b/c")
-    assert local_path(tmp_path, "/a%20b/c") == Path("/a b/c")
+    assert data_place(tmp_path, "file:///a%20b/c") == Path("/a b/c")
+    assert data_place(tmp_path, "/a%20b/c") == Path("/a b/c")
 
 
 def test_in_commit_times_win() -> None:

@@ -13,12 +13,13 @@ from riacho.protos import pb
 from riacho.server.catalog.row_changes.job import Job, Snapshot
 from riacho.server.catalog.row_changes.scope import TableScope, attribute
 from riacho.server.delta import files, partitions
-from riacho.server.delta.actions import AddFile, local_path
+from riacho.server.delta.actions import AddFile, data_place
 from riacho.server.delta.deletion_vectors import Rows
 from riacho.server.plan import build
 from riacho.server.plan.mentions import function_names, mentioned
 from riacho.server.plan.walk import expressions
 from riacho.server.sql.words import words
+from riacho.storage import open_input
 
 ROW = "__riacho_row"
 """The column of a row's number."""
@@ -117,7 +118,7 @@ def live_rows(snapshot: Snapshot, add: AddFile) -> int:
     """How many rows of a file are in the table."""
     rows = add.num_records
     if rows is None:
-        rows = pq.read_metadata(local_path(snapshot.folder, add.path)).num_rows
+        rows = pq.read_metadata(open_input(data_place(snapshot.folder, add.path), add.size)).num_rows
     vector = add.deletion_vector
     return int(rows) - (0 if vector is None else int(vector["cardinality"]))
 

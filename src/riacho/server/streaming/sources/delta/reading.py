@@ -7,12 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from riacho import types
 from riacho.server.streaming.sources.base import METADATA, METADATA_TYPE
+from riacho.storage import Place
 
 WHOLE_BYTES = 32 << 20
 """Files up to this size may be held whole; larger ones are streamed when their turn comes."""
@@ -22,7 +22,7 @@ WHOLE_BYTES = 32 << 20
 class FileRead:
     """A file of a batch and how to read its rows. `size`: bytes."""
 
-    path: Path
+    path: Place
     size: int
     read: Callable[[], Iterator[pa.RecordBatch]]
 

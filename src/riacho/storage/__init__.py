@@ -1,0 +1,50 @@
+"""Local disks and object storage behind one interface.
+
+A *place* is a `pathlib.Path` or an `ObjectPath` (`s3a://bucket/key`), which has the methods of the former that riacho
+uses. `place_of` gives the place that a text names. What must be atomic, or is done otherwise on each, is a function of
+`files`: `create_new`, `replace`, `delete_tree`, `move`, `upload`, `open_input`.
+
+Credentials are the caller's: `settings.using` says whose they are on this thread, and a place that is made keeps them.
+"""
+
+from riacho.storage.files import create_new, delete_tree, move, open_input, replace, upload
+from riacho.storage.folders import Folder, folder_of
+from riacho.storage.places import ObjectEntry, ObjectPath, Place, is_object, place_of, rebound, relative
+from riacho.storage.settings import (
+    NO_SETTINGS,
+    StorageSettings,
+    carried,
+    current,
+    is_storage_key,
+    of_session,
+    serve_with,
+    use,
+    using,
+)
+
+__all__ = [
+    "NO_SETTINGS",
+    "Folder",
+    "ObjectEntry",
+    "ObjectPath",
+    "Place",
+    "StorageSettings",
+    "carried",
+    "create_new",
+    "current",
+    "delete_tree",
+    "folder_of",
+    "is_object",
+    "is_storage_key",
+    "move",
+    "of_session",
+    "open_input",
+    "place_of",
+    "rebound",
+    "relative",
+    "replace",
+    "serve_with",
+    "upload",
+    "use",
+    "using",
+]
