@@ -1,0 +1,47 @@
+"""The overview of the connectors, and that every option table of the catalogue is on a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from riacho.connectors.catalogue import CATALOGUE, EXTRAS, Entry, entry
+from riacho.connectors.names import CLASSES, ON_ANY_SPARK
+from tests.docs.test_option_tables import TABLES
+
+DOCS = Path(__file__).parent.parent.parent / "docs"
+
+
+def rendered() -> str:
+    lines = ["| connector | what | batch | stream | guarantee | extra | any Spark |", "|---|---|---|---|---|---|---|"]
+    for each in CATALOGUE:
+        names = " ".join(f"`{name}`" for name in (each.name, *each.aliases))
+        extra = f"`{each.extra}`" if each.extra else ""
+        ways = [", ".join(way) or "–" for way in (each.batch, each.stream)]
+        yes = "yes" if each.any_spark else ""
+        lines.append(
+            f"| {names} | [{each.summary}]({each.page}) | {' | '.join(ways)} | {each.guarantee} | {extra} | {yes} |"
+        )
+    return "\n".join(lines)
+
+
+def test_the_overview_is_the_catalogue() -> None:
+    text = (DOCS / "connectors.md").read_text()
+    assert f"<!-- connectors -->\n\n{rendered()}\n\n<!-- /connectors -->" in text, f"it should be:\n\n{rendered()}"
+
+
+def test_every_connector_is_in_the_catalogue() -> None:
+    listed = {name.lower() for each in CATALOGUE for name in (each.name, *each.aliases)}
+    assert set(CLASSES) <= listed
+    assert {each.name for each in CATALOGUE if each.any_spark} == set(ON_ANY_SPARK)
+    assert all(each.extra in (None, *EXTRAS) for each in CATALOGUE)
+
+
+@pytest.mark.parametrize("each", CATALOGUE, ids=lambda each: each.name)
+def test_its_page_and_its_tables_are_there(each: Entry) -> None:
+    assert (DOCS / each.page.partition("#")[0]).exists()
+    assert entry(each.name.upper()) is each
+    shown = [tuple(table) for _, _, table in TABLES]
+    for title, table in each.tables():
+        assert table in shown, f"{each.name}: the table {title!r} is on no page"
