@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from riacho.errors import IllegalArgumentError
 
@@ -14,11 +14,28 @@ from riacho.errors import IllegalArgumentError
 def document(path: Path) -> Any:
     """What a file says. Raises IllegalArgumentError for one that cannot be read or is not YAML."""
     try:
-        return yaml.safe_load(path.read_text())
+        return parsed(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise IllegalArgumentError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def parsed(text: str, where: str) -> Any:
+    """What a text in YAML says; `where` is what messages call it. Raises IllegalArgumentError for what is no YAML.
+
+    JSON, which is YAML too, is read without PyYAML: a Spark server that runs a connector may not have it.
+    """
+    with suppress(ValueError):
+        return json.loads(text)
+    try:
+        import yaml
+    except ImportError:
+        raise IllegalArgumentError(
+            f"{where} is in YAML, and PyYAML is not installed where it is read: pip install pyyaml, or write it as JSON"
+        ) from None
+    try:
+        return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise IllegalArgumentError(f"{path} is not YAML: {error}") from None
+        raise IllegalArgumentError(f"{where} is not YAML: {error}") from None
 
 
 def mapping(given: Any, where: str, known: frozenset[str]) -> Mapping[str, Any]:

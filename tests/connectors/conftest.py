@@ -10,14 +10,31 @@ import pytest
 from riacho.testing.kafka import KafkaBroker
 from tests.connectors.postgres import own_postgres, postgres, postgres_home, postgres_server
 from tests.connectors.registry import registry, registry_home, schema_registry, subject
+from tests.connectors.rest_server import _rest, connectors, rest
 from tests.connectors.s3 import bucket, s3, s3_gate, s3_home
 from tests.connectors.services import laid
 from tests.connectors.topics import Kafka
 from tests.spec.conftest import database, new_session, spark
 
 __all__ = [
-    "bucket", "database", "new_session", "own_postgres", "postgres", "postgres_home", "postgres_server", "registry",
-    "registry_home", "s3", "s3_gate", "s3_home", "schema_registry", "spark", "subject",
+    "_rest",
+    "bucket",
+    "connectors",
+    "database",
+    "new_session",
+    "own_postgres",
+    "postgres",
+    "postgres_home",
+    "postgres_server",
+    "registry",
+    "registry_home",
+    "rest",
+    "s3",
+    "s3_gate",
+    "s3_home",
+    "schema_registry",
+    "spark",
+    "subject",
 ]  # fmt: skip
 
 LIMIT_S = 120

@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "src" / "riacho"
 LEAVES = (
     "allocator", "arrow", "clock", "conf", "errors", "extras", "identifiers", "ids", "intervals", "options",
-    "paths", "protos", "storage", "types", "units", "zones",
+    "paths", "protos", "storage", "types", "units", "yaml_files", "zones",
 )  # fmt: skip
 ROOMS = (
     "sql", "plan", "formats", "state", "engine", "delta", "files", "catalog", "commands", "workers", "kafka",

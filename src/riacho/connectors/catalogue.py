@@ -168,6 +168,17 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
         reads="at most once",
         options=(("reading", "riacho.server.streaming.sources.socket:OPTIONS"),),
     ),
+    Entry(
+        "rest",
+        "HTTP interfaces that answer in JSON",
+        "rest.md",
+        batch=READ,
+        stream=READ,
+        reads=ONCE,
+        extra="rest",
+        options=(("reading", "riacho.connectors.rest.options:OPTIONS"),),
+        any_spark=True,
+    ),
 )
 """In the order in which they are listed."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-ON_ANY_SPARK: Final[tuple[str, ...]] = ()
+ON_ANY_SPARK: Final[tuple[str, ...]] = ("rest",)
 """The connectors that Spark has no name for: these run on any Spark server after `register`."""
 
-CLASSES: Final[Mapping[str, str]] = {}
+CLASSES: Final[Mapping[str, str]] = {
+    "rest": "riacho.connectors.rest:RestDataSource",
+}
 """`module:class` by the format's name in lower case. What Spark has a connector of its own for (`jdbc`, `mongodb`) has
 the same name and the same options here."""

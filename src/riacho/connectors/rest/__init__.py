@@ -1,0 +1,17 @@
+"""REST interfaces, `format("rest")`: declared by options or in a file, read in batches and as streams.
+
+options      the table of options
+settings     what they say, checked; `environment` fills in `${NAME}` and hides secrets
+requests     what one request asks; `paging` the next page, `auth` who asks
+client       requests that end: limits, rate, retries
+answers      documents and their records, errors that say what is wrong with them
+cursor       which records are new
+crawl        all pages of all requests, from a place that a checkpoint can hold
+records      records as rows; `values` JSON values as columns, `inference` their types
+offsets      where a stream stands, with the answers of its next batch
+source       the data source
+"""
+
+from riacho.connectors.rest.source import RestDataSource, records
+
+__all__ = ["RestDataSource", "records"]

@@ -1,0 +1,127 @@
+"""Where a stream stands, with the answers that the next batch is made of.
+
+An interface gives another answer each time it is asked, so a batch that is run again must not ask again: what was
+fetched is stored before the batch begins, in the offset itself or in a file of `spoolLocation` that the offset names.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import uuid
+import zlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from riacho.connectors.rest.crawl import CrawlProgress, Page
+from riacho.connectors.rest.settings import Stream
+from riacho.errors import IllegalStateError, SparkGeneralError
+
+INITIAL: Final[dict[str, Any]] = {"batch": 0}
+SUFFIX: Final = ".json.z"
+
+Offset = dict[str, Any]
+"""`batch`: how many there were; `polled`: when the look began, in milliseconds since 1970; `looking`: whether it has
+pages left; `rows`: how many records are stored, in `data` or in `file`; `id`: of the query."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What an offset holds: the pages of its batch, and how far the look has come."""
+
+    pages: list[Page]
+    progress: CrawlProgress
+
+
+class Store:
+    """Writes and reads what offsets hold."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._most = stream.max_offset_bytes
+        self._folder = None if stream.spool is None else Path(stream.spool)
+
+    def offset(
+        self, start: Offset, polled_ms: int, pages: Sequence[Page], progress: CrawlProgress, *, looking: bool
+    ) -> Offset:
+        """The offset after `start` that holds these. Raises SparkGeneralError if they are too large for one."""
+        name: str = start.get("id") or uuid.uuid4().hex[:12]
+        number = start["batch"] + 1
+        offset: Offset = {
+            "id": name,
+            "batch": number,
+            "polled": polled_ms,
+            "looking": looking,
+            "rows": sum(len(page.records) for page in pages),
+        }
+        whole = {"pages": [page.to_json() for page in pages], "progress": progress.to_json()}
+        text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), default=_exact)
+        packed = zlib.compress(text.encode("utf-8", errors="surrogatepass"))
+        if self._folder is not None:
+            return {**offset, "file": self._write(f"{name}-{number:08}-{zlib.crc32(packed):08x}{SUFFIX}", packed)}
+        data = base64.b64encode(packed).decode()
+        if len(data) > self._most:
+            raise SparkGeneralError(
+                f"A batch of {len(pages)} pages takes {len(data)} bytes in its offset, more than maxOffsetBytes allows "
+                f"({self._most}). Set spoolLocation to a folder for them, or pagesPerBatch to fewer pages."
+            )
+        return {**offset, "data": data}
+
+    def load(self, offset: Offset) -> Stored:
+        """What an offset holds; nothing for the first. Raises IllegalStateError if its file is not there any more."""
+        if "file" in offset:
+            packed = self._read(offset["file"])
+        elif "data" in offset:
+            packed = base64.b64decode(offset["data"])
+        else:
+            return Stored([], CrawlProgress())
+        whole = json.loads(zlib.decompress(packed).decode("utf-8", errors="surrogatepass"))
+        return Stored([Page.of_json(page) for page in whole["pages"]], CrawlProgress.of_json(whole["progress"]))
+
+    def forget_before(self, offset: Offset) -> None:
+        """Remove the files of this query's earlier batches: they will not be asked for again."""
+        if self._folder is None or "file" not in offset:
+            return
+        for path in self._folder.glob(f"{offset['id']}-*{SUFFIX}"):
+            number = path.name.removeprefix(f"{offset['id']}-").partition("-")[0]
+            if int(number) < offset["batch"]:
+                path.unlink(missing_ok=True)
+
+    def _write(self, name: str, packed: bytes) -> str:
+        """A file that is there whole or not at all, also after a power cut."""
+        assert self._folder is not None
+        path = self._folder / name
+        unfinished = path.with_name(f".{name}.{os.getpid()}")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with unfinished.open("wb") as file:
+                file.write(packed)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                unfinished.unlink(missing_ok=True)
+            raise SparkGeneralError(f"spoolLocation {self._folder} cannot be written: {error.strerror}") from None
+        return name
+
+    def _read(self, name: str) -> bytes:
+        if self._folder is None:
+            raise IllegalStateError(
+                f"The checkpoint names {name}, an answer in a spoolLocation, and the option is not given: give it."
+            )
+        try:
+            return (self._folder / name).read_bytes()
+        except OSError as error:
+            raise IllegalStateError(
+                f"The checkpoint names {name}, an answer that cannot be read in spoolLocation {self._folder}: "
+                f"{error.strerror}. It is needed to run the batch again; put it back, or begin with a new checkpoint."
+            ) from None
+
+
+def _exact(value: Any) -> Any:
+    return str(value) if isinstance(value, Decimal) else value

@@ -1,0 +1,165 @@
+"""JSON values as columns: fast where they are what the type says, exact and value by value where they are not.
+
+A value fits a type as Spark's JSON reader sees it: a text column takes anything (as JSON), a number column numbers, a
+column of times ISO 8601 or seconds since 1970. A time without a zone is in UTC.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final
+
+import pyarrow as pa
+
+_NONE: Final = type(None)
+_PLAIN: Final = (
+    (pa.types.is_boolean, {bool, _NONE}),
+    (pa.types.is_integer, {int, _NONE}),
+    (pa.types.is_floating, {int, float, _NONE}),
+    (pa.types.is_string, {str, _NONE}),
+    (pa.types.is_timestamp, {str, _NONE}),
+    (pa.types.is_date, {str, _NONE}),
+)
+"""The types of values that pyarrow itself makes columns of."""
+_SHOWN = 60
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class MisfitError(Exception):
+    """A value that its column cannot take; says which, and what was expected."""
+
+
+def column(
+    values: Sequence[Any], kind: pa.DataType, name: str, *, empty_as_null: bool
+) -> tuple[pa.Array, dict[int, str]]:
+    """The values as an array, and what is wrong with those that do not fit (null in the array), by their place."""
+    if (array := _fast(values, kind)) is not None:
+        return array, {}
+    wrong: dict[int, str] = {}
+    fitted: list[Any] = []
+    convert = _Converter(empty_as_null)
+    for place, value in enumerate(values):
+        try:
+            fitted.append(convert(value, kind, name))
+        except MisfitError as misfit:
+            wrong[place] = str(misfit)
+            fitted.append(None)
+    return pa.array(fitted, kind), wrong
+
+
+def _fast(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
+    allowed = next((types for test, types in _PLAIN if test(kind)), None)
+    if allowed is None or not set(map(type, values)) <= allowed:
+        return None
+    try:
+        if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+            return pa.array(values, pa.string()).cast(kind)
+        return pa.array(values, kind)
+    except (pa.ArrowInvalid, OverflowError):
+        return None
+
+
+class _Converter:
+    """One value as Python's value for an Arrow type. Raises MisfitError."""
+
+    def __init__(self, empty_as_null: bool) -> None:
+        self._empty_as_null = empty_as_null
+
+    def __call__(self, value: Any, kind: pa.DataType, name: str) -> Any:
+        if value is None:
+            return None
+        if pa.types.is_string(kind):
+            return value if isinstance(value, str) else as_json(value)
+        if value == "" and self._empty_as_null and isinstance(value, str):
+            return None
+        if pa.types.is_list(kind):
+            return self._list(value, kind, name)
+        if pa.types.is_struct(kind):
+            if not isinstance(value, dict):
+                raise _misfit(name, "an object", value)
+            return {field.name: self(value.get(field.name), field.type, f"{name}.{field.name}") for field in kind}
+        if pa.types.is_map(kind):
+            if not isinstance(value, dict):
+                raise _misfit(name, "an object", value)
+            return [(str(key), self(item, kind.item_type, f"{name}.{key}")) for key, item in value.items()]
+        return _scalar(value, kind, name)
+
+    def _list(self, value: Any, kind: pa.DataType, name: str) -> list[Any]:
+        if not isinstance(value, list):
+            raise _misfit(name, "a list", value)
+        return [self(item, kind.value_type, f"{name}[{place}]") for place, item in enumerate(value)]
+
+
+def _scalar(value: Any, kind: pa.DataType, name: str) -> Any:
+    try:
+        if pa.types.is_boolean(kind):
+            return _of(value, bool, name, "true or false")
+        if pa.types.is_integer(kind):
+            return pa.scalar(_of(value, int, name, f"a whole number ({kind})"), kind).as_py()
+        if pa.types.is_floating(kind):
+            if value in ("NaN", "Infinity", "-Infinity") or (_is_number(value)):
+                return float(value)
+        elif pa.types.is_decimal(kind):
+            return _decimal(value, kind)
+        elif pa.types.is_timestamp(kind):
+            return _moment(value) if kind.tz else _moment(value).replace(tzinfo=None)
+        elif pa.types.is_date(kind) and isinstance(value, str):
+            return date.fromisoformat(value) if len(value) == 10 else _moment(value).date()
+        elif pa.types.is_binary(kind) and isinstance(value, str):
+            return base64.b64decode(value, validate=True)
+    except (ValueError, OverflowError, InvalidOperation, pa.ArrowInvalid):
+        pass
+    raise _misfit(name, _expected(kind), value)
+
+
+def _expected(kind: pa.DataType) -> str:
+    if pa.types.is_timestamp(kind):
+        return "a time in ISO 8601, or seconds since 1970"
+    return "a date such as 2026-01-31" if pa.types.is_date(kind) else f"a value of type {kind}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _of(value: Any, kind: type, name: str, expected: str) -> Any:
+    if isinstance(value, bool) is not (kind is bool) or not isinstance(value, kind):
+        raise _misfit(name, expected, value)
+    return value
+
+
+def _decimal(value: Any, kind: pa.DataType) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError  # noqa: TRY004 - a misfit like the others
+    number = Decimal(str(value)).quantize(Decimal(1).scaleb(-kind.scale))
+    if len(number.as_tuple().digits) > kind.precision:
+        raise ValueError
+    return number
+
+
+def _moment(value: Any) -> datetime:
+    if _is_number(value):
+        return _EPOCH + timedelta(seconds=float(value))
+    if not isinstance(value, str):
+        raise ValueError  # noqa: TRY004 - a misfit like the others
+    moment = datetime.fromisoformat(value)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _misfit(name: str, expected: str, value: Any) -> MisfitError:
+    shown = as_json(value)
+    shown = shown[:_SHOWN] + ("…" if len(shown) > _SHOWN else "")
+    return MisfitError(f"field {name}: expected {expected}, got {shown}")
+
+
+def as_json(value: Any) -> str:
+    """A value as compact JSON text; decimals are numbers."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_number)
+
+
+def _number(value: Any) -> Any:
+    return float(value) if isinstance(value, Decimal) else str(value)
