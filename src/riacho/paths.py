@@ -38,9 +38,10 @@ def local_path(text: str) -> Path:
     return Path("/" + os.path.normpath(Path(rest).absolute()).lstrip("/"))
 
 
-def qualified(path: Path | str) -> str:
-    """A local path as Spark's messages print it: `file:/x`."""
-    return f"file:{path}"
+def qualified(path: object) -> str:
+    """A place as Spark's messages print it: `file:/x` for a local path, `s3a://bucket/x` as it is."""
+    text = str(path)
+    return text if "://" in text else f"file:{text}"
 
 
 def path_in_name(parts: Sequence[str]) -> tuple[str, str] | None:
@@ -48,12 +49,6 @@ def path_in_name(parts: Sequence[str]) -> tuple[str, str] | None:
     if len(parts) == 2 and parts[0].lower() in PATH_FORMATS and "/" in parts[1]:
         return parts[0].lower(), parts[1]
     return None
-
-
-def delta_path(parts: Sequence[str]) -> Path | None:
-    """The folder in ``delta.`/x` ``, None for another name. Raises as `local_path`."""
-    named = path_in_name(parts)
-    return local_path(named[1]) if named is not None and named[0] == "delta" else None
 
 
 def _scheme(text: str) -> tuple[str, str]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
-from riacho.paths import delta_path, local_path, path_in_name
+from riacho.paths import local_path, path_in_name
+from riacho.storage import delta_place
 
 
 @pytest.mark.parametrize(
@@ -44,5 +45,5 @@ def test_what_is_no_path_is_refused(text: str) -> None:
 def test_paths_as_names() -> None:
     assert path_in_name(("JSON", "/Data/x")) == ("json", "/Data/x")
     assert path_in_name(("bronze", "events")) is None
-    assert delta_path(("delta", "file:/Data/x")) == Path("/Data/x")
-    assert delta_path(("text", "/Data/x")) is None
+    assert delta_place(("delta", "file:/Data/x")) == Path("/Data/x")
+    assert delta_place(("text", "/Data/x")) is None

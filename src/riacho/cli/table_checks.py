@@ -13,6 +13,7 @@ from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta import repair as repairs
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.repair import Damage
+from riacho.storage import on_disk
 
 _MEANINGS = {
     Damage.NOT_REMOVED: "were removed under another name: other readers still see their rows",
@@ -64,4 +65,4 @@ def _folder(table: str, warehouse: Path) -> Path:
     known = catalog.table(catalog.qualify(table))
     if known is None:
         raise CommandError(f"there is no table {table} in {warehouse.absolute()}", "`riacho tables` lists them")
-    return known.location
+    return on_disk(known.location, "A table to be repaired from here")

@@ -9,7 +9,18 @@ Credentials are the caller's: `settings.using` says whose they are on this threa
 
 from riacho.storage.files import create_new, delete_tree, move, open_input, replace, upload
 from riacho.storage.folders import Folder, folder_of
-from riacho.storage.places import ObjectEntry, ObjectPath, Place, is_object, place_of, rebound, relative
+from riacho.storage.places import (
+    ObjectEntry,
+    ObjectPath,
+    Place,
+    delta_place,
+    is_object,
+    matching,
+    on_disk,
+    place_of,
+    rebound,
+    relative,
+)
 from riacho.storage.settings import (
     NO_SETTINGS,
     StorageSettings,
@@ -33,11 +44,14 @@ __all__ = [
     "create_new",
     "current",
     "delete_tree",
+    "delta_place",
     "folder_of",
     "is_object",
     "is_storage_key",
+    "matching",
     "move",
     "of_session",
+    "on_disk",
     "open_input",
     "place_of",
     "rebound",

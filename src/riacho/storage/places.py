@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import quote
 
-from riacho.errors import IllegalArgumentError
-from riacho.paths import local_path
+from riacho.errors import IllegalArgumentError, UnsupportedOperationError
+from riacho.paths import local_path, path_in_name
 from riacho.storage import stores
 from riacho.storage.failures import asking
 from riacho.storage.settings import StorageSettings, current
@@ -357,10 +357,26 @@ def place_of(text: str, settings: StorageSettings | None = None) -> Place:
     return ObjectPath(scheme, bucket, plain, current() if settings is None else settings)
 
 
+def delta_place(parts: Sequence[str]) -> Place | None:
+    """The folder in ``delta.`/x` ``, None for another name. Raises as `place_of`."""
+    named = path_in_name(parts)
+    return place_of(named[1]) if named is not None and named[0] == "delta" else None
+
+
 def is_object(text: str) -> bool:
     """Whether a path of a user is one of object storage."""
     scheme, mark, _ = text.partition("://")
     return bool(mark) and scheme.lower() in stores.KINDS
+
+
+def on_disk(place: Place, what: str) -> Path:
+    """A place that must be on this machine, because of `what` ("A state store").
+
+    Raises UnsupportedOperationError for one that is not.
+    """
+    if isinstance(place, Path):
+        return place
+    raise UnsupportedOperationError(f"{what} must be on a local disk, and {place} is in object storage.")
 
 
 def rebound(place: Place) -> Place:
@@ -375,6 +391,13 @@ def _ns(moment: datetime) -> int:
     """A `datetime` in ns since 1970, without a float in between."""
     whole = int(moment.timestamp() // 1)
     return whole * 1_000_000_000 + moment.microsecond * 1000
+
+
+def matching(folder: Place, pattern: str) -> list[Place]:
+    """What `glob` gives, in the order of names; nothing where there is no folder."""
+    found: list[Place] = []
+    found.extend(folder.glob(pattern))
+    return sorted(found, key=str)
 
 
 def relative(place: Place, folder: Place) -> str:

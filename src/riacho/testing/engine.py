@@ -28,6 +28,7 @@ from riacho.protos import pb
 from riacho.server.engine.base import EngineSession, Spool, UserClass
 from riacho.server.engine.spool import MEMORY_LIMIT_BYTES, FolderSpool
 from riacho.server.plan.column_names import output_name
+from riacho.storage import StorageSettings, of_session
 from riacho.types import from_json
 from riacho.zones import TIME_ZONE, UTC, Zone, session_zone
 
@@ -149,6 +150,10 @@ class FakeSession:
         self._engine = engine
         self._at_end: list[Callable[[], None]] = []
         self.data_sources: dict[str, UserClass] = {}
+
+    @property
+    def storage(self) -> StorageSettings:
+        return of_session(self.confs)
 
     @property
     def own_views(self) -> Mapping[str, pb.Relation]:

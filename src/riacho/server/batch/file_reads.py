@@ -18,7 +18,7 @@ from riacho import types
 from riacho.conf import PARTITION_TYPES, SOURCES_DEFAULT
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.identifiers import quoted
-from riacho.paths import delta_path, local_path, path_in_name
+from riacho.paths import path_in_name
 from riacho.protos import pb
 from riacho.server.batch.file_plans import LISTED, read, read_of
 from riacho.server.batch.file_rules import given_paths, reader_options, rules_of, schema_of_text
@@ -34,6 +34,7 @@ from riacho.server.plan.walk import transform, walk
 from riacho.server.sql.references import TableReference, respelled, table_references
 from riacho.server.sql.tokens import Edit, parse_identifier, splice, tokenize
 from riacho.server.streaming.sources.file_index import index
+from riacho.storage import delta_place, place_of
 
 FILE_FORMATS: Final = frozenset({"json", "csv", "parquet", "text", "avro", "binaryfile", *OWN_FILES})
 
@@ -109,7 +110,7 @@ class FileReads:
         return [
             found
             for found in table_references(text, tokens)
-            if not found.streaming and delta_path(found.parts) is None and self._is_of_files(found.parts, around)
+            if not found.streaming and delta_place(found.parts) is None and self._is_of_files(found.parts, around)
         ]
 
     def _right(self, node: pb.Relation, around: Surroundings) -> pb.Relation:
@@ -219,7 +220,7 @@ def _delta(source: pb.Read.DataSource, paths: Sequence[str]) -> pb.Read.DataSour
     """
     if len(paths) != 1:
         raise IllegalArgumentError("'path' is not specified: give load() one path, or read the table by its name")
-    folder = local_path(paths[0])
+    folder = place_of(paths[0])
     if not folder.exists():
         raise path_not_found(paths[0])
     if not DeltaLog(folder).exists():

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from riacho.identifiers import quoted
 from riacho.protos import pb
+from riacho.server.batch.delta_reads import OWN_DELTA, delta_read
 from riacho.server.batch.kafka import kafka_read
 from riacho.server.batch.own_files import OWN_AVRO, OWN_FILES, OWN_PARQUET, OWN_TEXTS, files_read
 from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
@@ -48,6 +49,7 @@ FORMATS: Final[Mapping[str, MakeBatchSource]] = {
     **{own: partial(files_read, name) for name, own in OWN_TEXTS.items()},
     OWN_AVRO: partial(files_read, "avro"),
     OWN_PARQUET: partial(files_read, "parquet"),
+    OWN_DELTA: delta_read,
     "kafka": kafka_read,
 }
 """The formats that every session has, by name in lower case."""

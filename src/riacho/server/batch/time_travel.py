@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
-from pathlib import Path
 
 from riacho.errors import AnalysisError, IllegalArgumentError
-from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.moments import timestamp_ms
 from riacho.server.catalog.warehouse import WarehouseCatalog
@@ -22,6 +20,7 @@ from riacho.server.engine.base import Surroundings
 from riacho.server.plan.walk import transform, walk
 from riacho.server.sql.references import table_references
 from riacho.server.sql.tokens import Edit, Token, parse_identifier, splice, string_value, tokenize
+from riacho.storage import Place, place_of
 
 _VERSION, _TIMESTAMP = "versionasof", "timestampasof"
 _CLAUSES = {"VERSION": _VERSION, "SYSTEM_VERSION": _VERSION, "TIMESTAMP": _TIMESTAMP, "SYSTEM_TIME": _TIMESTAMP}
@@ -62,10 +61,10 @@ class TimeTravel:
         source = node.read.data_source
         path = source.paths[0] if source.paths else _lowered(source.options).get("path", "")
         given = dict(source.options)
-        if source.paths and (version := _version_in(path)) is not None and not local_path(path).exists():
+        if source.paths and (version := _version_in(path)) is not None and not place_of(path).exists():
             path, given = path.rpartition("@")[0], {**given, "versionAsOf": version}
             source.paths[0] = path
-        log = DeltaLog(local_path(path))
+        log = DeltaLog(place_of(path))
         if log.exists() and _asks(given):  # if there is no table, that is what is wrong
             options = _resolved(log, given, zone)
             source.options.clear()
@@ -86,7 +85,7 @@ class TimeTravel:
                 edits.append(Edit(tokens[first].start, tokens[behind].end, f"VERSION AS OF {version}"))
         return splice(text, edits) if edits else text
 
-    def _folder(self, parts: Sequence[str], around: Surroundings) -> Path | None:
+    def _folder(self, parts: Sequence[str], around: Surroundings) -> Place | None:
         """Where the Delta table of that name lies; None for other names."""
         if len(parts) == 1 and parts[0].lower() in around.views:
             return None

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
+
+from riacho.storage import Place, is_object, place_of
 
 CATALOG_NAME = "spark_catalog"
 DEFAULT_DATABASE = "default"
@@ -28,9 +29,9 @@ class TableName:
         return f"{self.catalog}.{self.database}.{self.table}"
 
     @property
-    def path(self) -> Path | None:
+    def path(self) -> Place | None:
         """The folder of a Delta table that is named by it."""
-        return Path(self.table) if self.table.startswith("/") else None
+        return place_of(self.table) if self.table.startswith("/") or is_object(self.table) else None
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Table:
     """
 
     name: TableName
-    location: Path
+    location: Place
     format: str
     schema: pa.Schema
     partition_by: tuple[str, ...] = ()
@@ -63,7 +64,7 @@ class View:
 class CatalogReader(Protocol):
     """Looks up; changes nothing."""
 
-    warehouse: Path
+    warehouse: Place
 
     @property
     def generation(self) -> int:
@@ -106,7 +107,7 @@ class Catalog(CatalogReader, Protocol):
         partition_by: Sequence[str] = (),
         comment: str | None = None,
         properties: Mapping[str, str] | None = None,
-        location: Path | None = None,
+        location: Place | None = None,
         if_not_exists: bool = False,
     ) -> Table:
         """Make an empty table (or register what lies at `location`).

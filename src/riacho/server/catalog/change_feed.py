@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -15,7 +14,6 @@ import pyarrow as pa
 from riacho import types
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.options import Option
-from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog import failures
 from riacho.server.catalog.base import CatalogReader
@@ -26,6 +24,7 @@ from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.options import PLACE, DeltaOptions
 from riacho.server.delta.protocol import require_readable
 from riacho.server.delta.state import load_state
+from riacho.storage import Place, place_of
 from riacho.zones import UTC, Zone
 
 OPTIONS: Final = (
@@ -114,12 +113,12 @@ def _given(read: pb.Read) -> Mapping[str, str]:
     return read.named_table.options if read.HasField("named_table") else read.data_source.options
 
 
-def _folder(read: pb.Read, options: DeltaOptions, catalog: CatalogReader, current_database: str) -> Path:
+def _folder(read: pb.Read, options: DeltaOptions, catalog: CatalogReader, current_database: str) -> Place:
     if not read.HasField("named_table"):
         path = read.data_source.paths[0] if read.data_source.paths else options.maybe("path")
         if not path:
             raise IllegalArgumentError("'path' is not specified: give load() a path, or read the table by its name")
-        return local_path(path)
+        return place_of(path)
     name = catalog.qualify(read.named_table.unparsed_identifier, current_database)
     table = catalog.table(name)
     if table is None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from riacho.errors import AnalysisError
 from riacho.identifiers import quoted
 from riacho.server.catalog.base import CATALOG_NAME, TableName
 from riacho.server.catalog.names import full, short
+from riacho.storage import Place
 
 
 def table_not_found(name: TableName) -> AnalysisError:
@@ -137,7 +136,7 @@ def path_given_twice() -> AnalysisError:
     )
 
 
-def missing_delta_table(path: Path) -> AnalysisError:
+def missing_delta_table(path: Place) -> AnalysisError:
     """A statement is about a path where no Delta table is."""
     return AnalysisError.of(
         "DELTA_MISSING_DELTA_TABLE",
@@ -157,7 +156,7 @@ def delta_table_not_found(shown: str) -> AnalysisError:
     )
 
 
-def location_not_empty(name: TableName, folder: Path) -> AnalysisError:
+def location_not_empty(name: TableName, folder: Place) -> AnalysisError:
     """A table cannot be made where other files lie."""
     return AnalysisError.of(
         "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION",

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from riacho.errors import AnalysisError
 from riacho.identifiers import quoted
-from riacho.paths import delta_path
 from riacho.server.catalog.base import CATALOG_NAME, DEFAULT_DATABASE, TableName
 from riacho.server.sql.cursor import dotted_name
+from riacho.storage import delta_place
 
 DATABASE_SUFFIX = ".db"
 _VALID = re.compile(r"\w+", re.ASCII)
@@ -22,10 +22,10 @@ _VALID = re.compile(r"\w+", re.ASCII)
 def qualify(parts: Sequence[str] | str, current_database: str = DEFAULT_DATABASE) -> TableName:
     """A full name from one to three parts, in lower case, but ``delta.`/Path` ``, whose case is kept.
 
-    Raises REQUIRES_SINGLE_PART_NAMESPACE, ParseError, and as `local_path`.
+    Raises REQUIRES_SINGLE_PART_NAMESPACE, ParseError, and as `place_of`.
     """
     given = dotted_name(parts) if isinstance(parts, str) else tuple(parts)
-    if (path := delta_path(given)) is not None:
+    if (path := delta_place(given)) is not None:
         return TableName(CATALOG_NAME, "delta", str(path))
     lowered = tuple(part.lower() for part in given)
     match lowered:

@@ -10,17 +10,15 @@ A file appears whole or not at all. Managed Delta tables need no record: their f
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pyarrow as pa
 
 from riacho.server.catalog.base import CATALOG_NAME, TableName
 from riacho.server.delta import schema as schemas
+from riacho.storage import Place, matching, replace
 
 FOLDER = "_riacho"
 
@@ -56,10 +54,14 @@ class ViewRecord:
 class Records:
     """The record files of one warehouse. Holds nothing; every call looks at the disk."""
 
-    def __init__(self, warehouse: Path) -> None:
+    def __init__(self, warehouse: Place) -> None:
         self.root = warehouse / FOLDER
 
-    def folders(self) -> list[Path]:
+    def databases(self) -> list[str]:
+        """Those that have a record: all that riacho made. Object storage has no other trace of an empty one."""
+        return [file.stem for file in matching(self.root / "databases", "*.json")]
+
+    def folders(self) -> list[Place]:
         """All folders that hold records: when none of them was touched, no record came or went."""
         parents = [self.root / "databases", self.root / "tables", self.root / "views"]
         return [*parents, *(child for parent in parents[1:] if parent.is_dir() for child in parent.iterdir())]
@@ -95,11 +97,11 @@ class Records:
     def drop_view(self, name: TableName) -> None:
         self._file("views", name).unlink(missing_ok=True)
 
-    def _file(self, kind: str, name: TableName) -> Path:
+    def _file(self, kind: str, name: TableName) -> Place:
         return self.root / kind / name.database / f"{name.table}.json"
 
     def _all(self, kind: str) -> Iterator[tuple[TableName, dict[str, Any]]]:
-        for file in sorted((self.root / kind).glob("*/*.json")):
+        for file in matching(self.root / kind, "*/*.json"):
             body = _read(file)
             if body is not None:
                 yield TableName(CATALOG_NAME, file.parent.name, file.stem), body
@@ -109,7 +111,7 @@ def _table(body: dict[str, Any]) -> TableRecord:
     return TableRecord(**{**body, "partition_by": tuple(body.get("partition_by", ()))})
 
 
-def _read(file: Path) -> dict[str, Any] | None:
+def _read(file: Place) -> dict[str, Any] | None:
     """The record, or None if it is not there (any more)."""
     try:
         body: dict[str, Any] = json.loads(file.read_bytes())
@@ -118,8 +120,6 @@ def _read(file: Path) -> dict[str, Any] | None:
     return body
 
 
-def _write(file: Path, body: dict[str, Any]) -> None:
+def _write(file: Place, body: dict[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.{uuid4()}.tmp")
-    aside.write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(aside, file)  # noqa: PTH105
+    replace(file, (json.dumps(body, indent=2, ensure_ascii=False) + "\n").encode())

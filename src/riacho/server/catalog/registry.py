@@ -27,6 +27,7 @@ from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.engine.base import EngineSession
 from riacho.server.sql.references import table_references
 from riacho.server.sql.tokens import Edit, splice
+from riacho.storage import ObjectPath
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +101,8 @@ def _update(session: EngineSession, known: _Known, listing: WarehouseListing) ->
         _tell_sql(session, f"CREATE DATABASE IF NOT EXISTS {quoted((database,))}")
     known.databases = wanted_databases
     for name, entry in listing.tables.items():
+        if isinstance(entry.location, ObjectPath):
+            continue  # what reads it is marked as riacho's own: `batch.delta_reads`
         if name not in known.tables and _tell(session, _create_table(name, entry), f"create table {name}"):
             known.tables[name] = entry
     missing = [(view.number, name, view) for name, view in listing.views.items() if name not in known.views]

@@ -25,7 +25,10 @@ from riacho.server.delta.log import LOG_FOLDER, DeltaLog
 from riacho.server.delta.state import TableState, not_a_table
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.plan.formats import data_source_not_found
+from riacho.storage import ObjectEntry, Place, delete_tree, matching, move, on_disk, rebound
 
+LOOK_FOR_S = 0.5
+"""How old a listing of object storage may be to say of a name that there is none."""
 FILE_FORMATS = frozenset({"parquet", "json", "csv", "text", "avro", "orc", "xml", "binaryfile"})
 """Formats a table may have besides Delta: a folder of files."""
 
@@ -37,7 +40,7 @@ class WarehouseCatalog:
     there again after a restart.
     """
 
-    def __init__(self, warehouse: Path, clock: Clock | None = None) -> None:
+    def __init__(self, warehouse: Place, clock: Clock | None = None) -> None:
         self.warehouse = warehouse.absolute()
         self.warehouse.mkdir(parents=True, exist_ok=True)
         self._clock = clock or SystemClock()
@@ -46,7 +49,7 @@ class WarehouseCatalog:
         self._generation = 0
         self._listing = WarehouseListing({}, {}, {})
         self._watch = Watch()
-        self._logs: dict[Path, DeltaWriter] = {}
+        self._logs: dict[Place, DeltaWriter] = {}
 
     @property
     def generation(self) -> int:
@@ -65,7 +68,7 @@ class WarehouseCatalog:
         self.database_location(name)
         return "default database" if name == DEFAULT_DATABASE else self._records.database_comment(name)
 
-    def database_location(self, name: str) -> Path:
+    def database_location(self, name: str) -> Place:
         """The folder of a database. Raises SCHEMA_NOT_FOUND."""
         found = self._look().databases.get(name)
         if found is None:
@@ -90,7 +93,7 @@ class WarehouseCatalog:
         external = name.path is not None or (entry.record is not None and entry.record.external)
         return _delta(name, entry.location, state, external=external)
 
-    def table_at(self, folder: Path) -> Table:
+    def table_at(self, folder: Place) -> Table:
         """The Delta table in a folder, named as ``delta.`folder` ``. Raises DELTA_PATH_DOES_NOT_EXIST."""
         state = self._state(folder)
         if state is None:
@@ -162,7 +165,7 @@ class WarehouseCatalog:
         partition_by: Sequence[str] = (),
         comment: str | None = None,
         properties: Mapping[str, str] | None = None,
-        location: Path | None = None,
+        location: Place | None = None,
         if_not_exists: bool = False,
         options: Mapping[str, str] | None = None,
     ) -> Table:
@@ -212,11 +215,11 @@ class WarehouseCatalog:
             assert made is not None
             return made
 
-    def register_table(self, name: TableName, location: Path) -> None:
+    def register_table(self, name: TableName, location: Place) -> None:
         """Give a Delta table that lies elsewhere a name. Raises as `create_table`."""
         self.create_table(name, pa.schema([]), location=location)
 
-    def location_for(self, name: TableName) -> Path:
+    def location_for(self, name: TableName) -> Place:
         """Where a managed table of that name lies or would lie, or the path that is the name.
 
         Raises SCHEMA_NOT_FOUND, INVALID_SCHEMA_OR_RELATION_NAME.
@@ -283,7 +286,7 @@ class WarehouseCatalog:
                 raise failures.already_exists(to)
             self._logs.pop(entry.location, None)
             if entry.record is None or not entry.record.external:
-                entry.location.rename(folder)
+                move(entry.location, folder, last=_is_of_log)
             if entry.record is not None:
                 location = entry.record.location if entry.record.external else str(folder)
                 self._records.put_table(to, replace(entry.record, location=location))
@@ -330,9 +333,9 @@ class WarehouseCatalog:
         if entry.format == "delta":
             tables.truncate(entry.location, self._clock)
             return
-        for child in entry.location.iterdir():
+        for child in matching(entry.location, "*"):
             if child.is_dir():
-                shutil.rmtree(child)
+                delete_tree(child)
             else:
                 child.unlink()
 
@@ -394,7 +397,13 @@ class WarehouseCatalog:
     def _find(self, name: TableName) -> TableEntry | None:
         """The table of that name, if there is one."""
         if name.path is None:
-            return self._look().tables.get(name)
+            found = self._look().tables.get(name)
+            if found is None and not isinstance(self.warehouse, Path) and not self._watch.unchanged(LOOK_FOR_S):
+                self._watch = Watch()  # somebody else may just have made it
+                found = self._look().tables.get(name)
+            if found is None or found.record is None or not found.record.external:
+                return found
+            return replace(found, location=rebound(found.location))
         return TableEntry(name.path, "delta") if DeltaLog(name.path).exists() else None
 
     def _reread(self, name: TableName) -> Table:
@@ -403,13 +412,20 @@ class WarehouseCatalog:
             raise failures.table_not_found(name)
         return found
 
-    def _state(self, location: Path) -> TableState | None:
+    def _state(self, location: Place) -> TableState | None:
         with self._lock:
             return self._logs.setdefault(location, DeltaWriter(location)).state()
 
-    def _remove_folder(self, folder: Path) -> None:
-        """Take a folder away in one step; what is in it goes afterwards."""
-        trash = self._records.root / "trash" / new_uuid()
+    def _remove_folder(self, folder: Place) -> None:
+        """Take a folder away in one step; what is in it goes afterwards.
+
+        In object storage there is no such step: the log goes first, its newest version before the older ones, so that
+        what a reader sees meanwhile was the table once.
+        """
+        if not isinstance(folder, Path):
+            delete_tree(folder, first=_is_of_log)
+            return
+        trash = on_disk(self._records.root, "A record of a local warehouse") / "trash" / new_uuid()
         trash.parent.mkdir(parents=True, exist_ok=True)
         try:
             folder.rename(trash)
@@ -418,7 +434,11 @@ class WarehouseCatalog:
         shutil.rmtree(trash, ignore_errors=True)
 
 
-def _delta(name: TableName, folder: Path, state: TableState, *, external: bool) -> Table:
+def _is_of_log(entry: ObjectEntry) -> bool:
+    return entry.place.parent.name == LOG_FOLDER
+
+
+def _delta(name: TableName, folder: Place, state: TableState, *, external: bool) -> Table:
     metadata = state.metadata
     return Table(
         name,
@@ -448,6 +468,6 @@ def _recorded(name: TableName, entry: TableEntry) -> Table:
     )
 
 
-def _holds_files(folder: Path) -> bool:
+def _holds_files(folder: Place) -> bool:
     """Whether there is more than the folder of a Delta log, in which somebody may be making the same table just now."""
     return folder.is_dir() and any(path.name != LOG_FOLDER for path in folder.iterdir())

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -17,7 +16,7 @@ from riacho.clock import Clock, SystemClock
 from riacho.conf import AUTO_MERGE, PARTITION_OVERWRITE, SOURCES_DEFAULT, TXN_APP_ID, TXN_VERSION
 from riacho.errors import AnalysisError, IllegalArgumentError, InvalidPlanInputError
 from riacho.options import Option
-from riacho.paths import PATH_FORMATS, delta_path, local_path, qualified
+from riacho.paths import PATH_FORMATS, qualified
 from riacho.protos import pb
 from riacho.server.catalog import failures
 from riacho.server.catalog.assignment import naming_overflow, policy, to_delta, to_files
@@ -34,6 +33,7 @@ from riacho.server.engine.base import EngineSession
 from riacho.server.files.path_writes import FileTable, write_table
 from riacho.server.formats.write.files import FORMATS
 from riacho.server.sql.cursor import dotted_name
+from riacho.storage import Place, delta_place, on_disk, place_of
 
 OPTIONS = (
     Option("mergeSchema", "false", "add columns and struct fields that the table lacks"),
@@ -73,7 +73,7 @@ class TableWrite:
 
     relation: pb.Relation
     mode: str
-    path: Path | None = None
+    path: Place | None = None
     table: TableName | None = None
     format: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
@@ -164,7 +164,7 @@ class TableWrites:
         path = operation.path if kind == "path" else option(request.options, "path")
         if not path:
             raise InvalidPlanInputError("A write to a Delta table needs a path, save(path), or a table's name.")
-        return replace(request, path=local_path(path))
+        return replace(request, path=place_of(path))
 
     def _read_v2(self, operation: pb.WriteOperationV2, current_database: str) -> TableWrite:
         modes = pb.WriteOperationV2
@@ -197,11 +197,11 @@ class TableWrites:
     def _aimed(self, request: TableWrite, name: str, current_database: str) -> TableWrite:
         """With the table that `name` means, which may be ``delta.`/path` ``."""
         parts = dotted_name(name)
-        if (path := delta_path(parts)) is not None:
+        if (path := delta_place(parts)) is not None:
             return replace(request, path=path)
         return replace(request, table=self._catalog.qualify(parts, current_database))
 
-    def _write_path(self, session: EngineSession, request: TableWrite, path: Path) -> None:
+    def _write_path(self, session: EngineSession, request: TableWrite, path: Place) -> None:
         exists = DeltaLog(path).exists()
         if exists and request.mode == "errorifexists":
             raise AnalysisError.of(
@@ -228,7 +228,7 @@ class TableWrites:
         schema = session.schema(request.relation)
         kind = (request.format or SOURCES_DEFAULT.read(session.get_conf)).lower()
         place = option(request.options, "path") or option(request.options, "location")
-        location = None if place is None else local_path(place)
+        location = None if place is None else place_of(place)
         if kind != "delta":
             made = self._catalog.create_table(
                 name,
@@ -256,7 +256,7 @@ class TableWrites:
         session: EngineSession,
         request: TableWrite,
         schema: pa.Schema,
-        folder: Path,
+        folder: Place,
         operation: DeltaOperation | None = None,
     ) -> None:
         options = DeltaOptions.check("Delta writer", (*OPTIONS, *PLACE), request.options)
@@ -296,7 +296,8 @@ class TableWrites:
             entry = self._catalog.listing().tables.get(table.name)
             kept = {} if entry is None or entry.record is None else entry.record.options
             options = {**kept, **request.options}
-            files = FileTable(table.location, table.format, table.schema, table.partition_by, options)
+            folder = on_disk(table.location, "A table of files")
+            files = FileTable(folder, table.format, table.schema, table.partition_by, options)
             with naming_overflow(assigned):
                 write_table(session, files, assigned.relation, overwrite=overwrite)
             return
@@ -321,12 +322,12 @@ class TableWrites:
 def _files_exist_already(operation: pb.WriteOperation) -> bool:
     """Whether files need not be written, as there are some. Makes their path a plain one.
 
-    Raises PATH_ALREADY_EXISTS, and as `local_path`.
+    Raises PATH_ALREADY_EXISTS, and as `place_of`.
     """
     given = operation.path if operation.WhichOneof("save_type") == "path" else option(dict(operation.options), "path")
     if given is None or operation.source.lower() not in PATH_FORMATS:
         return False
-    folder = local_path(given)
+    folder = place_of(given)
     operation.path = str(folder)
     mode = _SAVE_MODES[operation.mode]
     if mode == "errorifexists" and folder.exists():

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.conf import SOURCES_DEFAULT
-from riacho.paths import local_path
+from riacho.paths import qualified
 from riacho.protos import pb
 from riacho.server.catalog.base import CATALOG_NAME, TableName
 from riacho.server.catalog.names import database_name
@@ -21,6 +21,7 @@ from riacho.server.commands.describe import simple_type
 from riacho.server.commands.patterns import matches
 from riacho.server.sql import statements as sql
 from riacho.server.sql.cursor import dotted_name
+from riacho.storage import place_of
 
 _DATABASE = pa.schema([(name, pa.string()) for name in ("name", "catalog", "description", "locationUri")])
 _COLUMN = pa.schema(
@@ -66,7 +67,7 @@ def _databases(names: list[str], context: SqlContext) -> pa.Table:
             "name": name,
             "catalog": CATALOG_NAME,
             "description": catalog.database_comment(name) or "",
-            "locationUri": f"file:{catalog.database_location(name)}",
+            "locationUri": qualified(catalog.database_location(name)),
         }
         for name in names
     ]
@@ -122,7 +123,7 @@ def _create_table(call: pb.CreateTable, context: SqlContext) -> pa.Table:
         types.schema_from_proto(call.schema) if call.HasField("schema") else pa.schema([]),
         format=call.source or SOURCES_DEFAULT.read(context.session.get_conf),
         comment=getattr(call, "description", "") or None,
-        location=local_path(call.path) if call.path else None,
+        location=place_of(call.path) if call.path else None,
         options=dict(call.options),
     )
     return types.nullable(table.schema).empty_table()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
 
 from riacho.errors import AnalysisError
@@ -13,6 +11,7 @@ from riacho.server.delta import tables
 from riacho.server.delta.rules import CONSTRAINT, broken, parsed
 from riacho.server.plan import build
 from riacho.server.sql.statements import Constrain, Name
+from riacho.storage import Place
 
 
 def constrain(statement: Constrain, context: SqlContext) -> pa.Table:
@@ -34,7 +33,7 @@ def constrain(statement: Constrain, context: SqlContext) -> pa.Table:
     return nothing()
 
 
-def _require_kept(constraint: str, condition: str, name: Name, folder: Path, context: SqlContext) -> None:
+def _require_kept(constraint: str, condition: str, name: Name, folder: Place, context: SqlContext) -> None:
     """Raises DELTA_NON_BOOLEAN_CHECK_CONSTRAINT, DELTA_NEW_CHECK_CONSTRAINT_VIOLATION, and what the engine raises."""
     relation = pb.Relation()
     relation.read.data_source.format = "delta"

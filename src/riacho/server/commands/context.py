@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -20,6 +19,7 @@ from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState, load_state
 from riacho.server.engine.base import EngineSession
 from riacho.server.sql.statements import Name
+from riacho.storage import Place
 
 _OF_ROWS = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE"})
 
@@ -84,7 +84,7 @@ class SqlContext:
             raise failures.table_not_found(full) if full.path is None else self._missing(full.path, operation)
         return table
 
-    def delta_folder(self, name: Name, operation: str) -> Path:
+    def delta_folder(self, name: Name, operation: str) -> Place:
         """The folder of a Delta table that is named, or given as ``delta.`/path` ``.
 
         Raises as `table`, DELTA_TABLE_ONLY_OPERATION.
@@ -95,13 +95,13 @@ class SqlContext:
         return table.location
 
     @staticmethod
-    def _missing(path: Path, operation: str) -> AnalysisError:
+    def _missing(path: Place, operation: str) -> AnalysisError:
         """The error for a path without a Delta table, which depends on what was to be done."""
         if operation not in _OF_ROWS:
             return failures.missing_delta_table(path)
         return failures.delta_table_not_found(str(path)) if path.exists() else failures.path_not_found(str(path))
 
-    def delta_state(self, folder: Path) -> TableState:
+    def delta_state(self, folder: Place) -> TableState:
         """The newest state of the Delta table in `folder`. Raises as `load_state`."""
         return load_state(DeltaLog(folder))
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
 
 from riacho import types
 from riacho.conf import SOURCES_DEFAULT
 from riacho.errors import AnalysisError
 from riacho.identifiers import quote_if_needed
-from riacho.paths import local_path
 from riacho.server.catalog import failures
 from riacho.server.catalog.base import Table, TableName, View
 from riacho.server.catalog.names import database_name, full
@@ -37,6 +34,7 @@ from riacho.server.sql.statements import (
     Truncate,
     Use,
 )
+from riacho.storage import Place, place_of
 
 
 def create_database(statement: CreateDatabase, context: SqlContext) -> pa.Table:
@@ -123,11 +121,11 @@ def create_table(statement: CreateTable, context: SqlContext) -> pa.Table:
     return nothing()
 
 
-def _options(statement: CreateTable) -> tuple[dict[str, str], Path | None]:
+def _options(statement: CreateTable) -> tuple[dict[str, str], Place | None]:
     """The options of a table, and where it lies if it says so, by LOCATION or an option."""
     options = {key: value for key, value in statement.options.items() if key.lower() != "path"}
     given = statement.location or option(statement.options, "path")
-    return options, None if given is None else local_path(given)
+    return options, None if given is None else place_of(given)
 
 
 def _create_as(statement: CreateTable, name: TableName, existing: Table | None, context: SqlContext) -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from riacho import types
 from riacho.identifiers import quote_if_needed
-from riacho.paths import delta_path
+from riacho.paths import qualified
 from riacho.server.catalog.base import CATALOG_NAME, Table, View
 from riacho.server.catalog.names import database_name
 from riacho.server.commands.context import SqlContext, rows
@@ -29,6 +28,7 @@ from riacho.server.sql.statements import (
     ShowProperties,
 )
 from riacho.server.sql.tokens import string_literal
+from riacho.storage import delta_place
 
 _DESCRIBED = ("col_name", "data_type", "comment")
 _TEXT_MAP = pa.map_(pa.string(), pa.string())
@@ -80,7 +80,7 @@ def describe_database(statement: DescribeDatabase, context: SqlContext) -> pa.Ta
         ("Catalog Name", CATALOG_NAME),
         ("Namespace Name", name),
         ("Comment", context.catalog.database_comment(name) or ""),
-        ("Location", _url(context.catalog.database_location(name))),
+        ("Location", qualified(context.catalog.database_location(name))),
     ]
     if statement.extended:
         found.append(("Properties", ""))
@@ -127,7 +127,7 @@ def _table_details(table: Table) -> list[tuple[str | None, ...]]:
         ("Table", table.name.table, ""),
         ("Type", "EXTERNAL" if table.external else "MANAGED", ""),
         *([("Comment", table.comment, "")] if table.comment else []),
-        ("Location", _url(table.location), ""),
+        ("Location", qualified(table.location), ""),
         ("Provider", table.format, ""),
         *([] if table.external else [("Is_managed_location", "true", "")]),
         ("Table Properties", "[" + ",".join(f"{k}={v}" for k, v in _shown_properties(table).items()) + "]", ""),
@@ -191,7 +191,7 @@ def show_create_table(statement: ShowCreateTable, context: SqlContext) -> pa.Tab
     if table.comment:
         lines.append(f"COMMENT {string_literal(table.comment)}")
     if table.external:
-        lines.append(f"LOCATION {string_literal(_url(table.location))}")
+        lines.append(f"LOCATION {string_literal(qualified(table.location))}")
     if table.properties:
         listed = ",\n".join(f"  {string_literal(k)} = {string_literal(v)}" for k, v in sorted(table.properties.items()))
         lines.append(f"TBLPROPERTIES (\n{listed})")
@@ -212,13 +212,13 @@ def describe_detail(statement: DescribeDetail, context: SqlContext) -> pa.Table:
     log = DeltaLog(folder)
     state = load_state(log, with_files=True)
     held = (state.files or {}).values()
-    name = None if delta_path(statement.table) is not None else str(context.qualify(statement.table))
+    name = None if delta_place(statement.table) is not None else str(context.qualify(statement.table))
     row = {
         "format": "delta",
         "id": state.metadata.id,
         "name": name,
         "description": state.metadata.description,
-        "location": _url(folder),
+        "location": qualified(folder),
         "createdAt": _moment(state.metadata.created_ms),
         "lastModified": _moment(log.read(state.version).timestamp_ms),
         "partitionColumns": list(state.metadata.partition_columns),
@@ -268,10 +268,6 @@ def _texts(values: dict[str, Any] | None) -> list[tuple[str, str]]:
 
 def _moment(ms: int | None) -> datetime | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def _url(folder: Path) -> str:
-    return f"file:{folder}"
 
 
 def simple_type(arrow: pa.DataType) -> str:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pyarrow as pa
 
 from riacho.conf import AUTO_MERGE
 from riacho.errors import AnalysisError
 from riacho.identifiers import quoted
-from riacho.paths import delta_path
 from riacho.protos import pb
 from riacho.server.catalog import failures, row_changes
 from riacho.server.catalog.base import Table
@@ -28,6 +26,7 @@ from riacho.server.sql.statements import (
     Set,
     Update,
 )
+from riacho.storage import Place, delta_place
 
 _WHERE = "SELECT 1 WHERE "
 
@@ -37,7 +36,7 @@ def insert(statement: Insert, context: SqlContext) -> pa.Table | None:
     if context.is_temporary(statement.table):
         raise failures.expect_table("INSERT", context.qualify(statement.table), temporary=True)
     relation = context.query(statement.query)
-    path = delta_path(statement.table)
+    path = delta_place(statement.table)
     write = TableWrite(
         relation,
         "overwrite" if statement.overwrite else "append",
@@ -130,7 +129,7 @@ def merge(statement: Merge, context: SqlContext) -> pa.Table:
     return _counts(row_changes.merge(context.changes, folder, merging))
 
 
-def target(name: Name, alias: str | None, operation: str, context: SqlContext) -> tuple[Path, row_changes.TableScope]:
+def target(name: Name, alias: str | None, operation: str, context: SqlContext) -> tuple[Place, row_changes.TableScope]:
     """The folder of the table whose rows a statement changes, and how its expressions call it.
 
     Raises as `SqlContext.delta_folder`.
@@ -138,7 +137,7 @@ def target(name: Name, alias: str | None, operation: str, context: SqlContext) -
     folder = context.delta_folder(name, operation)
     if alias is not None:
         return folder, row_changes.TableScope((alias,))
-    if delta_path(name) is not None:
+    if delta_place(name) is not None:
         return folder, row_changes.TableScope(name)
     full = context.qualify(name)
     return folder, row_changes.TableScope((full.catalog, full.database, full.table))
@@ -156,7 +155,7 @@ def _source(statement: Merge, context: SqlContext) -> tuple[pb.Relation, row_cha
     relation = pb.Relation()
     relation.read.named_table.unparsed_identifier = quoted(statement.source)
     parts: Name = statement.source
-    if not context.is_temporary(parts) and delta_path(parts) is None:
+    if not context.is_temporary(parts) and delta_place(parts) is None:
         full = context.qualify(parts)
         parts = (full.catalog, full.database, full.table)
     return relation, row_changes.TableScope((statement.source_alias,) if statement.source_alias else parts)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from riacho.clock import iso_utc
 from riacho.conf import RETENTION_CHECK
 from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.paths import qualified
 from riacho.server.catalog.moments import timestamp_ms
 from riacho.server.commands.context import SqlContext, nothing
 from riacho.server.delta import repair, tables
@@ -64,7 +65,7 @@ def optimize(statement: Optimize, context: SqlContext) -> pa.Table:
     folder = context.delta_folder(statement.table, "OPTIMIZE")
     done = run_optimize(folder, context.clock, statement.zorder_by)
     row = {
-        "path": f"file:{folder}",
+        "path": qualified(folder),
         "metrics": {
             "numFilesAdded": len(done.added),
             "numFilesRemoved": len(done.removed),
@@ -106,7 +107,7 @@ def vacuum(statement: Vacuum, context: SqlContext) -> pa.Table:
         )
     with translated(folder):
         removed = open_table(folder).vacuum(hours, dry_run=statement.dry_run, enforce_retention_duration=False)
-    paths = [str(folder / file) for file in removed] if statement.dry_run else [f"file:{folder}"]
+    paths = [str(folder / file) for file in removed] if statement.dry_run else [qualified(folder)]
     return pa.table({"path": pa.array(paths, pa.string())})
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from riacho.clock import SystemClock
 from riacho.server.batch import python_source
+from riacho.server.batch.delta_reads import DeltaReads
 from riacho.server.batch.file_reads import FileReads
 from riacho.server.batch.format_names import FormatNames
 from riacho.server.batch.own_reads import OwnReads
@@ -70,6 +71,7 @@ class Backend:
                 CatalogReads(catalog).step,
                 TimeTravel(catalog).step,
                 FileReads(catalog).step,
+                DeltaReads(catalog).step,
                 ZonedReads(catalog).step,
             ),
         )

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import grpc
 
+from riacho import storage
 from riacho.errors import SparkError, SparkGeneralError
 from riacho.ids import OperationId, SessionId, new_uuid
 from riacho.protos import pb
@@ -155,9 +156,11 @@ class ConnectService(grpc.GenericRpcHandler):
         return artifacts.status(self._session(request), request).SerializeToString()
 
     def _session(self, request: Any) -> ServerSession:
-        return self._services.sessions.get(
+        session = self._services.sessions.get(
             request.user_context.user_id, request.session_id, request.client_observed_server_side_session_id
         )
+        storage.use(session.engine.storage)  # this thread works for the session until it takes the next call
+        return session
 
     def _guarded(self, method: Callable[[Request, grpc.ServicerContext], bytes]) -> Callable[..., bytes]:
         def guarded(request: Request, context: grpc.ServicerContext) -> bytes:

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from riacho.ids import SessionId
 from riacho.protos import pb
+from riacho.storage import StorageSettings
 from riacho.zones import Zone
 
 GLOBAL = "global_temp."
@@ -47,6 +48,10 @@ class EngineSession(Protocol):
     """The session's time zone."""
     zone_changed: bool
     """Whether it has ever been another one than UTC: then views may have TIMESTAMPs of other zones."""
+
+    @property
+    def storage(self) -> StorageSettings:
+        """What the session's confs, and below them the server's, say of object storage."""
 
     @property
     def current_database(self) -> str:

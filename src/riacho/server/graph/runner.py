@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 
+from riacho import storage
 from riacho.clock import Clock
 from riacho.conf import FLOW_RETRIES
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
@@ -157,7 +158,7 @@ class PipelineExecution:
             schedule.start(name)
             if isinstance(run, RecomputeFlow):
                 yield self._event(events.planning(name))
-            pool.submit(self._attempt, run)
+            pool.submit(storage.carried(self._attempt), run)
 
     def _next_report(self, schedule: Schedule) -> PipelineEvent | _Ended | None:
         """What a flow reports next; None if it is time to look whether another flow may start."""

@@ -15,6 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from riacho import storage
 from riacho.protos import pb
 from riacho.server.engine.base import Spool
 from riacho.server.streaming.sources.base import SourceData
@@ -75,7 +76,7 @@ class SpooledSource:
             while True:
                 leaf = reading.leaf
                 limit = min(2 * limit, LARGEST_BYTES)
-                ahead = pool.submit(reading.put, limit) if reading.more else None
+                ahead = pool.submit(storage.carried(reading.put), limit) if reading.more else None
                 yield leaf
                 self._spool.remove(leaf)
                 if ahead is None:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
+from riacho import storage
 from riacho.clock import Clock
 from riacho.conf import RECENT_PROGRESS
 from riacho.errors import EngineLost, SparkError, SparkGeneralError, StreamingQueryError
@@ -61,7 +62,7 @@ class StreamingQuery:
         self._beginning = threading.Lock()
         self._begun = False
         thread_name = f"riacho-query-{self.name or self.query_id}"
-        self._thread = threading.Thread(target=self._run, name=thread_name, daemon=True)
+        self._thread = threading.Thread(target=storage.carried(self._run), name=thread_name, daemon=True)
 
     @property
     def is_active(self) -> bool:

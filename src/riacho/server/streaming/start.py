@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from riacho import storage
 from riacho.conf import CHAIN_CHECK, CHECKPOINT_LOCATION, LATE_ROWS, OPERATION_CHECK
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.ids import new_uuid
@@ -50,6 +51,11 @@ def start(context: StreamingContext, request: StartRequest, listener: Listener |
 
     Raises SparkError for all that is wrong with the plan, the mode, the options, the name or the checkpoint.
     """
+    with storage.using(context.session.storage):  # the query's thread takes them over
+        return _start(context, request, listener)
+
+
+def _start(context: StreamingContext, request: StartRequest, listener: Listener | None) -> StreamingQuery:
     checked = _read(context, request)
     with ExitStack() as undo:
         # The sink first: what it made in vain is ended even if it failed half way.
@@ -198,7 +204,7 @@ def _late(context: StreamingContext, request: StartRequest) -> _Late:
     if not given:
         return _Late()
     if "/" in given:
-        return _Late(LateTarget(local_path(given), request.name, context.clock))
+        return _Late(LateTarget(storage.place_of(given), request.name, context.clock))
     name = context.catalog.qualify(given, context.database)
     table = context.catalog.table(name)
     if table is not None:

@@ -28,7 +28,7 @@ def test_a_session_sees_what_comes_and_goes(warehouse: WarehouseCatalog, session
     warehouse.create_database("b")
     table = warehouse.create_table(warehouse.qualify("b.t"), ONE.schema)
     assert values(session, "SELECT a FROM b.t") == []
-    write_deltalake(table.location, ONE, mode="append")
+    write_deltalake(str(table.location), ONE, mode="append")
     assert values(session, "SELECT a FROM spark_catalog.b.t") == [1]
     warehouse.drop_database("b", cascade=True)
     with pytest.raises(AnalysisError, match="TABLE_OR_VIEW_NOT_FOUND"):
@@ -46,7 +46,7 @@ def test_a_table_that_was_made_anew_is_the_new_one(warehouse: WarehouseCatalog, 
 
 def test_views_find_tables_beside_them(warehouse: WarehouseCatalog, session: EngineSession) -> None:
     warehouse.create_database("b")
-    write_deltalake(warehouse.warehouse / "b.db" / "t", ONE)
+    write_deltalake(str(warehouse.warehouse / "b.db" / "t"), ONE)
     warehouse.create_view(View(warehouse.qualify("b.v"), "SELECT t.a + 1 FROM t"))
     warehouse.create_view(View(warehouse.qualify("w"), "SELECT * FROM b.v"))
     assert values(session, "SELECT * FROM w") == [2]
@@ -54,14 +54,14 @@ def test_views_find_tables_beside_them(warehouse: WarehouseCatalog, session: Eng
 
 def test_a_view_that_is_broken_breaks_nothing_else(warehouse: WarehouseCatalog, session: EngineSession) -> None:
     warehouse.create_view(View(warehouse.qualify("broken"), "SELECT nope FROM nowhere"))
-    write_deltalake(warehouse.warehouse / "t", ONE)
+    write_deltalake(str(warehouse.warehouse / "t"), ONE)
     assert values(session, "SELECT a FROM t") == [1]
-    write_deltalake(warehouse.warehouse / "nowhere", pa.table({"nope": [7]}))
+    write_deltalake(str(warehouse.warehouse / "nowhere"), pa.table({"nope": [7]}))
     assert values(session, "SELECT * FROM broken") == [7]
 
 
 def test_a_new_process_of_the_engine_is_told_all(warehouse: WarehouseCatalog) -> None:
-    write_deltalake(warehouse.warehouse / "t", ONE)
+    write_deltalake(str(warehouse.warehouse / "t"), ONE)
     engine = SailEngine(before_call=SessionRegistry(warehouse).sync)
     try:
         session = engine.session(SessionId(new_uuid()), "test")
@@ -75,7 +75,7 @@ def test_a_new_process_of_the_engine_is_told_all(warehouse: WarehouseCatalog) ->
 def test_nothing_is_told_twice(
     warehouse: WarehouseCatalog, session: EngineSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_deltalake(warehouse.warehouse / "t", ONE)
+    write_deltalake(str(warehouse.warehouse / "t"), ONE)
     assert values(session, "SELECT a FROM t") == [1]
     registry = SessionRegistry(warehouse)
     registry.sync(session)
@@ -90,7 +90,7 @@ def _fail(*_: object) -> None:
 
 def test_folders_by_any_name(tmp_path: Path, engine: SailEngine) -> None:
     warehouse = WarehouseCatalog(tmp_path / "meus dados" / "ação 100%")
-    write_deltalake(warehouse.warehouse / "t", ONE)
+    write_deltalake(str(warehouse.warehouse / "t"), ONE)
     engine.before_call = SessionRegistry(warehouse).sync
     session = engine.session(SessionId(new_uuid()), "test")
     assert values(session, "SELECT a FROM t") == [1]

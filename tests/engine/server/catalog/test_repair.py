@@ -18,6 +18,7 @@ from riacho.server.commands import SqlContext
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.repair import Damage, examine
 from riacho.server.delta.state import load_state
+from riacho.storage import on_disk
 
 Sql = Callable[[str], list[dict[str, Any]]]
 VALUES = "('two words', 1), ('two words', 2), ('50%', 3), ('plain', 4)"
@@ -36,7 +37,7 @@ def damaged(request: pytest.FixtureRequest, sql: Sql, context: SqlContext, wareh
     sql(f"INSERT INTO t VALUES {VALUES}")
     context.session.sql("UPDATE t SET id = 30 WHERE id = 3")
     context.session.sql("DELETE FROM t WHERE id = 2")
-    return warehouse.location_for(warehouse.qualify("t"))
+    return on_disk(warehouse.location_for(warehouse.qualify("t")), "it")
 
 
 RIGHT = [("50%", 30), ("plain", 4), ("two words", 1)]
@@ -44,7 +45,7 @@ RIGHT = [("50%", 30), ("plain", 4), ("two words", 1)]
 
 def test_it_is_found_and_mended(damaged: Path, sql: Sql, warehouse: WarehouseCatalog) -> None:
     assert {finding.damage for finding in examine(damaged)} >= {Damage.NOT_REMOVED}
-    (told, *_) = check_table("t", warehouse.warehouse, repair=False)
+    (told, *_) = check_table("t", on_disk(warehouse.warehouse, "it"), repair=False)
     assert told.health is Health.FAIL
     assert told.way_out == "riacho doctor t --repair"
     for statement in ("UPDATE t SET id = 1", "OPTIMIZE t"):
@@ -53,7 +54,10 @@ def test_it_is_found_and_mended(damaged: Path, sql: Sql, warehouse: WarehouseCat
     version = DeltaLog(damaged).latest_version()
     assert sql("FSCK REPAIR TABLE t DRY RUN") != []
     assert DeltaLog(damaged).latest_version() == version
-    assert all(finding.health is Health.OK for finding in check_table(str(damaged), warehouse.warehouse, repair=True))
+    assert all(
+        finding.health is Health.OK
+        for finding in check_table(str(damaged), on_disk(warehouse.warehouse, "it"), repair=True)
+    )
     assert seen(damaged) == RIGHT
     assert sorted((row["g"], row["id"]) for row in sql("SELECT * FROM t")) == RIGHT
     assert sql("FSCK REPAIR TABLE t") == []
@@ -63,8 +67,8 @@ def test_it_is_found_and_mended(damaged: Path, sql: Sql, warehouse: WarehouseCat
 
 def test_a_checkpoint_hides_it_from_nobody(damaged: Path, warehouse: WarehouseCatalog) -> None:
     DeltaTable(damaged).create_checkpoint()
-    assert check_table("t", warehouse.warehouse, repair=False)[0].health is Health.FAIL
-    check_table("t", warehouse.warehouse, repair=True)
+    assert check_table("t", on_disk(warehouse.warehouse, "it"), repair=False)[0].health is Health.FAIL
+    check_table("t", on_disk(warehouse.warehouse, "it"), repair=True)
     assert seen(damaged) == RIGHT
 
 
@@ -72,9 +76,9 @@ def test_rows_that_were_carried_on(sql: Sql, context: SqlContext, warehouse: War
     sql("CREATE TABLE t (g STRING, id INT) PARTITIONED BY (g)")
     sql(f"INSERT INTO t VALUES {VALUES}")
     context.session.sql("DELETE FROM t WHERE id = 2")
-    folder = warehouse.location_for(warehouse.qualify("t"))
-    DeltaTable(folder).optimize.compact()
-    (finding,) = check_table("t", warehouse.warehouse, repair=True)
+    folder = on_disk(warehouse.location_for(warehouse.qualify("t")), "it")
+    DeltaTable(str(folder)).optimize.compact()
+    (finding,) = check_table("t", on_disk(warehouse.warehouse, "it"), repair=True)
     assert finding.health is Health.FAIL
     assert "VERSION AS OF 2" in finding.way_out
     sql("RESTORE TABLE t TO VERSION AS OF 2")

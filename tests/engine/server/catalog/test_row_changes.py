@@ -22,6 +22,7 @@ from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState, load_state
 from riacho.server.delta.write import DeltaOperation
 from riacho.server.delta.writer import DeltaWriter
+from riacho.storage import on_disk
 
 Make = Callable[[Job, TableChange], None]
 Sql = Callable[[str], list[dict[str, Any]]]
@@ -79,7 +80,7 @@ def test_others_write_meanwhile(
 
 
 def test_generated_columns(sql: Sql, warehouse: WarehouseCatalog) -> None:
-    folder = warehouse.location_for(warehouse.qualify("t"))
+    folder = on_disk(warehouse.location_for(warehouse.qualify("t")), "it")
     schema = pa.schema([("id", pa.int32()), ("twice", pa.int64()), ("g", pa.string())])
     tables.create(folder, TableDefinition(schema, ("g",)), SystemClock())
     _generate(folder, "twice", "id * 2")

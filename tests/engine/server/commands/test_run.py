@@ -373,7 +373,7 @@ def test_changes_of_a_table_with_a_feed_are_counted_and_recorded(sql: Sql, wareh
     assert sql("DELETE FROM t WHERE t.id = 1") == [{"num_affected_rows": 1}]
     merged = sql("MERGE INTO t USING (SELECT 20 AS id) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET id = 30")
     assert merged == [{"num_affected_rows": 1, "num_updated_rows": 1, "num_deleted_rows": 0, "num_inserted_rows": 0}]
-    feed = DeltaTable(warehouse.warehouse / "t").load_cdf(2).read_all()
+    feed = DeltaTable(str(warehouse.warehouse / "t")).load_cdf(2).read_all()
     kinds = sorted(zip(feed["_change_type"].to_pylist(), feed["id"].to_pylist(), strict=True))
     assert kinds == [
         ("delete", 1),

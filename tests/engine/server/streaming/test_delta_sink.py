@@ -25,6 +25,7 @@ from riacho.server.delta.maintenance import Housekeeper, MaintenancePolicy
 from riacho.server.engine.sail.engine import SailEngine
 from riacho.server.streaming.sinks.base import OutputMode, SinkBatch, SinkContext, SinkWriter
 from riacho.server.streaming.sinks.delta import DeltaSink
+from riacho.storage import on_disk
 from riacho.testing.clock import ManualClock
 
 Frame = Callable[[pa.Table], pb.Relation]
@@ -61,7 +62,7 @@ class Query:
         """Write one batch; by default the next one."""
         number = self.next_batch if batch_id is None else batch_id
         if self._writer is None:
-            scratch = self._sink.path.parent
+            scratch = on_disk(self._sink.path.parent, "it")
             context = SinkContext(
                 self.query_id, RunId(new_uuid()), None, data.schema, self._mode, self._session, scratch
             )

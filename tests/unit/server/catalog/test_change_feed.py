@@ -15,16 +15,17 @@ from riacho.protos import pb
 from riacho.server.catalog.change_feed import asks_for_changes, plan_change_feed
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta.log import DeltaLog
+from riacho.storage import on_disk
 
 
 @pytest.fixture
 def table(warehouse: WarehouseCatalog) -> Path:
     """0: 1 and 2 · 1: 2 becomes 20 · 2: 1 is deleted."""
-    path = warehouse.warehouse / "t"
+    path = on_disk(warehouse.warehouse, "it") / "t"
     data = pa.table({"id": pa.array([1, 2], pa.int64())})
-    write_deltalake(path, data, configuration={"delta.enableChangeDataFeed": "true"})
-    DeltaTable(path).update(predicate="id = 2", updates={"id": "20"})
-    DeltaTable(path).delete("id = 1")
+    write_deltalake(str(path), data, configuration={"delta.enableChangeDataFeed": "true"})
+    DeltaTable(str(path)).update(predicate="id = 2", updates={"id": "20"})
+    DeltaTable(str(path)).delete("id = 1")
     return path
 
 
@@ -84,7 +85,7 @@ def test_ranges_that_are_none(warehouse: WarehouseCatalog, table: Path, options:
 
 
 def test_it_must_have_been_kept(warehouse: WarehouseCatalog) -> None:
-    write_deltalake(warehouse.warehouse / "t", pa.table({"id": [1]}))
+    write_deltalake(str(warehouse.warehouse / "t"), pa.table({"id": [1]}))
     with pytest.raises(SparkError, match="DELTA_MISSING_CHANGE_DATA"):
         read(warehouse, startingVersion=0)
 

@@ -80,24 +80,24 @@ class TestFolders:
     def test_tables_of_other_writers_show_up(self, warehouse: WarehouseCatalog) -> None:
         before = warehouse.generation
         assert warehouse.generation == before
-        write_deltalake(warehouse.warehouse / "theirs", pa.table({"a": [1]}))
+        write_deltalake(str(warehouse.warehouse / "theirs"), pa.table({"a": [1]}))
         assert warehouse.generation > before
         assert found(warehouse) == {"default": ["theirs"]}
         (warehouse.warehouse / "silver.db").mkdir()
-        write_deltalake(warehouse.warehouse / "silver.db" / "Mixed", pa.table({"a": [1]}))
+        write_deltalake(str(warehouse.warehouse / "silver.db" / "Mixed"), pa.table({"a": [1]}))
         assert found(warehouse) == {"default": ["theirs"], "silver": ["mixed"]}
 
     def test_a_folder_becomes_a_table_with_its_first_version(self, warehouse: WarehouseCatalog) -> None:
         log = warehouse.warehouse / "t" / "_delta_log"
         log.mkdir(parents=True)
         assert found(warehouse) == {"default": []}
-        write_deltalake(warehouse.warehouse / "t", pa.table({"a": [1]}))
+        write_deltalake(str(warehouse.warehouse / "t"), pa.table({"a": [1]}))
         assert found(warehouse) == {"default": ["t"]}
 
     def test_new_versions_change_no_name(self, warehouse: WarehouseCatalog) -> None:
         table = warehouse.create_table(name("t"), SCHEMA)
         generation = warehouse.generation
-        write_deltalake(table.location, pa.table({"id": [1], "more": ["x"]}), mode="append", schema_mode="merge")
+        write_deltalake(str(table.location), pa.table({"id": [1], "more": ["x"]}), mode="append", schema_mode="merge")
         assert warehouse.generation == generation
         seen = warehouse.table(table.name)
         assert seen is not None
@@ -105,7 +105,7 @@ class TestFolders:
 
     def test_what_is_hidden_is_no_table(self, warehouse: WarehouseCatalog) -> None:
         for folder in ("_hidden", ".dot", "not-a-name"):
-            write_deltalake(warehouse.warehouse / folder, pa.table({"a": [1]}))
+            write_deltalake(str(warehouse.warehouse / folder), pa.table({"a": [1]}))
         assert found(warehouse) == {"default": []}
 
     def test_the_records_can_be_read_by_anybody(self, warehouse: WarehouseCatalog) -> None:
@@ -119,7 +119,7 @@ class TestCreating:
         table = warehouse.create_table(
             name("t"), SCHEMA, comment="tbl", properties={"delta.enableChangeDataFeed": "true", "x": "1"}
         )
-        theirs = DeltaTable(table.location)
+        theirs = DeltaTable(str(table.location))
         assert theirs.metadata().description == "tbl"
         assert theirs.metadata().configuration == {"delta.enableChangeDataFeed": "true", "x": "1"}
         assert theirs.protocol().min_writer_version == 7
@@ -149,7 +149,7 @@ class TestCreating:
         for thread in threads:
             thread.join()
         assert sorted(outcomes) == [*["TABLE_OR_VIEW_ALREADY_EXISTS"] * 3, "made"]
-        assert DeltaTable(warehouse.warehouse / "t").version() == 0
+        assert DeltaTable(str(warehouse.warehouse / "t")).version() == 0
 
     def test_over_files_that_are_no_table(self, warehouse: WarehouseCatalog) -> None:
         (warehouse.warehouse / "t").mkdir()
@@ -178,12 +178,12 @@ class TestChanging:
         table = warehouse.create_table(name("t"), SCHEMA)
         warehouse.evolve(table.name, table.schema)
         warehouse.truncate(table.name)
-        assert DeltaTable(table.location).version() == 0
+        assert DeltaTable(str(table.location)).version() == 0
 
     def test_a_change_feed_that_is_turned_on_raises_the_protocol(self, warehouse: WarehouseCatalog) -> None:
         table = warehouse.create_table(name("t"), SCHEMA)
         warehouse.evolve(table.name, properties={"delta.enableChangeDataFeed": "true"})
-        assert "changeDataFeed" in (DeltaTable(table.location).protocol().writer_features or [])
+        assert "changeDataFeed" in (DeltaTable(str(table.location)).protocol().writer_features or [])
 
     def test_partition_columns_stay(self, warehouse: WarehouseCatalog) -> None:
         table = warehouse.create_table(name("t"), SCHEMA, partition_by=["name"])
@@ -193,10 +193,10 @@ class TestChanging:
     def test_truncating_is_one_version(self, warehouse: WarehouseCatalog) -> None:
         table = warehouse.create_table(name("t"), SCHEMA)
         for value in range(3):
-            write_deltalake(table.location, pa.table({"id": [value], "name": ["x"]}), mode="append")
+            write_deltalake(str(table.location), pa.table({"id": [value], "name": ["x"]}), mode="append")
         warehouse.truncate(table.name)
-        assert DeltaTable(table.location).version() == 4
-        assert DeltaTable(table.location).file_uris() == []
+        assert DeltaTable(str(table.location)).version() == 4
+        assert DeltaTable(str(table.location)).file_uris() == []
 
 
 class TestDropping:
@@ -211,7 +211,7 @@ class TestDropping:
     def test_a_table_elsewhere_keeps_them(self, warehouse: WarehouseCatalog, tmp_path: Path) -> None:
         table = warehouse.create_table(name("t"), SCHEMA, location=tmp_path / "kept")
         warehouse.drop_table(table.name)
-        assert DeltaTable(table.location).version() == 0
+        assert DeltaTable(str(table.location)).version() == 0
 
     def test_what_is_not_there(self, warehouse: WarehouseCatalog) -> None:
         warehouse.drop_table(name("t"), if_exists=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -20,12 +19,13 @@ from riacho.server.delta.constraints import checked
 from riacho.server.delta.fit import fit
 from riacho.server.delta.write import DeltaOperation
 from riacho.server.plan import build
+from riacho.storage import Place
 
 _AFFECTED = "num_affected_rows"
 
 
 def delete(
-    runner: Runner, folder: Path, scope: TableScope, condition: pb.Expression | None, text: str | None
+    runner: Runner, folder: Place, scope: TableScope, condition: pb.Expression | None, text: str | None
 ) -> Counts:
     """Take out the rows for which a condition is true. `text`: the condition as DESCRIBE HISTORY tells it."""
 
@@ -44,7 +44,7 @@ def delete(
 
 def update(
     runner: Runner,
-    folder: Path,
+    folder: Place,
     scope: TableScope,
     assignments: Sequence[Assignment],
     condition: pb.Expression | None,
@@ -79,7 +79,7 @@ def update(
 
 
 def replace_where(
-    runner: Runner, folder: Path, relation: pb.Relation, schema: pa.Schema, condition: pb.Expression, text: str
+    runner: Runner, folder: Place, relation: pb.Relation, schema: pa.Schema, condition: pb.Expression, text: str
 ) -> Counts:
     """Put the rows of `relation`, whose columns are `schema`, in place of those for which a condition is true.
 

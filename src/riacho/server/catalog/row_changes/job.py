@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -23,6 +22,7 @@ from riacho.server.delta.write import DeltaOperation
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession, Spool
 from riacho.server.engine.spool import FolderSpool
+from riacho.storage import Place
 
 MAX_RUNS = 5
 CHANGES = "_change_data"
@@ -34,7 +34,7 @@ Counts = Mapping[str, int]
 class Snapshot:
     """The table that a statement is about, at one version. `declared`: its schema; `schema`: the same, all nullable."""
 
-    folder: Path
+    folder: Place
     version: int
     metadata: Metadata
     declared: pa.Schema
@@ -71,7 +71,7 @@ class TableChange:
     def empty(self) -> bool:
         return not (self.removed or self.added or self.schema)
 
-    def discard(self, table: Path) -> None:
+    def discard(self, table: Place) -> None:
         """Remove the files that this change has written."""
         files.discard(table, [*self.added, *self.recorded])
 
@@ -96,7 +96,7 @@ class Runner:
         self.session = session
         self._clock = clock or SystemClock()
 
-    def run(self, folder: Path, operation: DeltaOperation, make: Callable[[Job, TableChange], None]) -> Counts:
+    def run(self, folder: Place, operation: DeltaOperation, make: Callable[[Job, TableChange], None]) -> Counts:
         """Have `make` fill in a change of the table in `folder`, and commit it; what the statement answers.
 
         Another write in between that does not touch what the change rests on is let pass; after any other the change is
@@ -152,7 +152,7 @@ class Runner:
         writer.commit(decide)
 
 
-def _snapshot(folder: Path, state: TableState | None) -> Snapshot:
+def _snapshot(folder: Place, state: TableState | None) -> Snapshot:
     if state is None:
         raise not_a_table(folder)
     require_readable(folder, state.protocol, state.metadata)

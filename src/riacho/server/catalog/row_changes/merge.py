@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +28,7 @@ from riacho.server.delta.deletion_vectors import Rows
 from riacho.server.delta.write import DeltaOperation
 from riacho.server.plan import build
 from riacho.server.plan.mentions import mentioned
+from riacho.storage import Place
 
 _SOURCE = "__riacho_source"
 """The column of a source row's number."""
@@ -68,7 +68,7 @@ class Merging:
     text: str = ""
 
 
-def merge(runner: Runner, folder: Path, merging: Merging) -> Counts:
+def merge(runner: Runner, folder: Place, merging: Merging) -> Counts:
     """Run a MERGE; how many rows were updated, deleted and inserted. Raises SparkError; then nothing has changed."""
 
     def make(job: Job, change: TableChange) -> None:

@@ -31,6 +31,7 @@ from riacho.server.engine.sail.own_functions import OwnFunction
 from riacho.server.engine.sail.preparation import Preparation, has_own_reads, waits
 from riacho.server.engine.sail.process import EngineProcess, lost
 from riacho.server.plan.walk import children
+from riacho.storage import StorageSettings, is_storage_key, of_session
 from riacho.zones import TIME_ZONE, UTC, session_zone
 
 _log = logging.getLogger(__name__)
@@ -80,12 +81,27 @@ class SailSession:
         self._journal: dict[Hashable, tuple[str, bytes]] = {}
         self._own_views: dict[str, pb.Relation] = {}
         self.data_sources: dict[str, UserClass] = {}
+        self._storage: StorageSettings | None = None
         self._on_release: list[Callable[[], None]] = []
         # When a protobuf field is given twice, the last value wins, so these bytes appended to a request make it one of
         # this session.
         self._own_id = pb.ConfigRequest(session_id=session_id).SerializeToString()
         self._setting_up = threading.RLock()
         self._setting_up_thread: int | None = None
+
+    @property
+    def storage(self) -> StorageSettings:
+        found = self._storage
+        if found is None:
+            with self._setting_up:
+                sent = [
+                    pb.ConfigRequest.FromString(request)
+                    for key, (_, request) in self._journal.items()
+                    if _tells_of_storage(key)
+                ]
+                found = of_session({pair.key: pair.value for one in sent for pair in one.operation.set.pairs})
+                self._storage = found
+        return found
 
     @property
     def current_database(self) -> str:
@@ -283,11 +299,15 @@ class SailSession:
         with self._setting_up:
             self._journal.pop(key, None)
             self._journal[key] = (method, request)
+            if _tells_of_storage(key):
+                self._storage = None
 
     def forget(self, key: Hashable) -> None:
         """Drop what `remember` kept under `key`, for instance because a view was dropped."""
         with self._setting_up:
             self._journal.pop(key, None)
+            if _tells_of_storage(key):
+                self._storage = None
 
     def create_view(self, name: str, relation: pb.Relation) -> None:
         name = name.lower()
@@ -354,6 +374,7 @@ class SailSession:
         """Set up here what is currently set up in `other`."""
         with other._setting_up:
             self._journal = dict(other._journal)
+            self._storage = None
             self._own_views = dict(other._own_views)
             self.data_sources = dict(other.data_sources)
             self._current_database = other.current_database
@@ -429,6 +450,11 @@ class SailSession:
         request = pb.AnalyzePlanRequest(session_id=self.session_id)
         request.user_context.user_id = self.user_id
         return request
+
+
+def _tells_of_storage(key: Hashable) -> bool:
+    """Whether what the journal has under `key` is a conf of object storage."""
+    return isinstance(key, tuple) and key[0] == "conf" and is_storage_key(str(key[1]))
 
 
 def _nothing_to_keep(_: Callable[[], None]) -> None:

@@ -20,11 +20,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 
 import pyarrow as pa
 
-from riacho import types
+from riacho import storage, types
 from riacho.clock import Clock
 from riacho.errors import AnalysisError
 from riacho.ids import BatchId, QueryId
@@ -82,7 +81,7 @@ class DroppedRows:
 class LateTarget:
     """Where the late rows of a query go. `query_name`: None if it has none."""
 
-    table: Path
+    table: storage.Place
     query_name: str | None
     clock: Clock
 

@@ -24,6 +24,7 @@ from riacho.server.delta.options import DeltaOptions
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.streaming.sinks.base import QUERY_OPTIONS, OutputMode, PlainSink, SinkBatch, SinkContext
+from riacho.storage import Place
 
 STALE_STAGING_S = 24 * 3600.0
 OPTIONS = (
@@ -41,7 +42,7 @@ class DeltaSink(PlainSink):
     each batch bring its own schema. `housekeeper` maintains the table beside the query.
     """
 
-    path: Path
+    path: Place
     partition_by: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)

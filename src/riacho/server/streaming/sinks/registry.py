@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 from riacho.conf import SOURCES_DEFAULT
@@ -33,6 +32,7 @@ from riacho.server.streaming.sinks.noop import NoopSink
 from riacho.server.streaming.sinks.python_sink import PythonSink
 from riacho.server.streaming.sinks.table import NewTableSink
 from riacho.server.workers.sources import registered
+from riacho.storage import Place, on_disk, place_of
 from riacho.types import nullable
 
 MakeSink = Callable[[StreamingContext, StartRequest], Sink]
@@ -104,7 +104,9 @@ def _file_table(context: StreamingContext, request: StartRequest, table: Table) 
     entry = context.catalog.listing().tables.get(table.name)
     kept = {} if entry is None or entry.record is None else entry.record.options
     options = {**{key.lower(): value for key, value in kept.items()}, **request.options}
-    return FileSink(table.format, table.location, table.partition_by, options, context.clock)
+    return FileSink(
+        table.format, on_disk(table.location, "A table of files"), table.partition_by, options, context.clock
+    )
 
 
 def _new_table(context: StreamingContext, request: StartRequest, name: TableName) -> Sink:
@@ -117,7 +119,7 @@ def _new_table(context: StreamingContext, request: StartRequest, name: TableName
             "out."
         )
     given = request.options.get("path") or request.path
-    location = local_path(given).absolute() if given else None
+    location = place_of(given).absolute() if given else None
     create = context.catalog.create_table
     make = partial(create, name, format=form, partition_by=request.partition_by, location=location)
     folder = location or context.catalog.location_for(name)
@@ -129,7 +131,7 @@ def _format(context: StreamingContext, request: StartRequest) -> str:
     return short_name(request.format or SOURCES_DEFAULT.read(context.session.get_conf))
 
 
-def _delta_sink(context: StreamingContext, request: StartRequest, path: Path) -> DeltaSink:
+def _delta_sink(context: StreamingContext, request: StartRequest, path: Place) -> DeltaSink:
     return DeltaSink(path, request.partition_by, request.options, context.clock, context.housekeeper)
 
 
@@ -137,7 +139,7 @@ def _delta(context: StreamingContext, request: StartRequest) -> Sink:
     path = request.path or request.options.get("path", "")
     if not path:
         raise IllegalArgumentError("'path' is not specified: give start() a path, or use toTable()")
-    return _delta_sink(context, request, local_path(path))
+    return _delta_sink(context, request, place_of(path))
 
 
 def _files(form: str) -> MakeSink:
@@ -156,8 +158,8 @@ def _binary_files(_: StreamingContext, __: StartRequest) -> Sink:
     raise no_binary()
 
 
-def _file_sink(context: StreamingContext, request: StartRequest, form: str, path: Path) -> FileSink:
-    return FileSink(form, path, request.partition_by, request.options, context.clock)
+def _file_sink(context: StreamingContext, request: StartRequest, form: str, path: Place) -> FileSink:
+    return FileSink(form, on_disk(path, "A file sink"), request.partition_by, request.options, context.clock)
 
 
 def _memory(context: StreamingContext, request: StartRequest) -> Sink:

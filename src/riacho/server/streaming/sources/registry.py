@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 
 from riacho.conf import SCHEMA_INFERENCE, SOURCES_DEFAULT
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
-from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.base import CatalogReader
 from riacho.server.catalog.failures import table_not_found
@@ -22,6 +21,7 @@ from riacho.server.streaming.sources.rate import RatePerBatchSource, RateSource
 from riacho.server.streaming.sources.reader_defaults import with_defaults
 from riacho.server.streaming.sources.socket import SocketSource
 from riacho.server.workers.sources import registered
+from riacho.storage import place_of
 
 GENERATED: Mapping[str, Callable[[Mapping[str, str]], Source]] = {
     "rate": RateSource.from_options,
@@ -66,7 +66,7 @@ def make_source(leaf: pb.Relation, session: EngineSession, catalog: CatalogReade
         path = read.paths[0] if read.paths else options.get("path")
         if path is None:
             raise IllegalArgumentError("'path' is not specified: give load() a path, or use readStream.table()")
-        return DeltaSource.of(local_path(path), read.options, given_schema(read.schema, session), session.zone)
+        return DeltaSource.of(place_of(path), read.options, given_schema(read.schema, session), session.zone)
     if format_name == "kafka":
         return KafkaSource.of(read.options, given_schema(read.schema, session))
     if format_name in {*STREAMS_ONLY, "jdbc"}:

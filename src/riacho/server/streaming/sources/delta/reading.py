@@ -60,13 +60,15 @@ def filled(read: Callable[[], Iterator[pa.RecordBatch]], schema: pa.Schema) -> I
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
-def read_ahead(reads: Sequence[FileRead], *, with_metadata: bool) -> Iterator[pa.RecordBatch]:
-    """The rows of all files in order. While one file's are used, other threads decode the next."""
+def read_ahead(
+    reads: Sequence[FileRead], *, with_metadata: bool, workers: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of all files in order. While one file's are used, other threads (`workers`) decode the next."""
     if len(reads) <= 1:
         for read in reads:
             yield from read.batches(with_metadata=with_metadata)
         return
-    workers = os.cpu_count() or 1
+    workers = workers or os.cpu_count() or 1
     waiting: deque[tuple[FileRead, Future[list[pa.RecordBatch]] | None]] = deque()
 
     def decode(read: FileRead) -> list[pa.RecordBatch]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import pyarrow as pa
 
 from riacho import types
 from riacho.errors import AnalysisError, SparkError
 from riacho.ids import Offset
+from riacho.paths import qualified
 from riacho.server.delta import feed, files, history
 from riacho.server.delta import schema as schemas
 from riacho.server.delta.actions import AddFile
@@ -30,6 +30,7 @@ from riacho.server.streaming.sources.delta.offsets import (
 )
 from riacho.server.streaming.sources.delta.options import LATEST, DeltaSourceOptions
 from riacho.server.streaming.sources.delta.reading import FileRead, filled, read_ahead
+from riacho.storage import Place
 from riacho.zones import UTC, Zone
 
 
@@ -37,7 +38,7 @@ from riacho.zones import UTC, Zone
 class DeltaSource:
     """The Delta table at `path` as a stream. Make it with `of`, which looks at the table once for its schema."""
 
-    path: Path
+    path: Place
     options: DeltaSourceOptions
     table_schema: pa.Schema
     name: str = field(default="delta", init=False)
@@ -45,7 +46,7 @@ class DeltaSource:
 
     @classmethod
     def of(
-        cls, path: Path, options: Mapping[str, str], declared: pa.Schema | None = None, zone: Zone = UTC
+        cls, path: Place, options: Mapping[str, str], declared: pa.Schema | None = None, zone: Zone = UTC
     ) -> DeltaSource:
         """`declared`: a schema that the user gave; it must be the table's. `zone`: the session's.
 
@@ -93,7 +94,7 @@ class DeltaReader:
     """See `streaming.sources.base.SourceReader`. An idle trigger costs one look for the next commit's file."""
 
     def __init__(self, source: DeltaSource, context: SourceContext, log: DeltaLog, state: TableState) -> None:
-        self.description = f"DeltaSource[file:{source.path.absolute()}]"
+        self.description = f"DeltaSource[{qualified(source.path.absolute())}]"
         self._source = source
         self._options = source.options
         self._context = context
