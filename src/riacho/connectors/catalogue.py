@@ -21,7 +21,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "jdbc": ("adbc_driver_manager", "adbc_driver_postgresql", "adbc_driver_sqlite"),
     "kafka": ("confluent_kafka",),
     "mongodb": ("pymongo", "pymongoarrow"),
-    "postgres": ("psycopg",),
+    "postgres": ("psycopg", "tenacity"),
     "rest": ("httpx", "tenacity"),
     "s3": ("obstore",),
 }
@@ -167,6 +167,16 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
         stream=READ,
         reads="at most once",
         options=(("reading", "riacho.server.streaming.sources.socket:OPTIONS"),),
+    ),
+    Entry(
+        "postgres_cdc",
+        "the changes of PostgreSQL's tables, after a snapshot",
+        "postgres-cdc.md",
+        stream=READ,
+        reads=ONCE,
+        extra="postgres",
+        options=(("reading", "riacho.connectors.postgres_cdc.settings:OPTIONS"),),
+        any_spark=True,
     ),
     Entry(
         "rest",

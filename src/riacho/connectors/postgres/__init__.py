@@ -1,0 +1,1 @@
+"""What the connectors to PostgreSQL share: addresses, connections, the catalog, types, values written as text."""

@@ -1,0 +1,117 @@
+"""Where a database is and who one is there: options, URLs as people have them, PostgreSQL's own environment.
+
+What no option says, libpq takes from its environment, in the process that connects: `PGHOST`, `PGPORT`, `PGDATABASE`,
+`PGUSER`, `PGPASSWORD`, `PGPASSFILE`, `PGSSLMODE` and the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from riacho.errors import IllegalArgumentError
+from riacho.options import Option, Options
+
+ADDRESS: Final[tuple[Option, ...]] = (
+    Option("url", None, "`postgresql://user:password@host:port/database?sslmode=…`, or as `jdbc:postgresql://…`"),
+    Option("host", None, "goes before the URL's; by default `PGHOST` where the reader runs"),
+    Option("port", None, "goes before the URL's; by default `PGPORT`, or 5432"),
+    Option("database", None, "goes before the URL's; by default `PGDATABASE`", ("dbname",)),
+    Option("user", None, "goes before the URL's; by default `PGUSER`"),
+    Option("password", None, "goes before the URL's; by default `PGPASSWORD` or the file `PGPASSFILE`"),
+    Option("sslmode", None, "`disable`, `prefer`, `require`, `verify-ca` or `verify-full`; by default `PGSSLMODE`"),
+    Option("sslrootcert", None, "a file with the certificates that the server's is checked by"),
+    Option("connectTimeout", "10s", "how long a connection may take"),
+    Option("statementTimeout", "15m", "how long a statement may take"),
+    Option("retryTimeout", "60s", "how long a server that is gone is waited for"),
+)  # fmt: skip
+"""The options of every connector to PostgreSQL."""
+
+_JDBC: Final[Mapping[str, str]] = {
+    "user": "user",
+    "password": "password",
+    "sslmode": "sslmode",
+    "sslrootcert": "sslrootcert",
+    "sslcert": "sslcert",
+    "sslkey": "sslkey",
+    "applicationname": "application_name",
+}
+"""Parameters of the JDBC driver that libpq has too, by their names in lower case. Others only tune the driver."""
+
+
+@dataclass(frozen=True)
+class PgAddress:
+    """How to connect. `parameters` are libpq's own, and hold the password: they are for the driver alone."""
+
+    connect_s: int
+    statement_ms: int
+    retry_s: float
+    parameters: Mapping[str, str] = field(repr=False)
+
+    @classmethod
+    def of(cls, options: Options) -> PgAddress:
+        """Raises IllegalArgumentError for a URL that is none, without its text: it may hold a password."""
+        found = _of_url(options.text("url"))
+        for name, option in (
+            ("host", "host"),
+            ("port", "port"),
+            ("dbname", "database"),
+            ("user", "user"),
+            ("password", "password"),
+            ("sslmode", "sslmode"),
+            ("sslrootcert", "sslrootcert"),
+        ):
+            if (value := options.maybe(option)) is not None:
+                found[name] = value
+        if not found.get("port", "0").isdigit():
+            raise options.illegal("port", found["port"], "must be a number")
+        return cls(
+            connect_s=max((options.duration_ms("connectTimeout") or 0) // 1000, 2),
+            statement_ms=options.duration_ms("statementTimeout") or 0,
+            retry_s=(options.duration_ms("retryTimeout") or 0) / 1000,
+            parameters=found,
+        )
+
+    @property
+    def shown(self) -> str:
+        """For errors and logs: no password, and no user."""
+        at = self.parameters.get("host", "the server of PGHOST")
+        port, database = self.parameters.get("port"), self.parameters.get("dbname")
+        return at + (f":{port}" if port else "") + (f"/{database}" if database else "")
+
+
+def _of_url(url: str) -> dict[str, str]:
+    if not url:
+        return {}
+    is_jdbc = url.lower().startswith("jdbc:")
+    try:
+        parts = urlsplit(url[len("jdbc:") :] if is_jdbc else url)
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        raise _no_url() from None
+    if parts.scheme.lower() not in ("postgresql", "postgres"):
+        raise _no_url()
+    found = {
+        "host": unquote(host or ""),
+        "port": str(port or ""),
+        "dbname": unquote(parts.path.lstrip("/")),
+        "user": unquote(parts.username or ""),
+        "password": unquote(parts.password or ""),
+    }
+    for name, value in parse_qsl(parts.query):
+        if not is_jdbc:
+            found[name] = value
+        elif name.lower() in _JDBC:
+            found[_JDBC[name.lower()]] = value
+        elif name.lower() == "ssl" and value.lower() != "false":
+            found.setdefault("sslmode", "require")
+    return {name: value for name, value in found.items() if value}
+
+
+def _no_url() -> IllegalArgumentError:
+    return IllegalArgumentError(
+        "Invalid value for option 'url' (not shown, for it may hold a password), must be like "
+        "postgresql://user:password@host:5432/database or jdbc:postgresql://host:5432/database"
+    )
