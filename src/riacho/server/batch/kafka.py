@@ -74,13 +74,11 @@ def kafka_write(context: WriteContext, operation: pb.WriteOperation) -> None:
         pb.WriteOperation.SAVE_MODE_OVERWRITE: "Overwrite",
         pb.WriteOperation.SAVE_MODE_IGNORE: "Ignore",
     }
+    # Spark writes a table, which is new, by overwriting it.
+    if operation.WhichOneof("save_type") == "table" and operation.mode != pb.WriteOperation.SAVE_MODE_IGNORE:
+        raise _no_such_mode("Overwrite")
     if operation.mode in modes:
-        mode = modes[operation.mode]
-        raise AnalysisError(
-            f"Save mode {mode} not allowed for Kafka. Allowed save modes are Append and ErrorIfExists (default).",
-            condition="_LEGACY_ERROR_TEMP_3081",
-            parameters={"mode": mode, "append": "Append", "errorIfExists": "ErrorIfExists"},
-        )
+        raise _no_such_mode(modes[operation.mode])
     given = KafkaWriteOptions.of(operation.options)
     writer = MessageWriter(given, context.session.schema(operation.input))
     try:
@@ -88,6 +86,14 @@ def kafka_write(context: WriteContext, operation: pb.WriteOperation) -> None:
         writer.flush()
     finally:
         writer.close()
+
+
+def _no_such_mode(mode: str) -> AnalysisError:
+    return AnalysisError(
+        f"Save mode {mode} not allowed for Kafka. Allowed save modes are Append and ErrorIfExists (default).",
+        condition="_LEGACY_ERROR_TEMP_3081",
+        parameters={"mode": mode, "append": "Append", "errorIfExists": "ErrorIfExists"},
+    )
 
 
 def _other_schema(declared: pa.Schema, actual: pa.Schema) -> AnalysisError:

@@ -25,7 +25,7 @@ The operation's relations are ones that the engine knows; its `source` is as the
 
 def write(context: WriteContext, operation: pb.WriteOperation) -> bool:
     """Do a write if its format is one of riacho's own; False, and nothing done, if it is not. Raises SparkError."""
-    if operation.WhichOneof("save_type") == "table" or not operation.source:
+    if not operation.source or (operation.WhichOneof("save_type") == "table" and operation.source.lower() != "kafka"):
         return False
     writer = WRITERS.get(operation.source.lower())
     if writer is not None:

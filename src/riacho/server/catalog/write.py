@@ -162,7 +162,7 @@ class TableWrites:
         if (source or "").lower() != "delta":
             return None
         path = operation.path if kind == "path" else option(request.options, "path")
-        if not path:
+        if path is None:
             raise InvalidPlanInputError("A write to a Delta table needs a path, save(path), or a table's name.")
         return replace(request, path=place_of(path))
 

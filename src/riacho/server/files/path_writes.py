@@ -34,7 +34,7 @@ def write_path(session: EngineSession, operation: pb.WriteOperation) -> None:
     options = {key.lower(): value for key, value in operation.options.items()}
     given = operation.path if operation.WhichOneof("save_type") == "path" else options.get("path")
     _refuse_buckets(operation)
-    if not given:
+    if given is None:
         raise missing_path()
     name = operation.source.lower()
     folder = local_path(given)

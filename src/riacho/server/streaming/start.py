@@ -227,5 +227,7 @@ def _checkpoint(session: EngineSession, sink: Sink, request: StartRequest) -> Pa
         return None
     raise AnalysisError(
         'checkpointLocation must be specified either through option("checkpointLocation", ...) or '
-        f'SparkSession.conf.set("{CHECKPOINT_LOCATION.key}", ...)'
+        f'SparkSession.conf.set("{CHECKPOINT_LOCATION.key}", ...).',
+        condition="_LEGACY_ERROR_TEMP_1298",
+        parameters={"config": CHECKPOINT_LOCATION.key},
     )

@@ -49,7 +49,9 @@ class MemorySink(PlainSink):
         if mode is not OutputMode.COMPLETE and any((checkpoint / "offsets").glob("[0-9]*")):
             raise AnalysisError(
                 "This query does not support recovering from checkpoint location. "
-                f"Delete {checkpoint / 'offsets'} to start over."
+                f"Delete {checkpoint / 'offsets'} to start over.",
+                condition="_LEGACY_ERROR_TEMP_1299",
+                parameters={"checkpointPath": str(checkpoint / "offsets")},
             )
 
     def announce(self, schema: pa.Schema) -> None:
