@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from riacho import storage
 from riacho.cli.failures import explain
 from riacho.cli.terminal import duration, size
+from riacho.errors import SparkError
 
 OLDEST_PYTHON = (3, 11)
 SHARED_MEMORY = Path("/dev/shm")
@@ -46,7 +48,7 @@ class Place:
     """What the checks are about: the port and the warehouse that `riacho up` would use."""
 
     port: int
-    warehouse: Path
+    warehouse: storage.Place
 
 
 def python(_: Place) -> Finding:
@@ -134,6 +136,12 @@ def port(place: Place) -> Finding:
 
 def warehouse(place: Place) -> Finding:
     folder = place.warehouse.absolute()
+    if not isinstance(folder, Path):
+        try:
+            state = "" if folder.is_dir() else ", nothing there yet"
+        except SparkError as error:
+            return Finding("warehouse", Health.FAIL, error.message, "see docs/object-storage.md")
+        return Finding("warehouse", Health.OK, f"{folder}{state}")
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         return Finding("warehouse", Health.FAIL, f"{existing} cannot be written to", "choose another with --warehouse")

@@ -14,10 +14,10 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO
 
 from riacho.cli.failures import CommandError
+from riacho.storage import Place
 
 START_LIMIT_S = 30.0
 STOP_LIMIT_S = 20.0
@@ -30,7 +30,7 @@ class ServerChild:
     What it logs goes to standard error if `verbose`, else to a file that a failure quotes.
     """
 
-    def __init__(self, warehouse: Path, *, verbose: bool = False) -> None:
+    def __init__(self, warehouse: Place, *, verbose: bool = False) -> None:
         self._copier: threading.Thread | None = None
         self._log: IO[bytes] | None = None if verbose else tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
@@ -106,7 +106,7 @@ class ServerChild:
 
 
 @contextmanager
-def serving(warehouse: Path, *, verbose: bool = False) -> Iterator[ServerChild]:
+def serving(warehouse: Place, *, verbose: bool = False) -> Iterator[ServerChild]:
     """A server over `warehouse` while the block runs."""
     child = ServerChild(warehouse, verbose=verbose)
     try:

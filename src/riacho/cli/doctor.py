@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +12,7 @@ from rich.text import Text
 from riacho.cli import options
 from riacho.cli.failures import FAILED
 from riacho.cli.terminal import output
+from riacho.storage import Place
 
 if TYPE_CHECKING:
     from riacho.cli.checks import Finding
@@ -64,7 +64,7 @@ def doctor(
         raise typer.Exit(FAILED)
 
 
-def _look_at(table: str, warehouse: Path, *, repair: bool) -> None:
+def _look_at(table: str, warehouse: Place, *, repair: bool) -> None:
     from riacho.cli.checks import Health
     from riacho.cli.table_checks import check_table
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
+
+from riacho.errors import SparkError
+from riacho.storage import Place, place_of
 
 DEFAULT_PORT = 15002
 DEFAULT_WAREHOUSE = Path("warehouse")
@@ -32,10 +35,28 @@ def _connect_url(value: str | None) -> str | None:
     return value
 
 
-Warehouse = Annotated[
-    Path,
-    typer.Option("--warehouse", "-w", metavar="FOLDER", help="The folder with the tables.", envvar="RIACHO_WAREHOUSE"),
-]
+def _place(text: str) -> Place:
+    """A folder of this machine, or one in object storage (`s3://bucket/prefix`)."""
+    if "://" not in text:
+        return Path(text)
+    try:
+        return place_of(text)
+    except SparkError as error:
+        raise typer.BadParameter(error.message) from None
+
+
+_WAREHOUSE = typer.Option(
+    "--warehouse",
+    "-w",
+    metavar="FOLDER",
+    help="The folder with the tables, here or in object storage (s3://BUCKET/PREFIX).",
+    envvar="RIACHO_WAREHOUSE",
+    parser=_place,
+)
+if TYPE_CHECKING:
+    Warehouse: TypeAlias = Place
+else:
+    Warehouse = Annotated[Path, _WAREHOUSE]  # for typer, which knows no unions
 
 Remote = Annotated[
     str | None,

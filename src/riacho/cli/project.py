@@ -16,6 +16,7 @@ import typer
 
 from riacho.cli.failures import CommandError
 from riacho.server.sql.tokens import split_statements
+from riacho.storage import Place
 
 if TYPE_CHECKING:
     from pyspark.pipelines.cli import PipelineSpec
@@ -41,7 +42,7 @@ def find_spec(project: Path) -> Path:
     return found[0]
 
 
-def load_spec(path: Path, confs: Mapping[str, str], warehouse: Path | None) -> PipelineSpec:
+def load_spec(path: Path, confs: Mapping[str, str], warehouse: Place | None) -> PipelineSpec:
     """The specification with `confs` set over its own, and its storage moved below `warehouse`, if there is one.
 
     Checkpoints then live and die with the tables that they belong to. Raises CommandError, and what PySpark raises

@@ -6,7 +6,6 @@ import socket
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,6 +13,7 @@ from riacho.cli import options
 from riacho.cli.child import serving
 from riacho.cli.failures import CommandError
 from riacho.conf import SERVER_STACK_TRACE
+from riacho.storage import Place
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,7 +28,7 @@ child on this machine does not come back: 1 s."""
 
 @contextmanager
 def session(
-    warehouse: Path, remote: str | None, *, confs: Mapping[str, str] | None = None, verbose: bool = False
+    warehouse: Place, remote: str | None, *, confs: Mapping[str, str] | None = None, verbose: bool = False
 ) -> Iterator[SparkSession]:
     """A session with `confs` set, on `remote` or else on a server over `warehouse` that lives as long as the block.
 

@@ -8,12 +8,11 @@ from pathlib import Path
 from riacho.cli.checks import Finding, Health
 from riacho.cli.failures import CommandError
 from riacho.clock import SystemClock
-from riacho.paths import local_path
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta import repair as repairs
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.repair import Damage
-from riacho.storage import on_disk
+from riacho.storage import Place, place_of
 
 _MEANINGS = {
     Damage.NOT_REMOVED: "were removed under another name: other readers still see their rows",
@@ -24,7 +23,7 @@ _MEANINGS = {
 }
 
 
-def check_table(table: str, warehouse: Path, *, repair: bool) -> list[Finding]:
+def check_table(table: str, warehouse: Place, *, repair: bool) -> list[Finding]:
     """What is wrong with a table; with `repair` it is repaired, and the findings say so.
 
     Raises CommandError for a table that does not exist, and what `examine` raises.
@@ -48,7 +47,7 @@ def check_table(table: str, warehouse: Path, *, repair: bool) -> list[Finding]:
     return findings
 
 
-def _undo(folder: Path, finding: repairs.BrokenFile) -> str:
+def _undo(folder: Place, finding: repairs.BrokenFile) -> str:
     before = (finding.later or 1) - 1
     return (
         f"go back to before version {finding.later}, repair, and repeat later changes: RESTORE TABLE delta.`{folder}` "
@@ -56,13 +55,13 @@ def _undo(folder: Path, finding: repairs.BrokenFile) -> str:
     )
 
 
-def _folder(table: str, warehouse: Path) -> Path:
+def _folder(table: str, warehouse: Place) -> Place:
     if "/" in table or DeltaLog(Path(table)).exists():
-        return local_path(table)
+        return place_of(table)
     if not warehouse.is_dir():
         raise CommandError(f"there is no warehouse at {warehouse.absolute()}", "choose another with --warehouse")
     catalog = WarehouseCatalog(warehouse)
     known = catalog.table(catalog.qualify(table))
     if known is None:
         raise CommandError(f"there is no table {table} in {warehouse.absolute()}", "`riacho tables` lists them")
-    return on_disk(known.location, "A table to be repaired from here")
+    return known.location

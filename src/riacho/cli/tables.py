@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +17,7 @@ from riacho.cli import options
 from riacho.cli.failures import CommandError
 from riacho.cli.session import session
 from riacho.cli.terminal import ago, aside, notes, output, size
+from riacho.storage import Place
 
 if TYPE_CHECKING:
     from riacho.server.catalog.base import TableName
@@ -84,7 +84,7 @@ def tables(
     aside(notes(), where if comments else f"{where} · a wider terminal also shows comments")
 
 
-def look(warehouse: Path, database: str | None = None) -> list[TableFacts]:
+def look(warehouse: Place, database: str | None = None) -> list[TableFacts]:
     """The tables and views of a warehouse, by name. Raises CommandError, and SCHEMA_NOT_FOUND for the database."""
     from riacho.server.catalog.warehouse import WarehouseCatalog
 

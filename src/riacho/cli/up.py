@@ -15,8 +15,10 @@ import typer
 
 from riacho.cli import options
 from riacho.cli.failures import INTERRUPTED
+from riacho.cli.project import parse_confs
 from riacho.cli.terminal import aside, notes, output, warn
 from riacho.server.engine.sail.child import EngineChild
+from riacho.storage import is_storage_key, serve_with
 
 if TYPE_CHECKING:
     from riacho.server.connect.server import RiachoServer
@@ -45,6 +47,14 @@ def up(
         str,
         typer.Option(metavar="ADDRESS", help="Address to listen on. Anyone who can reach it can connect."),
     ] = "127.0.0.1",
+    conf: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="How object storage is reached, for all sessions: spark.hadoop.fs.s3a.… (credentials are better in "
+            "the environment). Repeatable.",
+        ),
+    ] = None,
     until_eof: Annotated[
         bool, typer.Option("--until-eof", help="Stop when standard input ends, for use as a child process.")
     ] = False,
@@ -59,6 +69,7 @@ def up(
     engine = EngineChild()
     from riacho.server.connect.server import RiachoServer
 
+    _serve_with(parse_confs(conf or []))
     if not is_loopback(host):
         warn(
             f"whoever can reach {host}:{port} can read and change the tables and run code here; there is no password "
@@ -88,6 +99,17 @@ def up(
     if stopping.is_set():
         # Not by returning: the interpreter waits at its end for threads that may never end, such as one that reads.
         _end(0)
+
+
+def _serve_with(confs: dict[str, str]) -> None:
+    """Raises BadParameter for a conf that is not one of object storage."""
+    for key in confs:
+        if not is_storage_key(key):
+            raise typer.BadParameter(
+                f"{key!r} is not a conf of object storage (spark.hadoop.fs.s3a.…): set it in the session",
+                param_hint="--conf",
+            )
+    serve_with(confs)
 
 
 def load_and_start(server: RiachoServer) -> None:

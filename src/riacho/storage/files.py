@@ -9,14 +9,15 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
-
-import pyarrow as pa
 
 from riacho.errors import StorageError
 from riacho.storage.places import ObjectEntry, ObjectPath, Place
 from riacho.storage.ranges import SMALL_BYTES, RangeFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _WRITER: Final = "riacho-writer"
 """Metadata of an object that was put to be new: who put it."""
@@ -64,6 +65,8 @@ def open_input(place: Place, size: int | None = None) -> str | pa.NativeFile:
     """
     if isinstance(place, Path):
         return str(place)
+    import pyarrow as pa  # what only names places, such as the command line, does without
+
     if size is not None and size <= SMALL_BYTES:
         return pa.BufferReader(place.read_bytes())
     size = place.stat().st_size if size is None else size

@@ -24,7 +24,7 @@ import pyarrow as pa
 from riacho.errors import AnalysisError
 from riacho.identifiers import quoted
 from riacho.protos import pb
-from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
+from riacho.server.batch.sql_inputs import flat, is_own_name, new_name, with_inputs
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta import files
 from riacho.server.delta import schema as schemas
@@ -115,7 +115,7 @@ class DeltaReads:
 
     def _references(self, text: str, around: Surroundings) -> list[TableReference]:
         """Where a text reads such tables. Not in CREATE VIEW, which only tells the engine of a view's name."""
-        if "://" not in text and not self._catalog.listing().has_objects:
+        if "://" not in text and not self._catalog.has_objects:
             return []
         tokens = tokenize(text)
         if tokens and tokens[0].word == "CREATE":
@@ -127,13 +127,14 @@ class DeltaReads:
         """Where the Delta table of that name lies, if it is in object storage and no temporary view hides it."""
         place: Place | None = delta_place(parts)
         if place is None:
-            if not self._catalog.listing().has_objects or (len(parts) == 1 and parts[0].lower() in around.views):
+            alone = parts[0].lower() if len(parts) == 1 else ""
+            if not self._catalog.has_objects or alone in around.views or is_own_name(alone):
                 return None
             try:
                 name = self._catalog.qualify(parts, around.current_database)
             except AnalysisError:
                 return None
-            entry = self._catalog.listing().tables.get(name)
+            entry = self._catalog.entry(name)
             place = None if entry is None or entry.format != "delta" else entry.location
         return place if isinstance(place, ObjectPath) else None
 

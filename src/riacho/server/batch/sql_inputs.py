@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from itertools import count
 from typing import Final
@@ -10,11 +11,17 @@ from riacho.protos import pb
 
 _PLAN_IDS: Final = count(1 << 40)
 """Ids of relations that no client has made; clients count from 0."""
+_OWN_NAME: Final = re.compile(r"riacho_[a-z]+_\d{13,}")
 
 
 def new_name(what: str) -> str:
     """A name for a relation beside a text, that nobody else uses. `what`: a word that says what it is."""
     return f"riacho_{what}_{next(_PLAN_IDS)}"
+
+
+def is_own_name(name: str) -> bool:
+    """Whether `new_name` gave that name."""
+    return _OWN_NAME.fullmatch(name) is not None
 
 
 def with_inputs(node: pb.Relation, inputs: Mapping[str, pb.Relation]) -> pb.Relation:

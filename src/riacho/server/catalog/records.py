@@ -79,6 +79,10 @@ class Records:
     def tables(self) -> dict[TableName, TableRecord]:
         return {name: _table(body) for name, body in self._all("tables")}
 
+    def has(self, name: TableName) -> bool:
+        """Whether there is a record of a table or view of that name."""
+        return self._file("tables", name).is_file() or self._file("views", name).is_file()
+
     def put_table(self, name: TableName, record: TableRecord) -> None:
         body = {key: value for key, value in record.__dict__.items() if value not in (None, (), {})}
         _write(self._file("tables", name), body)

@@ -27,8 +27,6 @@ from riacho.server.delta.writer import DeltaWriter
 from riacho.server.plan.formats import data_source_not_found
 from riacho.storage import ObjectEntry, Place, delete_tree, matching, move, on_disk, rebound
 
-LOOK_FOR_S = 0.5
-"""How old a listing of object storage may be to say of a name that there is none."""
 FILE_FORMATS = frozenset({"parquet", "json", "csv", "text", "avro", "orc", "xml", "binaryfile"})
 """Formats a table may have besides Delta: a folder of files."""
 
@@ -101,7 +99,11 @@ class WarehouseCatalog:
         return _delta(TableName(CATALOG_NAME, "delta", str(folder)), folder, state, external=True)
 
     def view(self, name: TableName) -> View | None:
-        found = self._look().views.get(name)
+        listing = self._look()
+        found = listing.views.get(name)
+        if found is None and name not in listing.tables and self._is_new(name):
+            self._watch = Watch()
+            found = self._look().views.get(name)
         return None if found is None else View(name, found.text, found.comment)
 
     def listing(self) -> WarehouseListing:
@@ -394,17 +396,35 @@ class WarehouseCatalog:
             raise failures.table_not_found(name) if name.path is None else failures.missing_delta_table(name.path)
         return entry
 
+    def entry(self, name: TableName) -> TableEntry | None:
+        """Where the table of that name lies, if there is one; its log is not read."""
+        return self._find(name)
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether a table may lie in object storage."""
+        return not isinstance(self.warehouse, Path) or self._look().has_objects
+
     def _find(self, name: TableName) -> TableEntry | None:
         """The table of that name, if there is one."""
         if name.path is None:
             found = self._look().tables.get(name)
-            if found is None and not isinstance(self.warehouse, Path) and not self._watch.unchanged(LOOK_FOR_S):
-                self._watch = Watch()  # somebody else may just have made it
+            if found is None and self._is_new(name):
+                self._watch = Watch()
                 found = self._look().tables.get(name)
             if found is None or found.record is None or not found.record.external:
                 return found
             return replace(found, location=rebound(found.location))
         return TableEntry(name.path, "delta") if DeltaLog(name.path).exists() else None
+
+    def _is_new(self, name: TableName) -> bool:
+        """Whether somebody has made it since the warehouse was looked at; on a disk, the look would have shown it."""
+        if isinstance(self.warehouse, Path) or name.path is not None:
+            return False
+        if self._records.has(name):
+            return True
+        database = "" if name.database == DEFAULT_DATABASE else f"{name.database}{names.DATABASE_SUFFIX}"
+        return DeltaLog(self.warehouse / database / name.table).exists()
 
     def _reread(self, name: TableName) -> Table:
         found = self.table(name)

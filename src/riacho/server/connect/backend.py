@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from pathlib import Path
 
 from riacho.clock import SystemClock
 from riacho.server.batch import python_source
@@ -38,6 +37,7 @@ from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.start import run
 from riacho.server.workers import python_worker
 from riacho.server.workers.sources import fork_server
+from riacho.storage import Place
 
 log = logging.getLogger("riacho")
 
@@ -55,7 +55,7 @@ class Backend:
     """
 
     def __init__(
-        self, warehouse: Path, engine: EngineChild, url: str, *, observer: QueryObserver | None = None
+        self, warehouse: Place, engine: EngineChild, url: str, *, observer: QueryObserver | None = None
     ) -> None:
         clock = SystemClock()
         catalog = WarehouseCatalog(warehouse)

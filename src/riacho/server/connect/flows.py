@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import cast
 
 import pyarrow as pa
@@ -29,6 +28,7 @@ from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.start import run
 from riacho.server.streaming.trigger import AvailableNow
+from riacho.storage import Place
 
 
 class FlowAnalyzer:
@@ -62,7 +62,7 @@ class FlowStarter:
         sink_format: str,
         sink_options: Mapping[str, str],
         query_name: str,
-        checkpoint: Path,
+        checkpoint: Place,
         conf: Mapping[str, str],
         output_mode: str = "append",
     ) -> FlowQuery:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 
 from riacho.errors import SparkGeneralError
 from riacho.server.engine.sail.child import EngineChild
+from riacho.storage import Place
 
 if TYPE_CHECKING:
     from riacho.server.connect.backend import Backend
@@ -46,7 +46,7 @@ class RiachoServer:
     """
 
     def __init__(
-        self, warehouse: Path, *, host: str = "127.0.0.1", port: int, engine: EngineChild | None = None
+        self, warehouse: Place, *, host: str = "127.0.0.1", port: int, engine: EngineChild | None = None
     ) -> None:
         self._warehouse = warehouse
         self._engine = engine or EngineChild()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ from riacho.ids import SessionId
 from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.engine.base import EngineSession
+from riacho.storage import Place
 
 
 class PipelineSession(Protocol):
@@ -62,7 +62,7 @@ class StreamStarter(Protocol):
         sink_format: str,
         sink_options: Mapping[str, str],
         query_name: str,
-        checkpoint: Path,
+        checkpoint: Place,
         conf: Mapping[str, str],
         output_mode: str = "append",
     ) -> RunningFlow:

@@ -8,22 +8,23 @@ N counts the sources of the flow. What the source finds there is as in any other
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from riacho.protos import pb
 from riacho.server.graph.elements import Flow
 from riacho.server.plan.facts import is_streaming_leaf, leaf_identity
 from riacho.server.plan.walk import transform, walk
+from riacho.storage import Place
 
 SCHEMAS = "_schemas"
 _OPTIONS = frozenset({"cloudfiles.schemalocation", "schemalocation"})
 
 
-def with_schema_locations(flow: Flow, root: Path) -> Flow:
+def with_schema_locations(flow: Flow, root: Place) -> Flow:
     """`flow` with a place below the storage `root` for the schema of each source that needs one and names none."""
     if not any(_needs_location(node) for node in walk(flow.relation)):
         return flow
-    folder = root / SCHEMAS / Path(*flow.target.parts) / flow.identifier.name
+    folder = root / SCHEMAS / PurePosixPath(*flow.target.parts) / flow.identifier.name
     numbers: dict[bytes, int] = {}
 
     def located(node: pb.Relation) -> pb.Relation:

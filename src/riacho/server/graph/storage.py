@@ -10,12 +10,13 @@ checkpoint.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from riacho.errors import UnsupportedOperationError
 from riacho.server.graph import failures
 from riacho.server.graph.names import Identifier
+from riacho.storage import Place, is_object, matching, place_of
 
 CHECKPOINTS = "_checkpoints"
 
@@ -24,11 +25,11 @@ CHECKPOINTS = "_checkpoints"
 class FlowCheckpoint:
     """One generation of a flow's checkpoint: `<directory>/<generation>`."""
 
-    directory: Path
+    directory: Place
     generation: int
 
     @property
-    def path(self) -> Path:
+    def path(self) -> Place:
         return self.directory / str(self.generation)
 
     @property
@@ -41,33 +42,31 @@ class FlowCheckpoint:
 class Storage:
     """The storage root of a pipeline. Looks; makes nothing."""
 
-    root: Path
+    root: Place
 
     @classmethod
     def at(cls, uri: str) -> Storage:
         """The storage that a pipeline spec names.
 
         Raises IllegalArgumentError if it is empty, PIPELINE_STORAGE_ROOT_INVALID if it is not an absolute path with a
-        scheme, UnsupportedOperationError for a scheme other than `file`.
+        scheme, UnsupportedOperationError for a scheme that is not known.
         """
         if not uri:
             raise failures.storage_missing()
         parts = urlsplit(uri)
         if not parts.scheme or not (parts.path.startswith("/") or parts.netloc):
             raise failures.storage_invalid(uri)
+        if is_object(uri):
+            return cls(place_of(unquote(uri)))
         if parts.scheme.lower() != "file":
             raise UnsupportedOperationError(
-                f"Pipeline storage at {uri} is not supported: riacho keeps checkpoints on a local disk. "
-                "Set `storage` in the pipeline spec to a file:// URI."
+                f"Pipeline storage at {uri} is not supported: riacho keeps checkpoints on a local disk or in "
+                "object storage. Set `storage` in the pipeline spec to a file:// or s3a:// URI."
             )
         return cls(Path(unquote(parts.path)))
 
     def current(self, target: Identifier, flow: Identifier) -> tuple[FlowCheckpoint, bool]:
         """The newest generation of a flow's checkpoint, and whether it exists yet."""
-        directory = self.root / CHECKPOINTS / Path(*target.parts) / flow.name
-        generations = [int(entry.name) for entry in _entries(directory) if entry.name.isdigit() and entry.is_dir()]
+        directory = self.root / CHECKPOINTS / PurePosixPath(*target.parts) / flow.name
+        generations = [int(entry.name) for entry in matching(directory, "*") if entry.name.isdigit() and entry.is_dir()]
         return FlowCheckpoint(directory, max(generations, default=0)), bool(generations)
-
-
-def _entries(directory: Path) -> list[Path]:
-    return list(directory.iterdir()) if directory.is_dir() else []

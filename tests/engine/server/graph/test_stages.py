@@ -23,6 +23,7 @@ from riacho.server.graph.stages import (
     decide,
 )
 from riacho.server.graph.storage import Storage
+from riacho.storage import on_disk
 from tests.engine.server.graph.support import Pipelines
 from tests.unit.server.graph.support import FakeCatalog, full, table
 
@@ -49,7 +50,7 @@ def planned(
 
 
 def ran_before(storage: Storage, name: str = "events") -> Path:
-    directory = storage.root / "_checkpoints" / "spark_catalog" / "default" / name / name
+    directory = on_disk(storage.root, "it") / "_checkpoints" / "spark_catalog" / "default" / name / name
     (directory / "0").mkdir(parents=True)
     return directory
 
