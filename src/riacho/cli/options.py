@@ -35,9 +35,9 @@ def _connect_url(value: str | None) -> str | None:
     return value
 
 
-def _place(text: str) -> Place:
+def _place(text: str | Path) -> Place:
     """A folder of this machine, or one in object storage (`s3://bucket/prefix`)."""
-    if "://" not in text:
+    if isinstance(text, Path) or "://" not in text:
         return Path(text)
     try:
         return place_of(text)
