@@ -18,7 +18,7 @@ from riacho.cli.failures import INTERRUPTED
 from riacho.cli.project import parse_confs
 from riacho.cli.terminal import aside, notes, output, warn
 from riacho.server.engine.sail.child import EngineChild
-from riacho.storage import is_storage_key, serve_with
+from riacho.storage import is_storage_key, rebound, serve_with
 
 if TYPE_CHECKING:
     from riacho.server.connect.server import RiachoServer
@@ -70,6 +70,7 @@ def up(
     from riacho.server.connect.server import RiachoServer
 
     _serve_with(parse_confs(conf or []))
+    warehouse = rebound(warehouse)  # for the credentials just given
     if not is_loopback(host):
         warn(
             f"whoever can reach {host}:{port} can read and change the tables and run code here; there is no password "

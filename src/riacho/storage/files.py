@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _WRITER: Final = "riacho-writer"
 """Metadata of an object that was put to be new: who put it."""
 _ATTEMPTS: Final = 5
+_REPEAT_S: Final = 30.0
 _DELETED_AT_ONCE: Final = 1000
 _PART_BYTES: Final = 8 << 20
 
@@ -162,6 +163,7 @@ def _put_new(place: ObjectPath, content: bytes) -> bool:
 
     store = place.store
     writer = str(uuid4())
+    end_s = time.monotonic() + _REPEAT_S
     for attempt in range(_ATTEMPTS):
         try:
             with place.asking("write"):
@@ -170,7 +172,7 @@ def _put_new(place: ObjectPath, content: bytes) -> bool:
             return _is_ours(place, writer, content)
         except StorageError:
             # The connection may have been cut behind the put.
-            if attempt == _ATTEMPTS - 1:
+            if attempt == _ATTEMPTS - 1 or time.monotonic() > end_s:
                 raise
             time.sleep(0.1 * 2**attempt)
         else:

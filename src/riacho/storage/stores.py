@@ -36,7 +36,7 @@ KINDS: Final = {
 }
 """The schemes of places on object storage, and whose store each means."""
 
-_ATTEMPTS = "7"
+_ATTEMPTS = "11"
 _REQUEST_TIME_S = 60.0
 _CONNECT_TIME_S = 5.0
 _RETRY_TIME_S = 60.0
@@ -98,7 +98,7 @@ def _make(kind: str, bucket: str, settings: StorageSettings) -> ObjectStore:
             "backoff": {
                 "init_backoff": timedelta(milliseconds=100),
                 "max_backoff": timedelta(seconds=5),
-                "base": 2,
+                "base": 3,
             },
         },
     }
