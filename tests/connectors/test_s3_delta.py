@@ -206,6 +206,9 @@ def test_writers_of_several_programs_lose_nothing(
         for number in range(6):
             spark.range(first + number, first + number + 1).write.format("delta").mode("append").save(place)
 
+    def delete(spark: SparkSession, table: str) -> None:
+        spark.sql(f"DELETE FROM {table} WHERE id < 4")
+
     def their_appends() -> None:
         for number in range(6):
             rows = pa.table({"id": [300 + number]})
@@ -217,7 +220,7 @@ def test_writers_of_several_programs_lose_nothing(
             watched(lambda: appends(lake, 100)),
             watched(lambda: appends(other, 200)),
             watched(their_appends),
-            watched(lambda: lake.sql(f"DELETE FROM delta.`{place}` WHERE id < 4") and None),
+            watched(lambda: delete(lake, f"delta.`{place}`")),
         ]
         for thread in threads:
             thread.join(60)
@@ -323,8 +326,8 @@ def test_secrets_are_nowhere(lake: SparkSession, bucket: Bucket, server: Server,
     lake.range(3).write.format("delta").save(place)
     lake.sql(f"CREATE TABLE {database}.t LOCATION '{place}'")
     frame = lake.readStream.table(f"{database}.t")
-    query = frame.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "c"))
-    query = finish(query.trigger(availableNow=True).start(f"{bucket.url}/sink"))
+    writer = frame.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "c"))
+    query = finish(writer.trigger(availableNow=True).start(f"{bucket.url}/sink"))
     shown = [json.dumps(progress, default=str) for progress in query.recentProgress]
     shown += [str(row) for row in lake.sql(f"EXPLAIN EXTENDED SELECT * FROM {database}.t").collect()]
     shown += [str(row) for row in lake.sql(f"DESCRIBE TABLE EXTENDED {database}.t").collect()]
