@@ -25,6 +25,20 @@ def time_ms(text: str, default_unit: str = "ms") -> int | None:
     return int(number) * _TIME_US[unit or default_unit] // 1000
 
 
+_SECONDS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400}
+
+
+def per_second(text: str) -> float | None:
+    """How many a second, of `10/s`, `30/m`, `1000/hour` or a bare number; None if it is none, or not more than 0."""
+    number, slash, unit = (part.strip().lower() for part in text.partition("/"))
+    seconds = _SECONDS.get(unit.removesuffix("s") or unit) if slash else 1
+    try:
+        count = float(number)
+    except ValueError:
+        return None
+    return count / seconds if seconds is not None and 0 < count < float("inf") else None
+
+
 def byte_size(text: str) -> int | None:
     """Bytes of a size; a bare number counts bytes. None if it is no size."""
     number, unit = _split(text)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from riacho.connectors import bad_records
+from riacho.connectors.faker import options as faker
 from riacho.connectors.postgres_cdc import settings as postgres_cdc
 from riacho.connectors.rest import options as rest
 from riacho.options import Option
@@ -31,6 +32,7 @@ PAGES: dict[str, dict[str, Sequence[Option]]] = {
     "kafka.md": {"KAFKA_SOURCE": kafka_source.OPTIONS, "KAFKA_SINK": kafka_sink.OPTIONS},
     "postgres-cdc.md": {"POSTGRES_CDC": postgres_cdc.OPTIONS},
     "rest.md": {"REST": rest.OPTIONS},
+    "faker.md": {"FAKER": faker.OPTIONS},
     "bad-records.md": {"BAD_RECORDS": bad_records.OPTIONS},
     "avro.md": {"FROM_AVRO": avro_options.TABLE},
     "file-sources.md": {

@@ -179,6 +179,17 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
         any_spark=True,
     ),
     Entry(
+        "faker",
+        "made-up rows: Faker's names and addresses, distributions, rates, bursts",
+        "faker.md",
+        batch=READ,
+        stream=READ,
+        reads=ONCE,
+        extra="faker",
+        options=(("reading", "riacho.connectors.faker.options:OPTIONS"),),
+        any_spark=True,
+    ),
+    Entry(
         "rest",
         "HTTP interfaces that answer in JSON",
         "rest.md",

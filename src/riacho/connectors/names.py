@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-ON_ANY_SPARK: Final[tuple[str, ...]] = ("rest", "postgres_cdc")
+ON_ANY_SPARK: Final[tuple[str, ...]] = ("rest", "faker", "postgres_cdc")
 """The connectors that Spark has no name for: these run on any Spark server after `register`."""
 
 CLASSES: Final[Mapping[str, str]] = {
+    "faker": "riacho.connectors.faker:FakerDataSource",
     "postgres_cdc": "riacho.connectors.postgres_cdc.source:PostgresCdcSource",
     "rest": "riacho.connectors.rest:RestDataSource",
 }

@@ -37,7 +37,6 @@ _NEEDS: Final = {
     "oauth2": ("auth.tokenUrl", "auth.clientId", "auth.clientSecret"),
 }
 _SECRETS: Final = ("auth.token", "auth.value", "auth.password", "auth.clientSecret")
-_SECONDS: Final = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600, "d": 86400}
 
 Binding = dict[str, Any]
 """One combination of values, by name."""
@@ -439,15 +438,10 @@ class _OptionReading:
         text = self._options.maybe("rateLimit")
         if text is None:
             return None
-        number, _, unit = (part.strip() for part in text.partition("/"))
-        seconds = _SECONDS.get(unit.lower().removesuffix("s") or unit)
-        try:
-            count = float(number)
-        except ValueError:
-            count = 0
-        if seconds is None or count <= 0:
+        found = units.per_second(text) if "/" in text else None
+        if found is None:
             raise self._options.illegal("rateLimit", text, "must be a number in a time, such as '10/s' or '30/m'")
-        return count / seconds
+        return found
 
     def _transport(self) -> Transport:
         return Transport(
