@@ -16,6 +16,8 @@
     ├── StorageError               java.io.IOException: an object store refused, or could not be reached
     ├── PythonWorkerError          org.apache.spark.api.python.PythonException: the user's Python code raised
     ├── ClassNotFoundError         org.apache.spark.SparkClassNotFoundException: there is no such data source
+    ├── SqlFeatureError            org.apache.spark.SparkSQLException: a database's type that Spark has none for
+    ├── DatabaseError              java.sql.SQLException: what a database or its driver says
     ├── InvalidPlanInputError      org.apache.spark.sql.connect.common.InvalidPlanInput: a message lacks a field
     ├── AvroSchemaError            org.apache.avro.SchemaParseException: text that is no Avro schema
     ├── AvroIncompatibleError      org.apache.spark.sql.avro.IncompatibleSchemaException: a schema that does not fit
@@ -141,6 +143,14 @@ def python_exception(traceback: str) -> PythonWorkerError:
         msg="An exception was thrown from the Python worker",
         traceback=traceback,
     )
+
+
+class SqlFeatureError(SparkError):
+    java_classes = ("org.apache.spark.SparkSQLException", "java.sql.SQLException", *_OBJECT)
+
+
+class DatabaseError(SparkError):
+    java_classes: ClassVar[tuple[str, ...]] = ("java.sql.SQLException", *_OBJECT)
 
 
 class InvalidPlanInputError(SparkError):

@@ -10,6 +10,7 @@ import pytest
 
 from riacho.connectors import bad_records
 from riacho.connectors.faker import options as faker
+from riacho.connectors.jdbc import options as jdbc
 from riacho.connectors.postgres_cdc import settings as postgres_cdc
 from riacho.connectors.rest import options as rest
 from riacho.options import Option
@@ -30,6 +31,7 @@ from riacho.server.streaming.sources.delta import options as delta_source
 DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGES: dict[str, dict[str, Sequence[Option]]] = {
     "kafka.md": {"KAFKA_SOURCE": kafka_source.OPTIONS, "KAFKA_SINK": kafka_sink.OPTIONS},
+    "jdbc.md": {"JDBC": jdbc.OPTIONS},
     "postgres-cdc.md": {"POSTGRES_CDC": postgres_cdc.OPTIONS},
     "rest.md": {"REST": rest.OPTIONS},
     "faker.md": {"FAKER": faker.OPTIONS},

@@ -86,12 +86,10 @@ def test_long_names_of_formats(spark: SparkSession, tmp_path: Path) -> None:
 
 @pytest.mark.riacho_only
 def test_what_riacho_does_not_have_yet_is_said(spark: SparkSession, tmp_path: Path) -> None:
-    properties = {"user": "u"}
     for go in (
-        lambda: spark.read.format("jdbc").option("url", "jdbc:x:y").load().schema,
-        lambda: spark.read.jdbc("jdbc:x:y", "t", properties=properties).schema,
-        lambda: spark.range(1).write.jdbc("jdbc:x:y", "t", properties=properties),
-        lambda: spark.sql("CREATE TEMPORARY VIEW v USING jdbc OPTIONS (url 'jdbc:x:y')"),
+        lambda: spark.read.format("iceberg").load("x").schema,
+        lambda: spark.range(1).write.format("iceberg").save("x"),
+        lambda: spark.sql("CREATE TEMPORARY VIEW v USING iceberg OPTIONS (path 'x')"),
         lambda: spark.readStream.format("mongodb").load().schema,
         lambda: stream(spark, tmp_path / "c").format("iceberg").start(),
     ):

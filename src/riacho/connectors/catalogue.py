@@ -169,6 +169,14 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
         options=(("reading", "riacho.server.streaming.sources.socket:OPTIONS"),),
     ),
     Entry(
+        "jdbc",
+        "tables and queries of SQL databases: PostgreSQL, SQLite",
+        "jdbc.md",
+        batch=BOTH,
+        extra="jdbc",
+        options=(("reading and writing", "riacho.connectors.jdbc.options:OPTIONS"),),
+    ),
+    Entry(
         "postgres_cdc",
         "the changes of PostgreSQL's tables, after a snapshot",
         "postgres-cdc.md",

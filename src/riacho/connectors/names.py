@@ -11,6 +11,7 @@ ON_ANY_SPARK: Final[tuple[str, ...]] = ("rest", "faker", "postgres_cdc")
 CLASSES: Final[Mapping[str, str]] = {
     "faker": "riacho.connectors.faker:FakerDataSource",
     "postgres_cdc": "riacho.connectors.postgres_cdc.source:PostgresCdcSource",
+    "jdbc": "riacho.connectors.jdbc.source:JdbcSource",
     "rest": "riacho.connectors.rest:RestDataSource",
 }
 """`module:class` by the format's name in lower case. What Spark has a connector of its own for (`jdbc`, `mongodb`) has
