@@ -12,6 +12,7 @@ from riacho.connectors import bad_records
 from riacho.connectors.faker import options as faker
 from riacho.connectors.jdbc import options as jdbc
 from riacho.connectors.postgres_cdc import settings as postgres_cdc
+from riacho.connectors.postgres_incremental import settings as postgres_incremental
 from riacho.connectors.rest import options as rest
 from riacho.options import Option
 from riacho.server.catalog import change_feed, write
@@ -32,6 +33,7 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 PAGES: dict[str, dict[str, Sequence[Option]]] = {
     "kafka.md": {"KAFKA_SOURCE": kafka_source.OPTIONS, "KAFKA_SINK": kafka_sink.OPTIONS},
     "jdbc.md": {"JDBC": jdbc.OPTIONS},
+    "postgres-incremental.md": {"POSTGRES_INCREMENTAL": postgres_incremental.OPTIONS},
     "postgres-cdc.md": {"POSTGRES_CDC": postgres_cdc.OPTIONS},
     "rest.md": {"REST": rest.OPTIONS},
     "faker.md": {"FAKER": faker.OPTIONS},

@@ -187,6 +187,16 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
         any_spark=True,
     ),
     Entry(
+        "postgres_incremental",
+        "new and changed rows of a PostgreSQL table, by a column that grows",
+        "postgres-incremental.md",
+        stream=READ,
+        reads=ONCE,
+        extra="postgres",
+        options=(("reading", "riacho.connectors.postgres_incremental.settings:OPTIONS"),),
+        any_spark=True,
+    ),
+    Entry(
         "faker",
         "made-up rows: Faker's names and addresses, distributions, rates, bursts",
         "faker.md",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-ON_ANY_SPARK: Final[tuple[str, ...]] = ("rest", "faker", "postgres_cdc")
+ON_ANY_SPARK: Final[tuple[str, ...]] = ("rest", "faker", "postgres_cdc", "postgres_incremental")
 """The connectors that Spark has no name for: these run on any Spark server after `register`."""
 
 CLASSES: Final[Mapping[str, str]] = {
     "faker": "riacho.connectors.faker:FakerDataSource",
+    "postgres_incremental": "riacho.connectors.postgres_incremental.source:PostgresIncrementalSource",
     "postgres_cdc": "riacho.connectors.postgres_cdc.source:PostgresCdcSource",
     "jdbc": "riacho.connectors.jdbc.source:JdbcSource",
     "rest": "riacho.connectors.rest:RestDataSource",

@@ -114,7 +114,12 @@ def translated(error: Exception, address: PgAddress, what: str) -> SparkGeneralE
     hint = ""
     if "authentication failed" in said or "no password supplied" in said:
         hint = ". Check the options user and password, or PGUSER and PGPASSWORD where the reader runs"
-    elif is_passing(error) and state != _BUSY:
+    elif state == _BUSY:
+        hint = (
+            ". Each stream needs a slot of its own (option slot); a reader that died without the server noticing is "
+            "ended with SELECT pg_terminate_backend(…)"
+        )
+    elif is_passing(error):
         hint = f". It was tried for {address.retry_s:g} s (option retryTimeout)"
     elif state == "57014":
         hint = f". A statement may take {address.statement_ms / 1000:g} s (option statementTimeout)"

@@ -156,12 +156,16 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return None if everything else dict(SLOT)
 
     def _create(self) -> slots.NewSlot:
+        self._may_create()
+        return slots.create(self._settings.address, self._settings.slot)
+
+    def _may_create(self) -> None:
         if not self._settings.creates_slot:
             raise IllegalStateError(
                 f"There is no replication slot {self._settings.slot}, and createSlot is false: SELECT "
-                f"pg_create_logical_replication_slot({literal(self._settings.slot)}, 'pgoutput')"
+                f"pg_create_logical_replication_slot({literal(self._settings.slot)}, 'pgoutput'), "
+                "and snapshotMode = never to begin there"
             )
-        return slots.create(self._settings.address, self._settings.slot)
 
     def _new_snapshot(self, reader: Any) -> SnapshotPosition:
         """Make the slot, and note what its snapshot has. Partitions are looked for twice: one that is made between the
@@ -172,6 +176,7 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             now = slots.flushed(reader)
             (taken,) = reader.execute("SELECT (extract(epoch FROM now()) * 1000000)::bigint").fetchone()
             return SnapshotPosition(None, now, now, taken, catalog.parts(reader, found.tables))
+        self._may_create()
         publish(reader, self._settings, found)
         slots.drop(reader, self._settings.slot)
         files = {part.sql: part.file for part in catalog.parts(reader, found.tables)}
