@@ -75,6 +75,21 @@ def test_set_and_reset_in_sql(spark: SparkSession) -> None:
     assert spark.conf.get("spark.sql.session.timeZone") == "UTC"
 
 
+def test_set_shows_no_secrets(spark: SparkSession) -> None:
+    for key, value in (
+        ("fs.s3a.secret.key", "abc"),
+        ("my.AccessKey", "abc"),
+        ("my.a", "with a Token"),
+        ("my.b", "curl"),
+    ):
+        assert rows(spark.sql(f"SET {key} = {value}")) == [(key, value)]
+        assert rows(spark.sql(f"SET {key}")) == [(key, "*********(redacted)")]
+    assert rows(spark.sql("SET my.access_key = 1")) == rows(spark.sql("SET my.access_key")) == [("my.access_key", "1")]
+    assert rows(spark.sql("SET not.set.password")) == [("not.set.password", "*********(redacted)")]
+    listed = dict(rows(spark.sql("SET")))
+    assert (listed["my.a"], listed["my.access_key"]) == ("*********(redacted)", "1")
+
+
 def test_recent_progress_is_as_short_as_asked(spark: SparkSession, tmp_path: Path) -> None:
     for number in range(4):
         write_json(tmp_path / "landing" / f"{number}.json", [{"id": number}])

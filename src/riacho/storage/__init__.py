@@ -8,7 +8,7 @@ Credentials are the caller's: `settings.using` says whose they are on this threa
 """
 
 from riacho.storage.files import create_new, delete_tree, move, open_input, replace, upload
-from riacho.storage.folders import Folder, folder_of
+from riacho.storage.folders import Folder, Stamp, folder_of
 from riacho.storage.places import (
     ObjectEntry,
     ObjectPath,
@@ -39,6 +39,7 @@ __all__ = [
     "ObjectEntry",
     "ObjectPath",
     "Place",
+    "Stamp",
     "StorageSettings",
     "carried",
     "create_new",

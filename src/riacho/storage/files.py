@@ -19,7 +19,7 @@ from riacho.storage.ranges import SMALL_BYTES, RangeFile
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_WRITER: Final = "riacho-writer"
+_WRITER: Final = "riachowriter"
 """Metadata of an object that was put to be new: who put it."""
 _ATTEMPTS: Final = 5
 _REPEAT_S: Final = 30.0

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from riacho.storage.files import create_new
 from riacho.storage.places import ObjectPath, Place
+
+Stamp: TypeAlias = tuple[int | str, int]
+"""Tells one content of a file from another."""
 
 
 class Folder(Protocol):
@@ -22,7 +25,7 @@ class Folder(Protocol):
     def has(self, name: str) -> bool:
         """Whether it is there."""
 
-    def stamp(self, name: str) -> str | None:
+    def stamp(self, name: str) -> Stamp | None:
         """What tells its content from another of that name; None if it is not there."""
 
     def read(self, name: str) -> tuple[bytes, int]:
@@ -54,12 +57,12 @@ class _DiskFolder:
     def has(self, name: str) -> bool:
         return os.path.exists(self._prefix + name)  # noqa: PTH110 (ten times faster than pathlib on the idle path)
 
-    def stamp(self, name: str) -> str | None:
+    def stamp(self, name: str) -> Stamp | None:
         try:
             found = os.stat(self._prefix + name)  # noqa: PTH116 (as in `has`)
         except FileNotFoundError:
             return None
-        return f"{found.st_ino} {found.st_mtime_ns}"
+        return found.st_ino, found.st_mtime_ns
 
     def read(self, name: str) -> tuple[bytes, int]:
         with open(self._prefix + name, "rb") as file:  # noqa: PTH123 (as in `has`)
@@ -89,12 +92,12 @@ class _StoreFolder:
     def has(self, name: str) -> bool:
         return (self._place / name).is_file()
 
-    def stamp(self, name: str) -> str | None:
+    def stamp(self, name: str) -> Stamp | None:
         try:
             found = (self._place / name).stat()
         except FileNotFoundError:
             return None
-        return f"{found.version} {found.st_mtime_ns}"
+        return found.version, found.st_mtime_ns
 
     def read(self, name: str) -> tuple[bytes, int]:
         return (self._place / name).read_dated()

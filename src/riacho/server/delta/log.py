@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from riacho.server.delta.actions import Commit, parse_commit
-from riacho.storage import Place, folder_of
+from riacho.storage import Place, Stamp, folder_of
 
 LOG_FOLDER = "_delta_log"
 
@@ -41,7 +41,7 @@ class DeltaLog:
         """Whether the commit of `version` is there: one look, a few microseconds on a disk."""
         return self._files.has(_name(version))
 
-    def stamp(self, version: int) -> str | None:
+    def stamp(self, version: int) -> Stamp | None:
         """What tells the commit file of `version` from another of that name, or None if there is none."""
         return self._files.stamp(_name(version))
 

@@ -15,7 +15,7 @@ from riacho.errors import SparkGeneralError
 from riacho.server.delta.actions import Json, parse_commit, render
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState, blank_state, load_state
-from riacho.storage import Place
+from riacho.storage import Place, Stamp
 
 MAX_ATTEMPTS = 1000
 
@@ -41,7 +41,7 @@ class DeltaWriter:
         self.log = DeltaLog(table)
         self._with_files = with_files
         self._state: TableState | None = None
-        self._stamp: str | None = None
+        self._stamp: Stamp | None = None
 
     def state(self) -> TableState | None:
         """The table as it is now, or None if there is none. Cheap when nothing happened. Raises as `load_state`."""

@@ -5,6 +5,8 @@ Source: `org.apache.spark.sql.execution.SparkSqlParser`.
 
 from __future__ import annotations
 
+import re
+
 from riacho.errors import ParseError, SparkError
 from riacho.protos import pb
 from riacho.server.connect.handlers.config import config
@@ -16,6 +18,9 @@ Settings = list[tuple[str, str]]
 """The rows of a reply: keys and values."""
 
 _UNDEFINED = "<undefined>"
+_REDACTED = "*********(redacted)"
+_SECRET = re.compile(r"secret|password|token|access[.]?key|url", re.IGNORECASE)
+"""Spark's `spark.redaction.regex` and `spark.sql.redaction.options.regex`, as they are by default."""
 _OTHERS = ("CATALOG", "ROLE", "VAR", "VARIABLE")
 """What `SET` may also be about."""
 
@@ -31,7 +36,7 @@ def statement(session: ServerSession, text: str) -> Settings | None:
     if not cursor.accept("SET") or cursor.word in _OTHERS:
         return None
     if cursor.done or cursor.text_ahead().strip() == "-v":
-        return [(key, _told(session, key)) for key in sorted(session.engine.conf_keys)]
+        return [(key, _shown(session, key)) for key in sorted(session.engine.conf_keys)]
     if cursor.accept("TIME", "ZONE") or cursor.accept("TIMEZONE"):
         return _set_zone(session, cursor)
     name, equals, value = cursor.rest().partition("=")
@@ -39,7 +44,7 @@ def statement(session: ServerSession, text: str) -> Settings | None:
     if equals:
         _set(session, key, _unquoted(value.strip()))
         return [(key, _unquoted(value.strip()))]
-    return [(key, _told(session, key))]
+    return [(key, _shown(session, key))]
 
 
 def _set_zone(session: ServerSession, cursor: Cursor) -> Settings:
@@ -68,6 +73,12 @@ def _unset(session: ServerSession, keys: list[str]) -> None:
     request = _request(session)
     request.operation.unset.keys.extend(keys)
     config(session, request)
+
+
+def _shown(session: ServerSession, key: str) -> str:
+    """What is set, unless its key or itself looks like something that is not for everybody's eyes."""
+    value = _told(session, key)
+    return _REDACTED if _SECRET.search(key) or _SECRET.search(value) else value
 
 
 def _told(session: ServerSession, key: str) -> str:
