@@ -1,0 +1,123 @@
+"""Batch reads: a collection, or what stages make of it, as Arrow batches, ranges of `_id` side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSourceReader, Filter, InputPartition
+from pyspark.sql.types import StructType
+
+from riacho.connectors.mongodb import client
+from riacho.connectors.mongodb.options import MongoOptions
+from riacho.connectors.mongodb.partitions import Stage, ranges
+
+if TYPE_CHECKING:
+    from pymongo.collection import Collection
+
+    from riacho.connectors.mongodb.convert import Conversion
+
+BATCH_DOCUMENTS: Final = 20_000
+"""So many documents are asked for at a time; a server stops at 16 MB."""
+
+
+class MongoRange(InputPartition):
+    """A part of a collection: `condition` for a `$match`, None for all of it."""
+
+    def __init__(self, condition: Stage | None) -> None:
+        super().__init__(condition)
+
+
+class MongoReader(DataSourceReader):
+    """Reads documents as rows of `schema`."""
+
+    def __init__(self, options: MongoOptions, schema: StructType) -> None:
+        self._options = options
+        self._schema = schema
+        self._matches: list[Stage] = []
+        self._collection_name = options.collection("by batch queries")
+        self._database = options.database
+        self._pipeline = options.pipeline()
+
+    def pruneColumns(self, names: Sequence[str]) -> None:
+        """Read only these columns."""
+        fields = {field.name: field for field in self._schema.fields}
+        self._schema = StructType([fields[name] for name in names])
+
+    def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:
+        """Leave out on the server what cannot pass the filters; all of them are still to be applied."""
+        from riacho.connectors.mongodb import filters as of_server
+
+        if mode_of(self._options) != "PERMISSIVE":
+            self._matches = [stage for one in filters if (stage := of_server.match(one, self._schema)) is not None]
+        return filters
+
+    def partitions(self) -> Sequence[InputPartition]:
+        with client.told(self._options.uri, self._what), client.connect(self._options.uri) as connection:
+            collection = connection[self._database][self._collection_name]
+            return [MongoRange(condition) for condition in ranges(collection, self._options, self._pipeline)]
+
+    def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+        conversion = conversion_for(self._options, self._schema)
+        with client.told(self._options.uri, self._what), client.connect(self._options.uri) as connection:
+            collection = connection[self._database][self._collection_name]
+            for raw in raw_batches(collection, self._stages(partition.value), self._options):
+                yield from converted(raw, conversion)
+
+    @property
+    def _what(self) -> str:
+        return f"Reading {self._database}.{self._collection_name}"
+
+    def _stages(self, condition: Stage | None) -> list[Stage]:
+        stages: list[Stage] = [{"$match": condition}] if condition is not None else []
+        stages += self._pipeline
+        if self._matches:
+            stages.append({"$match": {"$and": self._matches}})
+        return [*stages, projection(self._schema)]
+
+
+def raw_batches(collection: Collection[Any], stages: list[Stage], options: MongoOptions) -> Iterator[bytes]:
+    """What stages make of a collection, as the server sends it: documents one behind the other."""
+    more: dict[str, Any] = {"allowDiskUse": options.options.flag("aggregation.allowDiskUse")}
+    if options.comment is not None:
+        more["comment"] = options.comment
+    with collection.aggregate_raw_batches(stages, batchSize=BATCH_DOCUMENTS, **more) as cursor:
+        yield from cursor
+
+
+def projection(schema: StructType, prefix: str = "") -> Stage:
+    """The stage that leaves the columns of a schema alone; with none, what counts rows."""
+    return {"$project": {prefix + name: 1 for name in schema.names} or {"_id": 1}}
+
+
+def mode_of(options: MongoOptions) -> str:
+    """What becomes of documents that do not fit. Raises IllegalArgumentError."""
+    return options.choice("mode", "Parse mode", "FAILFAST", "PERMISSIVE", "DROPMALFORMED")
+
+
+def corrupt_column(options: MongoOptions) -> str:
+    """The column for documents that did not fit; "" for none, as in all modes but the permissive one."""
+    return options.options.text("columnNameOfCorruptRecord") if mode_of(options) == "PERMISSIVE" else ""
+
+
+def conversion_for(options: MongoOptions, schema: StructType) -> Conversion:
+    """How documents become rows of `schema` as the options say."""
+    from riacho.connectors.mongodb.convert import Conversion
+
+    extended = options.options.flag("outputExtendedJson")
+    return Conversion(schema, mode_of(options), corrupt_column(options), extended)
+
+
+def converted(raw: bytes, conversion: Conversion) -> Iterator[pa.RecordBatch]:
+    """The rows of a batch. Raises DocumentMisfit."""
+    from bson import decode_all
+
+    from riacho.connectors.mongodb.convert import CODEC
+
+    fast = conversion.fast
+    batch = None if fast is None else fast.batch(raw)
+    if batch is None:
+        batch = conversion.batch(decode_all(raw, CODEC))
+    if batch.num_rows:
+        yield batch

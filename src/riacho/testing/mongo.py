@@ -1,0 +1,65 @@
+"""A server of MongoDB's protocol as a child process, for tests: on loopback, gone when the block is left.
+
+It is SecantusDB, which has change streams, pre-images, validators and logins. It is not MongoDB: its resume tokens have
+a form of their own, and it keeps time series in plain collections.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from riacho.testing.kafka import free_ports
+from riacho.testing.servers import running
+
+START_LIMIT_S: Final = 60
+_STARTED = re.compile(r"listening on|Listening on|started on", re.IGNORECASE)
+
+
+class MongoServer:
+    """A server over what `make services` laid in `home`, its data and its log in `folder`.
+
+    It can be stopped and started again: it keeps its port and its data. `auth`: whether it asks for a login; the first
+    user is made without, so start, make it, stop, and set `auth`. Starting raises `servers.ServerStartError`.
+    """
+
+    def __init__(self, home: Path, folder: Path, *, auth: bool = False, arguments: Sequence[str] = ()) -> None:
+        self._home = home.absolute()
+        self._folder = folder.absolute()
+        (self.port,) = free_ports(1)
+        self.auth = auth
+        self._arguments = tuple(arguments)
+        self._stack = ExitStack()
+        self.uri = f"mongodb://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> Path:
+        """What the server printed since it was started last."""
+        return self._folder / "mongo.log"
+
+    def start(self) -> None:
+        """Start it, and wait until it serves."""
+        data = self._folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        command = [str(self._home / "venv" / "bin" / "secantusd-py"), "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--storage-path", str(data), "--cache-size", "256M", "--log-level", "INFO", *self._arguments]
+        if self.auth:
+            command.append("--auth")
+        self._stack.enter_context(running("MongoDB", command, {}, self.log, _STARTED, START_LIMIT_S))
+
+    def stop(self) -> None:
+        """Stop it; its data stay."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
