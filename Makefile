@@ -82,6 +82,7 @@ services: oracle ## install what tests/connectors run against in .services: Kafk
 	@$(IN_ROOT) $(PYTHON) -m scripts.services $(KAFKA_PACKAGES)
 	@$(IN_ROOT) $(PYTHON) -m scripts.registry $(REGISTRY_PACKAGE)
 	@$(IN_ROOT) $(PYTHON) -m scripts.postgres
+	@$(IN_ROOT) $(PYTHON) -m scripts.mongo
 	@$(IN_ROOT) $(PYTHON) -m scripts.s3
 
 lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and lock them
@@ -90,6 +91,7 @@ lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and 
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade pyproject.toml requirements/build.in $(EXTRAS) --extra dev -c requirements/run.txt -o requirements/dev.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/oracle.in -o requirements/oracle.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/java.in -o requirements/java.txt
+	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade --prerelease=explicit requirements/mongo.in -o requirements/mongo.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/s3.in -o requirements/s3.txt
 
 clean: ## remove what tests and builds leave behind; the environments stay

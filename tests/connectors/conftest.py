@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from riacho.testing.kafka import KafkaBroker
+from tests.connectors.mongo import mongo, mongo_home, mongo_server
 from tests.connectors.postgres import own_postgres, postgres, postgres_home, postgres_server
 from tests.connectors.registry import registry, registry_home, schema_registry, subject
 from tests.connectors.rest_server import _rest, connectors, rest
@@ -21,6 +22,9 @@ __all__ = [
     "bucket",
     "connectors",
     "database",
+    "mongo",
+    "mongo_home",
+    "mongo_server",
     "new_session",
     "own_postgres",
     "postgres",

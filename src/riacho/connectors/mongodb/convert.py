@@ -36,11 +36,13 @@ DROPMALFORMED: Final = "DROPMALFORMED"
 _NONE: Final = type(None)
 _DAY_MS: Final = 86_400_000
 _US: Final = 1000
+_MOST_MS: Final = (1 << 63) // _US - 1
+_MOST_DAYS: Final = (1 << 31) - 1
 _MANY_DIGITS: Final = decimal.Context(prec=100)
 Values = Sequence[Any]
 
 
-class DocumentMisfit(SparkGeneralError):
+class DocumentMisfitError(SparkGeneralError):
     """A document that does not fit the schema, in the mode that does not take it."""
 
 
@@ -64,7 +66,7 @@ class Conversion:
         self._text = EXTENDED if self.extended_json else PLAIN
 
     def batch(self, documents: Sequence[dict[str, Any]]) -> pa.RecordBatch:
-        """The rows. Raises DocumentMisfit."""
+        """The rows. Raises DocumentMisfitError."""
         self._bad = {}
         rows = range(len(documents))
         columns = []
@@ -91,7 +93,7 @@ class Conversion:
 
     def _misfit(self, row: int, text: str) -> None:
         if self.mode == FAILFAST:
-            raise DocumentMisfit(text)
+            raise DocumentMisfitError(text)
         self._bad.setdefault(row, text)
 
     def _invalid(self, row: int, path: str, kind: t.DataType, value: Any, more: str = "") -> None:
@@ -118,23 +120,20 @@ class Conversion:
             return pa.array(values, arrow)
         if isinstance(kind, t.StringType):
             return self._texts(values, kinds)
-        if isinstance(kind, t.TimestampType | t.TimestampNTZType) and kinds <= {DatetimeMS, _NONE}:
-            return _times([None if value is None else int(value) for value in values], arrow)
-        convert = _CONVERTERS.get(type(kind))
-        if convert is None:
-            for row, value in zip(rows, values, strict=True):
-                if value is not None:
-                    self._invalid(row, path, kind, value)
-            return pa.nulls(len(values), arrow)
-        found = []
+        return self._each(values, rows, kind, arrow, path)
+
+    def _each(self, values: Values, rows: Sequence[int], kind: t.DataType, arrow: pa.DataType, path: str) -> pa.Array:
+        """A column of values that are not all of its own type."""
+        convert: Callable[[Any, Any], Any] = _CONVERTERS.get(type(kind), _nothing)
+        found: list[Any] = []
         for row, value in zip(rows, values, strict=True):
+            one = None
             if value is not None:
                 try:
-                    value = convert(value, kind)
+                    one = convert(value, kind)
                 except (ValueError, TypeError, decimal.InvalidOperation):
                     self._invalid(row, path, kind, value)
-                    value = None
-            found.append(value)
+            found.append(one)
         if isinstance(kind, t.TimestampType | t.TimestampNTZType):
             return _times(found, arrow)
         return pa.array(found, arrow)
@@ -176,15 +175,13 @@ class Conversion:
             found.append(document)
         return found
 
-    def _array(
-        self, values: Values, rows: Sequence[int], kind: t.ArrayType, arrow: pa.ListType, path: str
-    ) -> pa.Array:
+    def _array(self, values: Values, rows: Sequence[int], kind: t.ArrayType, arrow: pa.ListType, path: str) -> pa.Array:
         lists: list[list[Any] | None] = []
         for row, value in zip(rows, values, strict=True):
-            if value is not None and not isinstance(value, list):
+            fits = value is None or isinstance(value, list)
+            if not fits:
                 self._invalid(row, path, kind, value)
-                value = None
-            lists.append(value)
+            lists.append(value if fits else None)
         flat, offsets = [], [0]
         whose: list[int] = []
         for row, one in zip(rows, lists, strict=True):
@@ -241,7 +238,7 @@ def _number(value: Any) -> int | float | Decimal128:
     """A value as a number, where the connector takes it for one. Raises ValueError."""
     kind = type(value)
     if kind in (int, Int64, float, Decimal128):
-        return int(value) if kind is Int64 else value  # type: ignore[no-any-return]
+        return int(value) if kind is Int64 else value
     if kind is DatetimeMS:
         return int(value)
     if kind is Timestamp:
@@ -282,8 +279,8 @@ def _real(value: Any) -> float:
     return float(number.to_decimal()) if isinstance(number, Decimal128) else float(number)
 
 
-def _exact(value: Any, kind: Any) -> decimal.Decimal | None:
-    """A number as a DECIMAL of the column's type, rounded half up."""
+def _exact(value: Any, kind: Any) -> decimal.Decimal:
+    """A number as a DECIMAL of the column's type, rounded half up. Raises ValueError for one that is too large."""
     number = _number(value)
     if isinstance(number, float):
         found = decimal.Decimal(java_double(number))
@@ -294,9 +291,29 @@ def _exact(value: Any, kind: Any) -> decimal.Decimal | None:
     if not found.is_finite():
         raise ValueError(value)
     rounded = found.quantize(decimal.Decimal(1).scaleb(-kind.scale), decimal.ROUND_HALF_UP, _MANY_DIGITS)
-    if rounded and rounded.adjusted() + 1 > kind.precision - kind.scale and rounded.adjusted() >= 0:
-        return None
+    if len(rounded.as_tuple().digits) > kind.precision:
+        raise ValueError(value)
     return rounded
+
+
+def _nothing(value: Any, _kind: t.DataType) -> None:
+    """What there is for a type that the connector does not read."""
+    raise ValueError(value)
+
+
+def _moment(value: Any, _kind: t.DataType) -> int:
+    """A moment in milliseconds. Raises ValueError for one that has no microseconds."""
+    ms = int(value) if type(value) is DatetimeMS else _whole(value, 64)
+    if abs(ms) > _MOST_MS:
+        raise ValueError(value)
+    return ms
+
+
+def _day(value: Any, _kind: t.DataType) -> int:
+    day = _whole(value, 64) // _DAY_MS
+    if abs(day) > _MOST_DAYS:
+        raise ValueError(value)
+    return day
 
 
 def _float32(value: Any) -> float:
@@ -329,9 +346,9 @@ _CONVERTERS: Final[dict[type[t.DataType], Callable[[Any, Any], Any]]] = {
     t.FloatType: lambda value, _: _float32(value),
     t.DoubleType: lambda value, _: _real(value),
     t.DecimalType: _exact,
-    t.DateType: lambda value, _: _whole(value, 64) // _DAY_MS,
-    t.TimestampType: lambda value, _: _whole(value, 64),
-    t.TimestampNTZType: lambda value, _: _whole(value, 64),
+    t.DateType: _day,
+    t.TimestampType: _moment,
+    t.TimestampNTZType: _moment,
 }
 """How one value becomes a value of the column, where it can. They raise ValueError where it cannot."""
 

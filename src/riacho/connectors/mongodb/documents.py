@@ -6,31 +6,27 @@ Source: `com.mongodb.spark.sql.connector.schema.RowToBsonDocumentConverter`.
 from __future__ import annotations
 
 import decimal
-import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import repeat
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from bson import Decimal128, Int64, json_util
+from bson import Decimal128, Int64
 from bson.datetime_ms import DatetimeMS
 
+from riacho.connectors.mongodb.extended_json import parse
 from riacho.errors import SparkGeneralError
 
 NO_JSON: Final = "false"
 ANY_JSON: Final = "any"
 OBJECTS_AND_ARRAYS: Final = "objectOrArrayOnly"
 
-_JSON: Final = json_util.CANONICAL_JSON_OPTIONS.with_options(
-    document_class=dict, datetime_representation=json_util.DatetimeRepresentation.ISO8601
-)
-_LEADING_ZEROS: Final = re.compile(r"-?0+[0-9]+")
 _US: Final = 1000
 Values = list[Any]
 
 
-class RowMisfit(SparkGeneralError):
+class RowMisfitError(SparkGeneralError):
     """A row that cannot be a document."""
 
 
@@ -46,7 +42,7 @@ class DocumentMaker:
         self._ignore_nulls = ignore_nulls
 
     def documents(self, batch: pa.RecordBatch) -> list[dict[str, Any]]:
-        """One for each row, with fields in the order of the columns. Raises RowMisfit."""
+        """One for each row, with fields in the order of the columns. Raises RowMisfitError."""
         if not batch.num_columns:
             return [{} for _ in range(batch.num_rows)]
         columns = [self._values(column) for column in batch.columns]
@@ -79,15 +75,12 @@ class DocumentMaker:
         return [value if value is None else self._parsed(value) for value in values]
 
     def _parsed(self, text: str) -> Any:
-        if self._json == OBJECTS_AND_ARRAYS and not (text[:1] == "{" and text[-1:] == "}" or text[:1] == "[" and text[-1:] == "]"):
+        if self._json == OBJECTS_AND_ARRAYS and text[:1] + text[-1:] not in ("{}", "[]"):
             return text
-        if _LEADING_ZEROS.fullmatch(text):  # JavaScript takes these for numbers, JSON does not
-            return int(text)
         try:
-            found = json_util.loads(text, json_options=_JSON)
+            return parse(text)
         except Exception:  # noqa: BLE001 - many kinds; the text is then no JSON
             return text
-        return found
 
     def _structs(self, column: pa.StructArray) -> Values:
         names = [column.type.field(at).name for at in range(column.type.num_fields)]
@@ -119,7 +112,7 @@ class DocumentMaker:
 
     def _maps(self, column: pa.MapArray) -> Values:
         if not (pa.types.is_string(column.type.key_type) or pa.types.is_large_string(column.type.key_type)):
-            raise RowMisfit(f"Cannot cast Map into a BsonValue. Invalid key type {column.type.key_type}.")
+            raise RowMisfitError(f"Cannot cast Map into a BsonValue. Invalid key type {column.type.key_type}.")
         start, end = (column.offsets[0].as_py(), column.offsets[-1].as_py()) if len(column) else (0, 0)
         keys = column.keys.slice(start, end - start).to_pylist() if len(column) else []
         items = self._values(column.items.slice(start, end - start)) if len(column) else []
@@ -144,6 +137,11 @@ def _each(convert: Callable[[Any], Any], values: Sequence[Any]) -> Values:
     return [None if value is None else convert(value) for value in values]
 
 
+def _as_it_is(column: pa.Array) -> Values:
+    found: Values = column.to_pylist()
+    return found
+
+
 def _longs(column: pa.Array) -> Values:
     return _each(Int64, column.to_pylist())
 
@@ -162,13 +160,13 @@ _CONTEXT: Final = decimal.Context(prec=34, Emin=-6143, Emax=6144)
 
 
 def _decimals(column: pa.Array) -> Values:
-    """Raises RowMisfit for more digits than BSON has."""
+    """Raises RowMisfitError for more digits than BSON has."""
 
     def convert(value: decimal.Decimal) -> Decimal128:
         if len(value.as_tuple().digits) > _CONTEXT.prec:
-            raise RowMisfit(
-                f"Cannot cast {value} into a BsonValue. DecimalType({column.type.precision},{column.type.scale}) has no "
-                "matching BsonValue. Error: Conversion to Decimal128 would require inexact rounding of "
+            raise RowMisfitError(
+                f"Cannot cast {value} into a BsonValue. DecimalType({column.type.precision},{column.type.scale}) has "
+                "no matching BsonValue. Error: Conversion to Decimal128 would require inexact rounding of "
                 f"{value}"
             )
         return Decimal128(value)
@@ -177,18 +175,18 @@ def _decimals(column: pa.Array) -> Values:
 
 
 def _converter(arrow: pa.DataType) -> Callable[[pa.Array], Values]:
-    """How columns of a type that has no parts become lists. Raises RowMisfit for one that BSON has nothing for."""
+    """How columns of a type that has no parts become lists. Raises RowMisfitError for one that BSON has nothing for."""
     types = pa.types
     if types.is_int64(arrow):
         return _longs
     if types.is_integer(arrow) or types.is_floating(arrow) or types.is_boolean(arrow) or types.is_null(arrow):
-        return lambda column: column.to_pylist()  # type: ignore[no-any-return]
+        return _as_it_is
     if types.is_binary(arrow) or types.is_large_binary(arrow):
-        return lambda column: column.to_pylist()  # type: ignore[no-any-return]
+        return _as_it_is
     if types.is_timestamp(arrow):
         return _moments
     if types.is_date32(arrow):
         return _days
     if types.is_decimal(arrow):
         return _decimals
-    raise RowMisfit(f"Cannot cast a value into a BsonValue. {arrow} data type has no matching BsonValue.")
+    raise RowMisfitError(f"Cannot cast a value into a BsonValue. {arrow} data type has no matching BsonValue.")

@@ -8,6 +8,7 @@ which it could take one thing for another are left to `convert`, which is exact.
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any, Final
 
 import numpy as np
@@ -36,10 +37,14 @@ class FastDecoder:
     @classmethod
     def make(cls, schema: t.StructType) -> FastDecoder | None:
         """None for columns that pymongoarrow does not read as the connector does, and without pymongoarrow."""
-        try:
-            import pymongoarrow.context  # noqa: F401
-        except ImportError:
-            return None
+        with warnings.catch_warnings():
+            # Sizes of pyarrow's classes that it was not built with; it does not use what changed.
+            warnings.filterwarnings("ignore", message=".*size changed, may indicate binary incompatibility")
+            try:
+                import pymongoarrow.context
+                import pymongoarrow.lib  # noqa: F401
+            except ImportError:
+                return None
         fit = all(type(own.dataType) in _PLAIN and own.nullable and "." not in own.name for own in schema.fields)
         return cls(schema) if fit and schema.fields else None
 
@@ -65,7 +70,9 @@ class FastDecoder:
         try:
             context.process_bson_stream(raw)
             table = context.finish()
-            columns = [self._column(own, arrow.type, table, raw) for own, arrow in zip(self._schema, self._arrow, strict=True)]
+            columns = [
+                self._column(own, arrow.type, table, raw) for own, arrow in zip(self._schema, self._arrow, strict=True)
+            ]
         except (TypeError, ValueError, OverflowError, pa.ArrowInvalid):
             return None
         if any(column is None for column in columns):

@@ -1,8 +1,8 @@
 """Filters as conditions for the server: what it leaves out cannot pass the filter. All are applied again afterwards.
 
-MongoDB compares values of one kind only, while a column holds what values of many kinds were converted to: a text column
-has ObjectIds, numbers and documents as text. So beside what matches, a condition lets through what is of another kind
-than the column; an index on the field serves both. Conditions that could not be exact are not made. Source of the
+MongoDB compares values of one kind only, while a column holds what values of many kinds were converted to: a text
+column has ObjectIds, numbers and documents as text. So beside what matches, a condition lets through what is of another
+kind than the column; an index on the field serves both. Conditions that could not be exact are not made. Source of the
 kinds: `convert`.
 """
 
@@ -121,8 +121,8 @@ def _equal(name: str, kind: t.DataType, exact: frozenset[str], values: Sequence[
 def _starts(name: str, kind: t.DataType, exact: frozenset[str], start: Any) -> Condition | None:
     if not isinstance(kind, t.StringType) or not isinstance(start, str):
         return None
-    literal = "".join(char if char.isalnum() or ord(char) > 127 else f"\\{char}" for char in start)  # noqa: PLR2004
-    return None if any(ord(char) < 32 for char in start) else _or_other(name, exact, {"$regex": f"^{literal}"})  # noqa: PLR2004
+    literal = "".join(char if char.isalnum() or ord(char) > 127 else f"\\{char}" for char in start)
+    return None if any(ord(char) < 32 for char in start) else _or_other(name, exact, {"$regex": f"^{literal}"})
 
 
 def _value(value: Any, kind: t.DataType) -> Any:

@@ -8,7 +8,7 @@ Sources: `com.mongodb.spark.sql.connector.schema.InferSchema`, `TypeCoercion.fin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Final
 
@@ -38,7 +38,7 @@ class Inference:
     """
 
     maps_from: int | None = 250
-    hints: t.StructType = t.StructType()
+    hints: t.StructType = field(default_factory=t.StructType)
     corrupt: str = ""
 
     def schema(self, documents: Iterable[Mapping[str, Any]]) -> t.StructType:
@@ -46,7 +46,7 @@ class Inference:
         found: t.DataType | None = None
         for document in documents:
             own = self._document(document)
-            if found is None or isinstance(found, t.StructType) and not found.fields:
+            if found is None or (isinstance(found, t.StructType) and not found.fields):
                 found = own
             elif isinstance(found, t.StructType) and isinstance(own, t.StructType):
                 found = self._structs(found, own)
@@ -103,7 +103,9 @@ class Inference:
     def _or_map(self, struct: t.StructType) -> t.DataType:
         if self.maps_from is None or len(struct.fields) < self.maps_from:
             return struct
-        value = reduce(self._common, (own.dataType for own in struct.fields), UNKNOWN)
+        value: t.DataType = UNKNOWN
+        for own in struct.fields:
+            value = self._common(value, own.dataType)
         return t.MapType(t.StringType(), value, True)
 
     def _structs(self, first: t.StructType, second: t.StructType) -> t.StructType:
@@ -169,7 +171,7 @@ def tightest(first: t.DataType, second: t.DataType) -> t.DataType | None:
         if isinstance(one, t.DecimalType) and type(other) in _DIGITS:
             return one if one.precision - one.scale >= _DIGITS[type(other)] else None
     if type(first) in _NUMBERS and type(second) in _NUMBERS:
-        return max(first, second, key=lambda kind: _NUMBERS.index(type(kind)))  # type: ignore[arg-type]
+        return max(first, second, key=lambda kind: _NUMBERS.index(type(kind)))
     if isinstance(first, t.ArrayType) and isinstance(second, t.ArrayType):
         element = tightest(first.elementType, second.elementType)
         return None if element is None else t.ArrayType(element, True)
@@ -214,7 +216,9 @@ def _decimal(value: Decimal128) -> t.DecimalType:
         raise ArithmeticFailure("Negative zero can not be converted to a BigDecimal")
     precision, scale = max(len(digits), -exponent), -exponent
     if scale < 0:
-        raise AnalysisError(f"Negative scale is not allowed: '{scale}'. Give a schema for the decimals of the collection.")
+        raise AnalysisError(
+            f"Negative scale is not allowed: '{scale}'. Give a schema for the decimals of the collection."
+        )
     return t.DecimalType(precision, scale)
 
 
@@ -239,7 +243,23 @@ def _preferred(known: t.DataType, hint: t.DataType) -> t.DataType:
     for own in known.fields:
         other = merged.get(own.name)
         merged[own.name] = own if other is None else t.StructField(own.name, _preferred(own.dataType, other.dataType))
-    return t.StructType(list(merged.values()))
+    return t.StructType(_as_hashed(list(merged.values())))
+
+
+def _as_hashed(fields: list[t.StructField]) -> list[t.StructField]:
+    """The fields in the order in which a `HashMap` of Java has them by their names."""
+    buckets = 16
+    while len(fields) > buckets * 3 // 4:
+        buckets *= 2
+
+    def bucket(own: t.StructField) -> int:
+        found = 0
+        units = own.name.encode("utf-16-be", "surrogatepass")
+        for at in range(0, len(units), 2):
+            found = (31 * found + int.from_bytes(units[at : at + 2], "big")) & 0xFFFFFFFF
+        return (found ^ found >> 16) & (buckets - 1)
+
+    return sorted(fields, key=bucket)
 
 
 def _by_name(own: t.StructField) -> bytes:

@@ -8,7 +8,6 @@ Source: `com.mongodb.spark.sql.connector.config.{AbstractMongoConfig,ReadConfig,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -61,7 +60,9 @@ READ: Final = (
         "how a collection is cut up: `SinglePartitionPartitioner`, or any other of the connector's, which all mean "
         "ranges of `_id` here",
     ),
-    Option("partitioner.options.partition.size", "64", "megabytes of a range", ("partitioner.options.partition.chunkSize",)),
+    Option(
+        "partitioner.options.partition.size", "64", "megabytes of a range", ("partitioner.options.partition.chunkSize",)
+    ),
     Option("partitioner.options.max.number.of.partitions", None, "no more ranges than that"),
     Option("partitioner.options.samples.per.partition", "10", "how many documents are looked at for each range"),
     Option("partitioner.options.*", None, "the others do not matter: it is always cut by `_id`"),
@@ -84,7 +85,9 @@ READ: Final = (
         ("change.stream.startup.mode.timestamp.startAtOperationTime",),
     ),
     Option(
-        "change.stream.micro.batch.max.partition.count", "1", "accepted; a batch is one partition, in the order of events"
+        "change.stream.micro.batch.max.partition.count",
+        "1",
+        "accepted; a batch is one partition, in the order of events",
     ),
     Option("change.stream.micro.batch.max.rows", None, "no more events than that in a batch"),
     Option("forceDeleteTempCheckpointLocation", None, "Spark's, for a sink; it does not matter here"),
@@ -178,20 +181,11 @@ class MongoOptions:
 
 
 def from_extended_json(text: str, name: str) -> Any:
-    """What extended JSON means; names without quotes and single quotes are read as in JavaScript.
+    """What extended JSON means. Raises IllegalArgumentError that names the option."""
+    from riacho.connectors.mongodb.extended_json import parse
 
-    Raises IllegalArgumentError that names the option.
-    """
-    from bson import json_util
-
-    options = json_util.CANONICAL_JSON_OPTIONS.with_options(document_class=dict, tz_aware=False)
     try:
-        try:
-            return json_util.loads(text, json_options=options)
-        except ValueError:
-            import yaml
-
-            return json_util.loads(json.dumps(yaml.safe_load(text)), json_options=options)
+        return parse(text)
     except Exception as error:  # noqa: BLE001 - many kinds, all of them about the text
         raise IllegalArgumentError(f"The option {name} is not extended JSON: {text!r} ({error})") from None
 
@@ -199,7 +193,8 @@ def from_extended_json(text: str, name: str) -> Any:
 def resolved(given: Mapping[str, str], usage: Usage) -> dict[str, str]:
     """The options without their prefixes, each from the place that counts; in lower case."""
     confs = {key[len(CONF) :]: value for key, value in given.items() if key.startswith(CONF)}
-    own = {key: value for key, value in given.items() if not key.startswith(CONF)}
+    # Confs are there under their own names too, for connectors that need not tell them from options.
+    own = {key: value for key, value in given.items() if not key.startswith(CONF) and confs.get(key) != value}
     return {**_of_usage(confs, usage), **_of_usage(own, usage)}
 
 

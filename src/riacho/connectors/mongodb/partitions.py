@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
-from bson.datetime_ms import DatetimeMS
 from bson.decimal128 import Decimal128
 
 from riacho.connectors.mongodb.options import PARTITIONERS, MongoOptions
@@ -103,10 +102,10 @@ def _distinct(bounds: Sequence[Any]) -> list[Any]:
 def _is_of_one_kind(collection: Collection[Any], bounds: Sequence[Any]) -> bool:
     """Whether all `_id`s are of one kind, within which they are compared: then the first and the last are."""
     ends = [next(iter(collection.find({}, {"_id": 1}).sort("_id", order).limit(1)), None) for order in (1, -1)]
-    return len({_kind(value) for value in [*bounds, *(end["_id"] for end in ends if end)]}) == 1
+    return len({kind_of(value) for value in [*bounds, *(end["_id"] for end in ends if end)]}) == 1
 
 
-def _kind(value: Any) -> str:
+def kind_of(value: Any) -> str:
     if isinstance(value, bool):
         return "bool"
-    return "number" if isinstance(value, _NUMBERS) and not isinstance(value, DatetimeMS) else type(value).__name__
+    return "number" if isinstance(value, _NUMBERS) else type(value).__name__

@@ -110,7 +110,7 @@ def conversion_for(options: MongoOptions, schema: StructType) -> Conversion:
 
 
 def converted(raw: bytes, conversion: Conversion) -> Iterator[pa.RecordBatch]:
-    """The rows of a batch. Raises DocumentMisfit."""
+    """The rows of a batch. Raises DocumentMisfitError."""
     from bson import decode_all
 
     from riacho.connectors.mongodb.convert import CODEC

@@ -62,7 +62,7 @@ class MongoSource(DataSource):
         return MongoReader(options, schema)
 
     def writerForMode(self, schema: StructType, mode: str) -> DataSourceWriter:
-        """A writer for `append` and `overwrite`, which empties the collection first. Raises AnalysisError for others."""
+        """A writer for `append` and `overwrite`, which empties the collection. Raises AnalysisError for others."""
         if mode not in ("append", "overwrite"):
             shown = {"error": "ErrorIfExists", "ignore": "Ignore"}[mode]
             raise AnalysisError.of(
@@ -103,6 +103,7 @@ class MongoSource(DataSource):
 
 
 def _inference(options: MongoOptions) -> Inference:
+    from riacho.connectors.mongodb.hints import hinted
     from riacho.connectors.mongodb.infer import Inference
     from riacho.connectors.mongodb.reader import corrupt_column
 
@@ -111,20 +112,3 @@ def _inference(options: MongoOptions) -> Inference:
     least = given.positive("sql.inferSchema.mapTypes.minimum.key.size") or 1
     hints = hinted(given.text("schemaHints"))
     return Inference(least if maps else None, hints, corrupt_column(options))
-
-
-def hinted(text: str) -> StructType:
-    """The fields of `schemaHints`, in DDL or JSON. Raises IllegalArgumentError."""
-    from pyspark.sql.types import _parse_datatype_json_string
-
-    from riacho.errors import IllegalArgumentError
-
-    if not text.strip():
-        return StructType()
-    try:
-        kind = _parse_datatype_json_string(text) if text.strip().startswith("{") else StructType.fromDDL(text)
-    except Exception as error:  # noqa: BLE001 - of several kinds, all about the text
-        raise IllegalArgumentError(f"Invalid schemaHints configuration: '{text}'") from error
-    if not isinstance(kind, StructType):
-        raise IllegalArgumentError(f"Invalid schemaHints configuration: '{text}'")
-    return kind

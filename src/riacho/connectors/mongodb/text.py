@@ -25,7 +25,7 @@ EXTENDED: Final = "extended"
 RELAXED: Final = "relaxed"
 
 _ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_ODD: Final = re.compile(r'[^ !#-\[\]-~]')
+_ODD: Final = re.compile(r"[^ !#-\[\]-~]")
 _SHOWN: Final = frozenset(
     {"Lu", "Ll", "Lt", "Lo", "Nd", "Nl", "No", "Zs", "Pc", "Pd", "Ps", "Pe", "Pi", "Pf", "Po", "Sc", "Sm", "Sk", "So"}
 )
@@ -54,10 +54,10 @@ def to_json(value: Any, mode: str) -> str:
         return "null"
     writer = _WRITERS.get(type(value))
     if writer is not None:
-        return writer(value, mode)
+        return str(writer(value, mode))
     for kind, found in _WRITERS.items():
         if isinstance(value, kind):
-            return found(value, mode)
+            return str(found(value, mode))
     raise TypeError(f"{type(value).__name__} is no BSON value")
 
 
@@ -70,7 +70,13 @@ def java_double(value: float) -> str:
     if value == 0 or 1e-3 <= abs(value) < 1e7:
         plain = repr(value)
         return plain if "e" not in plain else f"{value:f}"
-    digits, _, exponent = f"{value!r}".partition("e")
+    shortest = repr(value)
+    if (
+        len(shortest.lstrip("-").partition("e")[0].replace(".", "").strip("0")) == 1
+        and float(two := f"{value:.1e}") == value
+    ):
+        shortest = two  # of two digits the nearest, where one would do
+    digits, _, exponent = shortest.partition("e")
     sign = "-" if digits.startswith("-") else ""
     whole, _, fraction = digits.lstrip("-").partition(".")
     fraction = "" if fraction == "0" else fraction
@@ -174,7 +180,14 @@ def _object_id(value: ObjectId, mode: str) -> str:
     return f'"{value}"' if mode == PLAIN else f'{{"$oid": "{value}"}}'
 
 
-_FLAGS: Final = {re.IGNORECASE: "i", re.MULTILINE: "m", re.DOTALL: "s", re.VERBOSE: "x", re.UNICODE: "u", re.LOCALE: "l"}
+_FLAGS: Final = {
+    re.IGNORECASE: "i",
+    re.MULTILINE: "m",
+    re.DOTALL: "s",
+    re.VERBOSE: "x",
+    re.UNICODE: "u",
+    re.LOCALE: "l",
+}
 
 
 def _regex(value: Regex[str], _mode: str) -> str:

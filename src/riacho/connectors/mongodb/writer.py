@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +32,8 @@ _log = logging.getLogger(__name__)
 INSERT: Final = "insert"
 REPLACE: Final = "replace"
 UPDATE: Final = "update"
+AT_A_TIME: Final = 4096
+"""So many rows lie in memory as documents."""
 _DUPLICATE: Final = 11000
 _ID: Final = "_id"
 
@@ -123,30 +124,40 @@ class Operations:
     def __init__(self, write: MongoWrite, ids: BatchIds | None = None) -> None:
         self._write = write
         self._ids = ids
-        self._stack = ExitStack()
 
     def run(self, batches: Iterator[pa.RecordBatch]) -> int:
-        """Write all rows; how many. Raises SparkGeneralError and RowMisfit."""
+        """Write all rows; how many. Raises SparkGeneralError and RowMisfitError."""
         write, uri = self._write, self._write.options.uri
         rows = 0
         with client.told(uri, write.what), client.connect(uri) as connection:
             collection: Collection[Any] = connection[write.database].get_collection(
                 write.collection, write_concern=write_concern(write.options)
             )
+            waiting: list[Any] = []
             for batch in batches:
-                rows += self._batch(collection, batch)
+                rows += batch.num_rows
+                for documents in self._documents(batch):
+                    waiting += map(self._operation, documents)
+                    while len(waiting) >= write.batch_size:
+                        self._send(collection, waiting[: write.batch_size])
+                        del waiting[: write.batch_size]
+            if waiting:
+                self._send(collection, waiting)
         return rows
 
-    def _batch(self, collection: Collection[Any], batch: pa.RecordBatch) -> int:
-        from riacho.connectors.mongodb.documents import DocumentMaker
+    def _documents(self, batch: pa.RecordBatch) -> Iterator[list[dict[str, Any]]]:
+        """The documents of a batch, some at a time."""
+        from riacho.connectors.mongodb.documents import DocumentMaker, RowMisfitError
 
         write = self._write
+        dollar = next((name for name in batch.schema.names if name.startswith("$")), None)
+        if dollar is not None:
+            raise RowMisfitError(
+                f"The column {dollar!r} cannot be a field: names that begin with '$' are MongoDB's operators"
+            )
         maker = DocumentMaker(batch.schema, write.convert_json, ignore_nulls=write.ignore_nulls)
-        for start in range(0, batch.num_rows, write.batch_size):
-            documents = maker.documents(batch.slice(start, write.batch_size))
-            operations = [self._operation(document) for document in documents]
-            self._send(collection, operations)
-        return int(batch.num_rows)
+        for start in range(0, batch.num_rows, AT_A_TIME):
+            yield maker.documents(batch.slice(start, AT_A_TIME))
 
     def _operation(self, document: dict[str, Any]) -> Any:
         from pymongo import InsertOne, ReplaceOne, UpdateOne
@@ -171,7 +182,7 @@ class Operations:
             try:
                 collection.bulk_write(todo, ordered=self._write.ordered, comment=self._write.options.comment)
             except BulkWriteError as error:
-                todo = self._after(collection, todo, error.details or {})
+                todo = self._after(collection, todo, dict(error.details or {}))
             else:
                 return
 
