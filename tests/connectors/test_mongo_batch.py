@@ -1,4 +1,4 @@
-"""MongoDB in batches: what documents are as rows, and rows as documents; the same as MongoDB's own connector on Spark."""
+"""MongoDB in batches: what documents are as rows, and rows as documents; the same as MongoDB's connector on Spark."""
 
 # ruff: noqa: DTZ001 - both servers give moments of the session without its zone
 from __future__ import annotations
@@ -224,8 +224,10 @@ def test_values_as_json(spark: SparkSession, mongo: Mongo) -> None:
     frame = mongo.read(spark, "j", "odd STRING, numbers STRING, more STRING")
     assert tuple(frame.collect()[0]) == (
         '["é\\u0301 \\ud83d\\ude00 \\u200b\u00a0\\u0001\\"\\\\/<"]',
-        '[1.0E7, 1.0E-5, 123456.789, 1.0, {"$numberDouble": "Infinity"}, 0.30000000000000004, 1.0E22, 4.9E-324, '
-        "2.0E-323, -1.0E-7, 1.23456789012325E12]",
+        (
+            '[1.0E7, 1.0E-5, 123456.789, 1.0, {"$numberDouble": "Infinity"}, 0.30000000000000004, 1.0E22, 4.9E-324, '
+            "2.0E-323, -1.0E-7, 1.23456789012325E12]"
+        ),
         '[5, "AA==", "2026-01-01T00:00:00.12Z", {"q": [null, true, {"$a": 1}]}]',
     )
     extended = mongo.read(spark, "j", "more STRING, numbers ARRAY<STRING>", outputExtendedJson="true").collect()[0]
@@ -327,8 +329,8 @@ def test_queries_over_a_collection(spark: SparkSession, mongo: Mongo) -> None:
 
 
 ROW = """
-SELECT 1 AS _id, CAST(1 AS TINYINT) AS ti, CAST(2 AS SMALLINT) AS si, 3 AS i, 4L AS l, CAST(1.5 AS FLOAT) AS f, 2.5D AS d,
- 1.50BD AS dec, 'x' AS s, true AS b, X'0102' AS bin, DATE'2026-01-02' AS dt,
+SELECT 1 AS _id, CAST(1 AS TINYINT) AS ti, CAST(2 AS SMALLINT) AS si, 3 AS i, 4L AS l, CAST(1.5 AS FLOAT) AS f,
+ 2.5D AS d, 1.50BD AS dec, 'x' AS s, true AS b, X'0102' AS bin, DATE'2026-01-02' AS dt,
  TIMESTAMP'2026-01-02 03:04:05.678901' AS ts, TIMESTAMP'1960-01-01 00:00:00.0005' AS old, array(1, null, 2) AS a,
  map('k', 1L, 'n', null) AS m, struct(1L AS x, null AS y, array(struct(1 AS z)) AS w) AS st, null AS nu
 """
@@ -412,8 +414,8 @@ def test_documents_known_by_other_fields(spark: SparkSession, mongo: Mongo) -> N
 
 
 JSON = [
-    '{"a": 1, "d": {"$date": "2026-01-01T00:00:00Z"}}', '[1, 2, "x"]', "true", "01234", "{a: 1}", "{a:b:c}", "1.5", '"q"',
-    "null", "{'a': 'b'}", "", "hello world", "12345678901", '{"$oid": "65a000000000000000000001"}', "-5",
+    '{"a": 1, "d": {"$date": "2026-01-01T00:00:00Z"}}', '[1, 2, "x"]', "true", "01234", "{a: 1}", "{a:b:c}", "1.5",
+    '"q"', "null", "{'a': 'b'}", "", "hello world", "12345678901", '{"$oid": "65a000000000000000000001"}', "-5",
     '{"x": ISODate("2026-01-01")}', "hello", "2026-01-01", ' {"a":1} ', '{"a":1,}', "1e3", "/ab/i",
 ]  # fmt: skip
 

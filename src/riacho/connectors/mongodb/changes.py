@@ -206,7 +206,8 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                     f"{what} cannot go on where it stopped: the server's log (oplog) no longer has that position "
                     f"({(error.details or {}).get('errmsg', error)}; MongoDB's error {error.code}). What happened "
                     "since cannot be had from it any more. Read the collection once in a batch, and begin a new "
-                    "checkpoint from a time before that (change.stream.startup.mode = timestamp); a larger oplog prevents it"
+                    "checkpoint from a time before that (change.stream.startup.mode = timestamp); a larger oplog "
+                    "prevents it"
                 ) from None
 
 

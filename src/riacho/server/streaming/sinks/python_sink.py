@@ -20,7 +20,7 @@ from riacho.server.engine.base import EngineSession, UserClass
 from riacho.server.streaming.sinks.base import OutputMode, PlainSink, SinkBatch, SinkContext
 from riacho.server.workers.sources import registered
 from riacho.server.workers.sources.failures import stream_failed
-from riacho.server.workers.sources.worker import Blob, SourceWorker, UserCodeFailed
+from riacho.server.workers.sources.worker import SourceWorker, UserCodeFailed
 from riacho.server.workers.sources.writing import Message, Tasks, WriterTasks, unhurried
 
 _CLASS: Final = "org.apache.spark.sql.execution.datasources.v2.python.PythonTable"
@@ -61,9 +61,16 @@ class PythonSinkWriter:
         """
         if self._planner is None:
             self._planner = SourceWorker(self._context.check_stop)
-        writer: Blob = self._source.stream_writer(self._planner, overwrite=self._overwrite)
+        made = self._source.stream_writer(
+            self._planner, overwrite=self._overwrite, query_id=self._context.query_id, batch_id=batch.batch_id
+        )
         with unhurried(self._planner):
-            return self._tasks.write(writer, self._rows(batch), Tasks(), partial(self._finish, batch.batch_id))
+            return self._tasks.write(
+                made.data,
+                self._rows(batch),
+                Tasks().no_more_than(made.most_tasks),
+                partial(self._finish, batch.batch_id),
+            )
 
     def _finish(self, batch_id: BatchId, messages: list[Message], *, abort: bool) -> None:
         assert self._planner is not None

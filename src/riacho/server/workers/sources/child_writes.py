@@ -60,15 +60,19 @@ class WriteCommands(UserObjects):
             raise mismatch("an instance of DataSourceWriter", writer)
         return {"most_tasks": getattr(writer, "most_tasks", None)}, [dumps((writer, self._schema))]
 
-    def do_plan_stream_write(self, use: Message, schema: str, overwrite: bool, blobs: Blobs) -> Reply:
-        """The same for a stream, which has its own kind of writer."""
+    def do_plan_stream_write(
+        self, use: Message, schema: str, overwrite: bool, query_id: str, batch_id: int, blobs: Blobs
+    ) -> Reply:
+        """The same for a batch of a stream, which has a writer of its own kind; with `forBatch` it is told which."""
         cls = class_of(blobs[0], use["provider"])
         self._schema = struct(schema)
         self._source = made(cls, use)
         writer = self._source.streamWriter(self._schema, overwrite)
         if not isinstance(writer, DataSourceStreamWriter | DataSourceStreamArrowWriter):
             raise mismatch("an instance of DataSourceStreamWriter or DataSourceStreamArrowWriter", writer)
-        return {}, [dumps((writer, self._schema))]
+        if hasattr(writer, "forBatch"):
+            writer.forBatch(query_id, batch_id)
+        return {"most_tasks": getattr(writer, "most_tasks", None)}, [dumps((writer, self._schema))]
 
     def do_write(self, blobs: Blobs) -> Reply:
         """One task: the rows come as messages after this one. The answer has the commit message, pickled."""

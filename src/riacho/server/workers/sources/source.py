@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.conf import SESSION_TIME_ZONE
+from riacho.ids import BatchId, QueryId
 from riacho.server.engine.base import EngineSession, UserClass
 from riacho.server.engine.stopping import Check
 from riacho.server.workers.sources.failures import refused
@@ -84,10 +85,14 @@ class UserSource:
             raise ModeRefused(mode)
         return None if "nothing" in answer else MadeWriter(writers[0], answer["most_tasks"])
 
-    def stream_writer(self, worker: SourceWorker, *, overwrite: bool) -> bytearray:
-        """The same for a batch of a stream, pickled."""
-        _, (writer,) = self._planned(worker, "plan_stream_write", overwrite=overwrite)
-        return writer
+    def stream_writer(
+        self, worker: SourceWorker, *, overwrite: bool, query_id: QueryId, batch_id: BatchId
+    ) -> MadeWriter:
+        """The same for a batch of a stream."""
+        answer, (writer,) = self._planned(
+            worker, "plan_stream_write", overwrite=overwrite, query_id=query_id, batch_id=batch_id
+        )
+        return MadeWriter(writer, answer["most_tasks"])
 
     def _planned(self, worker: SourceWorker, command: str, **how: object) -> tuple[Message, list[bytearray]]:
         try:
