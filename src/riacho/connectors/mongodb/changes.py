@@ -85,7 +85,7 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         self._tail = Tail(options, schema, documents=self._documents)
         self._is_tail: bool | None = None
         self._until: Timestamp | None = None
-        self._scan: Scan | None = None
+        self._scan: EventScan | None = None
 
     def initialOffset(self) -> Position:
         return self._initial
@@ -103,7 +103,7 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             if self._tails(start):
                 return self._tail.end(start, most)
             if self._scan is None:
-                self._scan = Scan(client.connect(self._options.uri), self._options, self._stages_of_all())
+                self._scan = EventScan(client.connect(self._options.uri), self._options, self._stages_of_all())
             try:
                 return self._scan.end(start, most, self._until)
             except BaseException:
@@ -211,7 +211,7 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 ) from None
 
 
-class Scan:
+class EventScan:
     """Goes through events to find where batches end. It remembers where it is, for the next batch begins there."""
 
     def __init__(self, connection: MongoClient[Any], options: MongoOptions, stages: list[dict[str, Any]]) -> None:

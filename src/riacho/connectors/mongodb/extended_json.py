@@ -41,13 +41,13 @@ _FLAGS: Final = {
 
 def parse(text: str) -> Any:
     """The value that a text stands for. Raises ValueError for a text that is none."""
-    reader = _Reader(text)
+    reader = _JsonText(text)
     value = reader.value()
     reader.end()
     return value
 
 
-class _Reader:
+class _JsonText:
     """A text and how far it is read. Everything raises ValueError."""
 
     def __init__(self, text: str) -> None:

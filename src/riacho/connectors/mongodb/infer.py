@@ -32,7 +32,7 @@ UNKNOWN: Final = _Unknown()
 
 
 @dataclass(frozen=True)
-class Inference:
+class MongoInference:
     """`maps_from`: how many fields make a document a map; None for never. `hints`: fields whose types are known, a dot
     in a name being a step into a document. `corrupt`: a column for documents that do not fit.
     """

@@ -18,7 +18,7 @@ from riacho.errors import AnalysisError
 from riacho.extras import require
 
 if TYPE_CHECKING:
-    from riacho.connectors.mongodb.infer import Inference
+    from riacho.connectors.mongodb.infer import MongoInference
 
 
 class MongoSource(DataSource):
@@ -102,13 +102,13 @@ class MongoSource(DataSource):
         return MongoOptions.write(self.options)
 
 
-def _inference(options: MongoOptions) -> Inference:
+def _inference(options: MongoOptions) -> MongoInference:
     from riacho.connectors.mongodb.hints import hinted
-    from riacho.connectors.mongodb.infer import Inference
+    from riacho.connectors.mongodb.infer import MongoInference
     from riacho.connectors.mongodb.reader import corrupt_column
 
     given = options.options
     maps = given.flag("sql.inferSchema.mapTypes.enabled")
     least = given.positive("sql.inferSchema.mapTypes.minimum.key.size") or 1
     hints = hinted(given.text("schemaHints"))
-    return Inference(least if maps else None, hints, corrupt_column(options))
+    return MongoInference(least if maps else None, hints, corrupt_column(options))

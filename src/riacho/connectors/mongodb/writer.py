@@ -118,7 +118,7 @@ def write_concern(options: MongoOptions) -> WriteConcern | None:
         raise IllegalArgumentError(f"Invalid write concern configuration: {error}") from None
 
 
-class Operations:
+class MongoTask:
     """The write of one task: documents become operations, and operations are sent."""
 
     def __init__(self, write: MongoWrite, ids: BatchIds | None = None) -> None:
@@ -242,7 +242,7 @@ class MongoWriter(DataSourceArrowWriter):
         self._write = write
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
-        return MongoCommit(Operations(self._write).run(iterator))
+        return MongoCommit(MongoTask(self._write).run(iterator))
 
     def commit(self, messages: list[WriterCommitMessage | None]) -> None:
         """Each task has written what it had; nothing is left to do."""
@@ -270,7 +270,7 @@ class MongoStreamWriter(DataSourceStreamArrowWriter):
         if self._overwrite:
             self._write.empty()
         ids = None if self._batch is None else BatchIds(*self._batch)
-        return MongoCommit(Operations(self._write, ids).run(iterator))
+        return MongoCommit(MongoTask(self._write, ids).run(iterator))
 
     def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:
         """Each task has written what it had; nothing is left to do."""
