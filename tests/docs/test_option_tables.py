@@ -11,6 +11,7 @@ import pytest
 from riacho.connectors import bad_records
 from riacho.connectors.faker import options as faker
 from riacho.connectors.jdbc import options as jdbc
+from riacho.connectors.mongodb import options as mongodb
 from riacho.connectors.postgres_cdc import settings as postgres_cdc
 from riacho.connectors.postgres_incremental import settings as postgres_incremental
 from riacho.connectors.rest import options as rest
@@ -34,6 +35,7 @@ PAGES: dict[str, dict[str, Sequence[Option]]] = {
     "kafka.md": {"KAFKA_SOURCE": kafka_source.OPTIONS, "KAFKA_SINK": kafka_sink.OPTIONS},
     "jdbc.md": {"JDBC": jdbc.OPTIONS},
     "postgres-incremental.md": {"POSTGRES_INCREMENTAL": postgres_incremental.OPTIONS},
+    "mongodb.md": {"MONGODB_READ": mongodb.READ, "MONGODB_WRITE": mongodb.WRITE},
     "postgres-cdc.md": {"POSTGRES_CDC": postgres_cdc.OPTIONS},
     "rest.md": {"REST": rest.OPTIONS},
     "faker.md": {"FAKER": faker.OPTIONS},

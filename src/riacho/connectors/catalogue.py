@@ -145,6 +145,26 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
         ),
     ),
     Entry(
+        "mongodb",
+        "collections of MongoDB, and their changes",
+        "mongodb.md",
+        batch=BOTH,
+        stream=BOTH,
+        reads=ONCE,
+        writes=ONCE,
+        extra="mongodb",
+        options=(
+            ("reading", "riacho.connectors.mongodb.options:READ"),
+            ("writing", "riacho.connectors.mongodb.options:WRITE"),
+        ),
+        aliases=(
+            "mongo",
+            "com.mongodb.spark.sql",
+            "com.mongodb.spark.sql.DefaultSource",
+            "com.mongodb.spark.sql.connector.MongoTableProvider",
+        ),
+    ),
+    Entry(
         "rate",
         "generated rows, so many a second",
         "streaming.md#generated-rows",

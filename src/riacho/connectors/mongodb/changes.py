@@ -22,7 +22,7 @@ from pyspark.sql.types import StructType
 from riacho.connectors.mongodb import client, positions
 from riacho.connectors.mongodb.options import MongoOptions
 from riacho.connectors.mongodb.positions import Position
-from riacho.connectors.mongodb.reader import conversion_for, mode_of, projection
+from riacho.connectors.mongodb.reader import DocumentRows, mode_of, projection
 from riacho.connectors.mongodb.tail import Tail
 from riacho.errors import IllegalArgumentError, SparkGeneralError
 
@@ -151,7 +151,7 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def _rows(self, start: Position, end: Position) -> Iterator[pa.RecordBatch]:
         from riacho.connectors.mongodb.convert import CODEC
 
-        conversion = conversion_for(self._options, self._schema)
+        rows = DocumentRows(self._options, self._schema)
         last = positions.value(end["token"])
         with client.connect(self._options.uri) as connection:
             target = watched(connection, self._database, self._collections.single, CODEC)
@@ -161,18 +161,19 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 lookups["full_document"] = "updateLookup"
             if self._before != "default":
                 lookups["full_document_before_change"] = self._before
-            with target.watch(
-                stages,
-                max_await_time_ms=POLL_MS,
-                comment=self._options.comment,
-                **lookups,
-                **positions.start_of(start),
-            ) as stream:
+            with (
+                target.watch(
+                    stages,
+                    max_await_time_ms=POLL_MS,
+                    comment=self._options.comment,
+                    **lookups,
+                    **positions.start_of(start),
+                ) as stream,
+                rows.bad.collecting() as letters,
+            ):
                 for events in _batches(stream, last, positions.time_of(end)):
                     documents = [event.get("fullDocument") for event in events] if self._documents else events
-                    batch = conversion.batch([document for document in documents if document is not None])
-                    if batch.num_rows:
-                        yield batch
+                    yield from rows.of([document for document in documents if document is not None], letters)
 
     def _until_stage(self, end: Position) -> list[dict[str, Any]]:
         at = positions.time_of(end)

@@ -41,13 +41,13 @@ _FLAGS: Final = {
 
 def parse(text: str) -> Any:
     """The value that a text stands for. Raises ValueError for a text that is none."""
-    reader = _JsonText(text)
+    reader = _ExtendedJson(text)
     value = reader.value()
     reader.end()
     return value
 
 
-class _JsonText:
+class _ExtendedJson:
     """A text and how far it is read. Everything raises ValueError."""
 
     def __init__(self, text: str) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 from urllib.parse import unquote, urlsplit
 
+from riacho.connectors import bad_records
 from riacho.connectors.mongodb.collections import Collections
 from riacho.errors import IllegalArgumentError
 from riacho.options import Option, Options, refused
@@ -91,6 +92,7 @@ READ: Final = (
     ),
     Option("change.stream.micro.batch.max.rows", None, "no more events than that in a batch"),
     Option("forceDeleteTempCheckpointLocation", None, "Spark's, for a sink; it does not matter here"),
+    *bad_records.OPTIONS,
 )
 WRITE: Final = (
     *_CONNECTION,
@@ -113,19 +115,20 @@ WRITE: Final = (
 
 @dataclass(frozen=True)
 class MongoOptions:
-    """What a read or a write asks for. `options`: all of it, checked against the table."""
+    """What a read or a write asks for. `options`: all of it, checked against the table; `given`: as it came."""
 
     options: Options
+    given: Mapping[str, str]
 
     @classmethod
     def read(cls, given: Mapping[str, str]) -> MongoOptions:
         """Raises IllegalArgumentError, UnsupportedOperationError."""
-        return cls(Options.check("MongoDB source", READ, resolved(given, "read")))
+        return cls(Options.check("MongoDB source", READ, resolved(given, "read")), dict(given))
 
     @classmethod
     def write(cls, given: Mapping[str, str]) -> MongoOptions:
         """Raises IllegalArgumentError, UnsupportedOperationError."""
-        return cls(Options.check("MongoDB sink", WRITE, resolved(given, "write")))
+        return cls(Options.check("MongoDB sink", WRITE, resolved(given, "write")), dict(given))
 
     @property
     def uri(self) -> str:
@@ -210,7 +213,7 @@ def _of_usage(given: Mapping[str, str], usage: Usage) -> dict[str, str]:
         elif name.startswith(PREFIX):
             if not name.startswith(others):
                 general[name[len(PREFIX) :]] = value
-        elif not name.startswith("spark."):
+        elif not name.startswith(("spark.", "__")):
             plain[name] = value
     specific = {**plain, **special}
     return {**_from_uri(general), **general, **_from_uri(specific), **specific}

@@ -9,14 +9,14 @@ import pyarrow as pa
 from pyspark.sql.datasource import DataSourceReader, Filter, InputPartition
 from pyspark.sql.types import StructType
 
+from riacho.connectors.bad_records import BadRecords, Letters
 from riacho.connectors.mongodb import client
 from riacho.connectors.mongodb.options import MongoOptions
 from riacho.connectors.mongodb.partitions import Stage, ranges
+from riacho.errors import IllegalArgumentError
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
-
-    from riacho.connectors.mongodb.convert import Conversion
 
 BATCH_DOCUMENTS: Final = 20_000
 """So many documents are asked for at a time; a server stops at 16 MB."""
@@ -39,6 +39,7 @@ class MongoReader(DataSourceReader):
         self._collection_name = options.collection("by batch queries")
         self._database = options.database
         self._pipeline = options.pipeline()
+        DocumentRows(options, schema)  # what is wrong with the options is told before anything is read
 
     def pruneColumns(self, names: Sequence[str]) -> None:
         """Read only these columns."""
@@ -59,11 +60,15 @@ class MongoReader(DataSourceReader):
             return [MongoRange(condition) for condition in ranges(collection, self._options, self._pipeline)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
-        conversion = conversion_for(self._options, self._schema)
-        with client.told(self._options.uri, self._what), client.connect(self._options.uri) as connection:
+        rows = DocumentRows(self._options, self._schema)
+        with (
+            client.told(self._options.uri, self._what),
+            client.connect(self._options.uri) as connection,
+            rows.bad.collecting() as letters,
+        ):
             collection = connection[self._database][self._collection_name]
             for raw in raw_batches(collection, self._stages(partition.value), self._options):
-                yield from converted(raw, conversion)
+                yield from rows.of_raw(raw, letters)
 
     @property
     def _what(self) -> str:
@@ -101,23 +106,47 @@ def corrupt_column(options: MongoOptions) -> str:
     return options.options.text("columnNameOfCorruptRecord") if mode_of(options) == "PERMISSIVE" else ""
 
 
-def conversion_for(options: MongoOptions, schema: StructType) -> Conversion:
-    """How documents become rows of `schema` as the options say."""
-    from riacho.connectors.mongodb.convert import Conversion
+class DocumentRows:
+    """Documents as rows of a schema, and what becomes of those that do not fit."""
 
-    extended = options.options.flag("outputExtendedJson")
-    return Conversion(schema, mode_of(options), corrupt_column(options), extended)
+    def __init__(self, options: MongoOptions, schema: StructType) -> None:
+        """Raises IllegalArgumentError."""
+        from riacho.connectors.mongodb.convert import DROPMALFORMED, FAILFAST, Conversion
 
+        source = f"{client.place(options.uri)}/{options.database}.{options.collections.shown}"
+        self.bad = BadRecords.of(options.options, options.given, format="mongodb", source=source, replay={})
+        mode = mode_of(options)
+        if self.bad.mode != "fail":
+            if mode != FAILFAST:
+                raise IllegalArgumentError(
+                    f"Both mode = {mode} and bad_data = {self.bad.mode} say what becomes of documents that do not fit: "
+                    "leave one of them out"
+                )
+            mode = DROPMALFORMED
+        extended = options.options.flag("outputExtendedJson")
+        self._conversion = Conversion(schema, mode, corrupt_column(options), extended)
 
-def converted(raw: bytes, conversion: Conversion) -> Iterator[pa.RecordBatch]:
-    """The rows of a batch. Raises DocumentMisfitError."""
-    from bson import decode_all
+    def of_raw(self, raw: bytes, letters: Letters) -> Iterator[pa.RecordBatch]:
+        """The rows of documents as the server sent them, one behind the other. Raises DocumentMisfitError."""
+        from bson import decode_all
 
-    from riacho.connectors.mongodb.convert import CODEC
+        from riacho.connectors.mongodb.convert import CODEC
 
-    fast = conversion.fast
-    batch = None if fast is None else fast.batch(raw)
-    if batch is None:
-        batch = conversion.batch(decode_all(raw, CODEC))
-    if batch.num_rows:
-        yield batch
+        fast = self._conversion.fast
+        batch = None if fast is None else fast.batch(raw)
+        if batch is not None:
+            yield batch
+        else:
+            yield from self.of(decode_all(raw, CODEC), letters)
+
+    def of(self, documents: Sequence[dict[str, Any]], letters: Letters) -> Iterator[pa.RecordBatch]:
+        """The rows of documents. Raises DocumentMisfitError."""
+        from riacho.connectors.mongodb.text import EXTENDED, to_json
+
+        batch = self._conversion.batch(documents)
+        if self.bad.mode != "fail":
+            for at, why in self._conversion.misfits.items():
+                document = documents[at]
+                letters.add(to_json(document, EXTENDED).encode(), to_json(document.get("_id"), EXTENDED), why)
+        if batch.num_rows:
+            yield batch

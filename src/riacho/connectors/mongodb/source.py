@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from pyspark.sql.datasource import (
@@ -18,6 +19,8 @@ from riacho.errors import AnalysisError
 from riacho.extras import require
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from riacho.connectors.mongodb.infer import MongoInference
 
 
@@ -55,11 +58,9 @@ class MongoSource(DataSource):
 
     def reader(self, schema: StructType) -> DataSourceReader:
         """Raises IllegalArgumentError, and AnalysisError without pymongo."""
-        from riacho.connectors.mongodb.reader import MongoReader, mode_of
+        from riacho.connectors.mongodb.reader import MongoReader
 
-        options = self._reads()
-        mode_of(options)
-        return MongoReader(options, schema)
+        return MongoReader(self._reads(), schema)
 
     def writerForMode(self, schema: StructType, mode: str) -> DataSourceWriter:
         """A writer for `append` and `overwrite`, which empties the collection. Raises AnalysisError for others."""
@@ -92,6 +93,21 @@ class MongoSource(DataSource):
         from riacho.connectors.mongodb.writer import MongoStreamWriter, MongoWrite
 
         return MongoStreamWriter(MongoWrite.of(self._writes()), schema, overwrite=overwrite)
+
+    def parse_again(
+        self, schema: StructType, raws: Sequence[bytes], fail: Callable[[int, BaseException | str], None]
+    ) -> pa.Table:
+        """See `bad_records.Replayable`: letters are documents in extended JSON."""
+        import pyarrow as pa
+
+        from riacho.connectors.mongodb.convert import DROPMALFORMED, Conversion
+        from riacho.connectors.mongodb.extended_json import parse
+
+        conversion = Conversion(schema, DROPMALFORMED)
+        batch = conversion.batch([parse(raw.decode()) for raw in raws])
+        for at, why in conversion.misfits.items():
+            fail(at, why)
+        return pa.Table.from_batches([batch])
 
     def _reads(self) -> MongoOptions:
         require("pymongo", "mongodb", 'format("mongodb")')

@@ -18,7 +18,7 @@ from riacho.connectors.mongodb import client, positions
 from riacho.connectors.mongodb.options import MongoOptions
 from riacho.connectors.mongodb.partitions import kind_of
 from riacho.connectors.mongodb.positions import Position
-from riacho.connectors.mongodb.reader import conversion_for, converted, projection, raw_batches
+from riacho.connectors.mongodb.reader import DocumentRows, projection, raw_batches
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
@@ -54,13 +54,13 @@ class Tail:
         if start.get("from") == positions.LATEST or end["after"] is None:
             return
         low, high = _low(start), positions.value(end["after"])
-        conversion = conversion_for(self._options, self._schema)
-        with client.connect(self._options.uri) as connection:
+        rows = DocumentRows(self._options, self._schema)
+        with client.connect(self._options.uri) as connection, rows.bad.collecting() as letters:
             collection = self._collection(connection)
             stages = [*_between(low, high), {"$sort": {"_id": 1}}, *self._as_events(collection)]
             stages += [*self._options.pipeline(), projection(self._schema)]
             for raw in raw_batches(collection, stages, self._options):
-                yield from converted(raw, conversion)
+                yield from rows.of_raw(raw, letters)
 
     def _collection(self, connection: Any) -> Collection[Any]:
         name = self._options.collection("by a stream of a server without change streams")
