@@ -17,7 +17,7 @@ def stream(spark: SparkSession, checkpoint: Path) -> DataStreamWriter:
     return spark.readStream.format("rate").load().writeStream.option("checkpointLocation", str(checkpoint))
 
 
-@pytest.mark.parametrize("name", ["NoSuch", "com.mongodb.spark.sql.DefaultSource", "cassandra"])
+@pytest.mark.parametrize("name", ["NoSuch", "org.elasticsearch.spark.sql.DefaultSource", "cassandra"])
 def test_it_is_named_as_it_was_given(spark: SparkSession, database: str, tmp_path: Path, name: str) -> None:
     path, table = str(tmp_path / "x"), f"{database}.t"
     doors: Mapping[str, Callable[[], object]] = {
@@ -90,7 +90,7 @@ def test_what_riacho_does_not_have_yet_is_said(spark: SparkSession, tmp_path: Pa
         lambda: spark.read.format("iceberg").load("x").schema,
         lambda: spark.range(1).write.format("iceberg").save("x"),
         lambda: spark.sql("CREATE TEMPORARY VIEW v USING iceberg OPTIONS (path 'x')"),
-        lambda: spark.readStream.format("mongodb").load().schema,
+        lambda: spark.readStream.format("kinesis").load().schema,
         lambda: stream(spark, tmp_path / "c").format("iceberg").start(),
     ):
         with pytest.raises(PySparkException, match="riacho does not have it yet") as caught:
