@@ -70,9 +70,11 @@ def open_input(place: Place, size: int | None = None) -> str | pa.NativeFile:
 
     if size is not None and size <= SMALL_BYTES:
         return pa.BufferReader(place.read_bytes())
-    size = place.stat().st_size if size is None else size
-    if size <= SMALL_BYTES:
-        return pa.BufferReader(place.read_bytes())
+    if size is None:
+        found = place.look()
+        if len(found.head) == found.st_size:
+            return pa.BufferReader(found.head)
+        return pa.PythonFile(RangeFile(place, found.st_size, found.head), mode="r")
     return pa.PythonFile(RangeFile(place, size), mode="r")
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import fnmatch
 import posixpath
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import quote
 
-from riacho.errors import IllegalArgumentError, UnsupportedOperationError
+from riacho.errors import IllegalArgumentError, StorageError, UnsupportedOperationError
 from riacho.paths import local_path, path_in_name
 from riacho.storage import stores
 from riacho.storage.failures import asking
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 _LISTED_AT_ONCE: Final = 1000
+_PIECE_BYTES: Final = 4 << 20
+LOOK_BYTES: Final = 1 << 20
+"""How much of an object is fetched when it is looked at."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class ObjectStat:
     st_size: int
     st_mtime_ns: int
     version: str = ""
+    head: bytes = b""
 
     @property
     def st_mtime(self) -> float:
@@ -233,6 +237,21 @@ class ObjectPath:
                 if len(key) > root or not root:
                     yield self._entry(found)
 
+    def listed(self, start_after: str | None = None) -> Iterator[list[tuple[str, int, int]]]:
+        """As `listing`, in chunks of key, size and time (ms since 1970): a few microseconds for each object."""
+        store = self.store
+        with self.asking("list"):
+            stream = store.list(self.key or None, offset=start_after, chunk_size=_LISTED_AT_ONCE)
+        while True:
+            try:
+                with self.asking("list"):
+                    chunk = next(stream, None)
+            except FileNotFoundError:
+                return
+            if chunk is None:
+                return
+            yield [(found["path"], found["size"], _ns(found["last_modified"]) // 1_000_000) for found in chunk]
+
     def children(self) -> list[ObjectEntry]:
         """What lies directly below: objects, and prefixes as folders, by name."""
         store = self.store
@@ -280,6 +299,18 @@ class ObjectPath:
             found = store.get(self.key)
             return bytes(found.bytes()), _ns(found.meta["last_modified"]) // 1_000_000
 
+    def chunks(self) -> Iterator[bytes]:
+        """Its content in pieces of some megabytes, as they come."""
+        store = self.store
+        with self.asking("read"):
+            stream = iter(store.get(self.key).stream(min_chunk_size=_PIECE_BYTES))
+        while True:
+            with self.asking("read"):
+                piece = next(stream, None)
+            if piece is None:
+                return
+            yield bytes(piece)
+
     def read_range(self, start: int, end: int) -> bytes:
         """The bytes from `start` on, up to `end`."""
         store = self.store
@@ -301,16 +332,31 @@ class ObjectPath:
 
     def open(self, mode: str = "rb", buffering: int = -1) -> IO[bytes]:  # noqa: ARG002 - as pathlib's
         """To read bytes: small objects whole, large ones in ranges. Raises ValueError for another mode."""
-        from riacho.storage.ranges import SMALL_BYTES, RangeFile
+        from riacho.storage.ranges import RangeFile
 
         if mode not in {"rb", "br"}:
             raise ValueError(
                 f"an object can be opened to read bytes, not {mode!r}: write it with write_bytes or upload"
             )
-        size = self.stat().st_size
-        if size <= SMALL_BYTES:
-            return BytesIO(self.read_bytes())
-        return cast(IO[bytes], RangeFile(self, size))
+        found = self.look()
+        if len(found.head) == found.st_size:
+            return BytesIO(found.head)
+        return cast(IO[bytes], RangeFile(self, found.st_size, found.head))
+
+    def look(self) -> ObjectStat:
+        """What `stat` says, and how the content begins, with one request: of small objects it is all."""
+        store = self.store
+        try:
+            with self.asking("read"):
+                found = store.get(self.key, options={"range": (0, LOOK_BYTES)})
+                meta = found.meta
+                head = bytes(found.bytes())
+        except StorageError:
+            found_empty = self.stat()  # of an empty object there is no range
+            if found_empty.st_size:
+                raise
+            return replace(found_empty, head=b"")
+        return ObjectStat(meta["size"], _ns(meta["last_modified"]), meta["e_tag"] or "", head)
 
     def touch(self) -> None:
         """Make it an empty object, or give it a new time."""
@@ -361,6 +407,11 @@ def delta_place(parts: Sequence[str]) -> Place | None:
     """The folder in ``delta.`/x` ``, None for another name. Raises as `place_of`."""
     named = path_in_name(parts)
     return place_of(named[1]) if named is not None and named[0] == "delta" else None
+
+
+def place_at(path: str) -> Place:
+    """The place whose `str` this is: quicker than `place_of`, and for texts that riacho has made."""
+    return Path(path) if path.startswith("/") else place_of(path)
 
 
 def is_object(text: str) -> bool:

@@ -21,15 +21,15 @@ class RangeFile(io.RawIOBase):
     """An object as a file that can be sought in. Not for several threads at once.
 
     Who reads on and on gets larger and larger blocks; `prefetch` gets what is known to be wanted, several ranges at
-    once. Raises as `ObjectPath.read_range`.
+    once. `head`: its first bytes, where they have been fetched. Raises as `ObjectPath.read_range`.
     """
 
-    def __init__(self, place: ObjectPath, size: int) -> None:
+    def __init__(self, place: ObjectPath, size: int, head: bytes = b"") -> None:
         super().__init__()
         self._place = place
         self._size = size
         self._position = 0
-        self._block = b""
+        self._block = head
         self._block_start = 0
         self._next_bytes = _BLOCK_BYTES
         self._kept: list[tuple[int, bytes]] = []

@@ -77,7 +77,7 @@ class Gate:
     """A gate before the server at `target` (`http://host:port`); clients are told `url`.
 
     It keeps its port while it refuses connections. `requests` has the method and the path of all that came so far, the
-    path with its query and decoded.
+    path with its query and decoded; `answered_bytes` is the size of all contents that the server has sent.
     """
 
     def __init__(self, target: str) -> None:
@@ -88,6 +88,7 @@ class Gate:
         self._open: set[socket.socket] = set()
         self._refuses = False
         self.requests: list[tuple[str, str]] = []
+        self.answered_bytes = 0
         gate = self
 
         class Handler(_GateHandler):
@@ -224,6 +225,7 @@ class _GateHandler(BaseHTTPRequestHandler):
                 self._answer(fault.status, [("Content-Type", "application/xml")], fault.body.encode())
                 return
         status, headers, content = self._forward(body)
+        self.gate.answered_bytes += len(content)
         if fault is not None and fault.after:
             self._end()
         else:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial, reduce
-from pathlib import Path
 
 from riacho.clock import Clock, SystemClock
 from riacho.ids import BatchId, QueryId, SessionId
@@ -30,6 +29,7 @@ from riacho.server.streaming.sinks.base import OutputMode, Sink
 from riacho.server.streaming.sources.base import Source
 from riacho.server.streaming.stateless import StatelessExecution
 from riacho.server.streaming.trigger import AvailableNow, Trigger
+from riacho.storage import Place
 
 LIMIT_S = 30.0
 OWNER = SessionId("the-tests-session")
@@ -57,7 +57,7 @@ class CrashAfter:
 def define(
     sources: Source | Sequence[Source],
     sink: Sink,
-    checkpoint: Path,
+    checkpoint: Place,
     engine: Engine,
     *,
     plan: Callable[..., pb.Relation] | None = None,
@@ -66,7 +66,7 @@ def define(
     output_mode: OutputMode = OutputMode.APPEND,
     conf: Mapping[str, str] | None = None,
     owner: SessionId = OWNER,
-    prepare: Callable[[PlannedStream, EngineSession, Path], Execution] | None = None,
+    prepare: Callable[[PlannedStream, EngineSession, Place], Execution] | None = None,
 ) -> QueryDefinition:
     """A query without state over `sources`, to be started once.
 

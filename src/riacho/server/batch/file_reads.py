@@ -34,7 +34,7 @@ from riacho.server.plan.walk import transform, walk
 from riacho.server.sql.references import TableReference, respelled, table_references
 from riacho.server.sql.tokens import Edit, parse_identifier, splice, tokenize
 from riacho.server.streaming.sources.file_index import index
-from riacho.storage import delta_place, place_of
+from riacho.storage import delta_place, is_object, place_of
 
 FILE_FORMATS: Final = frozenset({"json", "csv", "parquet", "text", "avro", "binaryfile", *OWN_FILES})
 
@@ -188,7 +188,7 @@ class FileReads:
         declared: Sequence[str] | None = None,
     ) -> pb.Relation:
         """The rows of the files at `paths`."""
-        if source.format.lower() in OWN_FILES:
+        if source.format.lower() in OWN_FILES or any(map(is_object, paths)):
             return read(marked_files(source, paths, declared))
         found = index(paths, rules_of(source, session, declared))
         if not engine_reads(source, found.paths, session.zone):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -18,7 +17,7 @@ from riacho.server.catalog.failures import path_given_twice
 from riacho.server.engine.base import EngineSession
 from riacho.server.formats.times import to_micros
 from riacho.server.streaming.sources.file_index import Rules
-from riacho.server.streaming.sources.listing import glob_expression
+from riacho.server.streaming.sources.globs import glob_expression
 
 _OWN_OPTIONS: Final = frozenset(
     {"path", "paths", "basepath", "recursivefilelookup", "pathglobfilter", "modifiedbefore", "modifiedafter"}
@@ -42,10 +41,8 @@ def reader_options(source: pb.Read.DataSource) -> dict[str, str]:
 def rules_of(source: pb.Read.DataSource, session: EngineSession, declared: Sequence[str] | None) -> Rules:
     """Which files the options of a read ask for."""
     options = {key.lower(): value for key, value in source.options.items()}
-    tests: list[Callable[[str], bool]] = []
-    if "pathglobfilter" in options:
-        pattern = glob_expression(options["pathglobfilter"])
-        tests.append(lambda path: pattern.fullmatch(Path(path).name) is not None)
+    pattern = glob_expression(options["pathglobfilter"]) if "pathglobfilter" in options else None
+    tests: list[Callable[[int], bool]] = []
     for name, after in (("modifiedbefore", False), ("modifiedafter", True)):
         if name in options:
             limit = _moment_us(name, options[name], options.get("timezone") or SESSION_TIME_ZONE.read(session.get_conf))
@@ -53,7 +50,8 @@ def rules_of(source: pb.Read.DataSource, session: EngineSession, declared: Seque
     return Rules(
         base=options.get("basepath"),
         recursive=options.get("recursivefilelookup", "false").lower() == "true",
-        wanted=(lambda path: all(test(path) for test in tests)) if tests else None,
+        wanted=None if pattern is None else lambda path: pattern.fullmatch(path.rpartition("/")[2]) is not None,
+        fresh=(lambda modified_us: all(test(modified_us) for test in tests)) if tests else None,
         declared=declared,
     )
 
@@ -70,9 +68,8 @@ def _moment_us(name: str, text: str, zone: str) -> int:
     return micros
 
 
-def _modified(path: str, *, limit_us: int, after: bool) -> bool:
+def _modified(modified_us: int, *, limit_us: int, after: bool) -> bool:
     """Whether a file was last modified after, or before, the limit."""
-    modified_us = Path(path).stat().st_mtime_ns // 1_000_000 * 1_000
     return modified_us > limit_us if after else modified_us < limit_us
 
 

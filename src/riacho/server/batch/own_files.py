@@ -32,6 +32,7 @@ from riacho.server.streaming.sources.files import DAY_MS, missing_file, until_da
 from riacho.server.streaming.sources.listing import FileStatus, file_status
 from riacho.server.streaming.sources.partitions import typed_value
 from riacho.server.streaming.sources.reader_defaults import with_defaults
+from riacho.storage import is_object
 from riacho.types import nullable
 from riacho.zones import Zone
 
@@ -44,6 +45,8 @@ OWN_PARQUET: Final = "riacho.parquet"
 """The same of Parquet files."""
 OWN_TEXTS: Final = {"csv": "riacho.csv", "json": "riacho.json"}
 """The same of CSV and JSON files, by format."""
+OWN_PLAIN: Final = {"text": "riacho.text", "binaryfile": "riacho.binaryfile"}
+"""The same of formats that the engine reads right wherever it can reach the files."""
 
 _DECLARED: Final = "riacho.declared"
 """The option that holds the partition columns that a table has by its definition, as JSON."""
@@ -56,7 +59,7 @@ def marked_files(
     marked = pb.Read.DataSource(format=OWN_READ, schema=source.schema, paths=paths)
     marked.options.update({key: value for key, value in source.options.items() if key.lower() not in {"path", "paths"}})
     form = source.format.lower()
-    marked.options[OWN_FORMAT] = {"avro": OWN_AVRO, "parquet": OWN_PARQUET, **OWN_TEXTS}.get(form, form)
+    marked.options[OWN_FORMAT] = {"avro": OWN_AVRO, "parquet": OWN_PARQUET, **OWN_TEXTS, **OWN_PLAIN}.get(form, form)
     if declared is not None:
         marked.options[_DECLARED] = json.dumps(list(declared))
     return marked
@@ -69,8 +72,10 @@ def engine_reads(source: pb.Read.DataSource, paths: Sequence[str], zone: Zone) -
     reads as others; nor Parquet files whose TIMESTAMPs have the form that Spark gives them (INT96), which it takes for
     local times of the session's zone; nor CSV and JSON with an option that the engine does not know (`mode`, formats
     of times, texts for null) or a column for the records that are not well-formed. It is several times as fast with the
-    rest.
+    rest. It reads nothing of an object store: it would not know the session's credentials.
     """
+    if any(map(is_object, paths)):
+        return False
     form = source.format.lower()
     if form == "parquet":
         return zone.is_utc or not any(map(_has_old_times, paths))
@@ -134,7 +139,7 @@ class FilesRead:
 
     def _present(self, paths: Sequence[str]) -> Iterator[FileStatus]:
         for path in paths:
-            file = file_status(path)
+            file = self.found.known.get(path) or file_status(path)
             if file is not None:
                 yield file
             elif not self.options.flag("ignoreMissingFiles"):

@@ -17,7 +17,7 @@ from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.batch.delta_reads import OWN_DELTA, delta_read
 from riacho.server.batch.kafka import kafka_read
-from riacho.server.batch.own_files import OWN_AVRO, OWN_FILES, OWN_PARQUET, OWN_TEXTS, files_read
+from riacho.server.batch.own_files import OWN_AVRO, OWN_FILES, OWN_PARQUET, OWN_PLAIN, OWN_TEXTS, files_read
 from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
 from riacho.server.engine.base import GLOBAL, OWN_FORMAT, OWN_READ, EngineSession, Keep, Surroundings
 from riacho.server.engine.spool import FolderSpool, empty
@@ -46,7 +46,7 @@ Lookup = Callable[[str, EngineSession], MakeBatchSource | None]
 
 FORMATS: Final[Mapping[str, MakeBatchSource]] = {
     **{name: partial(files_read, name) for name in OWN_FILES},
-    **{own: partial(files_read, name) for name, own in OWN_TEXTS.items()},
+    **{own: partial(files_read, name) for name, own in (OWN_TEXTS | OWN_PLAIN).items()},
     OWN_AVRO: partial(files_read, "avro"),
     OWN_PARQUET: partial(files_read, "parquet"),
     OWN_DELTA: delta_read,

@@ -33,7 +33,7 @@ from riacho.server.engine.base import EngineSession
 from riacho.server.files.path_writes import FileTable, write_table
 from riacho.server.formats.write.files import FORMATS
 from riacho.server.sql.cursor import dotted_name
-from riacho.storage import Place, delta_place, on_disk, place_of
+from riacho.storage import Place, delta_place, place_of
 
 OPTIONS = (
     Option("mergeSchema", "false", "add columns and struct fields that the table lacks"),
@@ -296,8 +296,7 @@ class TableWrites:
             entry = self._catalog.listing().tables.get(table.name)
             kept = {} if entry is None or entry.record is None else entry.record.options
             options = {**kept, **request.options}
-            folder = on_disk(table.location, "A table of files")
-            files = FileTable(folder, table.format, table.schema, table.partition_by, options)
+            files = FileTable(table.location, table.format, table.schema, table.partition_by, options)
             with naming_overflow(assigned):
                 write_table(session, files, assigned.relation, overwrite=overwrite)
             return

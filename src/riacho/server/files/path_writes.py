@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -12,13 +11,14 @@ import pyarrow as pa
 from riacho.conf import PARTITION_OVERWRITE
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 from riacho.options import Option
-from riacho.paths import local_path, qualified
+from riacho.paths import qualified
 from riacho.protos import pb
 from riacho.server.engine.base import EngineSession
 from riacho.server.files.checks import check_names, missing_path, partition_columns
 from riacho.server.files.jobs import Existing, FileJob
 from riacho.server.files.rows import RowFiles, written_schema
 from riacho.server.formats.write.files import check_schema, file_format
+from riacho.storage import Place, place_of
 
 OPTIONS: Final = (
     Option("path", None, "the folder; `save(path)` sets it"),
@@ -37,7 +37,7 @@ def write_path(session: EngineSession, operation: pb.WriteOperation) -> None:
     if given is None:
         raise missing_path()
     name = operation.source.lower()
-    folder = local_path(given)
+    folder = place_of(given)
     modes = pb.WriteOperation
     exists = folder.exists()
     if exists and operation.mode == modes.SAVE_MODE_IGNORE:
@@ -70,7 +70,7 @@ def write_path(session: EngineSession, operation: pb.WriteOperation) -> None:
 class FileTable:
     """A table that is files, as a write needs to know it. `options`: those of the table, and of the write."""
 
-    folder: Path
+    folder: Place
     format: str
     schema: pa.Schema
     partition_by: Sequence[str]

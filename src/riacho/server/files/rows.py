@@ -22,6 +22,7 @@ from riacho import types
 from riacho.server.delta import partitions
 from riacho.server.files.values import partition_text
 from riacho.server.formats.write.files import FileWriterFormat, OpenFile
+from riacho.storage import Place
 
 ENCODED_ROWS: Final = 1 << 16
 """How many rows are encoded at a time."""
@@ -34,11 +35,22 @@ _THREADS: Final = max(1, min(4, os.cpu_count() or 1))
 
 @dataclass(frozen=True)
 class WrittenFile:
-    """A file that has been written whole. `values`: the texts of its partition columns."""
+    """A file that has been written whole: its size in bytes, when it was last modified (ms since the epoch).
 
-    path: Path
+    `values`: the texts of its partition columns.
+    """
+
+    path: Place
     rows: int
+    size: int
+    modified_ms: int
     values: Mapping[str, str | None] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, path: Path, rows: int, values: Mapping[str, str | None] | None = None) -> WrittenFile:
+        """A file of a disk."""
+        found = path.stat()
+        return cls(path, rows, found.st_size, found.st_mtime_ns // 1_000_000, values or {})
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ class RowFiles:
                 path = folder / f"{self.name(next(numbers))}-c000{self.form.extension}"
             made.append(path)
             rows, rest = self._fill(path, schema, rest, chunks)
-            yield WrittenFile(path, rows)
+            yield WrittenFile.of(path, rows)
 
     def _fill(
         self, path: Path, schema: pa.Schema, first: pa.RecordBatch | None, chunks: Iterator[pa.RecordBatch]
@@ -124,7 +136,7 @@ class RowFiles:
                     with _opened(self.form, path, body) as file:
                         for encoded in _batches_of(piece, body):
                             file.write(file.encode(encoded))
-                    yield WrittenFile(path, piece.num_rows, values)
+                    yield WrittenFile.of(path, piece.num_rows, values)
 
     def _split(self, rows: pa.Table) -> list[tuple[dict[str, str | None], pa.Table]]:
         """The rows of each folder: NULL and empty text are two values and one folder."""

@@ -33,6 +33,7 @@ from riacho.server.formats.column_mapping import (
     check_names,
     tell_new_columns,
 )
+from riacho.server.formats.inputs import input_of
 from riacho.server.formats.modes import in_file
 from riacho.server.formats.nested_columns import Convert, Misfit, nested, unchanged
 from riacho.server.formats.options import AVRO, ignores_damage
@@ -58,11 +59,14 @@ class AvroFileDecoder:
         Raises FAILED_READ_FILE.NO_HINT for a column of another type, and as a `DamagedFileError` for what is no whole
         Avro file; INCONSISTENT_BEHAVIOR_CROSS_VERSION.READ_ANCIENT_DATETIME if that was asked for.
         """
-        if not Path(path).stat().st_size or (not self.options.flag("ignoreExtension") and not path.endswith(".avro")):
+        if not self.options.flag("ignoreExtension") and not path.endswith(".avro"):
+            return
+        given = input_of(path)
+        if not given.size:
             return
         url = file_url(path)
         try:
-            with Path(path).open("rb") as stream:
+            with given.stream() as stream:
                 header = read_header(stream)
                 yield from self._rows(path, url, stream, header)
         except DamagedContainerError as error:
@@ -208,9 +212,12 @@ class AvroFormat:
         if given.reader is not None:
             return columns_of(given.reader, given)
         for path in paths:
-            if Path(path).stat().st_size and (options.flag("ignoreExtension") or path.endswith(".avro")):
+            if not options.flag("ignoreExtension") and not path.endswith(".avro"):
+                continue
+            source = input_of(path)
+            if source.size:
                 try:
-                    with Path(path).open("rb") as stream:
+                    with source.stream() as stream:
                         found = columns_of(read_header(stream).schema, given)
                 except DamagedContainerError as error:
                     if ignores_damage(options):

@@ -71,7 +71,7 @@ class Decoder(Protocol):
         """The columns of its rows."""
 
     def decode(self, path: str) -> Decoded:
-        """The rows of the file at a local path, in order, as batches of exactly `schema`; possibly none.
+        """The rows of the file at a path, local or `s3a://…`, in order, as batches of exactly `schema`; possibly none.
 
         Raises SparkError, also while it is read, for a file or a record that cannot be read as the options want it.
         """
@@ -104,5 +104,5 @@ _ESCAPED = re.compile(r"[^A-Za-z0-9_!.~'()*,;:$&+=@/\x80-\U0010ffff-]")
 
 
 def file_url(path: str) -> str:
-    """`file:///…`, percent-encoded as Spark's `SparkPath.urlEncoded` writes a local path: beyond ASCII nothing is."""
-    return "file://" + _ESCAPED.sub(lambda char: f"%{ord(char.group()):02X}", path)
+    """`file:///…` or `s3a://…`, percent-encoded as Spark's `SparkPath.urlEncoded` does it: beyond ASCII nothing is."""
+    return ("file://" if path.startswith("/") else "") + _ESCAPED.sub(lambda char: f"%{ord(char.group()):02X}", path)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 from riacho.errors import IllegalArgumentError, SparkGeneralError
 from riacho.options import Option, Options
+from riacho.paths import qualified
 from riacho.server.formats.base import Decoded, DecoderContext, bare_rows, file_url
+from riacho.server.formats.inputs import input_of
 from riacho.server.formats.modes import in_file
 from riacho.server.formats.options import BINARY
 from riacho.types import TIMESTAMP, type_to_ddl
@@ -39,21 +40,22 @@ class BinaryDecoder:
 
         Raises FAILED_READ_FILE.NO_HINT for a file that is too long, if its bytes are to be read.
         """
-        status = Path(path).stat()
-        if not status.st_size:
+        found = input_of(path)
+        if not found.size:
             return
         if not len(self.schema):
             yield from bare_rows(1).to_batches()
             return
         values = {
-            "path": f"file:{path}",
-            "modificationTime": status.st_mtime_ns // 1_000_000 * 1_000,
-            "length": status.st_size,
+            "path": qualified(path),
+            "modificationTime": found.modified_ms * 1_000,
+            "length": found.size,
         }
         if "content" in self.schema.names:
-            if status.st_size > self.max_length:
-                raise _too_long(path, status.st_size, self.max_length)
-            values["content"] = Path(path).read_bytes()
+            if found.size > self.max_length:
+                raise _too_long(path, found.size, self.max_length)
+            with found.stream() as stream:
+                values["content"] = stream.read()
         columns = [pa.array([values.get(field.name)], field.type) for field in self.schema]
         yield pa.record_batch(columns, schema=self.schema)
 

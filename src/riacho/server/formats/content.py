@@ -11,13 +11,15 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
+from riacho.server.formats.inputs import input_of
+from riacho.storage import is_object
 
 BLOCK_BYTES: Final = 4 << 20
 """How much of a file is decoded at a time: what is worked out from it stays close to the processor and is made often
@@ -85,7 +87,8 @@ def read_blocks(path: str, encoding: str = "UTF-8") -> Iterator[bytes]:
     if not is_utf8(encoding):
         yield _unify_breaks(read_whole(path, encoding))
         return
-    blocks = _blocks_of_file(path) if _codec(path) is None else _blocks_of_stream(path)
+    plain = _codec(path) is None and not is_object(path)
+    blocks = _blocks_of_file(path) if plain else _blocks_of_stream(path)
     for block in blocks:
         yield _unify_breaks(block)
 
@@ -173,7 +176,10 @@ def is_text(data: bytes | memoryview) -> bool:
 def _open(path: str) -> IO[bytes]:
     # Unbuffered: a block is read in one call into memory of its own size.
     codec = _codec(path)
-    return Path(path).open("rb", buffering=0) if codec is None else pa.input_stream(path, compression=codec)
+    if not is_object(path):
+        return Path(path).open("rb", buffering=0) if codec is None else pa.input_stream(path, compression=codec)
+    stream = input_of(path).stream()
+    return cast(IO[bytes], stream) if codec is None else pa.input_stream(stream, compression=codec)
 
 
 def _codec(path: str) -> str | None:

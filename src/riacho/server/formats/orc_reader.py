@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 from pyarrow import orc
@@ -17,6 +16,7 @@ from riacho.errors import SparkGeneralError
 from riacho.options import Option, Options
 from riacho.server.formats.base import DamagedFileError, Decoded, DecoderContext, bare_rows, file_url
 from riacho.server.formats.column_mapping import ColumnMapping, FileColumns, by_name_once, check_names, tell_new_columns
+from riacho.server.formats.inputs import Input, input_of
 from riacho.server.formats.modes import in_file
 from riacho.server.formats.nested_columns import Convert
 from riacho.server.formats.options import ORC, ignores_damage
@@ -39,11 +39,12 @@ class OrcDecoder:
         Raises FAILED_READ_FILE.NO_HINT for a column of another type, and as a `DamagedFileError` for what is no whole
         ORC file.
         """
-        if Path(path).stat().st_size == 0:
+        given = input_of(path)
+        if given.size == 0:
             return
         url = file_url(path)
         try:
-            file = orc.ORCFile(path)
+            file = orc.ORCFile(given.arrow())
             found = pa.schema(list(file.schema))
             tell_new_columns(self.context, self.full, path, found)
             plan = ColumnMapping.of(self.schema, self.context.rescued_column, self._columns(url, found))
@@ -111,18 +112,19 @@ class OrcFormat:
         for path in paths:
             if schemas and not options.flag("mergeSchema"):
                 break
-            if Path(path).stat().st_size:
-                schemas += _read_schema(path, ignore=ignores_damage(options))
+            given = input_of(path)
+            if given.size:
+                schemas += _read_schema(given, ignore=ignores_damage(options))
         return merge_schemas(schemas) if schemas else pa.schema([])
 
 
-def _read_schema(path: str, *, ignore: bool) -> list[pa.Schema]:
+def _read_schema(given: Input, *, ignore: bool) -> list[pa.Schema]:
     """The columns of one file as Spark types, all nullable; none if it is damaged and that is ignored."""
     try:
-        found = orc.ORCFile(path).schema
+        found = orc.ORCFile(given.arrow()).schema
     except (pa.ArrowException, OSError) as error:
         if ignore:
             return []
-        raise DamagedFileError.of_file(file_url(path), error) from error
+        raise DamagedFileError.of_file(file_url(given.path), error) from error
     check_names(found)
     return [nullable(pa.schema([pa.field(f.name, spark_type(f.type, f.metadata)) for f in found]))]

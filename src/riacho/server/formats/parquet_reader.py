@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +15,7 @@ from riacho.errors import SparkGeneralError
 from riacho.options import Option, Options
 from riacho.server.formats.base import DamagedFileError, Decoded, DecoderContext, file_url
 from riacho.server.formats.column_mapping import ColumnMapping, FileColumns, tell_new_columns
+from riacho.server.formats.inputs import column_ranges, input_of
 from riacho.server.formats.nested_columns import Convert, Misfit
 from riacho.server.formats.options import PARQUET
 from riacho.server.formats.parquet_types import converter
@@ -37,16 +37,25 @@ class ParquetDecoder:
         Raises FAILED_READ_FILE.PARQUET_COLUMN_DATA_TYPE_MISMATCH for a column of another type and
         FAILED_READ_FILE.NO_HINT (`DamagedFileError`) for what is no whole Parquet file.
         """
-        if Path(path).stat().st_size == 0:
+        given = input_of(path)
+        if given.size == 0:
             return
         url = file_url(path)
+        ranges = given.ranges()
+        source = given.arrow() if ranges is None else pa.PythonFile(ranges, mode="r")
         try:
-            with pq.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
+            with pq.ParquetFile(source, coerce_int96_timestamp_unit="us") as file:
                 tell_new_columns(self.context, self.schema, path, file.schema_arrow)
                 columns = _file_columns(url, file)
                 plan = ColumnMapping.of(self.schema, self.context.rescued_column, columns)
-                for batch in file.iter_batches(BATCH_ROWS, columns=plan.columns):
-                    yield plan.apply(batch)
+                if ranges is None:
+                    for batch in file.iter_batches(BATCH_ROWS, columns=plan.columns):
+                        yield plan.apply(batch)
+                    return
+                for group in range(file.num_row_groups):
+                    ranges.prefetch(column_ranges(file.metadata, group, plan.columns))
+                    for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=plan.columns):
+                        yield plan.apply(batch)
         except (pa.ArrowException, OSError) as error:
             raise DamagedFileError.of_file(url, error) from error
 
@@ -112,7 +121,7 @@ class ParquetFormat:
 def read_schema(path: str) -> pa.Schema:
     """The columns of one file as Spark types, all nullable. Raises DamagedFileError."""
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(input_of(path).arrow()) as file:
             leaves = iter([file.schema.column(at).physical_type for at in range(len(file.schema.names))])
             return nullable(
                 pa.schema([pa.field(field.name, _with_times(field.type, leaves)) for field in file.schema_arrow])

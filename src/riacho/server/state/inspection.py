@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from riacho.server.state import compaction
 from riacho.server.state.memory import BlockPool
+from riacho.server.state.places import state_place
 from riacho.server.state.run import SYSTEM_FIELDS, Run
 from riacho.server.state.store import BEGINNING, Manifest, parse_manifest
+from riacho.storage import Place
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,15 @@ class StoreFacts:
     files: int
     bytes: int
     dead_before_us: int | None
-    folder: Path
+    folder: Place
 
 
-def stores(checkpoint: Path) -> list[StoreFacts]:
+def stores(checkpoint: Place) -> list[StoreFacts]:
     """The stores of a checkpoint, by operator; those without a readable version are left out."""
     found = []
-    for folder in sorted((checkpoint / "state").glob("*/*")):
+    folders: list[Place] = []
+    folders.extend((checkpoint / "state").glob("*/*"))
+    for folder in sorted(folders, key=str):
         manifest = _newest(folder) if folder.parent.name.isdigit() else None
         if manifest is not None:
             found.append(
@@ -55,15 +59,21 @@ def live_rows(store: StoreFacts) -> Iterator[pa.Table]:
     Raises DamagedFile.
     """
     manifest = _newest(store.folder)
-    pool = BlockPool()
-    runs = [Run.open(store.folder, info, pool) for info in manifest.runs] if manifest else []
-    if not runs or manifest is None:
+    if manifest is None:
         return
-    hidden = {field.name for field in SYSTEM_FIELDS} - {"_time"}
-    for part in compaction.merge(runs, floor=manifest.floor, oldest=True, unique=False):
-        yield part.drop_columns(sorted(hidden))
+    pool = BlockPool()
+    with closing(state_place(store.folder)) as place:
+        place.fetch(info.file for info in manifest.runs)
+        runs = [Run.open(place.folder, info, pool) for info in manifest.runs]
+        if not runs:
+            return
+        hidden = {field.name for field in SYSTEM_FIELDS} - {"_time"}
+        for part in compaction.merge(runs, floor=manifest.floor, oldest=True, unique=False):
+            yield part.drop_columns(sorted(hidden))
 
 
-def _newest(folder: Path) -> Manifest | None:
-    versions = sorted((int(path.stem) for path in folder.glob("*.json") if path.stem.isdigit()), reverse=True)
-    return next((found for v in versions if (found := parse_manifest(folder / f"{v}.json")) is not None), None)
+def _newest(folder: Place) -> Manifest | None:
+    with closing(state_place(folder)) as place:
+        names = [name.removesuffix(".json") for name in place.names() if name.endswith(".json")]
+        versions = sorted((int(name) for name in names if name.isdigit()), reverse=True)
+        return next((found for v in versions if (found := parse_manifest(place, f"{v}.json")) is not None), None)

@@ -11,6 +11,7 @@ them once.
 
 Version N+1 is what batch N leaves; version 0 is empty and has no files. Files are written under another name and
 renamed, the manifest last, so a version is there whole or not at all, and files of older versions are never touched.
+In an object store they are uploaded in the same order (see `places`).
 Old versions go when `retain` newer ones are committed.
 
 **Eviction costs nothing.** Each row carries a time, each version a floor: rows whose time is at or below the floor
@@ -33,7 +34,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -45,6 +45,7 @@ from riacho.errors import SparkError, SparkGeneralError
 from riacho.server.state import compaction
 from riacho.server.state.hashing import KeyHash, members
 from riacho.server.state.memory import BlockPool
+from riacho.server.state.places import StatePlace, state_place
 from riacho.server.state.run import (
     BLOCK_ROWS,
     SYSTEM_FIELDS,
@@ -57,6 +58,8 @@ from riacho.server.state.run import (
     block_rows,
     write_run,
 )
+from riacho.storage import Place as StoragePlace
+from riacho.storage import carried
 
 RETAIN = 100
 BEGINNING = int(np.iinfo(np.int64).min)
@@ -171,9 +174,16 @@ class StateStore:
     """
 
     def __init__(
-        self, folder: Path, schema: pa.Schema, *, unique: bool, retain: int = RETAIN, pool: BlockPool | None = None
+        self,
+        place: StoragePlace,
+        schema: pa.Schema,
+        *,
+        unique: bool,
+        retain: int = RETAIN,
+        pool: BlockPool | None = None,
     ) -> None:
-        self._folder = folder
+        self._place = state_place(place)
+        self._folder = self._place.folder
         self._schema = schema
         self._file_schema = pa.schema([*SYSTEM_FIELDS, *schema])
         self._unique = unique
@@ -269,9 +279,9 @@ class StateStore:
         self._adopt_merged()
         delta: RunInfo | None = None
         if changes is not None and len(changes):
-            delta = write_run(
-                self._folder, f"{version}.arrow", self._file_schema, [self._sorted(changes)], (version, version)
-            )
+            file = self._place.run_name(f"{version}.arrow")
+            delta = write_run(self._folder, file, self._file_schema, [self._sorted(changes)], (version, version))
+            self._place.keep(file)
             self._runs.append(Run.open(self._folder, delta, self._pool, verify=False))
         # The newest run that is dead below the floor may hide an older row only if that is dead as well.
         self._use([run for run in self._runs if run.info.max_time > floor])
@@ -293,7 +303,7 @@ class StateStore:
         if version:
             self._manifest, self._runs = self._recover(version, manifests)
         for newer in [kept for kept in manifests if kept > version]:
-            (self._folder / f"{newer}.json").unlink(missing_ok=True)
+            self._place.remove([f"{newer}.json"])
             del manifests[newer]
         self._kept = {kept: manifest.files for kept, manifest in manifests.items() if manifest is not None}
         self._references = Counter(file for files in self._kept.values() for file in files)
@@ -305,6 +315,7 @@ class StateStore:
             self._executor.shutdown(wait=True)
             self._executor = None
         self._use([])
+        self._place.close()
 
     def _use(self, runs: list[Run]) -> None:
         """Have `runs` make up the state from now on."""
@@ -401,6 +412,7 @@ class StateStore:
         temporary = self._folder / f".{manifest.version}.json.tmp"
         temporary.write_text(f"v1 {zlib.crc32(body.encode())}\n{body}")
         temporary.rename(self._folder / f"{manifest.version}.json")
+        self._place.keep(f"{manifest.version}.json")
         self._forget(manifest.version, unlink=False)
         self._kept[manifest.version] = manifest.files
         self._references.update(manifest.files)
@@ -408,9 +420,10 @@ class StateStore:
     def _load_manifests(self) -> dict[int, Manifest | None]:
         """All manifests in the folder by version; None for a damaged one."""
         found: dict[int, Manifest | None] = {}
-        for path in self._folder.glob("*.json"):
-            if path.stem.isdigit():
-                found[int(path.stem)] = parse_manifest(path)
+        for name in self._place.names():
+            version, dot, kind = name.rpartition(".")
+            if dot and kind == "json" and version.isdigit():
+                found[int(version)] = parse_manifest(self._place, name)
         return found
 
     def _recover(self, version: int, manifests: dict[int, Manifest | None]) -> tuple[Manifest, list[Run]]:
@@ -422,8 +435,8 @@ class StateStore:
             raise SparkGeneralError.of(
                 "STATE_STORE_VALUE_SCHEMA_NOT_COMPATIBLE",
                 f"Provided value schema does not match existing state value schema. Existing: {wanted.schema!r}, "
-                f"provided: {str(self._schema)!r} ({self._folder}). Restore the query as it was when the checkpoint "
-                "was written, or start it with a new checkpoint.",
+                f"provided: {str(self._schema)!r} ({self._place.shown}). Restore the query as it was when the "
+                "checkpoint was written, or start it with a new checkpoint.",
                 sql_state="42K06",
                 storedValueSchema=wanted.schema,
                 newValueSchema=str(self._schema),
@@ -436,6 +449,7 @@ class StateStore:
                 problems.append(f"the manifest of version {older} is missing or damaged")
                 break
             infos = [*base.runs, *(step.changes for step in later if step is not None and step.changes is not None)]
+            self._place.fetch(info.file for info in infos)
             try:
                 runs = [Run.open(self._folder, info, self._pool) for info in infos]
             except DamagedFile as damage:
@@ -447,28 +461,31 @@ class StateStore:
     def _failure(self, what: str) -> SparkError:
         return SparkGeneralError.of(
             "CANNOT_LOAD_STATE_STORE.UNCATEGORIZED",
-            f"An error occurred during loading state. The state in {self._folder} cannot be read, and older versions "
-            f"do not suffice to rebuild it: {what}. Restore the files from a backup, or start with a new checkpoint.",
+            f"An error occurred during loading state. The state in {self._place.shown} cannot be read, and older "
+            f"versions do not suffice to rebuild it: {what}. Restore the files from a backup, or start with a new "
+            "checkpoint.",
             sql_state="58030",
         )
 
     def _forget(self, version: int, *, unlink: bool = True) -> None:
         """Give up a version and remove the files that no other one needs."""
         files = self._kept.pop(version, set())
-        if unlink:
-            (self._folder / f"{version}.json").unlink(missing_ok=True)
+        gone = [f"{version}.json"]
         self._references.subtract(files)
         for file in files:
             if self._references[file] <= 0:
                 del self._references[file]
-                if unlink:
-                    (self._folder / file).unlink(missing_ok=True)
+                gone.append(file)
+        if unlink:
+            self._place.remove(gone)
 
     def _remove_strays(self) -> None:
         """Remove what a crash left behind: half-written files and merges that no version refers to."""
-        for path in self._folder.glob("*"):
-            if path.name.endswith(".tmp") or (path.suffix == ".arrow" and path.name not in self._references):
-                path.unlink(missing_ok=True)
+        self._place.remove(
+            name
+            for name in self._place.names()
+            if name.endswith(".tmp") or (name.endswith(".arrow") and name not in self._references)
+        )
 
     def _start_merge(self) -> None:
         """Begin the merge that is due, if one is. Newer runs may be merged beside a large merge that is under way."""
@@ -488,13 +505,14 @@ class StateStore:
         elif self._merging is None:
             if self._executor is None:
                 self._executor = ThreadPoolExecutor(1, thread_name_prefix="riacho-state-merge")
-            self._merging = (runs, self._executor.submit(merge))
+            self._merging = (runs, self._executor.submit(carried(merge)))
 
     def _merge(self, runs: Sequence[Run], *, floor: int, oldest: bool) -> Run:
         versions = (runs[0].info.first_version, runs[-1].info.last_version)
         tables = compaction.merge(runs, floor=floor, oldest=oldest, unique=self._unique)
         file = f"{versions[0]}-{versions[1]}.{uuid4().hex[:8]}.arrow"
         info = write_run(self._folder, file, self._file_schema, tables, versions)
+        self._place.keep(file)
         return Run.open(self._folder, info, self._pool, verify=False)
 
     def _adopt_merged(self) -> None:
@@ -505,7 +523,7 @@ class StateStore:
         for runs, merged in self._merged:
             start = next((i for i, mine in enumerate(self._runs) if mine in runs), None)
             if start is None:
-                (self._folder / merged.info.file).unlink(missing_ok=True)
+                self._place.remove([merged.info.file])
             else:
                 self._use([*self._runs[:start], merged, *(mine for mine in self._runs[start:] if mine not in runs)])
         self._merged.clear()
@@ -518,10 +536,10 @@ class StateStore:
                 future.exception()
 
 
-def parse_manifest(path: Path) -> Manifest | None:
+def parse_manifest(place: StatePlace, name: str) -> Manifest | None:
     """The manifest in a file; None if it is missing or damaged."""
     try:
-        head, body = path.read_text().split("\n", 1)
+        head, body = place.read_text(name).split("\n", 1)
         if head != f"v1 {zlib.crc32(body.encode())}":
             return None
         found = json.loads(body)

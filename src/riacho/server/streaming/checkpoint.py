@@ -6,8 +6,9 @@
     <checkpoint>/sources/<i>/  the private log of source i
     <checkpoint>/state/        the state of stateful operators
 
-A file appears whole or not at all: it is written under a temporary name and linked to its own, which fails if another
-run has been there first. Sources: `OffsetSeqLog`, `CommitLog`, `StreamMetadata`, `HDFSMetadataLog` of Spark.
+A file appears whole or not at all, and only if another run has not been there first: on a disk it is written under a
+temporary name and linked to its own, in an object store it is put on that condition. Sources: `OffsetSeqLog`,
+`CommitLog`, `StreamMetadata`, `HDFSMetadataLog` of Spark.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 from riacho.conf import BATCHES_TO_RETAIN
 from riacho.errors import IllegalArgumentError, IllegalStateError, SparkGeneralError, SparkRuntimeError
 from riacho.ids import BatchId, Offset, QueryId, new_uuid
+from riacho.storage import Place, create_new
 
 VERSION = "v1"
 NO_OFFSET = "-"
@@ -50,8 +52,9 @@ class BatchLog:
 class MetadataLog:
     """A folder of small files named by batch id."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.folder = folder
+        self._purged: BatchId | None = None
 
     def add(self, batch_id: BatchId, text: str) -> None:
         """Write entry `batch_id`. Raises CONCURRENT_STREAM_LOG_UPDATE if it is there already."""
@@ -94,24 +97,27 @@ class MetadataLog:
 
     def purge(self, keep_from: BatchId) -> None:
         """Remove entries below `keep_from`."""
-        for batch_id in self.ids():
+        # The folder is looked at once: each look is a request where it lies in an object store.
+        old = self.ids() if self._purged is None else map(BatchId, range(self._purged, keep_from))
+        for batch_id in old:
             if batch_id < keep_from:
                 (self.folder / str(batch_id)).unlink(missing_ok=True)
+        self._purged = keep_from
 
 
 class Checkpoint:
     """One query's checkpoint folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Place) -> None:
         self.folder = folder
         self._offsets = MetadataLog(folder / "offsets")
         self._commits = MetadataLog(folder / "commits")
 
-    def source_folder(self, index: int) -> Path:
+    def source_folder(self, index: int) -> Place:
         return self.folder / "sources" / str(index)
 
     @property
-    def state_folder(self) -> Path:
+    def state_folder(self) -> Place:
         return self.folder / "state"
 
     def query_id(self) -> QueryId:
@@ -234,8 +240,12 @@ def _logged(checkpoint: Checkpoint, batch_id: BatchId) -> BatchLog:
     return log
 
 
-def write_new(path: Path, content: str | Iterable[bytes]) -> None:
-    """Create a file that appears whole or not at all. Raises FileExistsError if it is there."""
+def write_new(path: Place, content: str | Iterable[bytes]) -> None:
+    """Create a file that appears whole or not at all. Raises FileExistsError if it is there, StorageError."""
+    if not isinstance(path, Path):
+        if not create_new(path, content.encode() if isinstance(content, str) else b"".join(content)):
+            raise FileExistsError(f"{path} is there")
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.{new_uuid()}.tmp"
     try:

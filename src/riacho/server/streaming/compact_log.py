@@ -8,11 +8,9 @@ The file source keeps one, and the file sink another; they differ in their entri
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO, Final, Generic, TypeVar
+from typing import IO, Final, Generic, TypeVar
 
 import pyarrow as pa
 import pyarrow.json as pj
@@ -20,6 +18,7 @@ import pyarrow.json as pj
 from riacho.clock import Clock
 from riacho.errors import IllegalStateError
 from riacho.server.streaming.checkpoint import VERSION, write_new
+from riacho.storage import Place
 
 COMPACT: Final = ".compact"
 _CHUNK_BYTES: Final = 1 << 20
@@ -58,13 +57,14 @@ class CompactLog(Generic[Entry]):
     """The log in `folder`. One writer at a time: a second one fails when it adds a batch."""
 
     def __init__(
-        self, folder: Path, form: EntryFormat[Entry], clock: Clock, retention: Retention | None = None
+        self, folder: Place, form: EntryFormat[Entry], clock: Clock, retention: Retention | None = None
     ) -> None:
         self._folder = folder
         self._form = form
         self._clock = clock
         self._retention = retention or Retention()
         self._files = {int(path.name.removesuffix(COMPACT)): path for path in log_files(folder)}
+        self._written_ms: dict[int, int] = {}
         self._interval = compatible_interval(sorted(self._compacted()), self._retention.compact_interval)
 
     def latest(self) -> int:
@@ -119,7 +119,7 @@ class CompactLog(Generic[Entry]):
         columns = self._form.columns
         parse = pj.ParseOptions(explicit_schema=columns, unexpected_field_behavior="ignore")
         with self._open(batch) as file:
-            if os.fstat(file.fileno()).st_size == file.tell():
+            if not _has_more(file):
                 return
             try:
                 for found in pj.open_json(file, parse_options=parse):
@@ -143,10 +143,10 @@ class CompactLog(Generic[Entry]):
                     yield chunk
                     chunk = file.read(_CHUNK_BYTES)
 
-    def _path(self, batch: int) -> Path:
+    def _path(self, batch: int) -> Place:
         return self._files.get(batch, self._folder / str(batch))
 
-    def _open(self, batch: int) -> BinaryIO:
+    def _open(self, batch: int) -> IO[bytes]:
         """A batch's file, after its version."""
         path = self._path(batch)
         try:
@@ -170,17 +170,28 @@ class CompactLog(Generic[Entry]):
         covering = max((one for one in self._compacted() if one < oldest_kept), default=0)
         before_ms = now_ms - self._retention.cleanup_delay_ms
         for old in [one for one in self._files if one < covering]:
-            if self._files[old].stat().st_mtime_ns // 1_000_000 <= before_ms:
+            if old not in self._written_ms:  # asked for once: it is a request where the log is in an object store
+                self._written_ms[old] = self._files[old].stat().st_mtime_ns // 1_000_000
+            if self._written_ms[old] <= before_ms:
                 path = self._files.pop(old)
+                del self._written_ms[old]
                 path.unlink(missing_ok=True)
                 (path.parent / f".{path.name}.crc").unlink(missing_ok=True)  # Hadoop's checksum, if Spark wrote it
 
 
-def log_files(folder: Path) -> list[Path]:
+def log_files(folder: Place) -> list[Place]:
     """The files of a log, in no order."""
-    if not folder.is_dir():
+    try:
+        return [path for path in folder.iterdir() if path.name.removesuffix(COMPACT).isdigit()]
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return [path for path in folder.iterdir() if path.name.removesuffix(COMPACT).isdigit()]
+
+
+def _has_more(file: IO[bytes]) -> bool:
+    at = file.tell()
+    more = bool(file.read(1))
+    file.seek(at)
+    return more
 
 
 def compatible_interval(compacted: Sequence[int], wanted: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -14,6 +13,7 @@ from riacho.server.streaming.execution import Execution
 from riacho.server.streaming.sinks.base import OutputMode, Sink
 from riacho.server.streaming.sources.base import Source
 from riacho.server.streaming.trigger import Trigger
+from riacho.storage import Place
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class QueryDefinition:
     sink: Sink
     output_mode: OutputMode
     trigger: Trigger
-    checkpoint: Path
+    checkpoint: Place
     temporary: bool
     session: EngineSession
-    prepare: Callable[[Path], Execution]
+    prepare: Callable[[Place], Execution]
     conf: Mapping[str, str] = field(default_factory=dict)
     tags: Sequence[str] = ()
     operation_id: str = ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 
 from riacho import storage
 from riacho.clock import Clock
@@ -24,6 +27,7 @@ from riacho.server.streaming.progress import Progress
 from riacho.server.streaming.query_status import Listener, QueryStatus, StatusMessage, Stopped
 from riacho.server.streaming.sinks.base import SinkContext
 from riacho.server.streaming.sources.base import SourceContext, SourceReader
+from riacho.storage import Place, delete_tree
 
 STOP_TIMEOUT_S = 60.0
 
@@ -176,8 +180,8 @@ class StreamingQuery:
         """Open everything, run, and close everything in reverse order, whatever happens."""
         self._status.check_stop()
         definition = self.definition
-        scratch = definition.checkpoint / ".scratch"
         with ExitStack() as opened:
+            scratch = _scratch(definition.checkpoint)
             opened.callback(shutil.rmtree, scratch, ignore_errors=True)
             spool = self._engine.spool(
                 f"{definition.name or 'query'}-{self.run_id[:8]}", zone=definition.session.zone.engine
@@ -255,7 +259,7 @@ class StreamingQuery:
                 leaving.callback(step)
             leaving.callback(self._engine.release, session.session_id, session.user_id)
             if self.definition.temporary and self._failure is None:
-                leaving.callback(shutil.rmtree, self.definition.checkpoint, ignore_errors=True)
+                leaving.callback(delete_tree, self.definition.checkpoint)
             self._state = lifecycle.apply(self._state, QueryEvent.ENDED)
             self.definition.sink.close()
 
@@ -282,6 +286,14 @@ class StreamingQuery:
     def _offsets(self, offsets: Sequence[Offset | None]) -> str:
         named = zip((use.source.name for use in self.definition.sources), offsets, strict=False)
         return "{" + ", ".join(f"{name}: {offset}" for name, offset in named if offset is not None) + "}"
+
+
+def _scratch(checkpoint: Place) -> Path:
+    """A folder of this machine for what a run needs only while it lasts; it need not be there yet."""
+    if isinstance(checkpoint, Path):
+        return checkpoint / ".scratch"
+    # The owner's pid in the name lets a later start remove what a killed one left behind.
+    return Path(tempfile.mkdtemp(prefix=f"riacho-{os.getpid()}-scratch-"))
 
 
 def message_of(failure: BaseException) -> str:

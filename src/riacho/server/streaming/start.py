@@ -11,7 +11,6 @@ temporary folder.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -25,7 +24,6 @@ from riacho import storage
 from riacho.conf import CHAIN_CHECK, CHECKPOINT_LOCATION, LATE_ROWS, OPERATION_CHECK
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.ids import new_uuid
-from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.engine.base import EngineSession
 from riacho.server.plan.checks import check_batch_time, check_observations, check_streaming, check_watermarks
@@ -44,6 +42,7 @@ from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.sinks.base import OutputMode, Sink
 from riacho.server.streaming.sinks.registry import check_delta, make_sink
 from riacho.server.streaming.stateless import StatelessExecution
+from riacho.storage import Place, delete_tree, place_of
 
 
 def start(context: StreamingContext, request: StartRequest, listener: Listener | None = None) -> StreamingQuery:
@@ -65,7 +64,7 @@ def _start(context: StreamingContext, request: StartRequest, listener: Listener 
         undo.callback(context.engine.release, session.session_id, session.user_id)
         checkpoint = checked.checkpoint or Path(tempfile.mkdtemp(prefix="riacho-checkpoint-"))
         if checked.checkpoint is None:
-            undo.callback(shutil.rmtree, checkpoint, ignore_errors=True)
+            undo.callback(delete_tree, checkpoint)
         query = context.queries.add(_definition(context, request, checked, session, checkpoint), listener)
         undo.pop_all()  # a query that is discarded gives back by itself what it has
         undo.callback(context.queries.discard, query)
@@ -98,7 +97,7 @@ class _Checked:
     planned: PlannedStream
     schema: pa.Schema
     sink: Sink
-    checkpoint: Path | None
+    checkpoint: Place | None
     late: _Late
     confs: Mapping[str, str]
     plan_text: str
@@ -122,7 +121,7 @@ def _read(context: StreamingContext, request: StartRequest) -> _Checked:
 
 
 def _definition(
-    context: StreamingContext, request: StartRequest, checked: _Checked, session: EngineSession, checkpoint: Path
+    context: StreamingContext, request: StartRequest, checked: _Checked, session: EngineSession, checkpoint: Place
 ) -> QueryDefinition:
     planned = checked.planned
     late = checked.late.target
@@ -190,7 +189,7 @@ def _execution(
     mode: OutputMode,
     late: LateTarget | None,
     session: EngineSession,
-    checkpoint: Path,
+    checkpoint: Place,
 ) -> Execution:
     zone = session.zone.engine
     if _is_stateless(planned):
@@ -215,14 +214,14 @@ def _late(context: StreamingContext, request: StartRequest) -> _Late:
     return _Late(target, partial(context.catalog.create_table, name, columns, if_not_exists=True))
 
 
-def _checkpoint(session: EngineSession, sink: Sink, request: StartRequest) -> Path | None:
+def _checkpoint(session: EngineSession, sink: Sink, request: StartRequest) -> Place | None:
     """The folder; None for a temporary one (Spark: `ResolveWriteToStream.resolveCheckpointLocation`)."""
     given = request.options.get("checkpointlocation")
     if given is not None:
-        return local_path(given)
+        return place_of(given)
     root = session.get_conf(CHECKPOINT_LOCATION.key)
     if root:
-        return local_path(root) / (request.name or new_uuid())
+        return place_of(root) / (request.name or new_uuid())
     if sink.temporary_checkpoint:
         return None
     raise AnalysisError(

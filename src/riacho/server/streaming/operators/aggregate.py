@@ -22,7 +22,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -56,6 +55,7 @@ from riacho.server.streaming.operators.operator import (
 )
 from riacho.server.streaming.operators.panes import panes_of
 from riacho.server.streaming.sinks.base import OutputMode
+from riacho.storage import Place
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class Aggregation(Operator):
     """See the module and `operator.Operator`."""
 
     def __init__(
-        self, buffer: AggregationBuffer, grouping: Grouping, mode: OutputMode, folder: Path, tools: OperatorTools
+        self, buffer: AggregationBuffer, grouping: Grouping, mode: OutputMode, folder: Place, tools: OperatorTools
     ) -> None:
         self._buffer = buffer
         self._grouping = grouping
@@ -279,7 +279,7 @@ class Aggregation(Operator):
 
 
 def aggregation(
-    aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Path, tools: OperatorTools
+    aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Place, tools: OperatorTools
 ) -> Aggregation:
     """The operator for an aggregate over leaves that can be analysed. `marks`: those of the aggregate's output.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -32,12 +31,13 @@ from riacho.server.streaming.operators.aggregate import aggregation
 from riacho.server.streaming.operators.deduplicate import Deduplicate, Deduplication
 from riacho.server.streaming.operators.event_columns import check_columns, check_keys
 from riacho.server.streaming.operators.join import Join, side_states
-from riacho.server.streaming.operators.late import Place
+from riacho.server.streaming.operators.late import Place as LatePlace
 from riacho.server.streaming.operators.limit import Limit
 from riacho.server.streaming.operators.operator import US_PER_MS, Operator, OperatorTools
 from riacho.server.streaming.operators.session import session_aggregation
 from riacho.server.streaming.sinks.base import OutputMode
 from riacho.server.streaming.watermark import delay_ms
+from riacho.storage import Place
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Compiler:
     """Cuts one plan. `leaf_schemas[i]`: the columns of leaf i; `state`: the folder of the operators' state."""
 
     def __init__(
-        self, plan: pb.Relation, leaf_schemas: Sequence[pa.Schema], mode: OutputMode, state: Path, tools: OperatorTools
+        self, plan: pb.Relation, leaf_schemas: Sequence[pa.Schema], mode: OutputMode, state: Place, tools: OperatorTools
     ) -> None:
         self._mode = mode
         self._state = state
@@ -164,7 +164,7 @@ class Compiler:
         """How rows stand in for a node that has the columns of its input."""
         return None if node.HasField("join") else apart(_copy(node), self.used_ids, self._event_times.columns)
 
-    def _aggregate(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
+    def _aggregate(self, node: pb.Relation, place: PlanPath, folder: Place) -> Made:  # noqa: ARG002
         marks = self._event_times.of(node)
         if self._mode is not OutputMode.COMPLETE:
             check_keys(node.aggregate.grouping_expressions, marks)
@@ -184,7 +184,7 @@ class Compiler:
         make = session_aggregation if has_session_window(aggregate) else aggregation
         return make(aggregate, marks, self._mode, folder, self._tools), [("aggregate", "input")]
 
-    def _deduplicate(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:
+    def _deduplicate(self, node: pb.Relation, place: PlanPath, folder: Place) -> Made:
         dedup = node.deduplicate
         schema = self._schema(dedup.input)
         names = [name.lower() for name in schema.names]
@@ -201,17 +201,17 @@ class Compiler:
         what = Deduplicate(keys, marked, delay_us)
         return Deduplication(what, schema, folder, self._tools), [("deduplicate", "input")]
 
-    def _join(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:
+    def _join(self, node: pb.Relation, place: PlanPath, folder: Place) -> Made:
         for side, relation in (("left", node.join.left), ("right", node.join.right)):
             marks = self._event_times.of(relation)
             check_columns(sorted(self._used(marks, (*place, "join", side))), marks)
         left, right = side_states(node.join, self.analysable, self._event_times, self._tools, self.used_ids)
         return Join(node.join, left, right, folder, self._tools, self.used_ids), [("join", "left"), ("join", "right")]
 
-    def _limit(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
+    def _limit(self, node: pb.Relation, place: PlanPath, folder: Place) -> Made:  # noqa: ARG002
         return Limit(node.limit.limit, folder, self._tools), [("limit", "input")]
 
-    def _refuse(self, node: pb.Relation, place: PlanPath, folder: Path) -> Made:  # noqa: ARG002
+    def _refuse(self, node: pb.Relation, place: PlanPath, folder: Place) -> Made:  # noqa: ARG002
         raise UnsupportedOperationError(f"riacho does not support a streaming {kind_of(node)} yet.")
 
     def _used(self, marks: Delays, place: PlanPath) -> frozenset[str]:
@@ -220,7 +220,7 @@ class Compiler:
             return frozenset(marks)
         return columns_used(self._plan, self._event_times.columns)[place].surely
 
-    _MAKERS: dict[str, Callable[[Compiler, pb.Relation, PlanPath, Path], Made]] = {  # noqa: RUF012
+    _MAKERS: dict[str, Callable[[Compiler, pb.Relation, PlanPath, Place], Made]] = {  # noqa: RUF012
         "aggregate": _aggregate,
         "deduplicate": _deduplicate,
         "join": _join,
@@ -273,7 +273,7 @@ class Compiler:
             leaf.common.plan_id = node.common.plan_id
         return leaf
 
-    def late_inputs(self) -> dict[Place, pa.Schema]:
+    def late_inputs(self) -> dict[LatePlace, pa.Schema]:
         """The columns at each place where rows can be late."""
         return {
             (cut.index, number): self._schema(cut.inputs[number].relation)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +28,7 @@ from riacho.server.streaming.operators.operator import (
     late,
     never,
 )
+from riacho.storage import Place
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Deduplicate:
 class Deduplication(Operator):
     """See the module and `operator.Operator`."""
 
-    def __init__(self, what: Deduplicate, schema: pa.Schema, folder: Path, tools: OperatorTools) -> None:
+    def __init__(self, what: Deduplicate, schema: pa.Schema, folder: Place, tools: OperatorTools) -> None:
         self._what = what
         self._tools = tools
         fields = [schema.field(i) for i in what.keys]

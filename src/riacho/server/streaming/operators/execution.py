@@ -17,7 +17,6 @@ those above it (an interval join does), so each operator is told the watermark t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -48,6 +47,7 @@ from riacho.server.streaming.planning import PlannedStream
 from riacho.server.streaming.sinks.base import OutputMode
 from riacho.server.streaming.sources.base import batch_schema
 from riacho.server.streaming.watermark import delay_ms
+from riacho.storage import Place
 
 _CONFS = (BATCHES_TO_RETAIN, WATERMARK_FUTURE, STATE_BOUNDED, STATE_BOUND)
 
@@ -57,7 +57,7 @@ def prepare(
     mode: OutputMode,
     session: EngineSession,
     engine: Engine,
-    checkpoint: Path,
+    checkpoint: Place,
     zone: str,
     late_target: LateTarget | None,
 ) -> StatefulExecution:

@@ -25,7 +25,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +48,7 @@ from riacho.server.streaming.operators.operator import (
     OperatorProgress,
     OperatorTools,
 )
+from riacho.storage import Place
 
 _NEVER_MEETS = 2
 """The round of rows that come out alone."""
@@ -90,7 +90,7 @@ class Join(Operator):
         node: pb.Join,
         left: SideState,
         right: SideState,
-        folder: Path,
+        folder: Place,
         tools: OperatorTools,
         used_ids: frozenset[int],
     ) -> None:

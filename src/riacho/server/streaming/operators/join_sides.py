@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -29,6 +28,7 @@ from riacho.server.streaming.operators.operator import (
     numbers,
 )
 from riacho.server.streaming.operators.operator import event_times as times_of
+from riacho.storage import Place
 
 MATCHED = "_matched"
 """The column in state that tells whether a row has found a partner."""
@@ -112,7 +112,7 @@ class Meeting:
 class SideStore:
     """The state of one side, `input_` of the join."""
 
-    def __init__(self, state: SideState, input_: int, folder: Path, tools: OperatorTools) -> None:
+    def __init__(self, state: SideState, input_: int, folder: Place, tools: OperatorTools) -> None:
         self.state = state
         self._tools = tools
         self._input = input_

@@ -7,7 +7,6 @@ State is one number, how many rows came out so far. The query goes on when they 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +15,7 @@ from riacho.protos import pb
 from riacho.server.state.hashing import hash_keys
 from riacho.server.state.store import BEGINNING, Changes
 from riacho.server.streaming.operators.operator import BatchContext, Operator, OperatorProgress, OperatorTools, never
+from riacho.storage import Place
 
 _SCHEMA = pa.schema([("rows", pa.int64())])
 
@@ -23,7 +23,7 @@ _SCHEMA = pa.schema([("rows", pa.int64())])
 class Limit(Operator):
     """See the module and `operator.Operator`."""
 
-    def __init__(self, rows: int, folder: Path, tools: OperatorTools) -> None:
+    def __init__(self, rows: int, folder: Place, tools: OperatorTools) -> None:
         self._rows = rows
         self._tools = tools
         self._store = tools.store(folder / "default", _SCHEMA, unique=True)

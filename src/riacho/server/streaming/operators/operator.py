@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ from riacho.server.state.memory import BlockPool
 from riacho.server.state.run import NEVER, Mask, Rows
 from riacho.server.state.store import RETAIN, StateStore
 from riacho.server.streaming.operators.late import LateRows
+from riacho.storage import Place
 
 US_PER_MS = 1000
 SIZE_METRIC = "stateOnCurrentVersionSizeBytes"
@@ -149,7 +149,7 @@ class OperatorTools:
     retain: int = RETAIN
     pool: BlockPool = field(default_factory=BlockPool)
 
-    def store(self, folder: Path, schema: pa.Schema, *, unique: bool) -> StateStore:
+    def store(self, folder: Place, schema: pa.Schema, *, unique: bool) -> StateStore:
         """A store of this query."""
         return StateStore(folder, schema, unique=unique, retain=self.retain, pool=self.pool)
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -45,6 +44,7 @@ from riacho.server.streaming.operators.operator import (
     numbers,
 )
 from riacho.server.streaming.sinks.base import OutputMode
+from riacho.storage import Place
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ class SessionAggregation(Operator):
         grouping: Grouping,
         session: int,
         mode: OutputMode,
-        folder: Path,
+        folder: Place,
         tools: OperatorTools,
     ) -> None:
         self._buffer = buffer
@@ -233,7 +233,7 @@ class SessionAggregation(Operator):
 
 
 def session_aggregation(
-    aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Path, tools: OperatorTools
+    aggregate: pb.Aggregate, marks: Delays, mode: OutputMode, folder: Place, tools: OperatorTools
 ) -> SessionAggregation:
     """The operator for an aggregate with a session window, over leaves that can be analysed.
 

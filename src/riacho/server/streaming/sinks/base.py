@@ -18,6 +18,7 @@ from riacho.ids import BatchId, QueryId, RunId
 from riacho.options import Option
 from riacho.protos import pb
 from riacho.server.engine.base import EngineSession
+from riacho.storage import Place
 
 QUERY_OPTIONS: Final = (
     Option("checkpointLocation", None, "the folder that keeps the query's progress"),
@@ -104,7 +105,7 @@ class Sink(Protocol):
     def temporary_checkpoint(self) -> bool:
         """Whether a query that names no checkpoint may have a temporary one."""
 
-    def check(self, mode: OutputMode, checkpoint: Path) -> None:
+    def check(self, mode: OutputMode, checkpoint: Place) -> None:
         """Refuse at the start what `open` would refuse. Nothing is changed. Raises SparkError."""
 
     def prepare(self) -> None:
@@ -128,7 +129,7 @@ class PlainSink:
 
     temporary_checkpoint = False
 
-    def check(self, mode: OutputMode, checkpoint: Path) -> None:
+    def check(self, mode: OutputMode, checkpoint: Place) -> None:
         """Every mode is fine."""
 
     def prepare(self) -> None:

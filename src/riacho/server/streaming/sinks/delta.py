@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -49,7 +48,7 @@ class DeltaSink(PlainSink):
     housekeeper: Housekeeper | None = None
     name: str = "delta"
 
-    def check(self, mode: OutputMode, checkpoint: Path) -> None:  # noqa: ARG002 - any checkpoint will do
+    def check(self, mode: OutputMode, checkpoint: Place) -> None:  # noqa: ARG002 - any checkpoint will do
         """Raises DELTA_UNSUPPORTED_OUTPUT_MODE for the update mode."""
         if mode is OutputMode.UPDATE:
             raise AnalysisError.of(

@@ -8,7 +8,7 @@ The files of a batch lie in their places before the log names them, and count fr
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,17 +16,20 @@ import pyarrow as pa
 
 from riacho.clock import Clock, SystemClock
 from riacho.conf import BATCHES_TO_RETAIN, SINK_COMPACTION, SINK_LOG_DELAY, SINK_LOG_DELETION
-from riacho.errors import AnalysisError, NumberFormatError
+from riacho.errors import AnalysisError, NumberFormatError, StorageError
 from riacho.ids import new_uuid
 from riacho.options import Option, Options
 from riacho.paths import qualified
 from riacho.server.engine.base import EngineSession
 from riacho.server.files.checks import partition_columns
-from riacho.server.files.rows import RowFiles, written_schema
+from riacho.server.files.rows import RowFiles, WrittenFile, written_schema
+from riacho.server.files.uploads import Uploads
+from riacho.server.formats.base import file_url
 from riacho.server.formats.write.files import check_schema, file_format
 from riacho.server.streaming.compact_log import CompactLog, EntryFormat, Retention
 from riacho.server.streaming.sinks.base import QUERY_OPTIONS, OutputMode, PlainSink, SinkBatch, SinkContext
 from riacho.server.streaming.sources.sink_log import COLUMNS, FOLDER, SinkEntry
+from riacho.storage import Place
 from riacho.units import time_ms
 
 _log = logging.getLogger(__name__)
@@ -40,12 +43,12 @@ class FileSink(PlainSink):
     """Append the files of each batch to the folder `path`, in a format of `formats.write`."""
 
     name: str
-    path: Path
+    path: Place
     partition_by: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)
 
-    def check(self, mode: OutputMode, checkpoint: Path) -> None:  # noqa: ARG002 - any checkpoint will do
+    def check(self, mode: OutputMode, checkpoint: Place) -> None:  # noqa: ARG002 - any checkpoint will do
         """Raises STREAMING_OUTPUT_MODE.UNSUPPORTED_DATASOURCE, NumberFormatError for a `retention` that is no time."""
         if mode is not OutputMode.APPEND:
             raise AnalysisError.of(
@@ -108,14 +111,30 @@ class FileSinkWriter:
         if batch.batch_id <= self._log.latest():
             _log.info("Skipping already committed batch %s of %s", batch.batch_id, self._folder)
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
-        files = self._rows.write(self._batches(batch), self._schema, self._folder)
-        try:
-            self._log.add(batch.batch_id, [SinkEntry.of(file.path) for file in files])
-        except BaseException:
-            for file in files:
-                file.path.unlink(missing_ok=True)
-            raise
+        if isinstance(self._folder, Path):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            files = self._rows.write(self._batches(batch), self._schema, self._folder)
+            try:
+                self._add(batch.batch_id, files)
+            except BaseException:
+                for file in files:
+                    file.path.unlink(missing_ok=True)
+                raise
+            return
+        with Uploads(self._folder) as uploads:
+            for file in self._rows.write(self._batches(batch), self._schema, uploads.staging):
+                uploads.send(file)
+            files = uploads.finish()
+            try:
+                self._add(batch.batch_id, files)
+            except StorageError:
+                # Nobody knows whether the log has them; files that it does not name do no harm.
+                uploads.keep()
+                raise
+
+    def _add(self, batch_id: int, files: Sequence[WrittenFile]) -> None:
+        entries = [SinkEntry(file_url(str(file.path)), file.size, file.modified_ms) for file in files]
+        self._log.add(batch_id, entries)
 
     def stop(self) -> None:
         """Nothing is held open."""

@@ -7,7 +7,6 @@ below the last one taken is a repetition. Source: `org.apache.spark.sql.executio
 from __future__ import annotations
 
 from collections import deque
-from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from riacho.protos import pb
 from riacho.server.engine.base import Engine, EngineSession, Spool
 from riacho.server.engine.spool import empty
 from riacho.server.streaming.sinks.base import OutputMode, PlainSink, SinkBatch, SinkContext
+from riacho.storage import Place
 
 MAX_FILES = 64
 """Beyond so many files the view is written again as one, so that a long query's view stays quick to read."""
@@ -44,7 +44,7 @@ class MemorySink(PlainSink):
         self._engine = engine
         self._show = show
 
-    def check(self, mode: OutputMode, checkpoint: Path) -> None:
+    def check(self, mode: OutputMode, checkpoint: Place) -> None:
         """Raises AnalysisError where the query would go on: what the sink held is gone, so only complete mode may."""
         if mode is not OutputMode.COMPLETE and any((checkpoint / "offsets").glob("[0-9]*")):
             raise AnalysisError(

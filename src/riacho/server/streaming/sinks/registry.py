@@ -9,7 +9,6 @@ from typing import Final
 from riacho.conf import SOURCES_DEFAULT
 from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 from riacho.options import Options
-from riacho.paths import local_path
 from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.warehouse import FILE_FORMATS
@@ -32,7 +31,7 @@ from riacho.server.streaming.sinks.noop import NoopSink
 from riacho.server.streaming.sinks.python_sink import PythonSink
 from riacho.server.streaming.sinks.table import NewTableSink
 from riacho.server.workers.sources import registered
-from riacho.storage import Place, on_disk, place_of
+from riacho.storage import Place, place_of
 from riacho.types import nullable
 
 MakeSink = Callable[[StreamingContext, StartRequest], Sink]
@@ -104,9 +103,7 @@ def _file_table(context: StreamingContext, request: StartRequest, table: Table) 
     entry = context.catalog.listing().tables.get(table.name)
     kept = {} if entry is None or entry.record is None else entry.record.options
     options = {**{key.lower(): value for key, value in kept.items()}, **request.options}
-    return FileSink(
-        table.format, on_disk(table.location, "A table of files"), table.partition_by, options, context.clock
-    )
+    return FileSink(table.format, table.location, table.partition_by, options, context.clock)
 
 
 def _new_table(context: StreamingContext, request: StartRequest, name: TableName) -> Sink:
@@ -149,7 +146,7 @@ def _files(form: str) -> MakeSink:
         path = request.path or request.options.get("path", "")
         if not path:
             raise missing_path()
-        return _file_sink(context, request, form, local_path(path))
+        return _file_sink(context, request, form, place_of(path))
 
     return make
 
@@ -159,7 +156,7 @@ def _binary_files(_: StreamingContext, __: StartRequest) -> Sink:
 
 
 def _file_sink(context: StreamingContext, request: StartRequest, form: str, path: Place) -> FileSink:
-    return FileSink(form, on_disk(path, "A file sink"), request.partition_by, request.options, context.clock)
+    return FileSink(form, path, request.partition_by, request.options, context.clock)
 
 
 def _memory(context: StreamingContext, request: StartRequest) -> Sink:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pyarrow as pa
 
 from riacho.server.streaming.sinks.base import OutputMode, PlainSink, Sink, SinkContext, SinkWriter
+from riacho.storage import Place
 
 
 class NewTableSink(PlainSink):
@@ -18,7 +18,7 @@ class NewTableSink(PlainSink):
         self._sink = sink
         self._make = make
 
-    def check(self, mode: OutputMode, checkpoint: Path) -> None:
+    def check(self, mode: OutputMode, checkpoint: Place) -> None:
         self._sink.check(mode, checkpoint)
 
     def announce(self, schema: pa.Schema) -> None:

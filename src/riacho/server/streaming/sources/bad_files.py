@@ -11,10 +11,10 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from riacho.server.streaming.checkpoint import write_new
 from riacho.server.streaming.sources.file_log import FileEntry
+from riacho.storage import Place
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class BadFile:
 class BadFiles:
     """The files that one source set aside. Used from several threads."""
 
-    def __init__(self, log_dir: Path) -> None:
+    def __init__(self, log_dir: Place) -> None:
         self._folder = log_dir / "bad"
         self._lock = threading.Lock()
         self._known = {(bad.path, bad.offset): bad for bad in self._restore()}
@@ -52,7 +52,8 @@ class BadFiles:
         return bad
 
     def _restore(self) -> list[BadFile]:
-        if not self._folder.is_dir():
+        try:
+            files = [path for path in self._folder.iterdir() if not path.name.startswith(".")]
+        except FileNotFoundError:
             return []
-        files = [path for path in self._folder.iterdir() if not path.name.startswith(".")]
         return [BadFile(**json.loads(path.read_text(encoding="utf-8"))) for path in files]

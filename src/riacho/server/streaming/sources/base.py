@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -17,6 +16,7 @@ import pyarrow as pa
 from riacho.clock import Clock
 from riacho.ids import Offset
 from riacho.server.engine.base import EngineSession
+from riacho.storage import Place
 from riacho.types import TIMESTAMP
 
 METADATA = "_metadata"
@@ -48,7 +48,7 @@ class SourceContext:
     to stop.
     """
 
-    log_dir: Path
+    log_dir: Place
     session: EngineSession
     clock: Clock
     with_metadata: bool = False

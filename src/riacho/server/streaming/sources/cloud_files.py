@@ -17,7 +17,6 @@ import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -42,10 +41,13 @@ from riacho.server.streaming.sources.file_intake import Intake, IntakeRules
 from riacho.server.streaming.sources.file_log import FileEntry
 from riacho.server.streaming.sources.file_scan import Layout, scan, threads_per_file
 from riacho.server.streaming.sources.files import DAY_MS, missing_file
-from riacho.server.streaming.sources.listing import FileListing, FileStatus, FolderCache, glob_expression, is_glob
+from riacho.server.streaming.sources.globs import is_glob
+from riacho.server.streaming.sources.listing import FileStatus
+from riacho.server.streaming.sources.object_listing import Listing, listing_of
 from riacho.server.streaming.sources.partitions import infer_partitions
 from riacho.server.streaming.sources.schema_hints import parse_hints, with_hints
 from riacho.server.streaming.sources.schema_store import SchemaStore, StoredSchema
+from riacho.storage import place_at, place_of
 from riacho.types import nullable
 
 _log = logging.getLogger(__name__)
@@ -82,7 +84,7 @@ def from_read(
     tables = {name: one.table for name, one in FORMATS.items()}
     checked = CloudOptions.of(options, tables, has_schema=schema is not None)
     local = source_path(path or checked.files.maybe("path"))
-    if not is_glob(local) and not Path(local).exists():
+    if not is_glob(local) and not place_at(local).exists():
         raise path_not_found(qualified(local))
     form = FORMATS[checked.format]
     if schema is None and checked.format in FIXED_COLUMNS:
@@ -112,12 +114,12 @@ def _stored_schema(format: FileFormat, path: str, options: CloudOptions, parse_d
             "Please provide a location for the schema of the files with the option cloudFiles.schemaLocation, or give "
             "a schema with .schema(…)."
         )
-    store = SchemaStore(Path(source_path(options.schema_location)))
+    store = SchemaStore(place_of(source_path(options.schema_location)))
     known = store.latest()
     if known is None:
-        paths = sorted(listing(path, options).paths())
+        files = sorted(listing(path, options).files(), key=lambda file: file.path)
         nested = {hint.column.lower() for hint in hints if len(hint.path) > 1}
-        data = infer_data_schema(format, paths, options, nested)
+        data = infer_data_schema(format, files, options, nested)
         if not len(data):
             raise AnalysisError.of(
                 "CF_EMPTY_DIR_FOR_SCHEMA_INFERENCE",
@@ -126,7 +128,9 @@ def _stored_schema(format: FileFormat, path: str, options: CloudOptions, parse_d
                 sql_state="42000",
                 path=path,
             )
-        known = store.add(0, nullable(with_hints(data, hints)), _partitions(paths, path, options))
+        known = store.add(
+            0, nullable(with_hints(data, hints)), _partitions([file.path for file in files], path, options)
+        )
     partitions = {name.lower() for name in known.partitions.names}
     data = with_hints(known.data, [hint for hint in hints if hint.column.lower() not in partitions])
     return replace(known, data=nullable(pa.schema([f for f in data if f.name.lower() not in partitions])))
@@ -142,12 +146,10 @@ def _partitions(paths: Sequence[str], base: str, options: CloudOptions) -> pa.Sc
     return found if typed else pa.schema([pa.field(name, pa.string()) for name in found.names])
 
 
-def listing(path: str, options: CloudOptions) -> FileListing:
+def listing(path: str, options: CloudOptions) -> Listing:
     """All files below `path`, at any depth."""
     pattern = options.name_pattern or options.files.maybe("pathGlobFilter")
-    return FileListing(
-        path, FolderCache(), recursive=True, name_pattern=None if pattern is None else glob_expression(pattern)
-    )
+    return listing_of(path, recursive=True, name_pattern=pattern)
 
 
 class NewColumnsFound(Exception):  # noqa: N818 - taken up by the reader, which answers with Spark's error
@@ -262,9 +264,9 @@ class CloudFilesReader:
         location = self._source.options.schema_location
         if self._source.options.mode is EvolutionMode.FAIL_ON_NEW_COLUMNS or stored is None or location is None:
             return unknown_fields(url, found.names, recorded=False)
-        inferred = infer_data_schema(self._source.format, [file.path for file in files], self._source.options)
+        inferred = infer_data_schema(self._source.format, files, self._source.options)
         new = nullable(pa.schema(added_columns(stored.all, inferred)))
-        store = SchemaStore(Path(source_path(location)))
+        store = SchemaStore(place_of(source_path(location)))
         store.add(stored.version + 1, merged_schema([stored.data, new]), stored.partitions)
         return unknown_fields(url, new.names or found.names, recorded=True)
 

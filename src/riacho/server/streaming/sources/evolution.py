@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -16,6 +15,7 @@ from riacho.errors import SparkError, SparkGeneralError
 from riacho.options import Options
 from riacho.server.formats.base import FileFormat
 from riacho.server.streaming.sources.cloud_options import SELF_DESCRIBING, CloudOptions
+from riacho.server.streaming.sources.listing import FileStatus
 
 MAX_SAMPLE_FILES: Final = 1000
 MAX_SAMPLE_BYTES: Final = 1 << 30
@@ -23,13 +23,13 @@ MAX_SAMPLE_BYTES: Final = 1 << 30
 
 
 def infer_data_schema(
-    format: FileFormat, paths: Sequence[str], options: CloudOptions, nested: Collection[str] = ()
+    format: FileFormat, files: Sequence[FileStatus], options: CloudOptions, nested: Collection[str] = ()
 ) -> pa.Schema:
     """The columns of the first files; a damaged file says nothing. Types as the options want them.
 
     `nested`: the columns, in lower case, of which hints name fields; not they but their fields are made STRING.
     """
-    schemas = [_schema_of(format, path, options) for path in sample(paths)]
+    schemas = [_schema_of(format, path, options) for path in sample(files)]
     merged = merged_schema([schema for schema in schemas if schema is not None])
     if options.infer_types or format.name.lower() in SELF_DESCRIBING:
         return merged
@@ -47,15 +47,15 @@ def _texts(arrow: pa.DataType) -> pa.DataType:
     return pa.string()
 
 
-def sample(paths: Sequence[str]) -> list[str]:
+def sample(files: Sequence[FileStatus]) -> list[str]:
     """The first files, up to the limits, at least one."""
     chosen: list[str] = []
     total = 0
-    for path in paths[:MAX_SAMPLE_FILES]:
-        total += Path(path).stat().st_size
+    for file in files[:MAX_SAMPLE_FILES]:
+        total += file.size
         if chosen and total > MAX_SAMPLE_BYTES:
             break
-        chosen.append(path)
+        chosen.append(file.path)
     return chosen
 
 

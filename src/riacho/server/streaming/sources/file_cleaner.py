@@ -11,10 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from riacho.errors import IllegalArgumentError
+from riacho.errors import IllegalArgumentError, StorageError
 from riacho.options import Options
-from riacho.paths import local_path
-from riacho.server.streaming.sources.listing import glob_expression
+from riacho.paths import qualified
+from riacho.server.streaming.sources.globs import glob_expression
+from riacho.storage import Place, move, place_at, place_of
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +37,13 @@ def cleaner(options: Options, source_path: str) -> Clean | None:
     archive = options.maybe("sourceArchiveDir")
     if archive is None:
         raise IllegalArgumentError("Archive mode must be used with 'sourceArchiveDir' option.")
-    folder = str(local_path(archive))
-    if _could_match(folder, source_path):
+    folder, source = place_of(archive), place_of(source_path)
+    if _storage(folder) != _storage(source):
+        raise IllegalArgumentError(
+            "Base archive path is located on a different file system than the source files. source path: "
+            f"{qualified(source)} / base archive path: {qualified(folder)}"
+        )
+    if _could_match(folder, source):
         raise IllegalArgumentError(
             "requirement failed: Base archive path cannot be set to the path where archived path can possibly match "
             "with source pattern. Ensure the base archive path doesn't match with source pattern in depth, where the "
@@ -46,25 +52,31 @@ def cleaner(options: Options, source_path: str) -> Clean | None:
     return lambda path: _moved(path, folder)
 
 
-def _could_match(folder: str, source_path: str) -> bool:
+def _storage(place: Place) -> str:
+    """What tells a disk, or a bucket, from another."""
+    return "" if isinstance(place, Path) else f"{place.kind}:{place.bucket}"
+
+
+def _could_match(folder: Place, source: Place) -> bool:
     """Whether archived files could be taken for new source files."""
     return all(
         glob_expression(pattern).fullmatch(name)
-        for pattern, name in zip(Path(source_path).parts[1:], Path(folder).parts[1:], strict=False)
+        for pattern, name in zip(source.parts[1:], folder.parts[1:], strict=False)
     )
 
 
 def _removed(path: str) -> None:
     try:
-        Path(path).unlink()
-    except OSError as error:
+        place_at(path).unlink()
+    except (OSError, StorageError) as error:
         _log.warning("Could not remove the source file %s: %s", path, error)
 
 
-def _moved(path: str, folder: str) -> None:
-    target = Path(folder + path)
+def _moved(path: str, folder: Place) -> None:
+    source = place_at(path)
+    target = folder.joinpath(*source.parts[1:])
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        Path(path).rename(target)
-    except OSError as error:
+        move(source, target)
+    except (OSError, StorageError) as error:
         _log.warning("Could not archive the source file %s to %s: %s", path, target, error)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.options import Options
-from riacho.paths import local_path, qualified
+from riacho.paths import qualified
 from riacho.server.catalog.failures import path_not_found
 from riacho.server.formats.avro_reader import AvroFormat
 from riacho.server.formats.base import FileFormat
@@ -23,8 +22,10 @@ from riacho.server.formats.parquet_reader import ParquetFormat
 from riacho.server.formats.text_reader import TextFormat
 from riacho.server.formats.xml_reader import XmlFormat
 from riacho.server.streaming.sources.files import FileSource, base_path
-from riacho.server.streaming.sources.listing import FileListing, is_glob
+from riacho.server.streaming.sources.globs import is_glob
+from riacho.server.streaming.sources.object_listing import listing_for
 from riacho.server.streaming.sources.partitions import infer_partitions
+from riacho.storage import place_at, place_of
 from riacho.types import nullable
 
 FORMATS: Final[dict[str, FileFormat]] = {
@@ -58,9 +59,9 @@ def from_read(
     file_format = FORMATS[format]
     checked = Options.check(f"{format} reader", (*file_format.table, *LISTING, *STREAM), options)
     local = source_path(path or checked.maybe("path"))
-    if not is_glob(local) and not Path(local).exists():
+    if not is_glob(local) and not place_at(local).exists():
         raise path_not_found(qualified(local))
-    listing = FileListing.of(local, checked)
+    listing = listing_for(local, checked)
     if schema is None and not infer and format != "text":
         raise IllegalArgumentError(
             "Schema must be specified when creating a streaming source DataFrame. If some files already exist in the "
@@ -81,10 +82,10 @@ def from_read(
 
 
 def source_path(path: str | None) -> str:
-    """An absolute local path. Raises IllegalArgumentError for none, and as `paths.local_path`."""
+    """An absolute path. Raises IllegalArgumentError for none, and as `storage.place_of`."""
     if not path:
         raise IllegalArgumentError("'path' is not specified")
-    return str(local_path(path))
+    return str(place_of(path))
 
 
 def with_partitions(schema: pa.Schema, found: pa.Schema) -> pa.Schema:

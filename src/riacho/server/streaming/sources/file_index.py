@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -18,9 +18,12 @@ import pyarrow as pa
 from riacho.errors import IllegalArgumentError, SparkRuntimeError
 from riacho.paths import local_path, qualified
 from riacho.server.catalog.failures import path_not_found
-from riacho.server.streaming.sources.listing import FileListing, FolderCache, is_glob, is_hidden
+from riacho.server.streaming.sources.globs import is_glob
+from riacho.server.streaming.sources.listing import FileStatus, file_status, is_hidden
+from riacho.server.streaming.sources.object_listing import listing_of
 from riacho.server.streaming.sources.partitions import common_type, partition_folder
 from riacho.server.streaming.sources.sink_log import has_sink_log, sink_files
+from riacho.storage import is_object, place_at, place_of
 
 Values: TypeAlias = tuple[str | None, ...]
 """The texts of a file's partition columns; None for NULL."""
@@ -31,11 +34,13 @@ class FileIndex:
     """What a batch read reads: `files` by the values of their partition columns, which are `partitions`.
 
     `folder`: set if the files are just what a plain reader finds that lists this one folder and all below it.
+    `known`: what an object store said of its files; a file of a disk is looked at when it is read.
     """
 
     partitions: pa.Schema
     files: Mapping[Values, Sequence[str]]
     folder: str | None = None
+    known: Mapping[str, FileStatus] = field(default_factory=dict)
 
     @property
     def paths(self) -> list[str]:
@@ -47,13 +52,15 @@ class Rules:
     """How paths are read.
 
     `base`: where partition folders start to count. `recursive`: all files, no partitions. `wanted`: which files, by
-    path. `declared`: the partition columns of a table that has them by its definition, whatever lies elsewhere.
-    `typed`: whether the values say what types the columns have; else they are STRING.
+    path; `fresh`: which, by their times in microseconds. `declared`: the partition columns of a table that has them by
+    its definition, whatever lies elsewhere. `typed`: whether the values say what types the columns have; else they are
+    STRING.
     """
 
     base: str | None = None
     recursive: bool = False
     wanted: Callable[[str], bool] | None = None
+    fresh: Callable[[int], bool] | None = None
     declared: Sequence[str] | None = None
     typed: bool = True
 
@@ -64,13 +71,13 @@ def index(given: Sequence[str], rules: Rules) -> FileIndex:
     Raises PATH_NOT_FOUND, CONFLICTING_DIRECTORY_STRUCTURES, CONFLICTING_PARTITION_COLUMN_NAMES, IllegalArgumentError.
     """
     roots = [root for path in given for root in roots_of(path)]
-    by_log = len(given) == 1 and roots == [str(local_path(given[0]))] and has_sink_log(roots[0])
+    by_log = len(given) == 1 and roots == [str(place_of(given[0]))] and has_sink_log(roots[0])
     tree = _Tree.logged(roots[0]) if by_log else _Tree.of(roots)
     names: tuple[str, ...] = ()
     if rules.recursive:
         found: dict[Values, list[str]] = {(): [path for paths in tree.by_folder.values() for path in paths]}
     else:
-        names, folders = _partitions(tree.by_folder, _bases(roots, rules), rules.declared)
+        names, folders = _partitions(tree.by_folder, _bases(roots, rules, tree), rules.declared)
         found = {}
         if names:
             for folder, values in folders.items():
@@ -79,19 +86,19 @@ def index(given: Sequence[str], rules: Rules) -> FileIndex:
             found[()] = [path for root in roots for path in tree.right_at(root)]
     columns = [[values[i] for values in found] for i in range(len(names))]
     types = [common_type([v for v in column if v is not None]) if rules.typed else pa.string() for column in columns]
-    wanted = rules.wanted or (lambda _: True)
-    files = {values: [path for path in paths if wanted(path)] for values, paths in found.items()}
+    files = {values: [path for path in paths if tree.fits(path, rules)] for values, paths in found.items()}
     return FileIndex(
         pa.schema([pa.field(name, arrow) for name, arrow in zip(names, types, strict=True)]),
         {values: paths for values, paths in files.items() if paths},
         tree.plain_root(roots, files, rules),
+        tree.known,
     )
 
 
 def roots_of(path: str) -> list[str]:
     """The files and folders that a path names. Raises PATH_NOT_FOUND."""
-    local = str(local_path(path))
-    found = FileListing(local, FolderCache()).roots() if is_glob(local) else [local] if Path(local).exists() else []
+    local = str(place_of(path))
+    found = listing_of(local).roots() if is_glob(local) else [local] if place_at(local).exists() else []
     if not found:
         raise path_not_found(qualified(local))
     return found
@@ -99,13 +106,19 @@ def roots_of(path: str) -> list[str]:
 
 @dataclass(frozen=True)
 class _Tree:
-    """All visible files below some roots. `odd`: whether other readers may take other names for hidden."""
+    """All visible files below some roots. `odd`: whether other readers may take other names for hidden.
+
+    `known`: those of an object store.
+    """
 
     by_folder: Mapping[str, list[str]]
     odd: bool
+    known: Mapping[str, FileStatus] = field(default_factory=dict)
 
     @classmethod
     def of(cls, roots: Sequence[str]) -> _Tree:
+        if any(map(is_object, roots)):
+            return cls.of_objects(roots)
         by_folder: dict[str, list[str]] = {}
         odd = False
         pending = []
@@ -136,18 +149,46 @@ class _Tree:
         return cls(dict(sorted(by_folder.items())), odd)
 
     @classmethod
+    def of_objects(cls, roots: Sequence[str]) -> _Tree:
+        """The same of roots of which some are in an object store."""
+        files: list[FileStatus] = []
+        for root in dict.fromkeys(roots):
+            files += listing_of(root, recursive=True).files()
+        return cls._of_files(files)
+
+    @classmethod
     def logged(cls, root: str) -> _Tree:
         """The files that a file sink's log names: those of failed batches lie beside them."""
-        by_folder: dict[str, list[str]] = {}
-        for file in sink_files(root):
-            by_folder.setdefault(str(Path(file.path).parent), []).append(file.path)
-        return cls({folder: sorted(by_folder[folder]) for folder in sorted(by_folder)}, odd=True)
+        return cls._of_files(sink_files(root))
+
+    @classmethod
+    def _of_files(cls, files: Iterable[FileStatus]) -> _Tree:
+        by_folder: dict[str, set[str]] = {}
+        known = {}
+        for file in files:
+            by_folder.setdefault(_above(file.path), set()).add(file.path)
+            if is_object(file.path):
+                known[file.path] = file
+        return cls({folder: sorted(by_folder[folder]) for folder in sorted(by_folder)}, True, known)
+
+    def is_folder(self, root: str) -> bool:
+        """Whether a root is no file."""
+        return root not in self.known if is_object(root) else Path(root).is_dir()
+
+    def fits(self, path: str, rules: Rules) -> bool:
+        """Whether a file is wanted."""
+        if rules.wanted is not None and not rules.wanted(path):
+            return False
+        if rules.fresh is None:
+            return True
+        file = self.known.get(path) or file_status(path)
+        return file is not None and rules.fresh(file.modified_ms * 1000)
 
     def right_at(self, root: str) -> list[str]:
         """The files right in a root, or the root if it is one."""
-        if Path(root).is_dir():
+        if self.is_folder(root):
             return self.by_folder.get(root, [])
-        return [path for path in self.by_folder.get(str(Path(root).parent), []) if path == root]
+        return [path for path in self.by_folder.get(_above(root), []) if path == root]
 
     def plain_root(self, roots: Sequence[str], files: Mapping[Values, Sequence[str]], rules: Rules) -> str | None:
         """The one folder whose files, at any depth, are all of `files` and show their partitions to any reader."""
@@ -162,11 +203,11 @@ class _Tree:
         return roots[0] if depths <= {(True,) * len(partitioned)} else None
 
 
-def _bases(roots: Sequence[str], rules: Rules) -> frozenset[str]:
+def _bases(roots: Sequence[str], rules: Rules, tree: _Tree) -> frozenset[str]:
     """The folders below which partition folders count. Raises IllegalArgumentError."""
     if rules.base is None:
-        return frozenset(root if Path(root).is_dir() else str(Path(root).parent) for root in roots)
-    base = local_path(rules.base)
+        return frozenset(root if tree.is_folder(root) else _above(root) for root in roots)
+    base = place_of(rules.base)
     if not base.is_dir():
         raise IllegalArgumentError("Option 'basePath' must be a directory")
     for root in roots:
@@ -203,15 +244,20 @@ def _partitions(
 def _parse(folder: str, bases: frozenset[str]) -> tuple[list[tuple[str, str | None]], str]:
     """The columns that a folder shows, and the folder where they start; itself if it shows none."""
     pairs: list[tuple[str, str | None]] = []
-    at = Path(folder)
-    while str(at) not in bases and at != at.parent:
-        pair = partition_folder(at.name)
+    at = folder
+    while at not in bases and at != _above(at):
+        pair = partition_folder(at.rpartition("/")[2])
         if pair is not None:
             pairs.insert(0, pair)
         elif pairs:
             break
-        at = at.parent
-    return (pairs, str(at)) if pairs else ([], folder)
+        at = _above(at)
+    return (pairs, at) if pairs else ([], folder)
+
+
+def _above(path: str) -> str:
+    """The folder in which a path lies; itself for a root and for a bucket."""
+    return str(place_at(path).parent) if path.count("/") <= 3 else path.rpartition("/")[0]
 
 
 def _conflicting_folders(starts: Sequence[str]) -> SparkRuntimeError:

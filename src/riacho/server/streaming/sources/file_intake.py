@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from riacho.clock import Clock
@@ -24,9 +23,12 @@ from riacho.server.streaming.sources.file_choice import choose, in_order
 from riacho.server.streaming.sources.file_log import FileEntry, FileLog
 from riacho.server.streaming.sources.file_offsets import from_offset, to_offset
 from riacho.server.streaming.sources.file_options import StreamOptions
-from riacho.server.streaming.sources.listing import FileListing, FileStatus, file_status, is_glob
+from riacho.server.streaming.sources.globs import is_glob
+from riacho.server.streaming.sources.listing import FileStatus, file_status
+from riacho.server.streaming.sources.object_listing import Listing
 from riacho.server.streaming.sources.seen_files import AGELESS, SeenFiles
 from riacho.server.streaming.sources.sink_log import has_sink_log, path_of_url, sink_files
+from riacho.storage import Place, is_object, place_of
 
 _EXISTING: Final = "existing"
 """The log's file of those files that were there before the first start and are not to be read."""
@@ -49,7 +51,7 @@ class IntakeRules:
 class Intake:
     """The files of one running source. Its methods are those of a `SourceReader`, but for `read`."""
 
-    def __init__(self, listing: FileListing, rules: IntakeRules, log_dir: Path, clock: Clock) -> None:
+    def __init__(self, listing: Listing, rules: IntakeRules, log_dir: Place, clock: Clock) -> None:
         self._listing = listing
         self._rules = rules
         self._log = FileLog(log_dir, clock)
@@ -115,7 +117,7 @@ class Intake:
     def latest(self) -> Offset | None:
         return None if self._current < 0 else to_offset(self._current)
 
-    def _restored(self, log_dir: Path) -> SeenFiles:
+    def _restored(self, log_dir: Place) -> SeenFiles:
         """What earlier runs took."""
         stream = self._rules.stream
         ageless = stream.latest_first and (stream.max_files is not None or stream.max_bytes is not None)
@@ -129,7 +131,7 @@ class Intake:
         seen.purge()
         return seen
 
-    def _existing(self, path: Path) -> list[tuple[str, int]]:
+    def _existing(self, path: Place) -> list[tuple[str, int]]:
         """The files of the very first start, found and written down if this is it."""
         try:
             return [tuple(pair) for pair in json.loads(path.read_text(encoding="utf-8"))]
@@ -149,11 +151,7 @@ class Intake:
     def _forget_gone(self) -> None:
         """Forget taken files that are too old and no longer there."""
         for folder in self._seen.forgettable():
-            try:
-                there = os.listdir(folder) if folder else ()  # noqa: PTH208 - names, a million a second
-            except OSError:
-                there = ()
-            self._seen.forget(folder, there)
+            self._seen.forget(folder, _names(folder))
 
     def _only_new(self, files: Sequence[FileStatus]) -> list[FileStatus]:
         return [file for file in files if self._is_new(file)]
@@ -174,3 +172,13 @@ class Intake:
                 )
             self._from_sink = True
         return bool(self._from_sink)
+
+
+def _names(folder: str) -> Sequence[str]:
+    """The names in a folder; none if it is not there, or no folder of its own."""
+    if is_object(folder):
+        return [place.name for place in place_of(folder).iterdir()]
+    try:
+        return os.listdir(folder) if folder else ()  # noqa: PTH208 - names, a million a second
+    except OSError:
+        return ()

@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -20,6 +19,7 @@ import pyarrow.compute as pc
 
 from riacho.clock import Clock
 from riacho.server.streaming.compact_log import CompactLog, EntryFormat, Retention
+from riacho.storage import Place
 
 _COLUMNS: Final = pa.schema([("path", pa.string()), ("timestamp", pa.int64()), ("batchId", pa.int64())])
 
@@ -40,7 +40,7 @@ class FileEntry:
 class FileLog(CompactLog[FileEntry]):
     """The log in `folder`. One writer at a time: a second one fails when it adds an entry."""
 
-    def __init__(self, folder: Path, clock: Clock, retention: Retention | None = None) -> None:
+    def __init__(self, folder: Place, clock: Clock, retention: Retention | None = None) -> None:
         super().__init__(folder, EntryFormat(FileEntry.to_json, FileEntry, _COLUMNS), clock, retention)
         self._cache: dict[int, list[FileEntry]] = {}
 

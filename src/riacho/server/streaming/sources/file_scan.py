@@ -19,6 +19,7 @@ from riacho.server.formats.base import file_url
 from riacho.server.streaming.sources.base import METADATA, METADATA_TYPE
 from riacho.server.streaming.sources.listing import FileStatus
 from riacho.server.streaming.sources.partitions import partition_values, typed_value
+from riacho.storage import carried
 from riacho.types import TIMESTAMP
 
 Decode: TypeAlias = Callable[[FileStatus], Iterator[pa.RecordBatch]]
@@ -80,12 +81,13 @@ def scan(files: Sequence[FileStatus], layout: Layout, decode: Decode) -> Iterato
             yield from complete(decode(file), file, layout)
         return
     ahead = (os.cpu_count() or 1) + 1
+    decode_all = carried(lambda file: list(decode(file)))
     waiting: deque[tuple[FileStatus, Future[list[pa.RecordBatch]] | None]] = deque()
     with ThreadPoolExecutor(max_workers=ahead - 1, thread_name_prefix="riacho-decode") as pool:
         try:
             for file in files:
                 small = file.size <= _STREAMED_BYTES
-                waiting.append((file, pool.submit(_all, decode, file) if small else None))
+                waiting.append((file, pool.submit(decode_all, file) if small else None))
                 if len(waiting) >= ahead:
                     yield from _next(waiting, layout, decode)
             while waiting:
@@ -94,10 +96,6 @@ def scan(files: Sequence[FileStatus], layout: Layout, decode: Decode) -> Iterato
             for _, future in waiting:
                 if future is not None:
                     future.cancel()
-
-
-def _all(decode: Decode, file: FileStatus) -> list[pa.RecordBatch]:
-    return list(decode(file))
 
 
 def _next(

@@ -12,15 +12,18 @@ import pyarrow as pa
 from riacho.errors import SparkError, SparkGeneralError
 from riacho.ids import Offset
 from riacho.options import Options
-from riacho.paths import local_path
-from riacho.server.formats.base import DamagedFileError, Decoded, Decoder, DecoderContext, FileFormat
+from riacho.paths import qualified
+from riacho.server.formats.base import DamagedFileError, Decoded, Decoder, DecoderContext, FileFormat, file_url
 from riacho.server.streaming.sources.base import ReadLimit, SourceContext, SourceData
 from riacho.server.streaming.sources.file_cleaner import cleaner
 from riacho.server.streaming.sources.file_intake import Intake, IntakeRules
 from riacho.server.streaming.sources.file_log import FileEntry
 from riacho.server.streaming.sources.file_options import StreamOptions
 from riacho.server.streaming.sources.file_scan import Layout, scan, threads_per_file
-from riacho.server.streaming.sources.listing import FileListing, FileStatus, is_glob
+from riacho.server.streaming.sources.globs import is_glob
+from riacho.server.streaming.sources.listing import FileStatus
+from riacho.server.streaming.sources.object_listing import listing_for
+from riacho.storage import place_of
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +56,7 @@ class FileReader:
     """See `sources.base.SourceReader`."""
 
     def __init__(self, source: FileSource, context: SourceContext) -> None:
-        self.description = f"FileStreamSource[file:{source.path}]"
+        self.description = f"FileStreamSource[{qualified(source.path)}]"
         self._source = source
         self._layout = Layout(
             source.schema,
@@ -67,7 +70,7 @@ class FileReader:
         in_files = pa.schema([field for field in source.schema if field.name.lower() not in source.partitions])
         source.format.decoder(in_files, source.options, replace(self._decoding, unused=frozenset()))
         rules = IntakeRules(StreamOptions.of(source.options), clean=cleaner(source.options, source.path))
-        self._intake = Intake(FileListing.of(source.path, source.options), rules, context.log_dir, context.clock)
+        self._intake = Intake(listing_for(source.path, source.options), rules, context.log_dir, context.clock)
 
     def prepare_available_now(self) -> None:
         self._intake.freeze()
@@ -98,7 +101,11 @@ class FileReader:
 
 
 def whole(decoder: Decoder, file: FileStatus) -> Decoded:
-    return decoder.decode(file.path)
+    """All rows of a file. Raises what its format raises, and as `missing_file` if it has gone since it was found."""
+    try:
+        yield from decoder.decode(file.path)
+    except FileNotFoundError:
+        raise missing_file(file_url(file.path)) from None
 
 
 def until_damage(decoder: Decoder, file: FileStatus) -> Decoded:
@@ -130,11 +137,11 @@ def missing_file(url: str) -> SparkError:
 def base_path(path: str, options: Options) -> str | None:
     """Where partition folders start to count: None if they do not count at all.
 
-    Without `basePath`, the folder itself; a glob has none, as in Spark. Raises as `local_path`.
+    Without `basePath`, the folder itself; a glob has none, as in Spark. Raises as `place_of`.
     """
     if options.flag("recursiveFileLookup"):
         return None
     given = options.maybe("basePath")
     if given is not None:
-        return str(local_path(given))
+        return str(place_of(given))
     return None if is_glob(path) else path

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from riacho.server.kafka.ranges import Range
 from riacho.server.kafka.reader import RangeReader
 from riacho.server.streaming.checkpoint import write_new
 from riacho.server.streaming.sources.base import ReadLimit, SourceContext, SourceData
+from riacho.storage import Place
 
 _log = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ class KafkaReader:
         return positions
 
 
-def _logged(path: Path) -> Positions | None:
+def _logged(path: Place) -> Positions | None:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -18,21 +18,21 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import translate
 from pathlib import Path
 from typing import Final, Protocol
 
-from riacho.options import Options
+from riacho.server.streaming.sources.globs import expand_braces, glob_expression, is_glob
+from riacho.storage import place_at
 
 _SETTLED_NS: Final = 2_000_000_000
 """A folder unchanged for so long before it was read cannot have changed unseen afterwards."""
 
-_GLOB: Final = re.compile(r"[*?\[\]{}]")
-
 
 @dataclass(frozen=True, order=True)
 class FileStatus:
-    """A file as it was found: its local path, when it was last modified (ms since the epoch), its size in bytes."""
+    """A file as it was found: its path (`/x` or `s3a://bucket/x`), its modification time (ms since the epoch), its size
+    in bytes.
+    """
 
     modified_ms: int
     path: str
@@ -95,10 +95,6 @@ def _is_current(read: _ReadFolder, changed_ns: int) -> bool:
     return read.changed_ns == changed_ns and read.read_ns - changed_ns > _SETTLED_NS
 
 
-def is_glob(path: str) -> bool:
-    return _GLOB.search(path) is not None
-
-
 def is_hidden(name: str) -> bool:
     return (name.startswith("_") and "=" not in name) or name.startswith(".") or name.endswith("._COPYING_")
 
@@ -111,16 +107,6 @@ class FileListing:
     folders: FolderCache
     recursive: bool = False
     name_pattern: re.Pattern[str] | None = None
-
-    @classmethod
-    def of(cls, path: str, options: Options, glob_option: str = "pathGlobFilter") -> FileListing:
-        pattern = options.maybe(glob_option)
-        return cls(
-            path,
-            FolderCache(),
-            recursive=options.flag("recursiveFileLookup"),
-            name_pattern=None if pattern is None else glob_expression(pattern),
-        )
 
     def roots(self) -> list[str]:
         """The files and folders that the path names."""
@@ -205,7 +191,13 @@ class FileListing:
 
 
 def file_status(path: str) -> FileStatus | None:
-    """What the file system says of a file, or None if it is gone or no plain file."""
+    """What the file system or the object store says of a file, or None if it is gone or no plain file."""
+    if not path.startswith("/"):
+        try:
+            stat = place_at(path).stat()
+        except FileNotFoundError:
+            return None
+        return FileStatus(stat.st_mtime_ns // 1_000_000, path, stat.st_size)
     found = _stat(path)
     return None if found is None else _status(path, found)
 
@@ -226,27 +218,3 @@ def _status(path: str, found: os.stat_result) -> FileStatus | None:
 def _is_folder(path: str) -> bool:
     found = _stat(path)
     return found is not None and stat.S_ISDIR(found.st_mode)
-
-
-def glob_expression(pattern: str) -> re.Pattern[str]:
-    """A Hadoop glob for one name (`*`, `?`, `[ab]`, `[^a]`, `{a,b}`) as a regular expression."""
-    return re.compile("|".join(translate(one.replace("[^", "[!")) for one in expand_braces(pattern)))
-
-
-def expand_braces(pattern: str) -> list[str]:
-    """`a{b,c{d,e}}` → `ab`, `acd`, `ace`."""
-    opening = pattern.find("{")
-    if opening < 0:
-        return [pattern]
-    depth, start, parts = 0, opening + 1, []
-    for i in range(opening, len(pattern)):
-        if pattern[i] == "{":
-            depth += 1
-        elif pattern[i] == "}":
-            depth -= 1
-        if (pattern[i] == "," and depth == 1) or depth == 0:
-            parts.append(pattern[start:i])
-            start = i + 1
-        if depth == 0:
-            return [one for part in parts for one in expand_braces(pattern[:opening] + part + pattern[i + 1 :])]
-    return [pattern]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -24,10 +23,10 @@ _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 
 def partition_values(path: str, base: str) -> dict[str, str | None]:
     """The text of each `k=v` folder of `path` below `base`, in order; None for Spark's null folder."""
-    try:
-        folders = Path(path).parent.relative_to(base).parts
-    except ValueError:
+    above = base if base.endswith("/") else f"{base}/"
+    if not path.startswith(above) or not base:
         return {}
+    folders = path[len(above) :].split("/")[:-1]
     return dict(pair for folder in folders if (pair := partition_folder(folder)) is not None)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -21,6 +20,7 @@ from riacho.intervals import interval_us
 from riacho.options import Option, Options
 from riacho.server.streaming.checkpoint import write_new
 from riacho.server.streaming.sources.base import ReadLimit, SourceContext, SourceData
+from riacho.storage import Place
 from riacho.types import TIMESTAMP
 from riacho.units import time_ms
 
@@ -83,7 +83,7 @@ class RateSource:
 class RateReader:
     """See `sources.base.SourceReader`. The time of creation is kept in the source's log, so a restart goes on."""
 
-    def __init__(self, source: RateSource, log_dir: Path, clock: Clock) -> None:
+    def __init__(self, source: RateSource, log_dir: Place, clock: Clock) -> None:
         self._source = source
         self._clock = clock
         self._creation_ms = _creation_ms(log_dir / "0", clock)
@@ -127,7 +127,7 @@ class RateReader:
                 yield from rows(first, last, (self._creation_ms + second * 1000) * 1000 + steps)
 
 
-def _creation_ms(path: Path, clock: Clock) -> int:
+def _creation_ms(path: Place, clock: Clock) -> int:
     try:
         version, stamp = path.read_text(encoding="utf-8").split("\n")
     except FileNotFoundError:

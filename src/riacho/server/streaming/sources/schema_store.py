@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from riacho.errors import IllegalStateError
 from riacho.server.streaming.checkpoint import VERSION, write_new
+from riacho.storage import Place
 from riacho.types import from_json, to_json
 
 
@@ -35,7 +35,7 @@ class StoredSchema:
 class SchemaStore:
     """The versions at one location."""
 
-    def __init__(self, location: Path) -> None:
+    def __init__(self, location: Place) -> None:
         self._folder = location / "_schemas"
 
     def latest(self) -> StoredSchema | None:

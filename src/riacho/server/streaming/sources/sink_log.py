@@ -12,16 +12,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
 import pyarrow as pa
 
 from riacho.clock import SystemClock
-from riacho.server.formats.base import file_url
 from riacho.server.streaming.compact_log import CompactLog, EntryFormat
 from riacho.server.streaming.sources.listing import FileStatus
+from riacho.storage import is_object, place_at
 
 FOLDER: Final = "_spark_metadata"
 COLUMNS: Final = pa.schema(
@@ -41,12 +40,6 @@ class SinkEntry:
     modified_ms: int
     action: str = "add"
 
-    @classmethod
-    def of(cls, path: Path) -> SinkEntry:
-        """The entry of a file that has been written."""
-        status = path.stat()
-        return cls(file_url(str(path)), status.st_size, status.st_mtime_ns // 1_000_000)
-
     def to_json(self) -> str:
         entry = {
             "path": self.url,
@@ -61,7 +54,7 @@ class SinkEntry:
 
 
 def has_sink_log(path: str) -> bool:
-    return (Path(path) / FOLDER).is_dir()
+    return (place_at(path) / FOLDER).is_dir()
 
 
 def sink_files(path: str) -> list[FileStatus]:
@@ -69,7 +62,7 @@ def sink_files(path: str) -> list[FileStatus]:
 
     Raises IllegalStateError for a log of another version, or with holes.
     """
-    log = CompactLog(Path(path) / FOLDER, EntryFormat(SinkEntry.to_json, SinkEntry, COLUMNS), SystemClock())
+    log = CompactLog(place_at(path) / FOLDER, EntryFormat(SinkEntry.to_json, SinkEntry, COLUMNS), SystemClock())
     files: dict[str, FileStatus] = {}
     for entry in log.all_entries(log.latest()):
         local = path_of_url(entry.url)
@@ -81,7 +74,9 @@ def sink_files(path: str) -> list[FileStatus]:
 
 
 def path_of_url(url: str) -> str:
-    """The local path of a `file:` URL, or of a plain path."""
+    """The path of a `file:` or `s3a:` URL, or of a plain path."""
     if url.startswith("file:///") and "%" not in url and not url.startswith("file:////"):
         return url[7:]  # as nearly all are
+    if is_object(url):
+        return unquote(url) if "%" in url else url
     return unquote(re.sub(r"^file:/+", "/", url)) if url.startswith("file:") else url

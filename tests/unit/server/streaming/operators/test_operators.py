@@ -21,6 +21,7 @@ from riacho.server.streaming.operators.limit import Limit
 from riacho.server.streaming.operators.operator import BatchContext, Operator, OperatorProgress, OperatorTools
 from riacho.server.streaming.planning import PlannedStream
 from riacho.server.streaming.sinks.base import OutputMode
+from riacho.storage import Place
 from riacho.testing import Crash, CrashAfter, FakeEngine, ListSink, ScriptedSource, define, run
 from riacho.testing.engine import RowsOf
 from riacho.types import TIMESTAMP
@@ -153,7 +154,7 @@ def test_a_crash_after_any_step_leaves_the_state_right(
     for ids in ([1, 1, 2], [2, 3], [3, 1, 4]):
         source.add(*({"id": number} for number in ids))
 
-    def stateful(planned: PlannedStream, session: Any, checkpoint: Path) -> StatefulExecution:
+    def stateful(planned: PlannedStream, session: Any, checkpoint: Place) -> StatefulExecution:
         return prepare(planned, OutputMode.APPEND, session, engine, checkpoint, "UTC", None)
 
     def start(observer: CrashAfter | None = None) -> Any:

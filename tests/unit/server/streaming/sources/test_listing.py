@@ -7,11 +7,13 @@ import pytest
 
 from riacho.options import Options
 from riacho.server.formats.options import LISTING
-from riacho.server.streaming.sources.listing import FileListing, FolderCache, expand_braces, glob_expression, is_hidden
+from riacho.server.streaming.sources.globs import expand_braces, glob_expression
+from riacho.server.streaming.sources.listing import FolderCache, is_hidden
+from riacho.server.streaming.sources.object_listing import listing_for
 
 
 def names(path: Path | str, **options: str) -> list[str]:
-    listing = FileListing.of(str(path), Options.check("json", LISTING, options))
+    listing = listing_for(str(path), Options.check("json", LISTING, options))
     return sorted(Path(found).name for found in listing.paths())
 
 
@@ -106,6 +108,6 @@ def test_the_folders_that_show_partitions(tmp_path: Path) -> None:
     for name in ("a=1/b=2/1.json", "a=1/b=3/_hidden", "a=2/b=4/c/1.json", "plain/a=9/1.json", "_a=5/1.json", ".a=6/1"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    listing = FileListing.of(str(tmp_path), Options.check("json", LISTING, {}))
+    listing = listing_for(str(tmp_path), Options.check("json", LISTING, {}))
     found = [folder.removeprefix(f"{tmp_path}/") for folder in listing.partition_folders()]
     assert sorted(found) == ["_a=5", "a=1/b=2"]

@@ -8,7 +8,7 @@ from functools import partial
 
 import pyarrow as pa
 
-from riacho import types
+from riacho import storage, types
 from riacho.errors import AnalysisError, SparkError
 from riacho.ids import Offset
 from riacho.paths import qualified
@@ -190,9 +190,7 @@ class DeltaReader:
             return int(note.read_text(encoding="utf-8"))
         version = self._opened_at + 1
         note.parent.mkdir(parents=True, exist_ok=True)
-        aside = note.with_name(f".{note.name}.tmp")
-        aside.write_text(str(version), encoding="utf-8")
-        aside.replace(note)
+        storage.replace(note, str(version).encode())
         return version
 
     def _first_of(self, start: Offset | None, last: DeltaOffset) -> DeltaOffset:
