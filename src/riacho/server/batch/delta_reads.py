@@ -25,6 +25,7 @@ from riacho.errors import AnalysisError
 from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.batch.sql_inputs import flat, is_own_name, new_name, with_inputs
+from riacho.server.catalog.failures import delta_table_not_found, path_not_found
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta import files
 from riacho.server.delta import schema as schemas
@@ -32,7 +33,7 @@ from riacho.server.delta.actions import AddFile
 from riacho.server.delta.changes import require_files
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.protocol import require_readable
-from riacho.server.delta.state import TableState, load_state, not_a_table
+from riacho.server.delta.state import TableState, load_state
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import OWN_FORMAT, OWN_READ, EngineSession, Surroundings
 from riacho.server.plan.walk import transform, walk
@@ -169,12 +170,14 @@ class DeltaRead:
 def delta_read(source: pb.Read.DataSource, session: EngineSession) -> DeltaRead:
     """The read of a table in object storage. See `own_reads.MakeBatchSource`.
 
-    Raises DELTA_PATH_DOES_NOT_EXIST, DELTA_UNSUPPORTED_FEATURES_FOR_READ, and as `load_state`.
+    Raises PATH_NOT_FOUND, DELTA_TABLE_NOT_FOUND, DELTA_UNSUPPORTED_FEATURES_FOR_READ, and as `load_state`.
     """
     settings = of_session({}) if _SERVERS in source.options else session.storage
     table = place_of(source.paths[0], settings)
     version = source.options.get(_VERSION)
     if version is not None:
+        if not DeltaLog(table).exists():
+            raise _missing(table)
         return _read_of(table, load_state(DeltaLog(table), int(version), with_files=True))
     return _tables.newest(table)
 
@@ -183,6 +186,10 @@ def _read_of(table: Place, state: TableState) -> DeltaRead:
     require_readable(table, state.protocol, state.metadata)
     held = tuple(require_files(state).values())
     return DeltaRead(table, schemas.to_arrow(state.metadata.schema_json), held)
+
+
+def _missing(table: Place) -> AnalysisError:
+    return delta_table_not_found(str(table)) if table.exists() else path_not_found(str(table))
 
 
 class _Tables:
@@ -203,7 +210,7 @@ class _Tables:
         with using:
             state = writer.state()
             if state is None:
-                raise not_a_table(table)
+                raise _missing(table)
             return _read_of(table, state)
 
 

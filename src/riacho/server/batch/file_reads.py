@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -221,10 +222,11 @@ def _delta(source: pb.Read.DataSource, paths: Sequence[str]) -> pb.Read.DataSour
     if len(paths) != 1:
         raise IllegalArgumentError("'path' is not specified: give load() one path, or read the table by its name")
     folder = place_of(paths[0])
-    if not folder.exists():
-        raise path_not_found(paths[0])
-    if not DeltaLog(folder).exists():
-        raise delta_table_not_found(paths[0])
+    if isinstance(folder, Path):  # whoever reads one in object storage says so too: each look is a request
+        if not folder.exists():
+            raise path_not_found(paths[0])
+        if not DeltaLog(folder).exists():
+            raise delta_table_not_found(paths[0])
     found = pb.Read.DataSource(format="delta", schema=source.schema, paths=[str(folder)])
     found.options.update({key: value for key, value in source.options.items() if key.lower() not in {"path", "paths"}})
     found.options[LISTED] = "true"

@@ -8,6 +8,8 @@ decision that depends only on the state it is given is always serialisable.)
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -15,9 +17,10 @@ from riacho.errors import SparkGeneralError
 from riacho.server.delta.actions import Json, parse_commit, render
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState, blank_state, load_state
-from riacho.storage import Place, Stamp
+from riacho.storage import ObjectPath, Place, Stamp
 
 MAX_ATTEMPTS = 1000
+_FRESH_S = 2.0
 
 Decision = Callable[[TableState | None], Sequence[Json] | None]
 """The actions of the next commit, given the table as it is (None: there is no table), or None to commit nothing."""
@@ -42,9 +45,11 @@ class DeltaWriter:
         self._with_files = with_files
         self._state: TableState | None = None
         self._stamp: Stamp | None = None
+        self._looked_s = -math.inf
 
     def state(self) -> TableState | None:
         """The table as it is now, or None if there is none. Cheap when nothing happened. Raises as `load_state`."""
+        self._looked_s = time.monotonic()
         state = self._state
         if state is None or self._stamp is None or self.log.stamp(state.version) != self._stamp:
             # None yet, or the table was removed, and perhaps made anew, behind our back.
@@ -54,6 +59,13 @@ class DeltaWriter:
         else:
             return state
         return self._hold(state)
+
+    def _has_just_looked(self) -> bool:
+        """Whether the table need not be looked at again: in object storage that takes requests, and a commit that comes
+        too late is refused anyway.
+        """
+        remote = isinstance(self.log.table, ObjectPath)
+        return remote and self._state is not None and time.monotonic() - self._looked_s < _FRESH_S
 
     def _hold(self, state: TableState | None) -> TableState | None:
         self._state = state
@@ -65,8 +77,8 @@ class DeltaWriter:
 
         Raises what `decide` raises, and DELTA_MAX_COMMIT_RETRIES_EXCEEDED.
         """
-        for _ in range(MAX_ATTEMPTS):
-            state = self.state()
+        for attempt in range(MAX_ATTEMPTS):
+            state = self._state if attempt == 0 and self._has_just_looked() else self.state()
             actions = decide(state)
             if actions is None:
                 return None
