@@ -186,6 +186,12 @@ FILTER_PUSHDOWN: Final = Conf(
     "false",
     "Whether readers of Python data sources may have `pushFilters`; one that has it is refused otherwise.",
 )
+PUSHDOWN: Final = Conf(
+    "riacho.pushdown.enabled",
+    BOOLEAN,
+    "true",
+    "Whether what riacho reads itself in batches is told which columns and rows a plan wants.",
+)
 CSV_PRUNING: Final = Conf(
     "spark.sql.csv.parser.columnPruning.enabled",
     BOOLEAN,

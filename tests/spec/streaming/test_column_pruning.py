@@ -212,3 +212,11 @@ def test_each_batch_of_foreach_batch_has_all_columns(spark: SparkSession, tmp_pa
 
     finish(files(spark, tmp_path / "in", SCHEMA).writeStream.foreachBatch(write).trigger(availableNow=True).start())
     assert rows(spark.read.parquet(target)) == [(2, "Ana")]
+
+
+def test_a_dropped_column_can_be_asked_for(spark: SparkSession, tmp_path: Path) -> None:
+    """As one that was not selected can: it is looked for further down."""
+    write_text(tmp_path / "1.json", '{"id": 1, "name": "Ana", "v": 1}\n{"id": 2, "name": "Bia", "v": 2}\n')
+    stream = files(spark, tmp_path, SCHEMA)
+    assert read(spark, stream.select("id").where("v > 1")) == [(2,)]
+    assert read(spark, stream.drop("v").where("v > 1")) == [(2, "Bia")]

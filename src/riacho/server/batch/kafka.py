@@ -10,6 +10,8 @@ import pyarrow as pa
 from riacho import types
 from riacho.errors import AnalysisError
 from riacho.protos import pb
+from riacho.server.batch.batch_source import RowsRead
+from riacho.server.batch.wanted import Wanted
 from riacho.server.batch.write_context import WriteContext
 from riacho.server.engine.base import EngineSession
 from riacho.server.engine.schemas import given_schema
@@ -28,7 +30,11 @@ class KafkaBatchRead:
     given: Mapping[str, str]
     schema: pa.Schema
 
-    def read(self) -> Iterator[pa.RecordBatch]:
+    def read(self, wanted: Wanted) -> RowsRead:  # noqa: ARG002 - a message comes as a whole
+        """See `own_reads.BatchSource`."""
+        return RowsRead(self.schema, self._messages())
+
+    def _messages(self) -> Iterator[pa.RecordBatch]:
         """Raises what Spark raises for options that do not fit the topics, KAFKA_DATA_LOSS, KafkaClientError."""
         given = KafkaReadOptions.of(self.given, stream=False)
         asked = KafkaClient(given)

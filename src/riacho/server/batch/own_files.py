@@ -19,8 +19,11 @@ from riacho.clock import SystemClock
 from riacho.conf import PARTITION_TYPES
 from riacho.options import Options
 from riacho.protos import pb
+from riacho.server.batch.batch_source import RowsRead
 from riacho.server.batch.file_plans import given_types
 from riacho.server.batch.file_rules import given_paths, reader_options, rules_of, schema_of_text
+from riacho.server.batch.read_filters import may_hold
+from riacho.server.batch.wanted import Wanted
 from riacho.server.engine.base import OWN_FORMAT, OWN_READ, EngineSession
 from riacho.server.formats.avro_reader import engine_reads_avro
 from riacho.server.formats.base import DecoderContext, FileFormat
@@ -118,24 +121,34 @@ class FilesRead:
     def schema(self) -> pa.Schema:
         return pa.schema([*self.data, *self.found.partitions])
 
-    def read(self) -> Iterator[pa.RecordBatch]:
-        """Raises what the format raises for a file, FAILED_READ_FILE.FILE_NOT_EXIST, INVALID_PARTITION_VALUE."""
-        for values, paths in self.found.files.items():
-            constants = [
-                typed_value(text, field.type, field.name, self.zone)
-                for field, text in zip(self.found.partitions, values, strict=True)
-            ]
-            for batch in self._rows(paths):
-                columns = [*batch.columns, *(pa.repeat(value, batch.num_rows) for value in constants)]
-                yield pa.record_batch(columns, schema=self.schema) if columns else batch
+    def read(self, wanted: Wanted) -> RowsRead:
+        """See `own_reads.BatchSource`: other columns are not decoded, and partitions without wanted rows not read."""
+        return RowsRead(wanted.of(self.schema), self._rows(wanted))
 
-    def _rows(self, paths: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    def _rows(self, wanted: Wanted) -> Iterator[pa.RecordBatch]:
+        """Raises what the format raises for a file, FAILED_READ_FILE.FILE_NOT_EXIST, INVALID_PARTITION_VALUE."""
+        partitions = wanted.of(self.found.partitions)
+        schema = pa.schema([*wanted.of(self.data), *partitions])
+        for texts, paths in self.found.files.items():
+            values = {
+                field.name: typed_value(text, field.type, field.name, self.zone)
+                for field, text in zip(self.found.partitions, texts, strict=True)
+            }
+            if not all(may_hold(each, values) for each in wanted.filters):
+                continue
+            for batch in self._decoded(paths, wanted):
+                constants = (pa.repeat(values[name], batch.num_rows) for name in partitions.names)
+                columns = [*batch.columns, *constants]
+                yield pa.record_batch(columns, schema=schema) if columns else batch
+
+    def _decoded(self, paths: Sequence[str], wanted: Wanted) -> Iterator[pa.RecordBatch]:
         files = list(self._present(paths))
         today = SystemClock().now_ms() // DAY_MS
-        context = DecoderContext(today=lambda: today, threads=threads_per_file(files))
+        unused = frozenset(self.data.names) - set(wanted.of(self.data).names)
+        context = DecoderContext(today=lambda: today, threads=threads_per_file(files), unused=unused)
         decoder = self.format.decoder(self.data, self.options, context)
         decode = until_damage if self.options.flag("ignoreCorruptFiles") else whole
-        return scan(files, Layout(self.data), partial(decode, decoder))
+        return scan(files, Layout(wanted.of(self.data)), partial(decode, decoder))
 
     def _present(self, paths: Sequence[str]) -> Iterator[FileStatus]:
         for path in paths:

@@ -7,39 +7,28 @@ batch side of a stream-static join, sees what is there at the time, as in Spark.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 import pyarrow as pa
 
+from riacho.conf import PUSHDOWN
 from riacho.identifiers import quoted
 from riacho.protos import pb
+from riacho.server.batch.batch_source import BatchSource, MakeBatchSource
 from riacho.server.batch.delta_reads import OWN_DELTA, delta_read
 from riacho.server.batch.kafka import kafka_read
 from riacho.server.batch.own_files import OWN_AVRO, OWN_FILES, OWN_PARQUET, OWN_PLAIN, OWN_TEXTS, files_read
 from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
+from riacho.server.batch.wanted import Wanted, reads_of, without_done
 from riacho.server.engine.base import GLOBAL, OWN_FORMAT, OWN_READ, EngineSession, Keep, Surroundings
 from riacho.server.engine.spool import FolderSpool, empty
 from riacho.server.engine.stopping import checked
-from riacho.server.plan.walk import transform, walk
+from riacho.server.plan import build
+from riacho.server.plan.walk import at, transform, walk
 from riacho.server.sql.references import TableReference, table_references
 from riacho.server.sql.tokens import Edit, parse_identifier, splice
-
-
-class BatchSource(Protocol):
-    """The configuration of a batch read, made from a `Read` of its format; nothing is open."""
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns that the read gives."""
-
-    def read(self) -> Iterator[pa.RecordBatch]:
-        """The rows as they are now, lazily; all batches have `schema`. Raises SparkError, at once or meanwhile."""
-
-
-MakeBatchSource = Callable[[pb.Read.DataSource, EngineSession], BatchSource]
-"""Makes the source of a read of its format. Raises SparkError for what is wrong with the read."""
 
 Lookup = Callable[[str, EngineSession], MakeBatchSource | None]
 """What reads a format (in lower case) in a session; None for a format that is the engine's, or nobody's."""
@@ -102,36 +91,77 @@ class OwnReads:
     def bound(self, relation: pb.Relation, around: Surroundings, keep: Keep) -> pb.Relation:
         """`relation` with marked reads replaced: by their rows, or by none if the plan is only analysed.
 
-        Reads that are equal are read once. Raises what the sources raise.
+        Of the rows they give what the plan wants of them. Reads that are equal, and of which the same is wanted, are
+        read once. Raises what the sources raise.
         """
-        known: dict[bytes, pb.Relation] = {}
+        sources: dict[bytes, BatchSource] = {}
 
-        def replaced(node: pb.Relation) -> pb.Relation:
-            if node.WhichOneof("rel_type") != "read" or node.read.data_source.format != OWN_READ:
-                return node
+        def source_of(node: pb.Relation) -> BatchSource:
             key = node.read.SerializeToString(deterministic=True)
+            if key not in sources:
+                sources[key] = self._source(node.read.data_source, around)
+            return sources[key]
+
+        result = pb.Relation()
+        result.CopyFrom(relation)
+        zone = around.session.zone
+        pushes = around.rows and PUSHDOWN.read(around.session.get_conf)
+        known: dict[Hashable, tuple[pb.Relation, frozenset[int]]] = {}
+        for placed in reads_of(relation, _is_marked, lambda node: source_of(node).schema, zone, pushes=pushes):
+            source = source_of(placed.read)
+            key = (id(source), tuple(placed.wanted.of(source.schema).names), tuple(placed.wanted.filters))
             if key not in known:
-                known[key] = self._rows(node.read.data_source, around, keep)
-            result = pb.Relation()
-            result.CopyFrom(known[key])
-            result.common.CopyFrom(node.common)
-            return result
+                known[key] = self._rows(source, placed.wanted, around, keep)
+            node = at(result, placed.place)
+            rows, done = known[key]
+            without_done(result, placed, done)
+            common = placed.read.common
+            node.CopyFrom(rows)
+            node.common.CopyFrom(common)
+        return result
 
-        return transform(relation, replaced)
-
-    def _rows(self, marked: pb.Read.DataSource, around: Surroundings, keep: Keep) -> pb.Relation:
+    def _source(self, marked: pb.Read.DataSource, around: Surroundings) -> BatchSource:
         given = pb.Read.DataSource()
         given.CopyFrom(marked)
         given.format = given.options.pop(OWN_FORMAT)
         make = self._lookup(given.format, around.session)
         assert make is not None, given.format
-        source = make(given, around.session)
+        return make(given, around.session)
+
+    def _rows(
+        self, source: BatchSource, wanted: Wanted, around: Surroundings, keep: Keep
+    ) -> tuple[pb.Relation, frozenset[int]]:
         if not around.rows:
-            return empty(source.schema)
+            return empty(source.schema), frozenset()
         spool = FolderSpool("read", zone=around.session.zone.engine)
         keep(spool.close)
-        relation, _ = spool.put(checked(source.read()), source.schema)
+        rows = source.read(wanted)
+        kept = [at for at, name in enumerate(rows.schema.names) if name in wanted.columns]
+        batches = rows.batches
+        if len(kept) < len(rows.schema):
+            batches = (batch.select(kept) for batch in batches)
+        given = wanted.of(rows.schema)
+        relation = spool.put_in_order(checked(batches), given)
+        return _with_nulls(relation, given, source.schema), rows.done
+
+
+def _with_nulls(relation: pb.Relation, given: pa.Schema, schema: pa.Schema) -> pb.Relation:
+    """Rows in all columns of `schema`: what they lack is null, and nobody looks at it.
+
+    A plan may ask for columns by their number, or put another one in the place of one, so all have to be there.
+    """
+    if len(given) == len(schema):
         return relation
+    there = set(given.names)
+    columns = (
+        build.alias(build.col(each.name) if each.name in there else build.cast(build.null(), each.type), each.name)
+        for each in schema
+    )
+    return build.project(relation, columns)
+
+
+def _is_marked(node: pb.Relation) -> bool:
+    return node.HasField("read") and node.read.data_source.format == OWN_READ
 
 
 def _view_name(parts: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from riacho.protos import pb
 
 SHARED_MEMORY = Path("/dev/shm")
 MEMORY_LIMIT_BYTES = 1 << 30
+_END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
 class FolderSpool:
@@ -60,6 +61,38 @@ class FolderSpool:
                 self._note(path, path.stat().st_size)
             if batch is None:
                 return _read(paths), rows
+
+    def put_in_order(self, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pb.Relation:
+        """Write rows whose order counts: a relation that reads them in it, as long as the plan itself keeps it.
+
+        They are one stream of Arrow, which the engine reads by itself: of a file of more than 10 MB it reads several
+        parts at a time, and of several files too. What is too large for shared memory moves to disk meanwhile.
+        """
+        zoned = types.schema_in_zone(schema, self._zone)
+        path = self._folder(_has_room()) / f"{next(self._numbers)}.arrow"
+        self._note(path, 0)
+        file = path.open("wb")
+        try:
+            file.write(zoned.serialize())
+            for batch in batches:
+                file.write((batch if zoned is schema else types.relabelled(batch, zoned)).serialize())
+                if path.is_relative_to(SHARED_MEMORY) and file.tell() > self._memory_limit:
+                    file.close()
+                    path = self._on_disk(path)
+                    file = path.open("ab")
+            file.write(_END_OF_STREAM)
+        finally:
+            file.close()
+        return _read([str(path)])
+
+    def _on_disk(self, path: Path) -> Path:
+        """A file of shared memory, moved to disk."""
+        moved = self._folder(in_memory=False) / path.name
+        shutil.move(path, moved)
+        with self._changing:
+            del self._files[str(path)]
+        self._note(moved, 0)
+        return moved
 
     @property
     def files(self) -> int:

@@ -26,12 +26,12 @@ def is_row_by_row(relation: pb.Relation) -> bool:
     """Whether the streaming plan `relation`, in its resolved form, is of that kind. What is not known is not."""
     return all(
         is_streaming_leaf(node)
-        or (node.WhichOneof("rel_type") in _ROW_BY_ROW and not any(map(_looks_around, expressions(node))))
+        or (node.WhichOneof("rel_type") in _ROW_BY_ROW and not any(map(looks_around, expressions(node))))
         for node in walk(relation)
     )
 
 
-def _looks_around(part: pb.Expression) -> bool:
+def looks_around(part: pb.Expression) -> bool:
     """Whether this very expression, not those inside it, may be about more than its row."""
     return (
         part.WhichOneof("expr_type") in ("window", "subquery_expression")

@@ -72,7 +72,9 @@ def _of_inputs(node: pb.Relation, used: Usage, columns: ColumnNames, inputs: int
         case "with_columns_renamed":
             below = _renamed(node.with_columns_renamed, used)
         case "drop":
-            below = Usage(used.surely, used.perhaps.without(node.drop.column_names))
+            # What is asked for by its name is there all the same: `df.drop("a").where("a > 1")`.
+            kept = used.perhaps.without(node.drop.column_names)
+            below = Usage(used.surely, kept | Names(used.perhaps.named))
         case "aggregate":
             results = [e for e in node.aggregate.aggregate_expressions if output_name(e) in used.surely]
             surely = mentioned([*node.aggregate.grouping_expressions, *results])
@@ -102,6 +104,10 @@ def _looked_at(node: pb.Relation) -> Usage:
             return named(node.with_watermark.event_time)
         case "drop_na":
             return named(*node.drop_na.cols) if node.drop_na.cols else Usage(perhaps=EVERY)
+        case "fill_na":
+            return named(*node.fill_na.cols)
+        case "replace":
+            return named(*node.replace.cols)
         case _:
             return mentioned(top_expressions(node))
 

@@ -12,7 +12,9 @@ import pytest
 from riacho.errors import AnalysisError, SparkRuntimeError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
-from riacho.server.batch.own_reads import MakeBatchSource, OwnReads
+from riacho.server.batch.batch_source import MakeBatchSource, RowsRead
+from riacho.server.batch.own_reads import OwnReads
+from riacho.server.batch.wanted import Wanted
 from riacho.server.engine.base import EngineSession
 from riacho.server.engine.sail.engine import SailEngine
 from riacho.server.engine.spool import SHARED_MEMORY
@@ -30,7 +32,10 @@ class Counter:
     def __init__(self, rows: int) -> None:
         self._rows = rows
 
-    def read(self) -> Iterator[pa.RecordBatch]:
+    def read(self, wanted: Wanted) -> RowsRead:
+        return RowsRead(self.schema, self._rows_of(wanted))
+
+    def _rows_of(self, _: Wanted) -> Iterator[pa.RecordBatch]:
         Counter.reads += 1
         if self._rows < 0:
             raise SparkRuntimeError("the well is dry")

@@ -151,9 +151,41 @@ class _ExpressionReader:
                 self._at += 1
                 left = call("and", call(">=", left, low), call("<=", left, self._sum()))
             elif self._word() in ("IN", "LIKE", "ILIKE", "RLIKE", "REGEXP", "NOT"):
-                raise _UnknownError
+                left = self._in_or_like(left)
             else:
                 return left
+
+    def _in_or_like(self, left: pb.Expression) -> pb.Expression:
+        """`[NOT] IN (value, …)`, `[NOT] LIKE pattern`."""
+        negated = self._word() == "NOT"
+        self._at += negated
+        name = self._word()
+        self._at += 1
+        if name == "IN" and self._symbol() == "(":
+            found = call("in", left, *self._values())
+        elif name == "LIKE" and self._word() not in ("ANY", "SOME", "ALL"):
+            found = call("like", left, self._sum())
+        else:
+            raise _UnknownError
+        if self._word() == "ESCAPE":
+            raise _UnknownError
+        return call("not", found) if negated else found
+
+    def _values(self) -> list[pb.Expression]:
+        """The values of a list in brackets, not those of a query."""
+        end = closing(self._tokens, self._at)
+        if end >= len(self._tokens) or end == self._at + 1:
+            raise _UnknownError
+        values: list[pb.Expression] = []
+        while self._at < end:
+            self._at += 1
+            if self._word() in ("SELECT", "WITH"):
+                raise _UnknownError
+            values.append(self._or())
+            if self._symbol() != "," and self._at != end:
+                raise _UnknownError
+        self._at = end + 1
+        return values
 
     def _is(self, left: pb.Expression) -> pb.Expression:
         self._at += 1

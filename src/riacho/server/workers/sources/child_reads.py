@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from pyspark.errors import PySparkAssertionError, PySparkRuntimeError
+from pyspark.errors import PySparkAssertionError, PySparkRuntimeError, PySparkValueError
+from pyspark.sql import datasource
 from pyspark.sql.datasource import DataSourceReader, InputPartition
+from pyspark.sql.types import StructType
 
 from riacho.conf import FILTER_PUSHDOWN
 from riacho.server.workers.sources.objects import Blobs, Reply, Stage, UserObjects, dumps, loads, mismatch, struct
@@ -18,8 +20,12 @@ from riacho.server.workers.sources.objects import Blobs, Reply, Stage, UserObjec
 class ReadCommands(UserObjects):
     """See `child.Worker`; all commands are called alike, whether or not they are given objects."""
 
-    def do_plan_read(self, schema: str, pushdown: bool, blobs: Blobs) -> Reply:  # noqa: ARG002
-        """Make a reader; the answer has it and its partitions, pickled."""
+    def do_plan_read(self, schema: str, pushdown: bool, columns: list[str] | None, blobs: Blobs) -> Reply:
+        """Make a reader, and tell it what is wanted; the answer has it and its partitions, pickled.
+
+        `columns`: None for all. `done` in the answer: numbers of the filters that it does, and whether it was `pruned`.
+        """
+        done: list[int] = []
         with Stage("reader"):
             self._schema = struct(schema)
             reader = self._source.reader(schema=self._schema)
@@ -34,11 +40,16 @@ class ReadCommands(UserObjects):
                             "conf": FILTER_PUSHDOWN.key,
                         },
                     )
-                list(reader.pushFilters([]))
+                done = _push(reader, loads(blobs[0]))
+            prune: Any = getattr(reader, "pruneColumns", None)
+            pruned = columns is not None and prune is not None
+            if pruned:
+                prune(columns)
+                self._schema = StructType([field for field in self._schema if field.name in (columns or ())])
             data = self._pickled_reader(reader)
         with Stage("partitions"):
             partitions = _partitions(reader)
-            return {}, [data, *map(dumps, partitions)]
+            return {"done": done, "pruned": pruned}, [data, *map(dumps, partitions)]
 
     def do_load_reader(self, blobs: Blobs) -> Reply:
         """Take on a reader that another worker made."""
@@ -63,6 +74,35 @@ class ReadCommands(UserObjects):
             )
         self._send_rows(rows)
         return {}, []
+
+
+def _push(reader: Any, given: list[tuple[str, tuple[str, ...], Any, bool]]) -> list[int]:
+    """Give a reader filters, if there are any; the numbers of those that it does.
+
+    Raises DATA_SOURCE_EXTRANEOUS_FILTERS. Source: `pyspark/sql/worker/data_source_pushdown_filters.py`.
+    """
+    if not given:
+        return []
+    filters = [_filter(*each) for each in given]
+    left = {id(each) for each in reader.pushFilters(list(filters))}
+    extraneous = left - set(map(id, filters))
+    if extraneous:
+        raise PySparkValueError(
+            errorClass="DATA_SOURCE_EXTRANEOUS_FILTERS",
+            messageParameters={
+                "type": type(reader).__name__,
+                "input": str(filters),
+                "extraneous": str(len(extraneous)),
+            },
+        )
+    return [number for number, each in enumerate(filters) if id(each) not in left]
+
+
+def _filter(name: str, column: tuple[str, ...], value: Any, negated: bool) -> Any:
+    cls = getattr(datasource, name)
+    arguments = [] if name in ("IsNull", "IsNotNull") else [list(value) if name == "In" else value]
+    made = cls(column, *arguments)
+    return datasource.Not(made) if negated else made
 
 
 def _partitions(reader: Any) -> list[Any]:

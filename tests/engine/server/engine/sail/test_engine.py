@@ -53,6 +53,25 @@ def test_an_empty_relation_has_its_columns(session: SailSession) -> None:
     assert session.run(empty(SCHEMA)).num_rows == 0
 
 
+def test_rows_keep_their_order_wherever_they_lie(session: SailSession) -> None:
+    text = "x" * 200
+    batches = [
+        pa.record_batch([pa.array(range(n, n + 10_000)), pa.array([text] * 10_000)], ["n", "t"])
+        for n in range(0, 100_000, 10_000)
+    ]
+    for limit in (1 << 30, 1 << 22):
+        spool = FolderSpool("test", memory_limit=limit)
+        try:
+            relation = spool.put_in_order(iter(batches), batches[0].schema)
+            [path] = relation.read.data_source.paths
+            assert path.startswith("/dev/shm") == (limit == 1 << 30)
+            assert session.run(relation)["n"].to_pylist() == list(range(100_000))
+            nothing = spool.put_in_order(iter(()), batches[0].schema)
+            assert session.run(nothing).num_rows == 0
+        finally:
+            spool.close()
+
+
 def test_rows_go_in_and_out(session: SailSession, spool: FolderSpool) -> None:
     rows = pa.table({"a": list(range(1000))})
     relation, count = spool.put(rows.to_batches(max_chunksize=100), rows.schema)

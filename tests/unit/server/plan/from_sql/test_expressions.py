@@ -45,7 +45,9 @@ def shape(expression: pb.Expression) -> str:
         ("current_date", "current_date()"),
         ("f(x -> x + 1, try_cast(y as int))", "f(«x -> x + 1», «try_cast(y as int)»)"),
         ("cast(y + 1 AS decimal(8, 2)) > 1", ">((+(y, 1) AS decimal(8, 2)), 1)"),
-        ("cast(a IN (1) AS int)", "«cast(a IN (1) AS int)»"),
+        ("cast(a IN (1) AS int)", "(in(a, 1) AS int)"),
+        ("a NOT IN (1, b + 1) AND c LIKE 'x%'", "and(not(in(a, 1, +(b, 1))), like(c, 'x%'))"),
+        ("cast(a RLIKE 'x' AS int)", "«cast(a RLIKE 'x' AS int)»"),
         ("CASE WHEN a THEN 1 END + 1", "+(«CASE WHEN a THEN 1 END», 1)"),
         ("DATE '2020-01-01'", "«DATE '2020-01-01'»"),
         ("TRUE", "True"),
@@ -58,8 +60,9 @@ def test_known(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "a IN (1, 2)",
-        "a LIKE 'x%'",
+        "a IN (SELECT b FROM t)",
+        "a LIKE ANY ('x%', 'y%')",
+        "a LIKE 'x%' ESCAPE '!'",
         "a::int",
         "a[0]",
         "x'1F'",
@@ -88,7 +91,7 @@ def test_conjuncts_of_text_and_of_messages() -> None:
         ("sum(a) FILTER (WHERE b > 1) + 1", "+(sum(if(>(b, 1), a, «NULL»)), 1)"),
         ("count(*) FILTER (WHERE a AND b)", "count(if(and(a, b), 1, «NULL»))"),
         ("first(a) FILTER (WHERE b)", "«first(a) FILTER (WHERE b)»"),  # a null would be the first
-        ("sum(a) FILTER (WHERE b IN (1))", "«sum(a) FILTER (WHERE b IN (1))»"),
+        ("sum(a) FILTER (WHERE b RLIKE 'x')", "«sum(a) FILTER (WHERE b RLIKE 'x')»"),
     ],
 )
 def test_filters_of_functions_that_skip_nulls(text: str, expected: str) -> None:
