@@ -134,6 +134,31 @@ def relabelled(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.record_batch(_Relabelled(batch, schema))
 
 
+def with_inner_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """`batch` with null fields in null structs; itself if it has no null structs.
+
+    What a field has where its struct is null means nothing to Arrow, but the engine takes it for the field's value.
+    """
+    if not any(pa.types.is_struct(field.type) for field in batch.schema):
+        return batch
+    columns = [_with_inner_nulls(column) for column in batch.columns]
+    if all(column is before for column, before in zip(columns, batch.columns, strict=True)):
+        return batch
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _with_inner_nulls(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if not pa.types.is_struct(kind) or not kind.num_fields:
+        return array
+    has_nulls = array.null_count > 0
+    given = array.flatten() if has_nulls else [array.field(place) for place in range(kind.num_fields)]
+    fields = [_with_inner_nulls(each) for each in given]
+    if not has_nulls and all(each is before for each, before in zip(fields, given, strict=True)):
+        return array
+    return pa.StructArray.from_arrays(fields, fields=list(kind), mask=array.is_null() if has_nulls else None)
+
+
 class _Relabelled:
     """A batch that gives another schema than its own to whoever imports it (Arrow's PyCapsule interface)."""
 

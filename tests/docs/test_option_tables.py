@@ -10,6 +10,7 @@ import pytest
 
 from riacho.connectors import bad_records
 from riacho.connectors.faker import options as faker
+from riacho.connectors.ingest import options as ingest_options
 from riacho.connectors.jdbc import options as jdbc
 from riacho.connectors.mongodb import options as mongodb
 from riacho.connectors.postgres_cdc import settings as postgres_cdc
@@ -39,6 +40,7 @@ PAGES: dict[str, dict[str, Sequence[Option]]] = {
     "postgres-cdc.md": {"POSTGRES_CDC": postgres_cdc.OPTIONS},
     "rest.md": {"REST": rest.OPTIONS},
     "faker.md": {"FAKER": faker.OPTIONS},
+    "ingest.md": {"INGEST": ingest_options.READ},
     "bad-records.md": {"BAD_RECORDS": bad_records.OPTIONS},
     "avro.md": {"FROM_AVRO": avro_options.TABLE},
     "file-sources.md": {

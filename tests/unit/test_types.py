@@ -31,3 +31,20 @@ def test_a_normalised_schema_keeps_comments_and_nothing_else() -> None:
     assert normal.metadata is None
     assert [field.metadata for field in normal] == [{types.COMMENT: b"kept"}, None]
     assert normal.types == [pa.string(), types.TIMESTAMP_NTZ]
+
+
+def test_fields_of_null_structs_are_null() -> None:
+    inner = pa.struct([pa.field("x", pa.bool_()), pa.field("n", pa.int64(), nullable=False)])
+    kind = pa.struct([pa.field("in", inner), pa.field("s", pa.string())])
+    rows = [{"in": {"x": True, "n": 1}, "s": "a"}, {"in": None, "s": "b"}, None]
+    batch = pa.record_batch({"a": pa.array(rows, kind), "b": pa.array([1, None, 3])})
+    for given in (batch, batch.slice(1)):
+        changed = types.with_inner_nulls(given)
+        assert changed.schema == given.schema
+        assert changed.to_pylist() == given.to_pylist()
+        struct = changed["a"].field("in")
+        wanted = [(None if row is None else row["in"]) for row in given["a"].to_pylist()]
+        assert struct.field("x").to_pylist() == [None if each is None else each["x"] for each in wanted]
+        assert struct.field("n").to_pylist() == [None if each is None else each["n"] for each in wanted]
+    plain = batch.select(["b"])
+    assert types.with_inner_nulls(plain) is plain

@@ -36,6 +36,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from riacho.connectors.names import BAD_DATA_LOCATION
 from riacho.errors import IllegalArgumentError, SparkRuntimeError
 from riacho.extras import require
 from riacho.options import Option, Options
@@ -61,8 +62,6 @@ OPTIONS: Final = (
     Option("bad_data_path", None, "The Delta table of dead letters, by its folder; it is made if it is not there."),
 )
 """To be part of each connector's table of options."""
-LOCATION: Final = "__bad_data_location"
-"""The option in which riacho's server hands over where `bad_data_table` lies."""
 
 FLUSH_ROWS: Final = 10_000
 FLUSH_BYTES: Final = 16 << 20
@@ -132,7 +131,7 @@ class BadRecords:
     def of(
         cls, options: Options, given: Mapping[str, str], *, format: str, source: str, replay: Mapping[str, str]
     ) -> BadRecords:
-        """What the options ask for. `given`: all options as the connector got them, which may have a `LOCATION`.
+        """What the options ask for. `given`: all options as the connector got them, which may have `BAD_DATA_LOCATION`.
 
         Raises IllegalArgumentError for another word than the three, for a missing table, and for two.
         """
@@ -147,7 +146,7 @@ class BadRecords:
                 "bad_data = 'dead_letter' needs a table for the records that cannot be read: give bad_data_table or "
                 "bad_data_path" + (", not both" if table else "")
             )
-        location = path or next((value for name, value in given.items() if name.lower() == LOCATION), None)
+        location = path or next((value for name, value in given.items() if name.lower() == BAD_DATA_LOCATION), None)
         if not location:
             raise IllegalArgumentError(
                 f"bad_data_table = {table!r} is a name that only riacho's own server can look up; on another Spark "
@@ -178,7 +177,7 @@ class Letters:
         self._to = to
         self._waiting: dict[str, dict[str, Any]] = {}
         self._bytes = 0
-        self._query, self._batch = _running()
+        self._query, self._batch = task_properties()
         self.count = 0
         """How many there were so far."""
 
@@ -299,12 +298,12 @@ def _known(table: Any, rows: pa.Table) -> pa.Array:
     return found["id"].combine_chunks() if found.num_rows else pa.array([], pa.string())
 
 
-def _running() -> tuple[str | None, int | None]:
-    """The streaming query and its batch that this task is part of, where the server tells it."""
+def task_properties() -> tuple[str | None, int | None]:
+    """The streaming query and its batch that this process works for, where the server tells it."""
     from pyspark import TaskContext
 
-    context = TaskContext.get()
-    if context is None:
+    context: Any = TaskContext.get()
+    if context is None or not context._localProperties:  # noqa: SLF001 - `getLocalProperty` fails where there are none
         return None, None
     batch = context.getLocalProperty(_BATCH)
     return context.getLocalProperty(_QUERY), int(batch) if batch else None

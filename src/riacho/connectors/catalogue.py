@@ -238,6 +238,17 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
         options=(("reading", "riacho.connectors.rest.options:OPTIONS"),),
         any_spark=True,
     ),
+    Entry(
+        "ingest",
+        "events that were posted over HTTP",
+        "ingest.md",
+        batch=READ,
+        stream=READ,
+        reads=ONCE,
+        extra="ingest",
+        options=(("reading", "riacho.connectors.ingest.options:READ"),),
+        any_spark=True,
+    ),
 )
 """In the order in which they are listed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-ON_ANY_SPARK: Final[tuple[str, ...]] = ("rest", "faker", "postgres_cdc", "postgres_incremental")
+ON_ANY_SPARK: Final[tuple[str, ...]] = ("rest", "faker", "postgres_cdc", "postgres_incremental", "ingest")
 """The connectors that Spark has no name for: these run on any Spark server after `register`."""
 
 _MONGO: Final = "riacho.connectors.mongodb.source:MongoSource"
@@ -15,6 +15,7 @@ CLASSES: Final[Mapping[str, str]] = {
     "postgres_incremental": "riacho.connectors.postgres_incremental.source:PostgresIncrementalSource",
     "postgres_cdc": "riacho.connectors.postgres_cdc.source:PostgresCdcSource",
     "jdbc": "riacho.connectors.jdbc.source:JdbcSource",
+    "ingest": "riacho.connectors.ingest.source:IngestDataSource",
     "rest": "riacho.connectors.rest:RestDataSource",
     "mongodb": _MONGO,
     "mongo": _MONGO,
@@ -24,3 +25,8 @@ CLASSES: Final[Mapping[str, str]] = {
 }
 """`module:class` by the format's name in lower case. What Spark has a connector of its own for (`jdbc`, `mongodb`) has
 the same name and the same options here."""
+
+BAD_DATA_LOCATION: Final = "__bad_data_location"
+"""The option in which riacho's server tells a connector where the table of `bad_data_table` lies."""
+INGEST_FOLDER: Final = "__ingest_folder"
+"""The option in which it tells where the logs of its ingest endpoints lie."""

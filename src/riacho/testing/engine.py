@@ -259,6 +259,9 @@ class FakeSession:
     def set_up(self, key: Hashable, request: pb.ExecutePlanRequest) -> Iterator[bytes]:  # noqa: ARG002
         raise _unknown(f"how to set up {key}")
 
+    def server_options(self, given: Mapping[str, str]) -> Mapping[str, str]:  # noqa: ARG002
+        return {}
+
     @property
     def conf_keys(self) -> list[str]:
         return list(self.confs)

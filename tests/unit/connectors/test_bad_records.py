@@ -11,7 +11,8 @@ import pytest
 from deltalake import DeltaTable
 from pyspark import cloudpickle
 
-from riacho.connectors.bad_records import LOCATION, OPTIONS, BadRecords, identity, located, write
+from riacho.connectors.bad_records import OPTIONS, BadRecords, identity, located, write
+from riacho.connectors.names import BAD_DATA_LOCATION
 from riacho.errors import IllegalArgumentError, SparkRuntimeError
 from riacho.options import Options
 
@@ -102,7 +103,8 @@ def test_a_read_that_fails_for_another_reason_raises_that(tmp_path: Path) -> Non
 
 
 def test_where_the_table_lies(tmp_path: Path) -> None:
-    assert made(bad_data="dead_letter", bad_data_table="t", **{LOCATION: str(tmp_path)}).location == str(tmp_path)
+    told = {BAD_DATA_LOCATION: str(tmp_path)}
+    assert made(bad_data="dead_letter", bad_data_table="t", **told).location == str(tmp_path)
     assert located("s3a://bucket/letters") == "s3://bucket/letters"
     with pytest.raises(IllegalArgumentError, match="only riacho's own server"):
         made(bad_data="dead_letter", bad_data_table="t")

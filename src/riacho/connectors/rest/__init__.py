@@ -7,7 +7,7 @@ client       requests that end: limits, rate, retries
 answers      documents and their records, errors that say what is wrong with them
 cursor       which records are new
 crawl        all pages of all requests, from a place that a checkpoint can hold
-records      records as rows; `values` JSON values as columns, `inference` their types
+records      records as rows, their `inference`; JSON values as columns are in `riacho.connectors.values`
 offsets      where a stream stands, with the answers of its next batch
 source       the data source
 """

@@ -14,7 +14,7 @@ from riacho.connectors.bad_records import BadRecords, Letters
 from riacho.connectors.rest.crawl import Page
 from riacho.connectors.rest.requests import key_of
 from riacho.connectors.rest.settings import RestSettings
-from riacho.connectors.rest.values import as_json, column
+from riacho.connectors.values import as_json, column
 from riacho.errors import AnalysisError
 
 REQUEST_TYPE: Final = "STRUCT<url: STRING, page: BIGINT, fetched_at: TIMESTAMP, values: MAP<STRING, STRING>>"

@@ -12,6 +12,7 @@ from riacho.server.batch.file_reads import FileReads
 from riacho.server.batch.format_names import FormatNames
 from riacho.server.batch.own_reads import OwnReads
 from riacho.server.batch.time_travel import TimeTravel
+from riacho.server.catalog.connector_places import ConnectorPlaces
 from riacho.server.catalog.reads import CatalogReads
 from riacho.server.catalog.registry import SessionRegistry
 from riacho.server.catalog.warehouse import WarehouseCatalog
@@ -65,6 +66,7 @@ class Backend:
             first=engine,
             before_call=SessionRegistry(catalog).sync,
             own_rows=own_reads,
+            server_options=ConnectorPlaces(catalog).options,
             steps=(
                 FormatNames(python_source.lookup).step,
                 own_reads.step,

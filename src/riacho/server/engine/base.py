@@ -116,6 +116,12 @@ class EngineSession(Protocol):
     def get_conf(self, key: str, default: str | None = None) -> str | None:
         """A conf of the session as text; one that is not set is `default`, or what Spark's default for it is."""
 
+    def server_options(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        """What one of riacho's own connectors is told beside the options that a user gave it: where things lie here.
+
+        Raises what the catalog says of a table that an option names.
+        """
+
     @property
     def conf_keys(self) -> list[str]:
         """The confs that were set in this session."""
@@ -198,6 +204,10 @@ OWN_FORMAT: Final = "riacho.own.format"
 
 Keep = Callable[[Callable[[], None]], object]
 """Takes a function that is called when what a plan needs is needed no more."""
+
+
+ServerOptions = Callable[[Mapping[str, str], str], Mapping[str, str]]
+"""Makes `EngineSession.server_options` of the options given and the current database."""
 
 
 class OwnRows(Protocol):

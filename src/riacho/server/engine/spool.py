@@ -52,7 +52,7 @@ class FolderSpool:
             paths.append(str(path))
             with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, zoned) as writer:
                 while batch is not None:
-                    writer.write_batch(batch)
+                    writer.write_batch(types.with_inner_nulls(batch))
                     rows += batch.num_rows
                     batch = next(source, None)
                     if in_memory and used + file.tell() > self._memory_limit:

@@ -25,7 +25,14 @@ from riacho.server.streaming.parts import SpooledSource
 from riacho.server.streaming.progress import Durations, Progress, SourceProgress
 from riacho.server.streaming.query_status import Listener, QueryStatus, StatusMessage
 from riacho.server.streaming.sinks.base import SinkBatch, SinkWriter
-from riacho.server.streaming.sources.base import ReadLimit, SourceData, SourceReader, TellsOthers, batch_schema
+from riacho.server.streaming.sources.base import (
+    KnowsBatch,
+    ReadLimit,
+    SourceData,
+    SourceReader,
+    TellsOthers,
+    batch_schema,
+)
 from riacho.server.streaming.trigger import AvailableNow, Once, ProcessingTime
 from riacho.server.streaming.watermark import WatermarkPolicy, WatermarkTracker
 
@@ -213,6 +220,9 @@ class MicroBatchRun:
         self._status.available = tuple(batch.log.offsets)
         self._say("Processing new data" if batch.has_data else "No new data but cleaning up state", data=batch.has_data)
         with durations.timed("getBatch"):
+            for reader in context.readers:
+                if isinstance(reader, KnowsBatch):
+                    reader.begin(batch.batch_id)
             read = [
                 self._read(reader, use, start, end)
                 for reader, use, start, end in zip(

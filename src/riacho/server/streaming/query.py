@@ -197,6 +197,7 @@ class StreamingQuery:
                     use.unused,
                     definition.session.zone.text,
                     self._status.check_stop,
+                    self.query_id,
                 )
                 readers.append(use.source.open(context))
                 opened.callback(readers[-1].stop)

@@ -17,7 +17,7 @@ import grpc
 from riacho.errors import SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
-from riacho.server.engine.base import EngineSession, OwnRows, Step
+from riacho.server.engine.base import EngineSession, OwnRows, ServerOptions, Step
 from riacho.server.engine.sail.child import EngineChild
 from riacho.server.engine.sail.preparation import Preparation
 from riacho.server.engine.sail.process import EngineProcess
@@ -47,8 +47,10 @@ class SailEngine:
         before_call: Callable[[SailSession], None] | None = None,
         steps: Sequence[Step] = (),
         own_rows: OwnRows | None = None,
+        server_options: ServerOptions | None = None,
     ) -> None:
         self.before_call = before_call
+        self._server_options = server_options
         self._preparation = Preparation(steps, own_rows)
         self._memory_limit = memory_limit
         self._log = log.open("ab") if log else None
@@ -75,7 +77,13 @@ class SailEngine:
             key = (user_id, session_id)
             if key not in self._sessions:
                 self._sessions[key] = SailSession(
-                    self, session_id, user_id, self._prepare, self._preparation, prepares=prepares
+                    self,
+                    session_id,
+                    user_id,
+                    self._prepare,
+                    self._preparation,
+                    prepares=prepares,
+                    server_options=self._server_options,
                 )
             return self._sessions[key]
 

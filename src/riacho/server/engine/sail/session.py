@@ -23,7 +23,7 @@ from riacho.conf import known
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
-from riacho.server.engine.base import GLOBAL, Keep, Surroundings, UserClass
+from riacho.server.engine.base import GLOBAL, Keep, ServerOptions, Surroundings, UserClass
 from riacho.server.engine.sail import ddl, failures
 from riacho.server.engine.sail.links import plain_text
 from riacho.server.engine.sail.mixed_types import corrected, may_mix_types, without_rows
@@ -66,6 +66,7 @@ class SailSession:
         preparation: Preparation | None = None,
         *,
         prepares: bool = True,
+        server_options: ServerOptions | None = None,
     ) -> None:
         self.session_id = session_id
         self.user_id = user_id
@@ -77,6 +78,7 @@ class SailSession:
         self._before_call = before_call
         self._preparation = preparation or Preparation()
         self._prepares = prepares
+        self._server_options = server_options
         self._current_database = "default"
         self._journal: dict[Hashable, tuple[str, bytes]] = {}
         self._own_views: dict[str, pb.Relation] = {}
@@ -123,6 +125,9 @@ class SailSession:
     @property
     def own_views(self) -> Mapping[str, pb.Relation]:
         return self._own_views
+
+    def server_options(self, given: Mapping[str, str]) -> Mapping[str, str]:
+        return {} if self._server_options is None else self._server_options(given, self._current_database)
 
     @property
     def conf_keys(self) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from riacho.clock import Clock
-from riacho.ids import Offset
+from riacho.ids import BatchId, Offset
 from riacho.server.engine.base import EngineSession
 from riacho.storage import Place
 from riacho.types import TIMESTAMP
@@ -55,6 +55,7 @@ class SourceContext:
     unused: frozenset[str] = frozenset()
     zone: str = "UTC"
     check_stop: Callable[[], None] = lambda: None
+    query_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,14 @@ class TellsOthers(Protocol):
 
     def committed(self, end: Offset) -> None:
         """The batch that ends there is in the checkpoint as done. May be skipped. Raises nothing."""
+
+
+@runtime_checkable
+class KnowsBatch(Protocol):
+    """A reader that wants to know which batch it is read for, if it also has this."""
+
+    def begin(self, batch_id: BatchId) -> None:
+        """The next `read` is for that batch. Raises nothing."""
 
 
 class Source(Protocol):

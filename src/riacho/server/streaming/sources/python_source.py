@@ -17,7 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from riacho.errors import SparkError
-from riacho.ids import Offset
+from riacho.ids import BatchId, Offset
 from riacho.server.streaming.sources.base import ReadLimit, SourceContext, SourceData
 from riacho.server.workers.sources.failures import refused, stream_failed
 from riacho.server.workers.sources.reading import PartitionReads, fitted
@@ -46,13 +46,14 @@ class PythonStreamSource:
 
     def open(self, context: SourceContext) -> PythonStreamReader:
         """Raises PYTHON_DATA_SOURCE_ERROR for a reader that cannot be made."""
-        return PythonStreamReader(self.user, context.check_stop)
+        return PythonStreamReader(self.user, context.check_stop, context.query_id)
 
 
 class PythonStreamReader:
     """See `streaming.sources.base.SourceReader`."""
 
-    def __init__(self, user: UserSource, check_stop: Callable[[], None]) -> None:
+    def __init__(self, user: UserSource, check_stop: Callable[[], None], query_id: str = "") -> None:
+        self._running = {"sql.streaming.queryId": query_id}
         self._schema = user.schema
         self._schema_json = user.schema_json
         self._check_stop = check_stop
@@ -78,7 +79,7 @@ class PythonStreamReader:
 
     def _made(self) -> dict[str, Any]:
         try:
-            can, _ = self._worker.call("stream_reader", schema=self._schema_json)
+            can, _ = self._worker.call("stream_reader", schema=self._schema_json, running=self._running)
         except UserCodeFailed as failure:
             if failure.stage:
                 raise stream_failed(failure.stage, failure) from None
@@ -119,6 +120,10 @@ class PythonStreamReader:
             self._limit = self._call("getDefaultReadLimit", "default_limit")["value"]
         return None if everything or limit.everything else self._limit
 
+    def begin(self, batch_id: BatchId) -> None:
+        """What Spark's tasks find in their `TaskContext`, ours find there too."""
+        self._running["streaming.sql.batchId"] = str(batch_id)
+
     def read(self, start: Offset | None, end: Offset) -> SourceData:
         return SourceData(self._schema, self._rows(start, end))
 
@@ -137,7 +142,7 @@ class PythonStreamReader:
             return
         if self._reads is None:
             self._reads = PartitionReads(self._pickled(), self._schema, self._check_stop)
-        yield from self._reads.rows(sent.blobs)
+        yield from self._reads.rows(sent.blobs, self._running)
 
     def _pickled(self) -> bytearray:
         """The reader that the other workers read with: another one, that knows nothing of what this one was asked."""

@@ -14,7 +14,17 @@ from pyspark.sql.datasource import DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
 from riacho.conf import FILTER_PUSHDOWN
-from riacho.server.workers.sources.objects import Blobs, Reply, Stage, UserObjects, dumps, loads, mismatch, struct
+from riacho.server.workers.sources.objects import (
+    Blobs,
+    Reply,
+    Stage,
+    UserObjects,
+    dumps,
+    in_task,
+    loads,
+    mismatch,
+    struct,
+)
 
 
 class ReadCommands(UserObjects):
@@ -56,8 +66,9 @@ class ReadCommands(UserObjects):
         self._reader, self._source, self._schema = loads(blobs[0])
         return {}, []
 
-    def do_read(self, blobs: Blobs) -> Reply:
-        """The rows of a partition, batch by batch before the answer."""
+    def do_read(self, blobs: Blobs, running: dict[str, str]) -> Reply:
+        """The rows of a partition, batch by batch before the answer. `running`: the properties of the task."""
+        in_task(running)
         partition = loads(blobs[0])
         assert isinstance(partition, InputPartition), (
             f"Expected the partition value to be of type 'InputPartition', but found '{type(partition).__name__}'."

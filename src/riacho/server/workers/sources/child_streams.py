@@ -14,7 +14,7 @@ from pyspark.sql.datasource import DataSourceStreamReader
 from pyspark.sql.datasource_internal import ReadLimitRegistry, _SimpleStreamReaderWrapper, _streamReader
 from pyspark.sql.streaming.datasource import SupportsTriggerAvailableNow
 
-from riacho.server.workers.sources.objects import Blobs, Reply, Stage, UserObjects, dumps, mismatch, struct
+from riacho.server.workers.sources.objects import Blobs, Reply, Stage, UserObjects, dumps, in_task, mismatch, struct
 from riacho.server.workers.sources.wire import Message
 
 _AVAILABLE_NOW: Final[Any] = SupportsTriggerAvailableNow
@@ -25,8 +25,9 @@ _LIMITS: Final = ReadLimitRegistry()
 class StreamCommands(UserObjects):
     """See `child.Worker`; all commands are called alike, whether or not they are given objects."""
 
-    def do_stream_reader(self, schema: str, blobs: Blobs) -> Reply:  # noqa: ARG002
+    def do_stream_reader(self, schema: str, running: dict[str, str], blobs: Blobs) -> Reply:  # noqa: ARG002
         """Make a stream reader: what it can do."""
+        in_task(running)
         self._schema = struct(schema)
         self._reader = _streamReader(self._source, self._schema)
         simple = isinstance(self._reader, _SimpleStreamReaderWrapper)

@@ -6,6 +6,7 @@ import inspect
 from typing import Any, Final
 
 import pyarrow as pa
+from pyspark import TaskContext
 from pyspark.errors import PySparkAssertionError, PySparkTypeError
 from pyspark.sql.datasource import CaseInsensitiveDict, DataSource
 from pyspark.sql.types import StructType, _parse_datatype_json_string
@@ -31,6 +32,21 @@ def dumps(value: object) -> bytes:
 def loads(data: bytearray) -> Any:
     """The object that `dumps` was given."""
     return _pickle.loads(bytes(data))
+
+
+def in_task(properties: dict[str, str]) -> None:
+    """Let the user's code find a `TaskContext` with these local properties, as Spark's tasks do."""
+    TaskContext.from_json(
+        {
+            "stageId": 0,
+            "partitionId": 0,
+            "attemptNumber": 0,
+            "taskAttemptId": 0,
+            "cpus": 1,
+            "resources": {},
+            "localProperties": properties,
+        }
+    )
 
 
 class StageError(Exception):

@@ -10,7 +10,7 @@ import os
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Final
 
 import pyarrow as pa
@@ -35,10 +35,15 @@ class PartitionReads:
 
     def __init__(self, reader: Blob, schema: pa.Schema, check_stop: Check | None = None) -> None:
         self._schema = schema
+        self._running: dict[str, str] = {}
         self._pool = WorkerPool(check_stop or current_check(), lambda worker: worker.call("load_reader", [reader]))
 
-    def rows(self, partitions: Sequence[Blob]) -> Iterator[pa.RecordBatch]:
-        """The rows of these partitions. Raises PYTHON_EXCEPTION while they are read; then no more can be read."""
+    def rows(self, partitions: Sequence[Blob], running: Mapping[str, str] | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows of these partitions. Raises PYTHON_EXCEPTION while they are read; then no more can be read.
+
+        `running`: what tasks find in their `TaskContext` as local properties.
+        """
+        self._running = dict(running or {})
         try:
             if min(len(partitions), SIDE_BY_SIDE) <= 1:
                 for partition in partitions:
@@ -53,7 +58,7 @@ class PartitionReads:
         self._pool.close()
 
     def _of_one(self, worker: SourceWorker, partition: Blob) -> Iterator[pa.RecordBatch]:
-        for batch in worker.rows("read", [partition]):
+        for batch in worker.rows("read", [partition], running=self._running):
             yield fitted(batch, self._schema)
 
     def _side_by_side(self, partitions: Sequence[Blob]) -> Iterator[pa.RecordBatch]:

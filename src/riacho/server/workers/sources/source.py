@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.conf import SESSION_TIME_ZONE
+from riacho.connectors.names import ON_ANY_SPARK
 from riacho.ids import BatchId, QueryId
 from riacho.server.engine.base import EngineSession, UserClass
 from riacho.server.engine.stopping import Check
@@ -106,9 +107,10 @@ class UserSource:
         confs = self.session.get_confs(dict.fromkeys(keys, "")) if keys else {}
         if SESSION_TIME_ZONE.key in confs:
             confs[SESSION_TIME_ZONE.key] = self.session.zone.text  # the engine may have another word for it
+        own = self.found.connector or self.name.lower() in ON_ANY_SPARK
         return {
             "provider": None if self.found.connector else self.name,
-            "options": dict(self.options),
+            "options": {**self.options, **(self.session.server_options(self.options) if own else {})},
             "confs": confs,
         }
 
