@@ -109,8 +109,9 @@ class RestServer:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 query = dict(parse_qsl(parts.query, keep_blank_values=True))
                 reply = owner.answer(Asked(self.command, parts.path, query, dict(self.headers.items()), body))
-                if reply.hang_s:
-                    owner.ended.wait(reply.hang_s)
+                if reply.hang_s and owner.ended.wait(reply.hang_s):  # a server that stops answers nobody
+                    self.close_connection = True
+                    return
                 content = reply.content()
                 if reply.packed:
                     content = gzip.compress(content)

@@ -38,7 +38,7 @@ PAGES: dict[str, dict[str, Sequence[Option]]] = {
     "postgres-incremental.md": {"POSTGRES_INCREMENTAL": postgres_incremental.OPTIONS},
     "mongodb.md": {"MONGODB_READ": mongodb.READ, "MONGODB_WRITE": mongodb.WRITE},
     "postgres-cdc.md": {"POSTGRES_CDC": postgres_cdc.OPTIONS},
-    "rest.md": {"REST": rest.OPTIONS},
+    "rest.md": {"REST": rest.OPTIONS, "REST_SINK": rest.SINK},
     "faker.md": {"FAKER": faker.OPTIONS},
     "ingest.md": {"INGEST": ingest_options.READ},
     "bad-records.md": {"BAD_RECORDS": bad_records.OPTIONS},

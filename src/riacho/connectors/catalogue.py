@@ -231,11 +231,15 @@ CATALOGUE: Final[tuple[Entry, ...]] = (
         "rest",
         "HTTP interfaces that answer in JSON",
         "rest.md",
-        batch=READ,
-        stream=READ,
+        batch=BOTH,
+        stream=BOTH,
         reads=ONCE,
+        writes="at least once, with a key for each request",
         extra="rest",
-        options=(("reading", "riacho.connectors.rest.options:OPTIONS"),),
+        options=(
+            ("reading", "riacho.connectors.rest.options:OPTIONS"),
+            ("writing", "riacho.connectors.rest.options:SINK"),
+        ),
         any_spark=True,
     ),
     Entry(

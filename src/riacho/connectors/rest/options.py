@@ -88,7 +88,25 @@ OPTIONS: Final = (
     Option("maxOffsetBytes", "1m", "streams without `spoolLocation`: how large an offset may be"),
     *bad_records.OPTIONS,
 )
-SINK: Final = (
-    "config", "url", "method", "headers", "auth", "rateLimit", "retries", "retryWait", "retryMaxWait", "connectTimeout",
-    "readTimeout", "totalTimeout", "maxBytes", "maxRedirects", "proxy", "tls",
+_SHARED: Final = frozenset(
+    {
+        "config", "url", "headers", "rateLimit", "retries", "retryWait", "retryMaxWait", "connectTimeout",
+        "readTimeout", "totalTimeout", "maxBytes", "maxRedirects", "proxy",
+    }
 )  # fmt: skip
+SHARED: Final = tuple(o for o in OPTIONS if o.name in _SHARED or o.name.partition(".")[0] in ("auth", "tls"))
+"""What is the same for whoever sends rows."""
+SINK: Final = (
+    Option("method", "POST", "the method of a request"),
+    Option("rowsPerRequest", "100", "how many rows a request has at most"),
+    Option(
+        "body",
+        "list",
+        "what it has: `list`, a JSON list of the rows; `lines`, a row a line; `row`, one row, which is an object. Any "
+        "other word: an object with the list under this name",
+    ),
+    Option("idempotencyHeader", "Idempotency-Key", "the header that tells requests apart; empty for none"),
+    Option("idempotencyColumn", None, "with `body = row`, a column to tell them apart by; else a digest of the body"),
+    *SHARED,
+)
+"""The options of the sink."""

@@ -15,8 +15,11 @@ from riacho.connectors.rest.client import RestClient
 from riacho.connectors.rest.crawl import Crawl, CrawlProgress, Page
 from riacho.connectors.rest.inference import schema_of
 from riacho.connectors.rest.offsets import INITIAL, Offset, Store
+from riacho.connectors.rest.reading import as_text, bad_records_of, of_options
 from riacho.connectors.rest.records import RAW_SCHEMA, REQUEST_TYPE, RecordRows, needs_decimals
-from riacho.connectors.rest.settings import RestSettings, as_text, bad_records_of, of_options
+from riacho.connectors.rest.settings import RestSettings
+from riacho.connectors.rest.sink import RestBatchWriter, RestStreamWriter, sink_settings
+from riacho.errors import UnsupportedOperationError
 
 
 class RestDataSource(DataSource):
@@ -41,6 +44,16 @@ class RestDataSource(DataSource):
     def streamReader(self, schema: StructType) -> RestStreamReader:  # noqa: N802 - Spark's name
         settings = of_options(self.options)
         return RestStreamReader(settings, schema, self._rows(settings, schema))
+
+    def writer(self, schema: StructType, overwrite: bool) -> RestBatchWriter:
+        if overwrite:
+            raise UnsupportedOperationError("The rest sink sends rows: it cannot overwrite any. Use mode('append').")
+        return RestBatchWriter(sink_settings(self.options, schema.names))
+
+    def streamWriter(self, schema: StructType, overwrite: bool) -> RestStreamWriter:  # noqa: N802 - Spark's name
+        if overwrite:
+            raise UnsupportedOperationError("The rest sink sends new rows: use the output mode append.")
+        return RestStreamWriter(sink_settings(self.options, schema.names))
 
     def parse_again(
         self, schema: StructType, raws: Sequence[bytes], fail: Callable[[int, BaseException | str], None]

@@ -1,0 +1,118 @@
+"""Rows sent to an HTTP interface, from batches and streams.
+
+A request that failed for a passing reason is sent again, and a batch that was cut off is, too: with the same key in a
+header, by which interfaces that know it do the work only once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, Final
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSourceArrowWriter, DataSourceStreamArrowWriter, WriterCommitMessage
+
+from riacho.connectors.rest.client import RestClient
+from riacho.connectors.rest.options import OPTIONS, SHARED, SINK
+from riacho.connectors.rest.reading import checked, of_checked
+from riacho.connectors.rest.requests import Ask
+from riacho.connectors.rest.settings import RestSettings
+from riacho.errors import AnalysisError
+from riacho.options import Options
+
+_TYPES: Final = {"lines": "application/x-ndjson"}
+
+
+@dataclass(frozen=True)
+class SinkSettings:
+    """What the options say."""
+
+    settings: RestSettings
+    method: str
+    rows: int
+    body: str
+    header: str
+    column: str | None
+
+
+def sink_settings(given: Mapping[str, str], columns: list[str]) -> SinkSettings:
+    """Raises IllegalArgumentError for options that are wrong, AnalysisError for a column that is not there."""
+    options = checked(given, "rest sink", SINK)
+    body, rows = options.text("body"), options.positive("rowsPerRequest")
+    assert rows is not None
+    column = options.maybe("idempotencyColumn")
+    if body == "row":
+        rows = 1
+    if column is not None and body != "row":
+        raise options.illegal("idempotencyColumn", column, "must not be given unless body = row: a request has one key")
+    if column is not None and column not in columns:
+        raise AnalysisError(f"There is no column {column!r} for idempotencyColumn; there are {', '.join(columns)}")
+    shared = {option.name: options.text(option.name) for option in SHARED if options.is_given(option.name)}
+    settings = of_checked(Options.check("rest sink", OPTIONS, shared))
+    return SinkSettings(settings, options.text("method").upper(), rows, body, options.text("idempotencyHeader"), column)
+
+
+class _Sender:
+    """Sends the rows of one task."""
+
+    def __init__(self, to: SinkSettings) -> None:
+        self._to = to
+
+    def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
+        """Raises SparkGeneralError for a request that the interface refuses, or that fails for too long."""
+        client = RestClient(self._to.settings)
+        try:
+            for rows in _chunks(iterator, self._to.rows):
+                client.send(_ask(self._to, rows))
+        finally:
+            client.close()
+        return WriterCommitMessage()
+
+
+class RestBatchWriter(_Sender, DataSourceArrowWriter):
+    """Appends the rows of a batch."""
+
+
+class RestStreamWriter(_Sender, DataSourceStreamArrowWriter):
+    """Sends the rows of each batch of a stream."""
+
+
+def _chunks(batches: Iterator[pa.RecordBatch], most: int) -> Iterator[list[dict[str, Any]]]:
+    """Rows, so many at a time, however they came: the same rows in the same order make the same requests."""
+    waiting: list[dict[str, Any]] = []
+    for batch in batches:
+        waiting += batch.to_pylist()
+        while len(waiting) >= most:
+            yield waiting[:most]
+            waiting = waiting[most:]
+    if waiting:
+        yield waiting
+
+
+def _ask(to: SinkSettings, rows: list[dict[str, Any]]) -> Ask:
+    texts = [json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_plain) for row in rows]
+    if to.body == "row":
+        text = texts[0]
+    elif to.body == "lines":
+        text = "\n".join(texts) + "\n"
+    else:
+        text = f"[{','.join(texts)}]"
+        text = text if to.body == "list" else f"{{{json.dumps(to.body)}:{text}}}"
+    headers = {"Content-Type": _TYPES.get(to.body, "application/json"), **to.settings.headers}
+    if to.header:
+        key = hashlib.sha256(text.encode()).hexdigest()[:32] if to.column is None else str(rows[0][to.column])
+        headers[to.header] = key
+    return Ask(to.method, to.settings.url, headers=headers, body=text)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat().replace("+00:00", "Z")
+    return value.hex() if isinstance(value, bytes) else str(value)
