@@ -17,7 +17,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from riacho.testing.gate import Gate, answer
 from riacho.testing.s3 import ACCESS_KEY, SECRET_KEY, Bucket, spark_settings
 from riacho.testing.servers import Server
-from tests.spec.support import finish
+from tests.spec.support import finish, until
 
 pytestmark = pytest.mark.riacho_only
 
@@ -202,6 +202,30 @@ def test_cloud_files(spark: SparkSession, bucket: Bucket) -> None:
     rows = spark.read.option("mergeSchema", "true").parquet(f"{bucket.url}/out")
     assert sorted((row["id"], row["w"]) for row in rows.select("id", "w").collect()) == [("1", None), ("2", "new")]
     assert bucket.keys("schema") == ["schema/_schemas/0", "schema/_schemas/1"]
+
+
+def test_an_incremental_listing_is_short(spark: SparkSession, bucket: Bucket, s3_gate: Gate) -> None:
+    options = {"cloudFiles.format": "json", "cloudFiles.useIncrementalListing": "true"}
+    frame = spark.readStream.format("cloudFiles").schema("id LONG").options(**options).load(f"{bucket.url}/in")
+    put(bucket, "in/5.json", 5)
+    writer = frame.writeStream.format("parquet").option("checkpointLocation", f"{bucket.url}/checkpoint")
+    query = writer.start(f"{bucket.url}/out")
+    query.processAllAvailable()
+    put(bucket, "in/6.json", 6)
+    query.processAllAvailable()
+    assert s3_gate.count("GET", "start-after=in/5.json") > 0
+    put(bucket, "in/1.json", 1)  # behind the others' back: found by the next whole listing
+    until(query, lambda: ids(spark.read.parquet(f"{bucket.url}/out")) == [1, 5, 6])
+    query.stop()
+
+
+def test_tables_of_files(spark: SparkSession, bucket: Bucket, database: str) -> None:
+    spark.sql(f"CREATE TABLE {database}.t (id LONG, k INT) USING parquet PARTITIONED BY (k) LOCATION '{bucket.url}/t'")
+    spark.sql(f"INSERT INTO {database}.t VALUES (1, 1), (2, 2)")
+    spark.sql(f"INSERT OVERWRITE DIRECTORY '{bucket.url}/d' USING json SELECT * FROM {database}.t WHERE k = 2")
+    assert ids(spark.table(f"{database}.t")) == [1, 2]
+    assert ids(spark.read.json(f"{bucket.url}/d")) == [2]
+    assert [key for key in bucket.keys("t") if key.startswith("t/k=1/")]
 
 
 def test_state_is_kept_in_the_bucket(spark: SparkSession, bucket: Bucket) -> None:

@@ -17,6 +17,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
 
 from riacho.server.streaming.batch import BatchStep
@@ -170,3 +171,27 @@ def test_a_second_query_on_the_checkpoint_ends_with_sparks_error(
     with pytest.raises(StreamingQueryException, match="Multiple streaming jobs detected for 1"):
         start(gated, landing).awaitTermination(LIMIT_S)
     assert in_files(landing) == EVERY_ID
+
+
+def test_a_second_query_leaves_the_state_of_the_first_alone(
+    gated: SparkSession, s3_gate: Gate, landing: Bucket, tmp_path: Path
+) -> None:
+    """It comes between the files of a version and their manifest."""
+
+    def run_the_other() -> None:
+        assert run(tmp_path, landing, "counts") == 0
+
+    def count() -> None:
+        source = gated.readStream.schema("id LONG, v STRING").option("maxFilesPerTrigger", 1).json(f"{landing.url}/in")
+        writer = source.groupBy("v").agg(F.count("id").alias("n")).writeStream.format("delta").outputMode("complete")
+        writer = writer.option("checkpointLocation", f"{landing.url}/checkpoint").trigger(availableNow=True)
+        finish(writer.start(f"{landing.url}/out"))
+
+    s3_gate.on("PUT", "/default/2.json", answer(503, "SlowDown"), then=run_the_other)
+    with pytest.raises(StreamingQueryException, match="Multiple streaming jobs detected for 1"):
+        count()
+    put_file(landing, FILES)
+    count()
+    found = in_table(landing)
+    expected = Counter(f"v{row % 7}" for row in range((FILES + 1) * ROWS))
+    assert dict(zip(found["v"].to_pylist(), found["n"].to_pylist(), strict=True)) == expected

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,7 +29,7 @@ app = typer.Typer(name="state", help="Inspect the state of a streaming query.", 
 
 @app.command(epilog=EXAMPLES)
 def show(
-    checkpoint: Annotated[Path, typer.Argument(help="The query's checkpoint folder.")],
+    checkpoint: Annotated[str, typer.Argument(help="The query's checkpoint folder, or its place in a bucket.")],
     rows: Annotated[int, typer.Option(metavar="N", min=0, help="Show this many rows of each store.")] = 0,
     format: options.Format = options.OutputFormat.TABLE,
     verbose: options.Verbose = False,  # noqa: ARG001 (its callback does the work)
@@ -40,12 +39,12 @@ def show(
 
     from riacho.cli import rows as printed
     from riacho.server.state.inspection import stores
+    from riacho.storage import place_of
 
-    found = stores(checkpoint)
+    place = place_of(checkpoint)
+    found = stores(place)
     if not found:
-        raise CommandError(
-            f"there is no state in {checkpoint.absolute()}", "give the checkpointLocation of a stateful query"
-        )
+        raise CommandError(f"there is no state in {place}", "give the checkpointLocation of a stateful query")
     if rows:
         for store in found:
             aside(notes(), f"operator {store.operator}, {store.store}, version {store.version}")

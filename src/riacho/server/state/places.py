@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +20,8 @@ from uuid import uuid4
 from riacho.storage import ObjectPath, Place, carried, upload
 
 _AT_ONCE: Final = 8
+_STRAY_NS: Final = 24 * 3_600 * 1_000_000_000
+"""How old a file is that no version names and nobody will name any more."""
 
 
 class StatePlace(Protocol):
@@ -28,6 +31,8 @@ class StatePlace(Protocol):
     """Where files are written, renamed and mapped."""
     shown: str
     """The place as messages show it."""
+    alone: bool
+    """Whether nobody else can be at work there, as long as nobody shares the disk."""
 
     def run_name(self, name: str) -> str:
         """The name of a run that is about to be written, given what it holds."""
@@ -47,6 +52,9 @@ class StatePlace(Protocol):
     def remove(self, names: Iterable[str]) -> None:
         """Remove files, if they are there."""
 
+    def left_behind(self) -> list[str]:
+        """The files of `names` that whoever wrote them has no more use for, unless a version names them."""
+
     def close(self) -> None:
         """Nobody will use it any more."""
 
@@ -57,6 +65,8 @@ def state_place(place: Place) -> StatePlace:
 
 
 class _OnDisk:
+    alone = True
+
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.shown = str(folder)
@@ -83,11 +93,16 @@ class _OnDisk:
         for name in names:
             (self.folder / name).unlink(missing_ok=True)
 
+    def left_behind(self) -> list[str]:
+        return self.names()
+
     def close(self) -> None:
         """Nothing is held."""
 
 
 class _InStore:
+    alone = False
+
     def __init__(self, place: ObjectPath) -> None:
         self._place = place
         self.shown = str(place)
@@ -130,6 +145,11 @@ class _InStore:
         for name in names:
             (self.folder / name).unlink(missing_ok=True)
             (self._place / name).unlink(missing_ok=True)
+
+    def left_behind(self) -> list[str]:
+        """Those that are old: another server may just be writing the others."""
+        before_ns = time.time_ns() - _STRAY_NS
+        return [one.place.name for one in self._place.children() if not one.is_folder and one.modified_ns < before_ns]
 
     def close(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -302,8 +302,10 @@ class StateStore:
         manifests = self._load_manifests()
         if version:
             self._manifest, self._runs = self._recover(version, manifests)
+        # They are of batches that were cut off and are made again. Another server may be making one just now.
         for newer in [kept for kept in manifests if kept > version]:
-            self._place.remove([f"{newer}.json"])
+            if self._place.alone:
+                self._place.remove([f"{newer}.json"])
             del manifests[newer]
         self._kept = {kept: manifest.files for kept, manifest in manifests.items() if manifest is not None}
         self._references = Counter(file for files in self._kept.values() for file in files)
@@ -483,7 +485,7 @@ class StateStore:
         """Remove what a crash left behind: half-written files and merges that no version refers to."""
         self._place.remove(
             name
-            for name in self._place.names()
+            for name in self._place.left_behind()
             if name.endswith(".tmp") or (name.endswith(".arrow") and name not in self._references)
         )
 

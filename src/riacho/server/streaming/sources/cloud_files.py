@@ -183,7 +183,10 @@ class CloudFilesReader:
         )
         self._bad = BadFiles(context.log_dir)
         rules = IntakeRules(
-            options.stream, overwrites=options.allow_overwrites, skip_existing=not options.include_existing
+            options.stream,
+            overwrites=options.allow_overwrites,
+            skip_existing=not options.include_existing,
+            incremental=options.incremental,
         )
         self._intake = Intake(listing(source.path, options), rules, context.log_dir, context.clock)
 

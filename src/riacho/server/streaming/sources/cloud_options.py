@@ -94,7 +94,11 @@ CLOUD: Final = (
     ),
     Option("cloudFiles.fileNamePattern", None, "only files whose name matches this glob, like `pathGlobFilter`"),
     Option("cloudFiles.validateOptions", "true", "false: unknown `cloudFiles.` options are ignored"),
-    Option("cloudFiles.useIncrementalListing", "auto", "accepted: folders are listed only when they have changed"),
+    Option(
+        "cloudFiles.useIncrementalListing",
+        "auto",
+        "`true`: in a bucket, list only what comes behind the files taken so far, and all at every eighth listing",
+    ),
     Option("cloudFiles.backfillInterval", None, "accepted: every trigger checks all folders"),
     Option("cloudFiles.useStrictGlobber", "false", "accepted: globs follow Spark's rules"),
     *(
@@ -141,6 +145,7 @@ class CloudOptions:
     include_existing: bool
     allow_overwrites: bool
     name_pattern: str | None
+    incremental: bool
     stream: StreamOptions
     files: Options
 
@@ -180,6 +185,7 @@ class CloudOptions:
             options.flag("cloudFiles.includeExistingFiles"),
             options.flag("cloudFiles.allowOverwrites"),
             options.maybe("cloudFiles.fileNamePattern"),
+            options.text("cloudFiles.useIncrementalListing").lower() == "true",
             _limits(options),
             Options.check(f"{form} reader of cloudFiles", (*reader_table[form], *LISTING), files),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,11 +25,13 @@ from riacho.server.streaming.sources.file_offsets import from_offset, to_offset
 from riacho.server.streaming.sources.file_options import StreamOptions
 from riacho.server.streaming.sources.globs import is_glob
 from riacho.server.streaming.sources.listing import FileStatus, file_status
-from riacho.server.streaming.sources.object_listing import Listing
+from riacho.server.streaming.sources.object_listing import Listing, ObjectListing
 from riacho.server.streaming.sources.seen_files import AGELESS, SeenFiles
 from riacho.server.streaming.sources.sink_log import has_sink_log, path_of_url, sink_files
 from riacho.storage import Place, is_object, place_of
 
+_WHOLE_EVERY: Final = 8
+"""One in so many incremental listings is a whole one, as Auto Loader does it."""
 _EXISTING: Final = "existing"
 """The log's file of those files that were there before the first start and are not to be read."""
 
@@ -39,13 +41,15 @@ class IntakeRules:
     """How files are taken.
 
     `overwrites`: a file that changed counts as new. `skip_existing`: files that are there at the very first start are
-    never read. `clean`: what to do with a file after its batch is committed.
+    never read. `clean`: what to do with a file after its batch is committed. `incremental`: new files come behind all
+    others in the order of their paths, so that an object store need not list those before, but now and then.
     """
 
     stream: StreamOptions
     overwrites: bool = False
     skip_existing: bool = False
     clean: Callable[[str], None] | None = None
+    incremental: bool = False
 
 
 class Intake:
@@ -61,6 +65,8 @@ class Intake:
         self._all_taken = False
         self._taken: dict[str, FileStatus] = {}
         self._current = self._log.latest()
+        self._listings = 0
+        self._all_before: str | None = None
         self._seen = self._restored(log_dir)
 
     def freeze(self) -> None:
@@ -85,6 +91,7 @@ class Intake:
         # A file may be overwritten without a change to its folder, and a sink's log is not in the folder itself.
         simple = not self._rules.overwrites and self._frozen is None and not self._from_sink
         self._all_taken = simple and len(choice.taken) == len(new)
+        self._go_behind(choice.taken, new)
         for file in choice.taken:
             self._seen.add(file.path, file.modified_ms)
         self._seen.purge()
@@ -95,6 +102,15 @@ class Intake:
             self._log.add(self._current, entries)
             self._taken = {entry.url: file for entry, file in zip(entries, choice.taken, strict=True)}
         return self._offset_after(start)
+
+    def _go_behind(self, taken: Sequence[FileStatus], new: Sequence[FileStatus]) -> None:
+        """Note up to which path all files have been taken."""
+        if not self._rules.incremental or not taken:
+            return
+        chosen = {file.path for file in taken}
+        first_left = min((file.path for file in new if file.path not in chosen), default=None)
+        before = [path for path in chosen if first_left is None or path < first_left]
+        self._all_before = max([*before, self._all_before or ""]) or None
 
     def _offset_after(self, start: Offset | None) -> Offset | None:
         return start if self._current < 0 else to_offset(self._current)
@@ -142,11 +158,16 @@ class Intake:
 
     def _new_files(self) -> list[FileStatus]:
         """The files that are there and have not been taken, in order."""
-        if self._is_sink_folder():
-            found = sink_files(self._listing.path)
-        else:
-            found = list(self._listing.files(None if self._rules.overwrites else self._seen))
+        found = sink_files(self._listing.path) if self._is_sink_folder() else list(self._listed())
         return in_order(self._only_new(found), latest_first=self._rules.stream.latest_first)
+
+    def _listed(self) -> Iterator[FileStatus]:
+        known = None if self._rules.overwrites else self._seen
+        if not isinstance(self._listing, ObjectListing) or not self._rules.incremental:
+            return self._listing.files(known)
+        whole = self._listings % _WHOLE_EVERY == 0
+        self._listings += 1
+        return self._listing.files(known, None if whole else self._all_before)
 
     def _forget_gone(self) -> None:
         """Forget taken files that are too old and no longer there."""

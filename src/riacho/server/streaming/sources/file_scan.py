@@ -19,12 +19,15 @@ from riacho.server.formats.base import file_url
 from riacho.server.streaming.sources.base import METADATA, METADATA_TYPE
 from riacho.server.streaming.sources.listing import FileStatus
 from riacho.server.streaming.sources.partitions import partition_values, typed_value
-from riacho.storage import carried
+from riacho.storage import carried, is_object
 from riacho.types import TIMESTAMP
 
 Decode: TypeAlias = Callable[[FileStatus], Iterator[pa.RecordBatch]]
 """Gives the rows of one file, in order; called from several threads."""
 
+_WAITING: Final = 16
+_SMALL_BYTES: Final = 4 << 20
+"""So many files of an object store are decoded at a time if none is larger than this."""
 _STREAMED_BYTES: Final = 64 << 20
 """A file larger than this is not decoded ahead as a whole, but batch by batch when it is its turn."""
 
@@ -74,13 +77,20 @@ def threads_per_file(files: Sequence[FileStatus]) -> int:
     return max(1, cores // max(1, len(files)))
 
 
+def _threads(files: Sequence[FileStatus]) -> int:
+    """How many files to decode at a time: of small ones in an object store more, as most of the time is waiting."""
+    cores = os.cpu_count() or 1
+    waits = is_object(files[0].path) and max(file.size for file in files) <= _SMALL_BYTES
+    return max(cores, _WAITING) if waits else cores
+
+
 def scan(files: Sequence[FileStatus], layout: Layout, decode: Decode) -> Iterator[pa.RecordBatch]:
     """The rows of `files`, each decoded by `decode`. An error of a file is raised where its rows would stand."""
     if len(files) <= 1:
         for file in files:
             yield from complete(decode(file), file, layout)
         return
-    ahead = (os.cpu_count() or 1) + 1
+    ahead = _threads(files) + 1
     decode_all = carried(lambda file: list(decode(file)))
     waiting: deque[tuple[FileStatus, Future[list[pa.RecordBatch]] | None]] = deque()
     with ThreadPoolExecutor(max_workers=ahead - 1, thread_name_prefix="riacho-decode") as pool:
