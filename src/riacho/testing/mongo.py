@@ -24,7 +24,8 @@ class MongoServer:
     """A server over what `make services` laid in `home`, its data and its log in `folder`.
 
     It can be stopped and started again: it keeps its port and its data. `auth`: whether it asks for a login; the first
-    user is made without, so start, make it, stop, and set `auth`. Starting raises `servers.ServerStartError`.
+    user is made without, so start, make it, stop, and set `auth`. `arguments`: more of the
+    server's own. Starting raises `servers.ServerStartError`.
     """
 
     def __init__(self, home: Path, folder: Path, *, auth: bool = False, arguments: Sequence[str] = ()) -> None:
@@ -32,7 +33,7 @@ class MongoServer:
         self._folder = folder.absolute()
         (self.port,) = free_ports(1)
         self.auth = auth
-        self._arguments = tuple(arguments)
+        self.arguments = tuple(arguments)
         self._stack = ExitStack()
         self.uri = f"mongodb://127.0.0.1:{self.port}"
 
@@ -46,7 +47,7 @@ class MongoServer:
         data = self._folder / "data"
         data.mkdir(parents=True, exist_ok=True)
         command = [str(self._home / "venv" / "bin" / "secantusd-py"), "--host", "127.0.0.1", "--port", str(self.port)]
-        command += ["--storage-path", str(data), "--cache-size", "256M", "--log-level", "INFO", *self._arguments]
+        command += ["--storage-path", str(data), "--cache-size", "256M", "--log-level", "INFO", *self.arguments]
         if self.auth:
             command.append("--auth")
         self._stack.enter_context(running("MongoDB", command, {}, self.log, _STARTED, START_LIMIT_S))
