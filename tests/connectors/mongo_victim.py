@@ -3,8 +3,8 @@
     python mongo_victim.py FOLDER URI DATABASE in|out [server|engine|workers STEP BATCH]
 
 `in`: the changes of the collection `source`, about ROWS a batch, into FOLDER/table. `out`: FOLDER/table, whose rows
-have no `_id`, a commit a batch, into the collection `copy`. Exits with 0 when the query has ended without a failure, 1 with
-one; a killed server does not exit at all.
+have no `_id`, a commit a batch, into the collection `copy`. Exits with 0 when the query has ended without a failure, 1
+with one; a killed server does not exit at all.
 """
 
 from __future__ import annotations
