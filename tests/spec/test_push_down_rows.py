@@ -87,6 +87,10 @@ class Reader(DataSourceReader):
         if "folder" in self.options:
             log(self.options["folder"], *names)
 
+    def pushLimit(self, rows: int) -> None:
+        if "folder" in self.options:
+            log(self.options["folder"], "limit", rows)
+
     def partitions(self) -> list[InputPartition]:
         return [InputPartition(0), InputPartition(1)]
 
@@ -167,6 +171,7 @@ STEPS: list[Step] = [
     lambda _, frame: frame.dropDuplicates(["k"]).select("k"),
     lambda _, frame: frame.sort("k", F.desc("a")),
     lambda _, frame: frame.sort("cap").limit(5),
+    lambda _, frame: frame.sort("cap").where("k < 3").limit(4),
     lambda _, frame: frame.select("k").sort("a"),
     lambda _, frame: frame.na.drop(subset=["a"]),
     lambda _, frame: frame.na.fill(7, ["a"]),
@@ -251,6 +256,41 @@ def test_columns_that_are_read(spark: SparkSession, orc: str, tmp_path: Path) ->
     read.createOrReplaceTempView("read")
     assert named(spark.sql("SELECT a FROM read WHERE cap > 1")) == ["a Cap"]
     assert named(spark.sql("SELECT * FROM read WHERE cap > 1")) == []
+
+
+def test_limits(spark: SparkSession, orc: str, tmp_path: Path) -> None:
+    read = spark.read.format("pruned").option("folder", str(tmp_path)).option("leaves", 7).load()
+
+    def limits(frame: DataFrame) -> list[str]:
+        (tmp_path / "log").unlink(missing_ok=True)
+        frame.collect()
+        return [line for line in logged(tmp_path) if line.startswith("limit")]
+
+    assert limits(read.limit(3)) == ["limit 3"]
+    assert limits(read.where("k = 1 AND a > 1").selectExpr("a + 1").limit(3)) == ["limit 3"]
+    read.createOrReplaceTempView("read")
+    assert limits(spark.sql("SELECT a FROM read WHERE k = 1 LIMIT 2")) == ["limit 2"]
+    for frame in (
+        read.where("a + 1 > 2").limit(3),  # not for the reader
+        read.where("k = 1 AND a + 1 > 2").limit(3),
+        read.where("k <=> 1").limit(3),  # which it does not do
+        read.sort("a").limit(3),
+        read.distinct().limit(3),
+        read.offset(2).limit(3),
+        read.selectExpr("explode(array(a, k))").limit(3),
+        read.selectExpr("a", "row_number() OVER (ORDER BY cap)").limit(3),
+        read.union(read).limit(3),
+        read.repartition(2).limit(3),
+    ):
+        assert limits(frame) == []
+    for found in (read, spark.read.orc(orc)):
+        assert found.limit(3).count() == 3
+        assert found.limit(0).count() == 0
+        assert found.limit(1000).count() == len(ROWS)
+        assert len(found.where("a > 1").limit(5).collect()) == 5
+        assert rows(found.where("cap >= 20").select("cap").limit(10)) == [(20,), (21,), (22,), (23,)]
+        assert found.where("a > 1").head(2) is not None
+        found.show(2)
 
 
 def test_partitions_without_wanted_rows_are_not_read(spark: SparkSession, orc: str) -> None:

@@ -7,7 +7,7 @@ batch side of a stream-static join, sees what is there at the time, as in Spark.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -109,7 +109,12 @@ class OwnReads:
         known: dict[Hashable, tuple[pb.Relation, frozenset[int]]] = {}
         for placed in reads_of(relation, _is_marked, lambda node: source_of(node).schema, zone, pushes=pushes):
             source = source_of(placed.read)
-            key = (id(source), tuple(placed.wanted.of(source.schema).names), tuple(placed.wanted.filters))
+            key = (
+                id(source),
+                tuple(placed.wanted.of(source.schema).names),
+                tuple(placed.wanted.filters),
+                placed.wanted.limit,
+            )
             if key not in known:
                 known[key] = self._rows(source, placed.wanted, around, keep)
             node = at(result, placed.place)
@@ -140,6 +145,8 @@ class OwnReads:
         batches = rows.batches
         if len(kept) < len(rows.schema):
             batches = (batch.select(kept) for batch in batches)
+        if wanted.limit is not None and len(rows.done) == len(wanted.filters):
+            batches = _first(batches, wanted.limit)
         given = wanted.of(rows.schema)
         relation = spool.put_in_order(checked(batches), given)
         return _with_nulls(relation, given, source.schema), rows.done
@@ -158,6 +165,13 @@ def _with_nulls(relation: pb.Relation, given: pa.Schema, schema: pa.Schema) -> p
         for each in schema
     )
     return build.project(relation, columns)
+
+
+def _first(batches: Iterator[pa.RecordBatch], rows: int) -> Iterator[pa.RecordBatch]:
+    """No more rows than that."""
+    while rows > 0 and (batch := next(batches, None)) is not None:
+        yield batch.slice(0, rows)
+        rows -= batch.num_rows
 
 
 def _is_marked(node: pb.Relation) -> bool:

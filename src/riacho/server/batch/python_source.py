@@ -53,7 +53,8 @@ class PythonBatchSource:
         """See `own_reads.BatchSource`.
 
         A reader that has `pushFilters` is given the filters, and one with `pruneColumns` is told which columns to give:
-        at least one, so that it need not know of rows without columns.
+        at least one, so that it need not know of rows without columns. One with `pushLimit` is told how many rows will
+        do, if it does all filters.
 
         Raises PYTHON_DATA_SOURCE_ERROR for a reader that cannot be made, PYTHON_EXCEPTION for one that fails.
         """
@@ -68,6 +69,7 @@ class PythonBatchSource:
                     schema=self._source.schema_json,
                     pushdown=pushdown,
                     columns=columns if len(columns) < len(self.schema) else None,
+                    limit=wanted.limit,
                 )
             except UserCodeFailed as failure:
                 raise _not_planned(failure) from None

@@ -18,9 +18,8 @@ from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.batch.read_filters import Pushed, ReadFilter, in_order, pushed
 from riacho.server.plan import build
-from riacho.server.plan.above_reads import Placed, conditions_above, leaves_below
+from riacho.server.plan.above_reads import Placed, conditions_above, leaves_below, limit_above
 from riacho.server.plan.build import call
-from riacho.server.plan.from_sql.expressions import conjuncts, structured
 from riacho.server.plan.from_sql.query import read_query
 from riacho.server.plan.mentions import EVERY, Names
 from riacho.server.plan.usage import columns_used
@@ -31,10 +30,11 @@ from riacho.zones import Zone
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is wanted of one read."""
+    """What is wanted of one read. `limit`: so many rows will do, of those that meet all filters."""
 
     columns: Names = EVERY
     filters: Sequence[ReadFilter] = ()
+    limit: int | None = None
 
     def of(self, schema: pa.Schema) -> pa.Schema:
         """The columns of `schema` that are wanted."""
@@ -72,11 +72,22 @@ def reads_of(
         columns = schema(leaf.node)
         said = pushed(conditions_above(leaf, columns), zone)
         whole = in_text.get(_key(leaf.node))
-        filters = in_order(said if whole is None else pushed(conditions_above(whole, columns), zone))
+        meant = said if whole is None else pushed(conditions_above(whole, columns), zone)
         clear = len({name.lower() for name in columns.names}) == len(columns)
         names = used[leaf.place].perhaps if clear else EVERY
-        found.append(PlacedRead(leaf.place, leaf.node, Wanted(names, tuple(filters)), said))
+        wanted = Wanted(names, tuple(in_order(meant)), _limit(whole or leaf, meant))
+        found.append(PlacedRead(leaf.place, leaf.node, wanted, said))
     return found
+
+
+def _limit(read: Placed, said: Sequence[Pushed]) -> int | None:
+    """How many rows are wanted, if the filters below that limit are all among those that the read is given."""
+    limit = limit_above(read)
+    if limit is None:
+        return None
+    known = Counter(each.condition.place for each in said if each.whole)
+    given = {each.condition.place for each in said if known[each.condition.place] == each.condition.of}
+    return limit.rows if given == limit.filters else None
 
 
 def _leaves_of_texts(plan: pb.Relation, is_read: Callable[[pb.Relation], bool]) -> dict[bytes, Placed]:
@@ -111,7 +122,7 @@ def without_done(plan: pb.Relation, read: PlacedRead, done: frozenset[int]) -> N
         by_place.setdefault(each.condition.place, []).append(each)
     for place, said in by_place.items():
         node = at(plan, place)
-        if len(said) < len(conjuncts(structured(node.filter.condition))) or not all(each.whole for each in said):
+        if len(said) < said[0].condition.of or not all(each.whole for each in said):
             continue
         left = [
             (made, column)

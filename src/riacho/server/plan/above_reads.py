@@ -20,8 +20,9 @@ from riacho.identifiers import column_parts
 from riacho.protos import pb
 from riacho.server.plan.column_names import output_name
 from riacho.server.plan.from_sql.expressions import conjuncts, structured
+from riacho.server.plan.mentions import makes_rows
 from riacho.server.plan.rowwise import looks_around
-from riacho.server.plan.walk import Path, child_paths, expressions
+from riacho.server.plan.walk import Path, child_paths, expressions, top_expressions
 
 ColumnPath = tuple[str, ...]
 """A column of a read, or a field in it, as the read spells them."""
@@ -91,12 +92,12 @@ class Visible:
 
 @dataclass(frozen=True)
 class Condition:
-    """One of the conditions that a filter joins by AND. `place`: the filter's; `number`: among its conditions."""
+    """One of the conditions that a filter joins by AND. `place`: the filter's; `of`: how many conditions that has."""
 
     expression: pb.Expression
     visible: Visible
     place: Path
-    number: int
+    of: int
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,44 @@ def conditions_above(read: Placed, schema: pa.Schema) -> Iterator[Condition]:
     while above is not None and visible is not None:
         node = above.node
         if node.HasField("filter"):
-            for number, part in enumerate(conjuncts(structured(node.filter.condition))):
-                yield Condition(part, visible, above.place, number)
+            parts = conjuncts(structured(node.filter.condition))
+            for part in parts:
+                yield Condition(part, visible, above.place, len(parts))
         visible = None if any(map(_ends, expressions(node))) else _passed(node, visible)
         above = above.parent
+
+
+@dataclass(frozen=True)
+class Limit:
+    """No more than `rows` rows of a read are wanted, of those that pass the `filters` at these places."""
+
+    rows: int
+    filters: frozenset[Path] = frozenset()
+
+
+_ONE_FOR_ONE = frozenset({"project", "with_columns", "with_columns_renamed", "drop", "to_df", "subquery_alias", "hint"})
+"""Relations that make one row of each of their input's."""
+
+
+def limit_above(read: Placed) -> Limit | None:
+    """The limit that stands above a read with nothing between but what makes rows of single rows, and filters."""
+    filters: set[Path] = set()
+    above = read.parent
+    while above is not None:
+        node = above.node
+        kind = node.WhichOneof("rel_type") or ""
+        if kind == "limit":
+            return Limit(node.limit.limit, frozenset(filters))
+        if kind in ("show_string", "html_string"):
+            return Limit(getattr(node, kind).num_rows + 1, frozenset(filters))  # whether there are more is shown too
+        if kind == "filter":
+            filters.add(above.place)
+        elif kind not in _ONE_FOR_ONE or any(map(makes_rows, top_expressions(node))):
+            return None
+        if any(map(_ends, expressions(node))):
+            return None
+        above = above.parent
+    return None
 
 
 def _ends(part: pb.Expression) -> bool:

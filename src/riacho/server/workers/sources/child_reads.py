@@ -30,10 +30,13 @@ from riacho.server.workers.sources.objects import (
 class ReadCommands(UserObjects):
     """See `child.Worker`; all commands are called alike, whether or not they are given objects."""
 
-    def do_plan_read(self, schema: str, pushdown: bool, columns: list[str] | None, blobs: Blobs) -> Reply:
+    def do_plan_read(
+        self, schema: str, pushdown: bool, columns: list[str] | None, limit: int | None, blobs: Blobs
+    ) -> Reply:
         """Make a reader, and tell it what is wanted; the answer has it and its partitions, pickled.
 
-        `columns`: None for all. `done` in the answer: numbers of the filters that it does, and whether it was `pruned`.
+        `columns`: None for all. `limit`: so many rows will do, if the reader does all filters. `done` in the answer:
+        numbers of the filters that it does, and whether it was `pruned`.
         """
         done: list[int] = []
         with Stage("reader"):
@@ -51,6 +54,9 @@ class ReadCommands(UserObjects):
                         },
                     )
                 done = _push(reader, loads(blobs[0]))
+            take: Any = getattr(reader, "pushLimit", None)
+            if limit is not None and take is not None and len(done) == len(loads(blobs[0])):
+                take(limit)
             prune: Any = getattr(reader, "pruneColumns", None)
             pruned = columns is not None and prune is not None
             if pruned:
