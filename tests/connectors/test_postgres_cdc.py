@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from tests.connectors.postgres import Database
 from tests.spec.support import finish
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "postgres-cdc.md"
 SAID = ["_table", "_lsn", "_commit_lsn", "_position", "_commit_time", "_transaction", "_unchanged"]
 
 
@@ -135,3 +139,55 @@ def test_every_type_alike_in_the_snapshot_and_in_changes(
         values["f8"] = values["f8"].lower()
         assert values == {name: value for name, (_, value) in EXPECTED.items()}
     assert [rows[n][name] for n in (1, 3) for name in EXPECTED] == [None] * len(EXPECTED) * 2
+
+
+def test_the_copy_of_the_page(connectors: SparkSession, postgres: Database, database: str, tmp_path: Path) -> None:
+    """docs/postgres-cdc.md keeps a copy of a table by merging: deletes, truncates, and a batch that comes twice."""
+    (example,) = re.findall(r"```python\n(def merge.*?\n)spark.sql", PAGE.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example.replace("shop.orders", f"{database}.orders"), names)
+    postgres.execute(
+        "CREATE TABLE orders (id int PRIMARY KEY, status text); INSERT INTO orders VALUES (1, 'a'), (2, 'b')"
+    )
+    connectors.sql(f"CREATE TABLE {database}.orders (id INT, status STRING, _lsn BIGINT) USING delta")
+    frame = stream(connectors, postgres, tables="orders", slot=slot_of(postgres))
+
+    def copied(folder: str) -> list[tuple[Any, ...]]:
+        writer = frame.writeStream.foreachBatch(names["merge"]).option("checkpointLocation", str(tmp_path / folder))
+        finish(writer.trigger(availableNow=True).start())
+        found = connectors.table(f"{database}.orders").select("id", "status").orderBy("id").collect()
+        return [tuple(row) for row in found]
+
+    assert copied("c") == [(1, "a"), (2, "b")]
+    postgres.execute("UPDATE orders SET status = 'c' WHERE id = 1; DELETE FROM orders WHERE id = 2")
+    postgres.execute("INSERT INTO orders VALUES (2, 'again'), (3, 'd'); UPDATE orders SET id = 4 WHERE id = 3")
+    assert copied("c") == [(1, "c"), (2, "again"), (4, "d")]
+    postgres.execute("INSERT INTO orders VALUES (5, 'gone'); TRUNCATE orders; INSERT INTO orders VALUES (6, 'e')")
+    assert copied("c") == [(6, "e")] == postgres.execute("SELECT id, status FROM orders")
+
+
+def test_new_rows_by_a_cursor(connectors: SparkSession, postgres: Database, tmp_path: Path) -> None:
+    postgres.execute(
+        "CREATE TABLE t (id int PRIMARY KEY, at timestamptz DEFAULT now(), price numeric(8,2), tags text[])"
+    )
+    postgres.execute("INSERT INTO t SELECT g, '2024-01-01', g / 3.0, ARRAY['x', g::text] FROM generate_series(1, 7) g")
+    reader = connectors.readStream.format("postgres_incremental").option("url", postgres.url).option("table", "t")
+    frame = reader.options(cursorColumn="at", maxRowsPerTrigger=3).load()
+    assert frame.schema.simpleString() == "struct<id:int,at:timestamp,price:decimal(8,2),tags:array<string>>"
+    assert [row["id"] for row in run(frame, tmp_path).orderBy("id").collect()] == list(range(1, 8))
+    postgres.execute("UPDATE t SET at = now(), price = 100 WHERE id = 1; INSERT INTO t VALUES (8, '2024-01-01')")
+    found = run(frame, tmp_path).orderBy("id", "price").collect()
+    assert [(row["id"], row["price"], row["tags"]) for row in found if row["id"] in (1, 8)] == [
+        (1, Decimal("0.33"), ["x", "1"]),
+        (1, Decimal(100), ["x", "1"]),
+        (8, None, None),
+    ]
+    assert len(found) == 9
+
+
+def test_errors_reach_the_client_without_the_password(connectors: SparkSession, postgres: Database) -> None:
+    with pytest.raises(PySparkException, match="password authentication failed") as raised:
+        assert stream(connectors, postgres, tables="t", password="wr0ng-secret").schema
+    assert "wr0ng-secret" not in str(raised.value)
+    with pytest.raises(PySparkException, match="There is no table nothing"):
+        assert stream(connectors, postgres, tables="nothing").schema

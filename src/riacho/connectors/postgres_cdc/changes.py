@@ -83,7 +83,7 @@ class ChangeDecoder:
         self._relations: dict[int, tuple[LoggedTable, FollowedTable | None]] = {}
         self._commit_lsn = self._time_us = self._transaction = self._position = 0
 
-    def rows(self, lsns: Sequence[int], messages: Sequence[bytes]) -> list[ChangeRows]:
+    def rows(self, lsns: Positions, messages: Sequence[bytes]) -> list[ChangeRows]:
         """The rows of these messages, table by table; each table's in the order of the log."""
         buffer = LogMessages(messages)
         kinds = buffer.kinds
@@ -110,7 +110,7 @@ class ChangeDecoder:
                     relation=draft.relation,
                     operations=_NAMES.take(pa.array(draft.operations)),
                     order=before_each[draft.message] + draft.second,
-                    lsns=np.asarray(lsns, np.int64)[draft.message],
+                    lsns=lsns[draft.message],
                     commit_lsns=commits[number],
                     times_us=times[number],
                     transactions=transactions[number],

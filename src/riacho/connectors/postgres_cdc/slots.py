@@ -6,13 +6,16 @@ often as one asks; `advance` moves it on, and what lies before is gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+import numpy as np
 
 from riacho.connectors.postgres.address import PgAddress
 from riacho.connectors.postgres.client import connection, literal, quoted
 from riacho.connectors.postgres_cdc.offsets import lsn_of, lsn_text
+from riacho.connectors.postgres_cdc.pgoutput import Positions
 from riacho.errors import IllegalStateError
 
 _STATE: Final = """
@@ -106,7 +109,7 @@ def next_end(open_connection: Any, slot: str, publication: str) -> int | None:
     return None if found is None else lsn_of(found)
 
 
-def peek(open_connection: Any, slot: str, publication: str, end: int) -> Iterator[tuple[list[int], list[bytes]]]:
+def peek(open_connection: Any, slot: str, publication: str, end: int) -> Iterator[tuple[Positions, Sequence[bytes]]]:
     """The messages of the slot up to `end`, with their places in the log, some megabytes at a time."""
     with (
         open_connection.transaction(),
@@ -115,8 +118,8 @@ def peek(open_connection: Any, slot: str, publication: str, end: int) -> Iterato
         cursor.execute(_PEEK, (slot, lsn_text(end), quoted(publication)), binary=True)
         count = 1000
         while rows := cursor.fetchmany(count):
-            lsns = [int.from_bytes(lsn, "big") for lsn, _ in rows]
-            messages = [data for _, data in rows]
+            places, messages = zip(*rows, strict=True)
+            lsns = np.frombuffer(b"".join(places), ">i8").astype(np.int64)
             size = sum(map(len, messages)) // len(rows) + 1
             count = max(min(_BYTES // size, _MESSAGES), 1)
             yield lsns, messages
