@@ -360,7 +360,9 @@ def test_passwords_stay_secret(postgres: Database, follow: Follow) -> None:
     assert "password authentication failed" in str(
         _failure(lambda: follow(url=f"{postgres.jdbc_url}?user=postgres&password=x"))
     )
-    tail = follow(url=postgres.jdbc_url, user="postgres", password=postgres.password)
+    postgres.execute("CREATE SCHEMA shop; CREATE TABLE shop.t (other int PRIMARY KEY)")
+    tail = follow(url=f"{postgres.jdbc_url}?currentSchema=shop", user="postgres", password=postgres.password)
+    assert tail.schema.fieldNames()[0] == "other"
     tail.take()
     assert postgres.password not in tail.at
     assert postgres.password not in repr(tail.reader._settings)

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
 
+from riacho.connectors.jdbc.postgres_url import translated
 from riacho.errors import IllegalArgumentError
+from riacho.extras import require
 from riacho.options import Option, Options
 
+_JDBC: Final = "jdbc:postgresql:"
 ADDRESS: Final[tuple[Option, ...]] = (
     Option("url", None, "`postgresql://user:password@host:port/database?sslmode=…`, or as `jdbc:postgresql://…`"),
     Option("host", None, "goes before the URL's; by default `PGHOST` where the reader runs"),
@@ -28,17 +30,6 @@ ADDRESS: Final[tuple[Option, ...]] = (
     Option("retryTimeout", "60s", "how long a server that is gone is waited for"),
 )  # fmt: skip
 """The options of every connector to PostgreSQL."""
-
-_JDBC: Final[Mapping[str, str]] = {
-    "user": "user",
-    "password": "password",
-    "sslmode": "sslmode",
-    "sslrootcert": "sslrootcert",
-    "sslcert": "sslcert",
-    "sslkey": "sslkey",
-    "applicationname": "application_name",
-}
-"""Parameters of the JDBC driver that libpq has too, by their names in lower case. Others only tune the driver."""
 
 
 @dataclass(frozen=True)
@@ -83,30 +74,18 @@ class PgAddress:
 
 
 def _of_url(url: str) -> dict[str, str]:
+    """The parameters of libpq that a URL has, JDBC's as the JDBC source reads them."""
     if not url:
         return {}
-    is_jdbc = url.lower().startswith("jdbc:")
-    try:
-        parts = urlsplit(url[len("jdbc:") :] if is_jdbc else url)
-        port, host = parts.port, parts.hostname
-    except ValueError:
-        raise _no_url() from None
-    if parts.scheme.lower() not in ("postgresql", "postgres"):
+    if url.lower().startswith(_JDBC):
+        url, _ = translated(url[len(_JDBC) :], {})
+    if not url.lower().startswith(("postgresql://", "postgres://")):
         raise _no_url()
-    found = {
-        "host": unquote(host or ""),
-        "port": str(port or ""),
-        "dbname": unquote(parts.path.lstrip("/")),
-        "user": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
-    }
-    for name, value in parse_qsl(parts.query):
-        if not is_jdbc:
-            found[name] = value
-        elif name.lower() in _JDBC:
-            found[_JDBC[name.lower()]] = value
-        elif name.lower() == "ssl" and value.lower() != "false":
-            found.setdefault("sslmode", "require")
+    psycopg = require("psycopg", "postgres", "The PostgreSQL connector")
+    try:
+        found: dict[str, str] = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.Error:
+        raise _no_url() from None
     return {name: value for name, value in found.items() if value}
 
 

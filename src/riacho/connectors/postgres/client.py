@@ -19,6 +19,15 @@ _SETTINGS: Final = (
     "-c lock_timeout=60000 -c work_mem=64MB"
 )
 """So that every session writes values as text in one way."""
+_LIMITS: Final = {
+    "application_name": "riacho",
+    "keepalives": "1",
+    "keepalives_idle": "30",
+    "keepalives_interval": "10",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "60000",
+}
+"""So that a server that is gone without a word is noticed. The URL may say otherwise."""
 _GONE: Final = ("08", "57P01", "57P02", "57P03")
 """SQL states of a server that is not there, or not there yet. Nothing at all says that it broke off."""
 _BUSY: Final = "55006"
@@ -28,18 +37,10 @@ _BUSY: Final = "55006"
 def connect(address: PgAddress, **more: str) -> Any:
     """A psycopg connection, in autocommit. Raises what psycopg raises, which knows no password."""
     psycopg = require("psycopg", "postgres", "The PostgreSQL connector")
-    options = f"{_SETTINGS} -c statement_timeout={address.statement_ms}"
+    given = {**_LIMITS, **address.parameters, **more}
+    given["options"] = f"{given.get('options', '')} {_SETTINGS} -c statement_timeout={address.statement_ms}".strip()
     return psycopg.connect(
-        **{"application_name": "riacho", **address.parameters, **more},
-        autocommit=True,
-        connect_timeout=address.connect_s,
-        client_encoding="UTF8",
-        keepalives=1,
-        keepalives_idle=30,
-        keepalives_interval=10,
-        keepalives_count=3,
-        tcp_user_timeout=60_000,
-        options=options,
+        **{**given, "connect_timeout": address.connect_s, "client_encoding": "UTF8"}, autocommit=True
     )
 
 

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 _DAY_US: Final = 86_400_000_000
 _LAST_DAY: Final = 2932896
-"""9999-12-31, which stands for infinity, as in Spark's JDBC source; minus infinity is 0001-01-01."""
-_FIRST_DAY: Final = -719162
+"""9999-12-31, which stands for infinity, as in Spark's JDBC source; minus infinity is 0001-01-03."""
+_FIRST_DAY: Final = -719160
 _DATE = re.compile(r"(\d{4,})-(\d\d)-(\d\d)")
 _TIME = re.compile(r"(\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?([+-]\d\d(?::\d\d){0,2})?")
 _TOKEN = re.compile(r'"((?:[^"\\]|\\.)*)"|([{},])|([^{},"]+)', re.DOTALL)
@@ -154,7 +154,7 @@ def _date(text: str, wanted: pa.DataType) -> int:
 def _timestamp(text: str, wanted: pa.DataType) -> int:
     """Microseconds since 1970; a time without a date is of that first day."""
     if text == "infinity":
-        return (_LAST_DAY + 1) * _DAY_US - 1
+        return (_LAST_DAY + 1) * _DAY_US - 1_000
     if text == "-infinity":
         return _FIRST_DAY * _DAY_US
     dated = _DATE.match(text)
