@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
+from deltalake.exceptions import CommitFailedError
 from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from riacho.testing.gate import CUT, LOSE_ANSWER, Gate, answer
@@ -132,6 +133,28 @@ def test_views_joins_and_subqueries_read_it(lake: SparkSession, bucket: Bucket, 
     assert lake.table("t").count() == 0
 
 
+def test_a_read_asks_for_no_file_that_it_does_not_want(lake: SparkSession, bucket: Bucket, s3_gate: Gate) -> None:
+    place = f"{bucket.url}/t"
+    for first in range(0, 40, 10):
+        lake.range(first, first + 10).withColumn("g", F.lit(first % 20)).write.format("delta").partitionBy("g").mode(
+            "append"
+        ).save(place)
+
+    def asked(frame: DataFrame, found: list[int]) -> int:
+        before = s3_gate.count("GET", ".parquet")
+        assert ids(frame) == found
+        return s3_gate.count("GET", ".parquet") - before
+
+    table = lake.read.format("delta").load(place)
+    assert asked(table.where("id = 15"), [15]) == 1
+    assert asked(table.where("g = 0 AND id > 18"), list(range(20, 30))) == 1
+    assert asked(lake.sql(f"SELECT t.id FROM delta.`{place}` t WHERE t.id < 0"), []) == 0
+    assert asked(table, list(range(40))) == 4
+    before = s3_gate.count("GET", ".parquet")
+    assert table.count() == lake.sql(f"SELECT count(*) FROM delta.`{place}`").collect()[0][0] == 40
+    assert s3_gate.count("GET", ".parquet") == before
+
+
 def test_streams_from_and_to_a_bucket(
     lake: SparkSession, bucket: Bucket, s3: S3Server, s3_gate: Gate, tmp_path: Path
 ) -> None:
@@ -183,6 +206,18 @@ def test_the_store_goes_away_in_a_batch_and_comes_back(
     assert theirs(sink, s3).version() == 1
 
 
+def append_theirs(place: str, s3: S3Server, number: int) -> None:
+    """Append with delta-rs, which takes an append for one that has read what is deleted meanwhile, and refuses it."""
+    for _ in range(5):
+        try:
+            rows = pa.table({"id": [number]})
+            write_deltalake(place, rows, mode="append", storage_options=storage_options(s3.url))
+        except CommitFailedError:
+            continue
+        return
+    raise AssertionError(number)
+
+
 def test_writers_of_several_programs_lose_nothing(
     lake: SparkSession, bucket: Bucket, s3: S3Server, tmp_path: Path
 ) -> None:
@@ -211,8 +246,7 @@ def test_writers_of_several_programs_lose_nothing(
 
     def their_appends() -> None:
         for number in range(6):
-            rows = pa.table({"id": [300 + number]})
-            write_deltalake(place, rows, mode="append", storage_options=storage_options(s3.url))
+            append_theirs(place, s3, 300 + number)
 
     with riacho_server(tmp_path / "other") as server:
         other = connect(SparkSession.builder.remote(server.url).create(), s3.url)

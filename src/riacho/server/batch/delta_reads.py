@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Final
 
 import pyarrow as pa
@@ -25,12 +26,12 @@ from riacho.errors import AnalysisError
 from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.batch.batch_source import RowsRead
-from riacho.server.batch.read_filters import may_hold
+from riacho.server.batch.file_skipping import with_wanted_rows
 from riacho.server.batch.sql_inputs import flat, is_own_name, new_name, with_inputs
 from riacho.server.batch.wanted import Wanted
 from riacho.server.catalog.failures import delta_table_not_found, path_not_found
 from riacho.server.catalog.warehouse import WarehouseCatalog
-from riacho.server.delta import files, partitions
+from riacho.server.delta import files
 from riacho.server.delta import schema as schemas
 from riacho.server.delta.actions import AddFile
 from riacho.server.delta.changes import require_files
@@ -163,28 +164,27 @@ class DeltaRead:
     def read(self, wanted: Wanted) -> RowsRead:
         """Files one after the other, the next ones while the last is used: those that may have wanted rows.
 
-        At least one column is read, to have rows at all. Raises FAILED_READ_FILE.
+        Where no column is wanted, rows are counted by the log. Raises FAILED_READ_FILE.
         """
         schema = wanted.of(self.schema)
-        if not schema.names:
-            schema = pa.schema([next(iter(self.schema))])
-        held = [add for add in self.held if self._is_wanted(add, wanted)]
+        held = with_wanted_rows(self.held, self.schema, wanted.filters)
+        if not len(schema) and all(add.num_records is not None and add.deletion_vector is None for add in held):
+            return RowsRead(schema, chain.from_iterable(_counted(add.num_records or 0) for add in held))
+        if not len(schema):
+            schema = pa.schema([self.schema.field(0)])
         reads = [self._file(add, schema) for add in held]
         return RowsRead(schema, read_ahead(reads, with_metadata=False, workers=_READERS))
-
-    def _is_wanted(self, add: AddFile, wanted: Wanted) -> bool:
-        """Whether the values of its partition allow for wanted rows."""
-        texts = {name.lower(): text for name, text in add.partition_values.items()}
-        values = {
-            field.name: partitions.from_text(texts[field.name.lower()], field.type)
-            for field in self.schema
-            if wanted.filters and field.name.lower() in texts
-        }
-        return all(may_hold(each, values) for each in wanted.filters)
 
     def _file(self, add: AddFile, schema: pa.Schema) -> FileRead:
         file = files.data_file(self.table, add)
         return FileRead(file.path, add.size, partial(files.read_batches, file, schema))
+
+
+def _counted(rows: int) -> Iterator[pa.RecordBatch]:
+    """So many rows of nothing."""
+    for start in range(0, rows, files.READ_ROWS):
+        dummy = pa.nulls(min(files.READ_ROWS, rows - start))
+        yield pa.RecordBatch.from_arrays([dummy], ["nothing"]).select([])
 
 
 def delta_read(source: pb.Read.DataSource, session: EngineSession) -> DeltaRead:
