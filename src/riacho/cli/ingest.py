@@ -20,6 +20,7 @@ from rich.text import Text
 
 from riacho.cli import options
 from riacho.cli.failures import CommandError
+from riacho.cli.ingest_child import DEFAULT_HTTP
 from riacho.cli.terminal import ago, aside, counted, notes, output, size, warn
 from riacho.ids import new_uuid
 
@@ -34,7 +35,6 @@ EXAMPLES = """[bold]Examples[/]
   riacho ingest send orders orders.ndjson             [dim]a file; - is standard input[/]
   riacho ingest status                                [dim]what the logs hold, and who has read how much[/]
 """
-DEFAULT_HTTP = "127.0.0.1:8089"
 
 app = typer.Typer(name="ingest", help="Take events over HTTP, to be read as a stream.", no_args_is_help=True)
 

@@ -9,18 +9,21 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from riacho.cli import options
 from riacho.cli.failures import INTERRUPTED
+from riacho.cli.ingest_child import DEFAULT_HTTP
 from riacho.cli.project import parse_confs
 from riacho.cli.terminal import aside, notes, output, warn
 from riacho.server.engine.sail.child import EngineChild
-from riacho.storage import is_storage_key, rebound, serve_with
+from riacho.storage import Place, is_storage_key, rebound, serve_with
 
 if TYPE_CHECKING:
+    from riacho.cli.ingest_child import IngestChild
     from riacho.server.connect.server import RiachoServer
 
 EXAMPLES = """[bold]Examples[/]
@@ -55,6 +58,14 @@ def up(
             "the environment). Repeatable.",
         ),
     ] = None,
+    http: Annotated[
+        str | None,
+        typer.Option("--http", metavar="HOST:PORT", help="Also take events over HTTP there: `riacho ingest serve`."),
+    ] = None,
+    ingest: Annotated[
+        Path | None,
+        typer.Option("--ingest", metavar="FILE", help="The file with their endpoints; any name is taken without."),
+    ] = None,
     until_eof: Annotated[
         bool, typer.Option("--until-eof", help="Stop when standard input ends, for use as a child process.")
     ] = False,
@@ -76,13 +87,18 @@ def up(
             f"whoever can reach {host}:{port} can read and change the tables and run code here; there is no password "
             "→ listen on 127.0.0.1 and use a tunnel (ssh -L), unless the network is yours alone"
         )
+    # Before the port is taken: what is wrong with it is said at once.
+    wanted = _ingest_wanted(http or DEFAULT_HTTP, ingest, warehouse) if http or ingest else None
     server = RiachoServer(warehouse.absolute(), host=host, port=port, engine=engine)
     stopping = threading.Event()
+    events: list[IngestChild] = []
 
     def stop(*_: object) -> None:
         if stopping.is_set():
             os._exit(INTERRUPTED)  # asked twice: whoever asks does not want to wait
         stopping.set()
+        for child in events:
+            threading.Thread(target=child.stop, name="riacho-ingest-stop", daemon=True).start()
         # Stopping waits for threads, which a signal handler must not.
         threading.Thread(target=server.stop, name="riacho-stop", daemon=True).start()
         threading.Thread(target=_end_late, name="riacho-stop-limit", daemon=True).start()
@@ -91,15 +107,45 @@ def up(
     signal.signal(signal.SIGTERM, stop)
     if until_eof:
         threading.Thread(target=_at_eof, args=(stop,), name="riacho-until-eof", daemon=True).start()
+    if wanted is not None:
+        events.append(_taking_events(wanted, server, stopping))
     # Whoever reads the address may connect, and wait for an answer, or stop us at once.
     output().print(server.url, style="bold cyan", soft_wrap=True)
     aside(notes(), f"tables in {warehouse.absolute()} · Ctrl-C stops")
     load_and_start(server)
     server.wait()
+    for child in events:
+        child.stop()
     aside(notes(), "stopped")
     if stopping.is_set():
         # Not by returning: the interpreter waits at its end for threads that may never end, such as one that reads.
         _end(0)
+
+
+def _ingest_wanted(http: str, file: Path | None, warehouse: Place) -> tuple[str, Path | None, Path]:
+    """Where, which endpoints and where they are kept. Raises BadParameter, CommandError, IllegalArgumentError."""
+    from riacho.cli.ingest import address, configured, kept_in
+
+    configured(file, address(http)[0])
+    folder = os.environ.get("RIACHO_INGEST_FOLDER")
+    return http, file, Path(folder).absolute() if folder else kept_in(warehouse)
+
+
+def _taking_events(
+    wanted: tuple[str, Path | None, Path], server: RiachoServer, stopping: threading.Event
+) -> IngestChild:
+    """The ingest server, whose address is printed. Raises CommandError."""
+    from riacho.cli.ingest_child import IngestChild
+
+    try:
+        child = IngestChild(*wanted)
+    except BaseException:
+        server.stop()
+        raise
+    if stopping.is_set():
+        child.stop()
+    output().print(child.url, style="bold cyan", soft_wrap=True)
+    return child
 
 
 def _serve_with(confs: dict[str, str]) -> None:
