@@ -74,4 +74,7 @@ def stream(folder: Path, *orders: str) -> None:
 
 
 if __name__ == "__main__":
-    {"serve": serve, "stream": stream}[sys.argv[1]](Path(sys.argv[2]), *sys.argv[3:])
+    if sys.argv[1] == "serve":
+        serve(Path(sys.argv[2]), *sys.argv[3:])
+    else:
+        stream(Path(sys.argv[2]), *sys.argv[3:])
