@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
@@ -59,7 +61,9 @@ Handler = Callable[[Asked], Any]
 class RestServer:
     """Routes by path: a handler, or a list of replies whose last is given again and again. Knows what was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, certificate: Path | None = None) -> None:
+        """`certificate`: a file with a certificate and its key, for https."""
+        self._certificate = certificate
         self.routes: dict[str, Handler] = {}
         self.asked: list[Asked] = []
         self.ended = threading.Event()
@@ -68,7 +72,7 @@ class RestServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._certificate else 'http'}://127.0.0.1:{self._port}"
 
     def on(self, path: str, *replies: Any) -> str:
         """Have a path answered, in turn, or by the one function that is given; its address."""
@@ -138,6 +142,10 @@ class RestServer:
             with suppress(OSError):
                 self._server = ThreadingHTTPServer(("127.0.0.1", self._port), Exchange)
             assert self._server or time.monotonic() < deadline, "the port stays taken"
+        if self._certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(self._certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._server.daemon_threads = True
         self._port = self._server.server_address[1]
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()

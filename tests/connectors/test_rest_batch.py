@@ -59,6 +59,9 @@ def test_pages_by_number_and_offset(connectors: SparkSession, rest: RestServer) 
     offsets = {"records": "data.items", "paging": "offset", "paging.size": "3", "paging.parameter": "skip"}
     assert rows(load(connectors, url, **offsets)) == every
     assert [asked.query["skip"] for asked in rest.asked] == ["0", "3", "6"]
+    assert "nothing, paging.total, is no number" in failure(
+        load(connectors, url, **pages, **{"paging.total": "nothing"})
+    )
     assert "more than 1 pages" in failure(load(connectors, url, **pages, maxPages="1"))
 
 
@@ -108,6 +111,11 @@ def test_values_ask_once_each(connectors: SparkSession, rest: RestServer, tmp_pa
     assert sorted((row.r["values"]["name"], row.name, row.r.page) for row in found) == [
         ("a b", "1", 1), ("a b", "2", 1), ("c", "1", 1), ("c", "2", 1),
     ]  # fmt: skip
+    known = load(
+        connectors, rest.url + "/of/{name}/x?q=1", values='[{"name": "c"}, {"name": "none"}]', emptyStatus="404"
+    )
+    assert rows(known) == [(len("/of/c/x"), "1")]
+    assert rows(load(connectors, rest.on("/empty", Reply("", 204)))) == []
     assert "{name}" in failure(load(connectors, rest.url + "/of/{name}"))
 
 

@@ -9,6 +9,6 @@ generator    rows from one number to another; `json_text` as JSON, with what may
 source       the data source
 """
 
-from riacho.connectors.faker.source import FakerDataSource
+from riacho.connectors.faker.source import FakerDataSource, rows
 
-__all__ = ["FakerDataSource"]
+__all__ = ["FakerDataSource", "rows"]

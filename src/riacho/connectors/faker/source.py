@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,16 @@ def settings_of(given: Mapping[str, str], *, sample: bool = False) -> FakeSettin
         per_batch=options.positive("rowsPerBatch"),
         most=most,
     )
+
+
+def rows(first: int, last: int, **given: Any) -> Iterator[pa.RecordBatch]:
+    """The rows from number `first` to before `last`, without Spark: for generators and tests.
+
+    Takes the options of the source: `rows(0, 1000, config="accesses.yml", seed=3)`. Raises IllegalArgumentError.
+    """
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+    settings = settings_of(texts)
+    return settings.generator(stamp_us(settings.start or START, "start")).batches(first, last)
 
 
 class FakerDataSource(DataSource):

@@ -18,12 +18,16 @@ EXCERPT: Final = 300
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer with status 2xx. `links`: from its Link header, by relation. `at_us`: when it came."""
+    """A complete answer with status 2xx, or one that means nothing. `links`: from its Link header, by relation.
+
+    `at_us`: when it came. `is_empty`: its status says that there are no records.
+    """
 
     url: str
     body: bytes
     links: Mapping[str, str]
     at_us: int
+    is_empty: bool = False
 
 
 class NotJsonError(Exception):

@@ -118,6 +118,8 @@ class RestClient:
 
         def once() -> tuple[Answer, Any]:
             answer = self._answer(ask, deadline_s)
+            if answer.is_empty:
+                return answer, None
             try:
                 return answer, parsed(answer.body, lines=self._settings.lines, decimals=decimals)
             except NotJsonError as error:
@@ -180,6 +182,8 @@ class RestClient:
             if status in _REDIRECTS and "location" in reply.headers:
                 ask = self._redirected(ask, reply)
                 continue
+            if status in self._settings.empty_status:
+                return Answer(ask.url, b"", {}, int(self._now_s() * 1_000_000), is_empty=True)
             if 200 <= status < 300:
                 if isinstance(self._credentials, ClientCredentials):
                     self._credentials.accepted()

@@ -120,9 +120,13 @@ class Crawl:
         settings, binding = self._settings, self._bindings[key]
         ask = first_ask(settings, binding).with_parameters(self._novelty.parameters(seen), in_body=False)
         answer, document = self._client.fetch(asked(ask, opened.position, settings), decimals=self._decimals)
-        records = records_of(document, settings, ask.address())
+        records = [] if answer.is_empty else records_of(document, settings, ask.address())
         opened.number += 1
-        opened.position = following(opened.position, opened.number, answer, document, len(records), settings)
+        opened.position = (
+            None
+            if answer.is_empty
+            else following(opened.position, opened.number, answer, document, len(records), settings)
+        )
         new = self._novelty.new(records, seen)
         address = settings.redactor.text(ask.address())
         return Page(address, opened.number, answer.at_us, binding, new)

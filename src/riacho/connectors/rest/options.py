@@ -23,6 +23,7 @@ OPTIONS: Final = (
     Option("body", None, "what a request sends: JSON, or any other text"),
     Option("format", "json", "what an answer is: `json`, or `ndjson`, which has a record a line"),
     Option("records", "$", "JSON path of the records in an answer: a list of them, or one"),
+    Option("emptyStatus", None, "statuses that mean that there are no records, separated by commas, such as `404`"),
     Option("schema", None, "the columns as DDL, for files; `.schema(…)` counts more. Without either they are inferred"),
     Option("raw", "false", "give each record as it came, as JSON text in the column `value`"),
     Option("required", None, "fields that every record must have, separated by commas"),

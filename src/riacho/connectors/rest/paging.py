@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from riacho.connectors.rest import json_path
-from riacho.connectors.rest.answers import Answer
+from riacho.connectors.rest.answers import Answer, misshapen
 from riacho.connectors.rest.requests import Ask, joined, origin
-from riacho.connectors.rest.settings import Paging, RestSettings
+from riacho.connectors.rest.settings import RestSettings
 from riacho.errors import SparkGeneralError
 
 Position = int | str | None
@@ -60,7 +60,7 @@ def following(
 def _next(position: Position, answer: Answer, document: Any, count: int, settings: RestSettings) -> Position:
     paging = settings.paging
     if paging.kind in ("page", "offset"):
-        return _counted(position, document, count, paging)
+        return _counted(position, document, count, answer.url, settings)
     if paging.kind == "cursor":
         assert paging.path is not None
         found = json_path.first(document, paging.path)
@@ -86,13 +86,16 @@ def _without_credentials(url: str, settings: RestSettings) -> str:
     return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept), ""))
 
 
-def _counted(position: Position, document: Any, count: int, paging: Paging) -> Position:
+def _counted(position: Position, document: Any, count: int, url: str, settings: RestSettings) -> Position:
+    paging = settings.paging
     here = paging.start if position is None else int(position)
     if count == 0 or (paging.size is not None and count < paging.size and paging.total is None and paging.more is None):
         return None
     after = here + (1 if paging.kind == "page" else paging.size or count)
-    total = None if paging.total is None else json_path.first(document, paging.total)
-    if isinstance(total, int | float):
+    if paging.total is not None:
+        total = json_path.first(document, paging.total)
+        if not isinstance(total, int | float):
+            raise misshapen(document, settings, url, f"{json_path.shown(paging.total)}, paging.total, is no number")
         last = total + paging.start - 1 if paging.kind == "page" else total - 1 + paging.start
         return after if after <= last else None
     return after

@@ -159,6 +159,7 @@ class _OptionReading:
             body=body,
             lines=self._one_of("format", ("json", "ndjson")) == "ndjson",
             records=json_path.parse(self._options.text("records")),
+            empty_status=self._statuses(),
             schema=self._options.maybe("schema"),
             raw=self._options.flag("raw"),
             required=self._names("required"),
@@ -207,6 +208,13 @@ class _OptionReading:
         if text.lstrip().startswith("["):
             return tuple(str(item) for item in self._json(name, text))
         return tuple(part.strip() for part in text.split(",") if part.strip())
+
+    def _statuses(self) -> frozenset[int]:
+        """204 has no body, whoever sends it."""
+        names = self._names("emptyStatus")
+        if any(not name.isdigit() or not 200 <= int(name) < 600 for name in names):
+            raise self._options.illegal("emptyStatus", ",".join(names), "must be statuses such as 404,410")
+        return frozenset({204, *map(int, names)})
 
     def _json(self, name: str, text: str) -> Any:
         try:

@@ -104,6 +104,7 @@ class RestSettings:
     body: Any = field(repr=False)
     lines: bool
     records: json_path.Path
+    empty_status: frozenset[int]
     schema: str | None
     raw: bool
     required: tuple[str, ...]
