@@ -6,6 +6,7 @@ On a disk a look is a system call or two; in an object store it is one request.
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeAlias
 
@@ -31,8 +32,11 @@ class Folder(Protocol):
     def read(self, name: str) -> tuple[bytes, int]:
         """Its content, and when it was written, in ms since 1970. Raises FileNotFoundError."""
 
-    def names(self) -> list[str]:
-        """The names of all its files; none if there is no folder."""
+    def names(self, after: str = "", most: int | None = None) -> list[str]:
+        """The names of its files, none if there is no folder.
+
+        In object storage only those that come `after` a name, and so `most` that come first; a disk gives all at once.
+        """
 
     def put_new(self, name: str, content: bytes) -> bool:
         """See `storage.create_new`."""
@@ -69,7 +73,7 @@ class _DiskFolder:
             modified_ms = os.fstat(file.fileno()).st_mtime_ns // 1_000_000
             return file.read(), modified_ms
 
-    def names(self) -> list[str]:
+    def names(self, after: str = "", most: int | None = None) -> list[str]:  # noqa: ARG002 - see `Folder`
         try:
             return os.listdir(self._place)  # noqa: PTH208 (names are all we want of thousands of files)
         except (FileNotFoundError, NotADirectoryError):
@@ -102,9 +106,10 @@ class _StoreFolder:
     def read(self, name: str) -> tuple[bytes, int]:
         return (self._place / name).read_dated()
 
-    def names(self) -> list[str]:
+    def names(self, after: str = "", most: int | None = None) -> list[str]:
         below = len(self._place.key) + 1
-        found = (entry.place.key[below:] for entry in self._place.listing())
+        start = f"{self._place.key}/{after}" if after else None
+        found = islice((entry.place.key[below:] for entry in self._place.listing(start)), most)
         return [name for name in found if "/" not in name]
 
     def put_new(self, name: str, content: bytes) -> bool:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import configparser
 import os
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
@@ -36,10 +35,12 @@ KINDS: Final = {
 }
 """The schemes of places on object storage, and whose store each means."""
 
+_MOST_STORES = 1000
 _ATTEMPTS = "11"
 _REQUEST_TIME_S = 60.0
 _CONNECT_TIME_S = 5.0
 _RETRY_TIME_S = 60.0
+_ASKED_AGAIN = timedelta(minutes=15)
 _PREFIX = "org.apache.hadoop.fs.s3a."
 _STATIC = frozenset({f"{_PREFIX}SimpleAWSCredentialsProvider", f"{_PREFIX}TemporaryAWSCredentialsProvider"})
 _ANONYMOUS = f"{_PREFIX}AnonymousAWSCredentialsProvider"
@@ -56,12 +57,11 @@ class StaticKeys:
     secret_key: str
     token: str | None = None
 
-    def provider(self) -> Callable[[], Any]:
-        """What obstore asks for credentials."""
-        given = {"access_key_id": self.access_key, "secret_access_key": self.secret_key, "expires_at": None}
-        if self.token:
-            given["token"] = self.token
-        return lambda: given
+    def given(self) -> dict[str, Any]:
+        """As obstore wants them; it asks again before they are `_ASKED_AGAIN` old."""
+        found = {"access_key_id": self.access_key, "secret_access_key": self.secret_key}
+        token = {"token": self.token} if self.token else {}
+        return {**found, **token, "expires_at": datetime.now(UTC) + _ASKED_AGAIN}
 
 
 def store_of(kind: str, bucket: str, settings: StorageSettings) -> ObjectStore:
@@ -71,6 +71,8 @@ def store_of(kind: str, bucket: str, settings: StorageSettings) -> ObjectStore:
     if found is None:
         with _making:
             found = _stores.get(key) or _make(kind, bucket, settings)
+            if len(_stores) >= _MOST_STORES:
+                _stores.clear()  # sessions that have long gone; whoever still uses one has it
             _stores[key] = found
     return found
 
@@ -111,9 +113,14 @@ def _make(kind: str, bucket: str, settings: StorageSettings) -> ObjectStore:
     config = s3_config(bucket, settings)
     if _is_plain(config):
         limits["client_options"]["allow_http"] = True
-    keys = static_keys(bucket, settings)
-    if keys is not None:
-        limits["credential_provider"] = keys.provider()
+    first = static_keys(bucket, settings)
+    if first is not None:
+
+        def keys() -> dict[str, Any]:
+            """Looked up anew each time: tools write new keys into the profile while we run."""
+            return (static_keys(bucket, settings) or first).given()
+
+        limits["credential_provider"] = keys
     return store.S3Store(bucket, config=cast(Any, config), **limits)
 
 

@@ -142,6 +142,28 @@ def test_a_log_in_a_bucket(bucket: ObjectPath) -> None:
     assert log.read(0).version == 0
 
 
+def test_a_long_log_is_listed_from_its_last_checkpoint(bucket: ObjectPath) -> None:
+    log = DeltaLog(bucket / "t")
+    for version in range(1100):
+        (log.directory / f"{version:020d}.json").write_bytes(b'{"commitInfo":{}}')
+    assert log.newest() == (1099, None), "without a checkpoint all is listed"
+    file = log.directory / f"{1090:020d}.checkpoint.parquet"
+    file.write_bytes(b"")
+    (log.directory / "_last_checkpoint").write_bytes(b'{"version":1090,"size":2}')
+    newest = log.newest()
+    assert newest is not None
+    assert (newest[0], newest[1] and newest[1].version) == (1099, 1090)
+    assert [commit.version for commit in log.commits(1091, 1099)] == list(range(1091, 1100))
+    (log.directory / "_last_checkpoint").write_bytes(b"{")
+    assert log.newest() == newest
+    file.unlink()
+    (log.directory / "_last_checkpoint").write_bytes(b'{"version":1090,"size":2}')
+    assert log.newest() == (1099, None), "a note of what is not there"
+    (log.directory / f"{1095:020d}.json").unlink()
+    with pytest.raises(FileNotFoundError):
+        list(log.commits(1091, 1099))
+
+
 def test_large_files_are_read_in_ranges(bucket: ObjectPath, tmp_path: Path) -> None:
     rows = pa.table({"a": range(2_000_000), "b": [f"row {n}" for n in range(2_000_000)]})
     pq.write_table(rows, tmp_path / "x.parquet", compression="none", use_dictionary=False)

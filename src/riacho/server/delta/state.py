@@ -73,20 +73,38 @@ def load_state(log: DeltaLog, version: int | None = None, *, with_files: bool = 
 
     Raises DELTA_PATH_DOES_NOT_EXIST, DELTA_VERSION_NOT_FOUND, DELTA_LOG_FILE_NOT_FOUND (a commit in between is gone).
     """
-    latest = log.latest_version()
-    if latest is None:
+    state = newest_state(log, with_files=with_files) if version is None else _state_at(log, version, with_files)
+    if state is None:
         raise not_a_table(log.table)
-    wanted = latest if version is None else version
-    if not 0 <= wanted <= latest:
-        raise version_not_found(wanted, log.versions(), latest)
-    checkpoint = log.latest_checkpoint(wanted)
+    return state
+
+
+def newest_state(log: DeltaLog, *, with_files: bool = False) -> TableState | None:
+    """The table as it is now, or None if there is none. Raises DELTA_LOG_FILE_NOT_FOUND."""
+    newest = log.newest()
+    return None if newest is None else _summed(log, newest[1], newest[0], with_files)
+
+
+def _state_at(log: DeltaLog, version: int, with_files: bool) -> TableState | None:
+    newest = log.newest()
+    if newest is None:
+        return None
+    latest, checkpoint = newest
+    if not 0 <= version <= latest:
+        raise version_not_found(version, log.versions(), latest)
+    if checkpoint is not None and checkpoint.version > version:
+        checkpoint = log.latest_checkpoint(version)
+    return _summed(log, checkpoint, version, with_files)
+
+
+def _summed(log: DeltaLog, checkpoint: LogCheckpoint | None, version: int, with_files: bool) -> TableState:
+    """What a checkpoint and the commits since then make of the table, up to `version`."""
     state = blank_state(with_files) if checkpoint is None else _from_checkpoint(checkpoint, with_files)
-    while state.version < wanted:
-        try:
-            commit = log.read(state.version + 1)
-        except FileNotFoundError:
-            raise _log_file_not_found(log, state.version + 1, checkpoint) from None
-        state.apply(commit)
+    try:
+        for commit in log.commits(state.version + 1, version):
+            state.apply(commit)
+    except FileNotFoundError:
+        raise _log_file_not_found(log, state.version + 1, checkpoint) from None
     return state
 
 

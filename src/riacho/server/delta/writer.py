@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from riacho.errors import SparkGeneralError
 from riacho.server.delta.actions import Json, parse_commit, render
 from riacho.server.delta.log import DeltaLog
-from riacho.server.delta.state import TableState, blank_state, load_state
+from riacho.server.delta.state import TableState, blank_state, newest_state
 from riacho.storage import ObjectPath, Place, Stamp
 
 MAX_ATTEMPTS = 1000
@@ -53,7 +53,7 @@ class DeltaWriter:
         state = self._state
         if state is None or self._stamp is None or self.log.stamp(state.version) != self._stamp:
             # None yet, or the table was removed, and perhaps made anew, behind our back.
-            state = load_state(self.log, with_files=self._with_files) if self.log.exists() else None
+            state = newest_state(self.log, with_files=self._with_files)
         elif self.log.has(state.version + 1):
             state.advance(self.log)
         else:
