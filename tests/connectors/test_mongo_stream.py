@@ -277,8 +277,8 @@ def test_a_server_without_change_streams(spark: SparkSession, own_mongo: MongoSe
         **BEGINNING,
         **{"change.stream.micro.batch.max.rows": "3"},
     )
-    query = limited.writeStream.format("memory").queryName("tailed")
-    query = finish(query.option("checkpointLocation", str(tmp_path / "m")).trigger(availableNow=True).start())
+    writer = limited.writeStream.format("memory").queryName("tailed")
+    query = finish(writer.option("checkpointLocation", str(tmp_path / "m")).trigger(availableNow=True).start())
     assert batches(query) == [3, 3, 3, 3, 1]
     text = changes(spark, mongo, "a", "operationType STRING, fullDocument STRING, ns STRING")
     into(text, tmp_path / "events")
