@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql.types import StructType
 
 from riacho.connectors.postgres_cdc.source import PostgresCdcSource
 from riacho.errors import AnalysisError, IllegalArgumentError, IllegalStateError, SparkError, SparkGeneralError
+from riacho.testing.postgres import PostgresServer
 from tests.connectors.postgres import Database
 from tests.connectors.tail import Tail
 
@@ -404,3 +408,54 @@ def test_what_is_refused(postgres: Database, follow: Follow) -> None:
     both.take()
     postgres.execute("INSERT INTO a VALUES (1, 1); INSERT INTO b VALUES (1, 'one')")
     assert shown(both.take(), "x") == [("insert", "1"), ("insert", "one")]
+
+
+def test_values_that_spark_has_no_value_for(postgres: Database, follow: Follow, tmp_path: Path) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY, n numeric, d date, ts timestamptz)")
+    postgres.execute("INSERT INTO t SELECT g, g, '-infinity', 'infinity' FROM generate_series(1, 50) g")
+    postgres.execute("INSERT INTO t VALUES (60, 'NaN')")
+    failing = follow(slot=f"f_{postgres.name}")
+    with pytest.raises(SparkError, match=r"column n .*public.t has the value 'NaN'.*STRING"):
+        failing.take()
+    as_text = schema("id integer, n string, _operation string")
+    assert shown(follow(at=failing.at, schema=as_text, slot=f"f_{postgres.name}").take(), "n")[-1] == ("read", "NaN")
+    skipping = follow(bad_data="skip", slot=f"s_{postgres.name}")
+    rows = skipping.take()
+    assert [row["id"] for row in rows] == list(range(1, 51))
+    assert rows[0]["d"].isoformat() == "0001-01-03"
+    assert rows[0]["ts"].isoformat() == "9999-12-31T23:59:59.999000+00:00"
+    tail = follow(bad_data="dead_letter", bad_data_path=str(tmp_path / "bad"), before="true", slot=f"d_{postgres.name}")
+    assert len(tail.take()) == 50
+    postgres.execute("INSERT INTO t VALUES (70, 1), (71, 1e30), (72, 2); UPDATE t SET n = 5 WHERE id = 60")
+    assert shown(tail.take(), "id") == [("insert", 70), ("insert", 72), ("update", 60)]
+    letters = sorted(DeltaTable(tmp_path / "bad").to_pyarrow_table().to_pylist(), key=lambda letter: letter["time"])
+    assert [letter["position"].split(" ")[:2][0] for letter in letters] == ["public.t"] * 2
+    assert "NaN" in letters[0]["reason"]
+    assert postgres.password not in str(letters)
+    source = PostgresCdcSource(json.loads(letters[0]["options"]))
+    wide = schema("id integer, n string, _operation string, _position integer, _commit_time timestamp")
+    failed: list[int] = []
+    again = source.parse_again(wide, [letter["raw"] for letter in letters], lambda index, _: failed.append(index))
+    assert [(row["id"], row["n"], row["_operation"], row["_position"]) for row in again.to_pylist()] == [
+        (60, "NaN", "read", 0),
+        (71, "1000000000000000000000000000000", "insert", 2),
+    ]
+    assert source.parse_again(tail.schema, [letters[0]["raw"]], lambda index, _: failed.append(index)).num_rows == 0
+    assert failed == [0]
+
+
+def test_a_log_that_the_server_has_removed(postgres_home: Path) -> None:
+    with PostgresServer(
+        postgres_home, {"max_slot_wal_keep_size": "1MB", "wal_keep_size": "0", "max_wal_size": "32MB"}
+    ) as server:
+        server.execute("CREATE TABLE t (id int PRIMARY KEY, v text)")
+        tail = Tail(PostgresCdcSource, None, None, url=server.url, tables="t")
+        tail.take()
+        tail.reader.stop()
+        for _ in range(4):
+            server.execute("INSERT INTO t SELECT g, repeat('x', 200) FROM generate_series(1, 40000) g")
+            server.execute("SELECT pg_switch_wal()")
+            server.execute("TRUNCATE t; CHECKPOINT")
+        with pytest.raises(IllegalStateError, match="max_slot_wal_keep_size allows.*The way out"):
+            tail.take()
+        tail.reader.stop()

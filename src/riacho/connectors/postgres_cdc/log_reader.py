@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from riacho.connectors.postgres.catalog import PgTable
 from riacho.connectors.postgres.client import connection, literal, quoted, resumed
 from riacho.connectors.postgres_cdc import shape, slots
 from riacho.connectors.postgres_cdc.changes import ChangeDecoder, ChangeRows, FollowedTable
+from riacho.connectors.postgres_cdc.offsets import lsn_text
 from riacho.connectors.postgres_cdc.pgoutput import LoggedTable
 from riacho.connectors.postgres_cdc.publications import following
 from riacho.connectors.postgres_cdc.settings import CdcSettings
@@ -62,12 +63,13 @@ class LogReader:
 
     def _batches(self, reader: Any, changes: Sequence[ChangeRows]) -> list[pa.RecordBatch]:
         changes = [rows for rows in changes if len(rows.order)]
-        batches = []
+        batches: list[pa.RecordBatch] = []
         for rows in changes:
             unchanged = _unchanged(rows)
             filled = _fetched(reader, rows) if rows.unchanged and self.settings.fetches_toast else rows
-            batches.append(self.shape.batch(rows.table, _said(rows, unchanged), filled.texts, filled.before))
-        if len(batches) < 2:
+            bad, said = self.settings.bad_records, _said(rows, unchanged)
+            batches += self.shape.salvaged(rows.table, said, filled.texts, filled.before, bad, _place_in(rows))
+        if len(changes) < 2 or sum(batch.num_rows for batch in batches) < sum(len(rows.order) for rows in changes):
             return batches
         order = np.argsort(np.concatenate([rows.order for rows in changes]), kind="stable")
         table = pa.Table.from_batches(batches).take(pa.array(order)).combine_chunks()
@@ -106,6 +108,10 @@ class _FollowedTables:
         if gone := [name for name in unknown if name not in generated]:
             _log.warning("The log has columns of %s that the stream lacks, and leaves out: %s", table.full_name, gone)
         return FollowedTable(table.full_name, table.key)
+
+
+def _place_in(rows: ChangeRows) -> Callable[[int], str]:
+    return lambda row: f"{lsn_text(int(rows.commit_lsns[row]))} {rows.positions[row]}"
 
 
 def _last(rows: ChangeRows) -> tuple[int, int]:

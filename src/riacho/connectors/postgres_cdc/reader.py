@@ -78,7 +78,9 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             chunks = snapshot.chunks(begin if isinstance(begin, SnapshotPosition) else None, until)
             found = patiently(self._settings.address, "read the catalog", self._following)
             tables = {table.full_name: table for table in found.tables}
-            reader = SnapshotReader(self._settings.address, shape, until, tables, found.filters)
+            reader = SnapshotReader(
+                self._settings.address, shape, until, tables, found.filters, self._settings.bad_records
+            )
             for chunk in chunks[value["task"] :: value["of"]]:
                 yield from reader.rows(chunk)
         elif begin is not None and until is not None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from riacho.connectors import bad_records
+from riacho.connectors.bad_records import BadRecords
 from riacho.connectors.postgres.address import ADDRESS, PgAddress
 from riacho.errors import IllegalArgumentError
 from riacho.options import Option, Options
@@ -54,6 +56,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("before", "false", "add `_before`: the row before the change, as far as its REPLICA IDENTITY tells it"),
     Option("metadataPrefix", "_", "how the names of the columns begin that are not the table's"),
     Option("preferTimestampNTZ", "true", "`false`: `timestamp` and `time` are TIMESTAMP, taken as UTC"),
+    *bad_records.OPTIONS,
 )
 _CHOICES: Final[Mapping[str, tuple[str, ...]]] = {
     "snapshotMode": ("initial", "never", "only"),
@@ -82,6 +85,7 @@ class CdcSettings:
     before: bool
     prefix: str
     prefer_ntz: bool
+    bad_records: BadRecords
 
     @classmethod
     def of(cls, given: Mapping[str, str]) -> CdcSettings:
@@ -99,8 +103,9 @@ class CdcSettings:
         slot = options.maybe("slot") or _slot_of(tables or (options.text("publication"),))
         if not re.fullmatch(r"[a-z0-9_]{1,63}", slot):
             raise options.illegal("slot", slot, "must have only lower case letters, digits and underscores, at most 63")
+        address = PgAddress.of(options)
         return cls(
-            address=PgAddress.of(options),
+            address=address,
             tables=tables,
             slot=slot,
             publication=options.maybe("publication") or slot,
@@ -115,6 +120,13 @@ class CdcSettings:
             before=options.flag("before"),
             prefix=options.text("metadataPrefix"),
             prefer_ntz=options.flag("preferTimestampNTZ"),
+            bad_records=BadRecords.of(
+                options,
+                given,
+                format="postgres_cdc",
+                source=f"postgres_cdc/{address.shown}",
+                replay={"metadataPrefix": options.text("metadataPrefix")},
+            ),
         )
 
 

@@ -5,13 +5,13 @@ Several tables have the union of their columns; what a table lacks is null in it
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql.pandas.types import to_arrow_schema
+from pyspark.sql.pandas.types import to_arrow_schema, to_arrow_type
 from pyspark.sql.types import (
     ArrayType,
     DataType,
@@ -23,6 +23,8 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
+from riacho.connectors.bad_records import BadRecords
+from riacho.connectors.postgres.bad_rows import salvaged, sliced, texts_at
 from riacho.connectors.postgres.catalog import PgTable
 from riacho.connectors.postgres.texts import BadValueError, as_arrow
 from riacho.errors import AnalysisError, SparkRuntimeError
@@ -40,6 +42,7 @@ _SAID: Final[Mapping[str, DataType]] = {
     UNCHANGED: ArrayType(StringType()),
 }
 """What each row says of its change, by names without their prefix."""
+_ARROW: Final[Mapping[str, pa.DataType]] = {name: to_arrow_type(kind, timezone="UTC") for name, kind in _SAID.items()}
 
 
 def schema_of(tables: Sequence[PgTable], prefix: str, *, before: bool, prefer_ntz: bool) -> StructType:
@@ -109,6 +112,35 @@ class ChangeShape:
             else:
                 arrays.append(pa.nulls(said.rows, field.type))
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def salvaged(
+        self,
+        table: str,
+        said: SaidOfRows,
+        texts: Mapping[str, pa.Array],
+        before: Mapping[str, pa.Array],
+        bad_records: BadRecords,
+        position: Callable[[int], str],
+    ) -> Iterator[pa.RecordBatch]:
+        """The same without the rows that have such a value, where the options want it so. `position` names a row."""
+
+        def make(first: int, end: int) -> pa.RecordBatch:
+            part = SaidOfRows(end - first, sliced(said.values, first, end))
+            return self.batch(table, part, sliced(texts, first, end), sliced(before, first, end))
+
+        def letter(row: int) -> tuple[Mapping[str, Any], str]:
+            told = texts_at({**said.values, COMMIT_TIME: said.values[COMMIT_TIME].cast(pa.int64())}, row)
+            values = {"said": told, "texts": texts_at(texts, row), "before": texts_at(before, row)}
+            return values, f"{table} {position(row)}"
+
+        yield from salvaged(said.rows, make, bad_records, letter)
+
+    def again(self, values: Mapping[str, Any]) -> pa.RecordBatch:
+        """The row of a dead letter."""
+        said = {name: pa.array([values["said"][name]], _ARROW[name]) for name in _SAID}
+        texts = {name: pa.array([text], pa.string()) for name, text in values["texts"].items()}
+        before = {name: pa.array([text], pa.string()) for name, text in values["before"].items()}
+        return self.batch(values["said"][TABLE], SaidOfRows(1, said), texts, before)
 
     def _before(self, table: str, rows: int, texts: Mapping[str, pa.Array], kind: pa.DataType) -> pa.Array:
         """Null where nothing is known of the old row."""

@@ -20,6 +20,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
+from riacho.connectors.bad_records import BadRecords
 from riacho.connectors.postgres.address import PgAddress
 from riacho.connectors.postgres.catalog import PgTable, TablePart
 from riacho.connectors.postgres.client import connection, literal, quoted, resumed
@@ -129,6 +130,7 @@ class SnapshotReader:
     snapshot: SnapshotPosition
     tables: Mapping[str, PgTable]
     filters: Mapping[str, str]
+    bad_records: BadRecords
 
     def rows(self, chunk: SnapshotChunk) -> Iterator[pa.RecordBatch]:
         """The rows of a chunk. If the server breaks off, it goes on behind the last row that it gave."""
@@ -148,8 +150,7 @@ class SnapshotReader:
                 reader.execute("SET synchronize_seqscans = off")
                 query = self._query(reader, table, chunk, key, names, last)
                 for rows in copied(reader, query, [*names, *(f"\0{n}" for n in range(len(key.columns)))]):
-                    batch = self._batch(table, rows.select(range(len(names))))
-                    yield batch
+                    yield from self._batches(table, rows, names)
                     place = rows.slice(rows.num_rows - 1).to_pylist()[0]
                     last = [place[f"\0{number}"] for number in range(len(key.columns))]
 
@@ -201,8 +202,8 @@ class SnapshotReader:
             f"ELSE pg_visible_in_snapshot({number}::text::xid8, {literal(visible)}::pg_snapshot) END"
         )
 
-    def _batch(self, table: PgTable, texts: pa.Table) -> pa.RecordBatch:
-        count = texts.num_rows
+    def _batches(self, table: PgTable, rows: pa.Table, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        count = rows.num_rows
         low, snapshot = self.snapshot.low, self.snapshot
         said = SaidOfRows(
             count,
@@ -217,8 +218,13 @@ class SnapshotReader:
                 shape.UNCHANGED: pa.nulls(count, pa.list_(pa.string())),
             },
         )
-        columns = {name: texts[name].combine_chunks() for name in texts.column_names}
-        return self.shape.batch(table.full_name, said, {name: _array(column) for name, column in columns.items()})
+        columns = {name: _array(rows[name].combine_chunks()) for name in names}
+        keys = [name for name in rows.column_names if name not in columns]
+
+        def place(row: int) -> str:
+            return f"snapshot {[rows[key][row].as_py() for key in keys]}"
+
+        yield from self.shape.salvaged(table.full_name, said, columns, {}, self.bad_records, place)
 
 
 def _array(column: Any) -> pa.Array:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import pyarrow as pa
 from pyspark.sql.datasource import DataSource, DataSourceReader
 from pyspark.sql.types import StructType
 
+from riacho.connectors.postgres.bad_rows import read_again
 from riacho.connectors.postgres.client import connection, patiently
 from riacho.connectors.postgres_cdc.publications import Following, following
 from riacho.connectors.postgres_cdc.reader import ChangeReader
 from riacho.connectors.postgres_cdc.settings import CdcSettings
-from riacho.connectors.postgres_cdc.shape import schema_of
+from riacho.connectors.postgres_cdc.shape import ChangeShape, schema_of
 from riacho.errors import UnsupportedOperationError
 
 
@@ -32,6 +35,13 @@ class PostgresCdcSource(DataSource):
 
     def streamReader(self, schema: StructType) -> ChangeReader:  # noqa: N802 - Spark's name
         return ChangeReader(CdcSettings.of(self.options), schema, own_schema=self._own_schema)
+
+    def parse_again(
+        self, schema: StructType, raws: Sequence[bytes], fail: Callable[[int, BaseException | str], None]
+    ) -> pa.Table:
+        """See `bad_records.Replayable`."""
+        shape = ChangeShape(schema, self.options.get("metadataPrefix", "_"))
+        return read_again(shape.schema, raws, fail, shape.again)
 
     def reader(self, schema: StructType) -> DataSourceReader:  # noqa: ARG002
         raise UnsupportedOperationError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -13,6 +13,7 @@ from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMa
 from pyspark.sql.types import StructType
 
 from riacho.connectors.postgres import catalog
+from riacho.connectors.postgres.bad_rows import salvaged, sliced, texts_at
 from riacho.connectors.postgres.client import connect, connection, patiently, quoted, resumed
 from riacho.connectors.postgres.copies import copied
 from riacho.connectors.postgres.texts import BadValueError, as_arrow
@@ -83,10 +84,23 @@ class IncrementalReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                     f"ORDER BY {cursor.order.sql}"
                 )
                 for rows in copied(reader, query, [*names, *keys]):
-                    yield _batch(rows, names, schema, cursor.table.full_name)
+                    yield from self._batches(rows, names, schema, cursor.table.full_name)
                     last = tuple(rows[key][-1].as_py() for key in keys)
 
         yield from resumed(self._settings.address, f"read {self._settings.table}", stream)
+
+    def _batches(self, rows: pa.Table, names: list[str], schema: pa.Schema, table: str) -> Iterator[pa.RecordBatch]:
+        columns = {name: rows[name].combine_chunks() for name in names}
+        texts = {name: c.chunk(0) if isinstance(c, pa.ChunkedArray) else c for name, c in columns.items()}
+        keys = [name for name in rows.column_names if name not in texts]
+
+        def make(first: int, end: int) -> pa.RecordBatch:
+            return batch_of(sliced(texts, first, end), end - first, schema, table)
+
+        def letter(row: int) -> tuple[Mapping[str, Any], str]:
+            return {"texts": texts_at(texts, row)}, f"{table} {[rows[key][row].as_py() for key in keys]}"
+
+        yield from salvaged(rows.num_rows, make, self._settings.bad_records, letter)
 
     def commit(self, end: dict[str, Any]) -> None:
         """PostgreSQL keeps nothing for this reader."""
@@ -123,16 +137,15 @@ def found_cursor(reader: Any, settings: IncrementalSettings) -> TableCursor:
     return TableCursor.of(table, settings, None if row is None else row[0])
 
 
-def _batch(rows: pa.Table, names: list[str], schema: pa.Schema, table: str) -> pa.RecordBatch:
+def batch_of(texts: Mapping[str, pa.Array], count: int, schema: pa.Schema, table: str) -> pa.RecordBatch:
+    """The columns of `schema`. Raises SparkRuntimeError for a value that its column's type cannot hold."""
     arrays = []
     for field in schema:
-        if field.name not in names:
-            arrays.append(pa.nulls(rows.num_rows, field.type))
+        if field.name not in texts:
+            arrays.append(pa.nulls(count, field.type))
             continue
-        column = rows[field.name].combine_chunks()
-        texts = column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
         try:
-            arrays.append(as_arrow(texts, field.type))
+            arrays.append(as_arrow(texts[field.name], field.type))
         except BadValueError as bad:
             raise SparkRuntimeError(
                 f"The column {field.name} of the PostgreSQL table {table} has the value {bad.value[:100]!r}, which "

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from riacho.connectors import bad_records
+from riacho.connectors.bad_records import BadRecords
 from riacho.connectors.postgres.address import ADDRESS, PgAddress
 from riacho.errors import IllegalArgumentError
 from riacho.options import Option, Options
@@ -28,6 +30,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("maxRowsPerTrigger", "100000", "how many rows a batch has at most"),
     Option("startAt", None, "rows whose cursor is less are not read"),
     Option("preferTimestampNTZ", "true", "`false`: `timestamp` and `time` are TIMESTAMP, taken as UTC"),
+    *bad_records.OPTIONS,
 )
 
 
@@ -43,6 +46,7 @@ class IncrementalSettings:
     rows: int
     start_at: str | None
     prefer_ntz: bool
+    bad_records: BadRecords
 
     @classmethod
     def of(cls, given: Mapping[str, str]) -> IncrementalSettings:
@@ -54,8 +58,9 @@ class IncrementalSettings:
                     f"The PostgreSQL incremental reader needs the option {name}, such as {example!r}"
                 )
         lag = options.maybe("lag")
+        address = PgAddress.of(options)
         return cls(
-            address=PgAddress.of(options),
+            address=address,
             table=options.text("table"),
             cursor=options.text("cursorColumn"),
             lag=lag,
@@ -63,4 +68,11 @@ class IncrementalSettings:
             rows=options.positive("maxRowsPerTrigger") or 1,
             start_at=options.maybe("startAt"),
             prefer_ntz=options.flag("preferTimestampNTZ"),
+            bad_records=BadRecords.of(
+                options,
+                given,
+                format="postgres_incremental",
+                source=f"postgres_incremental/{address.shown}/{options.text('table')}",
+                replay={},
+            ),
         )
