@@ -26,7 +26,7 @@ def test_every_conf_has_its_row() -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "README.pt-BR.md"])
 def test_every_command_has_its_row(page: str) -> None:
-    told = re.findall(r"^\| `riacho (\w+)", (ROOT / page).read_text(), re.MULTILINE)
+    told = re.findall(r"^\| `riacho ([\w-]+)", (ROOT / page).read_text(), re.MULTILINE)
     assert sorted(told) == sorted(typer.main.get_group(app).commands)
 
 

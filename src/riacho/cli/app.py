@@ -33,8 +33,8 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.
 
 
 _NAMES = (
-    "demo", "up", "run", "sql", "tables", "connectors", "ingest", "topics", "schemas", "mongo", "doctor",
-    "generate", "state",
+    "demo", "up", "run", "sql", "tables", "connectors", "ingest", "dead-letter", "topics", "schemas", "mongo",
+    "doctor", "generate", "state",
 )  # fmt: skip
 """The commands as help lists them. Each is a module beside this one, with a function of that name or an `app`."""
 
@@ -95,7 +95,7 @@ class _Loaded(Mapping[str, Any]):
 
 @cache
 def _load(name: str) -> Any:
-    module = import_module(f"riacho.cli.{name}")
+    module = import_module(f"riacho.cli.{name.replace('-', '_')}")
     group = typer.Typer(rich_markup_mode="rich")
     if hasattr(module, "app"):
         group.add_typer(module.app)

@@ -1,0 +1,138 @@
+"""`riacho dead-letter`: letters are listed, read again, and never twice, whatever is cut off."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+from typer.testing import CliRunner, Result
+
+from riacho.cli.app import app
+from riacho.connectors.bad_records import BadRecords
+from riacho.dead_letters import DeadLetters, new_claim
+from riacho.errors import IllegalArgumentError
+from riacho.testing.servers import riacho_server
+from tests.spec.support import rows
+
+SCHEMA = '{"type":"struct","fields":[{"name":"id","type":"long","nullable":true,"metadata":{}}]}'
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with riacho_server(tmp_path_factory.mktemp("letters")) as server:
+        yield server.url
+
+
+@pytest.fixture
+def spark(remote: str) -> Iterator[SparkSession]:
+    session = SparkSession.builder.remote(remote).create()
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> str:
+    """Letters of two endpoints."""
+    folder = tmp_path / "letters"
+    for endpoint, values in (("orders", ['{"id":"1"}', '{"id":"two"}', "{"]), ("it's", ['{"id":3.5}'])):
+        records = BadRecords(
+            "dead_letter", str(folder), f"ingest/{endpoint}", "ingest", {"endpoint": endpoint, "schema_json": SCHEMA}
+        )
+        with records.collecting() as letters:
+            for place, value in enumerate(values):
+                letters.add(value.encode(), f"{place:020}", f"field id of {endpoint}")
+    return str(folder)
+
+
+def ask(remote: str, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["dead-letter", *arguments, "--remote", remote], env={"COLUMNS": "120"})
+
+
+def test_letters_are_listed_and_shown(remote: str, table: str) -> None:
+    listed = ask(remote, "list", table)
+    assert listed.exit_code == 0, listed.stderr
+    assert "ingest/orders" in listed.stdout
+    assert '{"id":"two"}' in listed.stdout
+    found = json.loads(ask(remote, "list", table, "--format", "json", "--source", "ingest/it's").stdout)
+    assert [(each["source"], each["reason"]) for each in found] == [("ingest/it's", "field id of it's")]
+    shown = ask(remote, "show", table, found[0]["id"][:6])
+    assert "field id of it's" in shown.stdout
+    assert "endpoint=it's" in shown.stdout
+    assert ask(remote, "show", table, found[0]["id"], "--raw").stdout_bytes == b'{"id":3.5}'
+    assert "No letter has an id like zz" in ask(remote, "show", table, "zz").stderr
+
+
+def test_what_can_be_read_now_is_replayed_once(remote: str, spark: SparkSession, table: str, tmp_path: Path) -> None:
+    into = str(tmp_path / "orders")
+    replay = ("replay", table, "--into", into)
+    unread = ask(remote, *replay, "--yes")
+    assert unread.exit_code == 1
+    assert "4" in unread.stdout
+    assert "stay: field id: expected a whole number" in unread.stdout
+    asked = ask(remote, *replay, "--schema", "id STRING")
+    assert "add --yes" in asked.stderr
+    done = ask(remote, *replay, "--schema", "id STRING", "--yes")
+    assert done.exit_code == 0, done.stderr
+    assert f"3 letters replayed into {into}" in " ".join(done.stdout.split())
+    again = ask(remote, *replay, "--schema", "id STRING", "--yes")
+    assert again.exit_code == 1  # what is left still cannot be read
+    assert rows(spark.read.format("delta").load(into)) == [("1",), ("3.5",), ("two",)]
+    (left,) = DeadLetters(spark, table).letters()
+    assert bytes(left["raw"]) == b"{"
+    assert left["reason"].startswith("it is not JSON")  # what is wrong now
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_a_replay_that_was_cut_off_is_finished_by_the_next(
+    remote: str, spark: SparkSession, table: str, tmp_path: Path, written: bool
+) -> None:
+    """After its claim, and after its write: its rows are there once."""
+    into = str(tmp_path / "orders")
+    letters = DeadLetters(spark, table)
+    claim = new_claim(into, spark.createDataFrame([], "id STRING").schema, {})
+    good = letters.reread(letters.waiting(), claim).good
+    assert len(good) == 3
+
+    class Cut(DeadLetters):
+        def _update(self, what: str, which: str) -> None:
+            if what.startswith("replayed"):
+                raise InterruptedError
+            super()._update(what, which)
+
+        def finish(self, claim: object) -> int:
+            if not written:
+                raise InterruptedError
+            return super().finish(claim)  # type: ignore[arg-type]
+
+    with pytest.raises(InterruptedError):
+        Cut(spark, table).replay(claim, good)
+    assert letters.unfinished() == [claim]
+    assert letters.waiting().num_rows == 1
+    next_one = ask(remote, "replay", table, "--into", into, "--yes")
+    assert "finished a replay that was cut off: 3 letters" in " ".join(next_one.stderr.split())
+    assert letters.unfinished() == []
+    assert rows(spark.read.format("delta").load(into)) == [("1",), ("3.5",), ("two",)]
+
+
+def test_two_replays_at_the_same_time_share_the_letters(spark: SparkSession, table: str, tmp_path: Path) -> None:
+    into = str(tmp_path / "orders")
+    letters = DeadLetters(spark, table)
+    schema = spark.createDataFrame([], "id STRING").schema
+    first, second = new_claim(into, schema, {}), new_claim(into, schema, {})
+    good = letters.reread(letters.waiting(), first).good
+    assert (letters.replay(first, good), letters.replay(second, good)) == (3, 0)
+    assert spark.read.format("delta").load(into).count() == 3
+
+
+def test_what_is_wrong_is_said(remote: str, spark: SparkSession, table: str, tmp_path: Path) -> None:
+    other = str(tmp_path / "other")
+    spark.range(1).write.format("delta").save(other)
+    assert "is no table of dead letters" in ask(remote, "list", other).stderr
+    records = BadRecords("dead_letter", table, "x", "faker", {})
+    with records.collecting() as letters:
+        letters.add(b"x", "0", "y")
+    with pytest.raises(IllegalArgumentError, match="cannot read a single record again"):
+        DeadLetters(spark, table).reread(DeadLetters(spark, table).waiting("x"), new_claim(other, None, {}))
