@@ -30,7 +30,7 @@ _WAITING: Final = "replay IS NULL AND replayed IS NULL"
 
 
 @dataclass(frozen=True)
-class Summary:
+class LetterCount:
     """Letters of one source with one reason."""
 
     source: str
@@ -85,7 +85,7 @@ class DeadLetters:
         self._spark = spark
         self.table = named(table)
 
-    def summary(self, source: str | None = None) -> list[Summary]:
+    def summary(self, source: str | None = None) -> list[LetterCount]:
         """How many there are, by source and reason, the most frequent first."""
         frame = self._frame(source)
         found = (
@@ -98,7 +98,7 @@ class DeadLetters:
             )
             .collect()
         )  # fmt: skip
-        return sorted((Summary(**row.asDict()) for row in found), key=lambda each: (-each.waiting, each.source))
+        return sorted((LetterCount(**row.asDict()) for row in found), key=lambda each: (-each.waiting, each.source))
 
     def letters(self, source: str | None = None, *, everything: bool = False, limit: int = 20) -> list[dict[str, Any]]:
         """The latest letters that wait for a replay, or of all."""

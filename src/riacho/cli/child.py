@@ -39,7 +39,7 @@ class ServerChild:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=_environment(),
+            env=environment(),
             # Its own group: a Ctrl-C in the terminal is for us, who then stop it in order.
             start_new_session=True,
         )
@@ -115,6 +115,7 @@ def serving(warehouse: Place, *, verbose: bool = False) -> Iterator[ServerChild]
         child.stop()
 
 
-def _environment() -> dict[str, str]:
-    """Ours, without what would turn a server into a client of another."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("SPARK_", "PYSPARK_"))}
+def environment() -> dict[str, str]:
+    """Ours, without what would turn a server into a client of another, or colour the address that is read from it."""
+    left_out = ("SPARK_", "PYSPARK_", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")
+    return {key: value for key, value in os.environ.items() if not key.startswith(left_out)}

@@ -6,7 +6,6 @@ other.
 
 from __future__ import annotations
 
-import os
 import select
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from riacho.cli.child import environment
 from riacho.cli.failures import CommandError
 from riacho.cli.terminal import warn
 
@@ -67,7 +67,7 @@ class IngestChild:
             stdout=subprocess.PIPE,
             # Its own group: a Ctrl-C in the terminal is for us, who then stop it in order.
             start_new_session=True,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            env={**environment(), "PYTHONUNBUFFERED": "1"},
         )
         stdout = self._process.stdout
         assert stdout is not None
