@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
+from pyspark import pipelines as dp
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -22,6 +23,7 @@ from pyspark.sql import functions as F
 from riacho.testing.gate import CUT, LOSE_ANSWER, Gate, answer
 from riacho.testing.s3 import ACCESS_KEY, REGION, SECRET_KEY, Bucket, S3Server, spark_settings
 from riacho.testing.servers import Server, riacho_server
+from tests.spec.pipelines.support import Project
 from tests.spec.support import finish, ids
 
 pytestmark = pytest.mark.riacho_only  # Spark needs hadoop-aws, which is half a gigabyte
@@ -303,6 +305,26 @@ def test_a_warehouse_in_a_bucket(own_server: Server, lake: SparkSession, bucket:
     spark.sql("DROP DATABASE bronze CASCADE")
     assert bucket.keys("warehouse/bronze.db") == []
     spark.stop()
+
+
+def test_a_pipeline_keeps_its_checkpoints_in_a_bucket(
+    lake: SparkSession, bucket: Bucket, database: str, tmp_path: Path
+) -> None:
+    source = f"{bucket.url}/source"
+    project = Project(lake, database, tmp_path)
+
+    def events() -> None:
+        @dp.table
+        def events() -> DataFrame:
+            return lake.readStream.format("delta").load(source)
+
+    counted = "CREATE MATERIALIZED VIEW counted AS SELECT count(*) AS n FROM events"
+    for first in (0, 10):
+        lake.range(first, first + 5).write.format("delta").mode("append").save(source)
+        assert project.run(events, counted, storage=f"{bucket.url}/state").completed
+        assert project.table("counted") == [(first // 2 + 5,)]
+    folder = f"state/_checkpoints/spark_catalog/{database}/events/events/0"
+    assert bucket.keys(f"{folder}/commits") == [f"{folder}/commits/{batch}" for batch in (0, 1)]
 
 
 SECRET = "s3cr3t-of-this-test"

@@ -1,4 +1,7 @@
-"""Kill the server or the engine at the steps of a batch between two tables in a bucket: every row once."""
+"""Kill the server or the engine at the steps of a batch between two tables in a bucket: every row once.
+
+The checkpoint is in the bucket too.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class Lake:
         self._s3 = s3
         self.source = f"{bucket.url}/source"
         self.sink = f"{bucket.url}/sink"
-        self.checkpoint = str(folder / "checkpoint")
+        self.checkpoint = f"{bucket.url}/checkpoint"
         for batch in range(BATCHES):
             rows = pa.table({"id": EVERY_ID[batch * ROWS : (batch + 1) * ROWS]})
             write_deltalake(self.source, rows, mode="append", storage_options=self._options)
