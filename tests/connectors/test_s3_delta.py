@@ -26,7 +26,7 @@ from riacho.testing.servers import Server, riacho_server
 from tests.spec.pipelines.support import Project
 from tests.spec.support import finish, ids
 
-pytestmark = pytest.mark.riacho_only  # Spark needs hadoop-aws, which is half a gigabyte
+pytestmark = pytest.mark.riacho_only  # Spark needs hadoop-aws and its SDK
 
 
 def connect(spark: SparkSession, endpoint: str) -> SparkSession:
