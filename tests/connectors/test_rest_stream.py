@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +192,38 @@ def test_a_batch_that_is_run_again_does_not_ask_again(
         now[0] = 300
         finish(writer.trigger(availableNow=True).start())
         assert len(list((folder / "spool").glob("*.json.z"))) <= 2
+
+
+def test_checkpoints_and_progress_hold_no_secrets(connectors: SparkSession, rest: RestServer, folder: Path) -> None:
+    """Links of an answer repeat the key that they were asked with."""
+
+    def handler(asked: Asked) -> Any:
+        page = int(asked.query.get("page", 1))
+        assert (asked.query["api_key"], asked.query["other"]) == ("s3same", "t0psecret")
+        link = f"{rest.url}/linked?page={page + 1}&api_key=s3same&other=t0psecret&q=1"
+        return {"items": [{"id": page, "at": None}], "next": link if page < 3 else None}
+
+    options = {
+        "paging": "link", "paging.path": "next", "records": "items", "pagesPerBatch": "1", "auth": "query",
+        "auth.name": "api_key", "auth.value": "s3same", "parameters": '{"other": "${REST_SECRET:-t0psecret}", "q": 1}',
+        "headers": "X-Token: t0psecret",
+    }  # fmt: skip
+    query = finish(start(source(connectors, rest.on("/linked", handler), **options), folder, availableNow=True))
+    assert ids(connectors, folder) == [1, 2, 3]
+    told = "".join(path.read_text(errors="replace") for path in (folder / "checkpoint").rglob("*") if path.is_file())
+    told += "".join(progress.json for progress in query.recentProgress)
+    offsets = re.findall(r'"data"[: \\"]+([A-Za-z0-9+/=]{40,})', told)
+    assert len(offsets) >= 3
+    whole = told + "".join(zlib.decompress(base64.b64decode(text)).decode() for text in offsets)
+    assert "page=2" in whole
+    assert not [secret for secret in ("s3same", "t0psecret") if secret in whole]
+
+
+def test_columns_are_inferred(connectors: SparkSession, rest: RestServer, folder: Path) -> None:
+    reader = connectors.readStream.format("rest").options(**FAST)
+    frame = reader.load(rest.on("/events", [{"id": 1, "o": {"x": [1.5]}}]))
+    assert frame.schema.simpleString() == "struct<id:bigint,o:struct<x:array<double>>>"
+    assert run(frame, folder) == [1]
 
 
 def test_offsets_that_are_too_large_and_files_that_are_gone(

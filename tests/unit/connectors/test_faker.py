@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riacho.connectors.faker import draws, rows
-from riacho.connectors.faker.description import read
+from riacho.connectors.faker.description import BAD_KINDS, read
 from riacho.connectors.faker.expressions import Expression
 from riacho.connectors.faker.generator import RowGenerator
+from riacho.connectors.faker.kinds import KINDS
 from riacho.connectors.faker.rates import DAY_US, Burst, Rates
 from riacho.errors import IllegalArgumentError
 
@@ -35,6 +36,11 @@ def test_the_example_of_the_page(accesses: RowGenerator) -> None:
     bot = batch.filter(pa.array([user in ("1", "2", "3") for user in batch["id"].to_pylist()]))
     minutes = [stamp.hour * 60 + stamp.minute for stamp in bot["access_timestamp"].drop_null().to_pylist()]
     assert sum(70 <= minute < 75 for minute in minutes) > 700
+
+
+def test_the_page_has_every_kind() -> None:
+    page = (DOCS / "faker.md").read_text()
+    assert [kind for kind in (*KINDS, *BAD_KINDS) if f"`{kind}`" not in page] == []
 
 
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=5), st.integers(0, 200_000))

@@ -20,7 +20,9 @@ def asked(ask: Ask, position: Position, settings: RestSettings) -> Ask:
     """The request for a page."""
     paging = settings.paging
     if paging.kind == "link" and isinstance(position, str):
-        return replace(ask, url=position, parameters={})
+        in_address = dict(parse_qsl(urlsplit(ask.url).query))
+        secret = {n: v for n, v in {**in_address, **ask.parameters}.items() if _is_secret(str(v), settings)}
+        return replace(ask, url=position, parameters={}).with_parameters(secret, in_body=False)
     more: dict[str, Any] = {}
     if paging.kind in ("page", "offset"):
         more[paging.parameter] = paging.start if position is None else position
@@ -79,11 +81,17 @@ def _next(position: Position, answer: Answer, document: Any, count: int, setting
 
 def _without_credentials(url: str, settings: RestSettings) -> str:
     """A link as it may stand in a checkpoint: who asks is added to it again when it is followed."""
-    if settings.auth.kind != "query":
-        return url
     parts = urlsplit(url)
-    kept = [(n, v) for n, v in parse_qsl(parts.query, keep_blank_values=True) if n != settings.auth.name]
+    pairs = parse_qsl(parts.query, keep_blank_values=True)
+    name = settings.auth.name if settings.auth.kind == "query" else None
+    kept = [(n, v) for n, v in pairs if n != name and not _is_secret(v, settings)]
+    if len(kept) == len(pairs):
+        return url
     return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept), ""))
+
+
+def _is_secret(value: str, settings: RestSettings) -> bool:
+    return settings.redactor.text(value) != value
 
 
 def _counted(position: Position, document: Any, count: int, url: str, settings: RestSettings) -> Position:
