@@ -345,3 +345,12 @@ def test_requests_keep_to_the_rate(connectors: SparkSession, rest: RestServer) -
     values = json.dumps({"n": list(range(8))})
     assert load(connectors, url, "id INT", values=values, rateLimit="20/s", concurrency="2").count() == 8
     assert max(times) - min(times) >= 0.28
+
+
+@pytest.mark.riacho_only
+def test_a_limit_asks_for_no_more_pages(connectors: SparkSession, rest: RestServer) -> None:
+    frame = load(connectors, rest.on("/items", paged()), records="data.items", paging="page")
+    assert len(frame.limit(2).collect()) == 2
+    assert len(rest.asked) == 1
+    made = connectors.read.format("faker").option("fields", '{"n": "sequence"}').option("count", 10**15).load()
+    assert [row.n for row in made.limit(3).collect()] == [0, 1, 2]

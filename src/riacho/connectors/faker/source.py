@@ -142,6 +142,10 @@ class FakerReader(DataSourceReader):
         fields = {field.name: field for field in self._schema}
         self._columns = _Columns(StructType([fields[name] for name in names]), self._generator)
 
+    def pushLimit(self, rows: int) -> None:  # noqa: N802 - riacho's call
+        """Make no more rows than these."""
+        self._count = min(self._count, rows)
+
     def partitions(self) -> Sequence[InputPartition]:
         count = min(self._partitions, max(self._count, 1))
         bounds = [self._count * part // count for part in range(count + 1)]

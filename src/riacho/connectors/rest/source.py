@@ -110,6 +110,11 @@ class RestReader(DataSourceReader):
         self._settings = settings
         self._schema = schema
         self._rows = rows
+        self._enough: int | None = None
+
+    def pushLimit(self, rows: int) -> None:  # noqa: N802 - riacho's call
+        """Ask for no more pages than so many rows need."""
+        self._enough = rows
 
     def partitions(self) -> Sequence[InputPartition]:
         bindings = self._settings.bindings
@@ -121,7 +126,12 @@ class RestReader(DataSourceReader):
         client = RestClient(self._settings, share=share)
         try:
             crawl = Crawl(self._settings, client, bindings, decimals=needs_decimals(self._schema))
-            yield from self._rows.batches(crawl.pages(CrawlProgress()))
+            count = 0
+            for batch in self._rows.batches(crawl.pages(CrawlProgress())):
+                yield batch
+                count += batch.num_rows
+                if self._enough is not None and count >= self._enough:
+                    return
         finally:
             client.close()
 
