@@ -137,7 +137,7 @@ def conditions_above(read: Placed, schema: pa.Schema) -> Iterator[Condition]:
 
 
 @dataclass(frozen=True)
-class Limit:
+class RowLimit:
     """No more than `rows` rows of a read are wanted, of those that pass the `filters` at these places."""
 
     rows: int
@@ -148,7 +148,7 @@ _ONE_FOR_ONE = frozenset({"project", "with_columns", "with_columns_renamed", "dr
 """Relations that make one row of each of their input's."""
 
 
-def limit_above(read: Placed) -> Limit | None:
+def limit_above(read: Placed) -> RowLimit | None:
     """The limit that stands above a read with nothing between but what makes rows of single rows, and filters."""
     filters: set[Path] = set()
     above = read.parent
@@ -156,9 +156,9 @@ def limit_above(read: Placed) -> Limit | None:
         node = above.node
         kind = node.WhichOneof("rel_type") or ""
         if kind == "limit":
-            return Limit(node.limit.limit, frozenset(filters))
+            return RowLimit(node.limit.limit, frozenset(filters))
         if kind in ("show_string", "html_string"):
-            return Limit(getattr(node, kind).num_rows + 1, frozenset(filters))  # whether there are more is shown too
+            return RowLimit(getattr(node, kind).num_rows + 1, frozenset(filters))  # whether there are more is shown too
         if kind == "filter":
             filters.add(above.place)
         elif kind not in _ONE_FOR_ONE or any(map(makes_rows, top_expressions(node))):

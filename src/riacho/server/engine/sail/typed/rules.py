@@ -13,8 +13,6 @@ from dataclasses import replace
 import pyarrow as pa
 
 from riacho.errors import AnalysisError
-from riacho.server.engine.sail import udfs
-from riacho.server.engine.sail.own_functions import own_function
 from riacho.server.engine.sail.typed import avro, clocks, coercion
 from riacho.server.engine.sail.typed.arithmetic import (
     DAYS,
@@ -26,10 +24,11 @@ from riacho.server.engine.sail.typed.arithmetic import (
     negation,
     whole_division,
 )
+from riacho.server.engine.sail.typed.bytes import array_join, bytes_between, elt, overlay, padded, with_text
 from riacho.server.engine.sail.typed.null_division import DIVISIONS, null_first
 from riacho.server.engine.sail.typed.values import Result, Rule, Typed, Values, to
 from riacho.server.plan import build
-from riacho.server.plan.literals import int_literal, string_of
+from riacho.server.plan.literals import string_of
 from riacho.server.plan.overflow import unless_null
 from riacho.server.plan.text import column_name
 from riacho.server.sql.words import words
@@ -204,13 +203,19 @@ def _when(name: str, values: Values) -> Result | None:
     return _in_common(name, values, places, None)
 
 
+_MADE_TEXT = frozenset({TIMESTAMP, TIMESTAMP_NTZ, pa.bool_(), pa.binary()})
+
+
 def _concat(name: str, values: Values) -> Result | None:
-    """Text, except for lists; times are converted to text here, because the engine would do it differently."""
-    if any(value.type is None for value in values):
+    """Text, except for lists and for BINARY alone; times are converted to text here, because the engine would do it
+    differently, and so is BINARY, of which it would make nothing.
+    """
+    kinds = {value.type for value in values}
+    if None in kinds or any(map(pa.types.is_list, kinds)):
         return None
-    if any(pa.types.is_list(value.type) or pa.types.is_binary(value.type) for value in values):
-        return None
-    changed = [to(v, pa.string()) if v.type in (TIMESTAMP, TIMESTAMP_NTZ, pa.bool_()) else v for v in values]
+    if kinds == {pa.binary()}:
+        return Result(None, pa.binary())
+    changed = [to(v, pa.string()) if v.type in _MADE_TEXT else v for v in values]
     if all(new is old for new, old in zip(changed, values, strict=True)):
         return Result(None, pa.string())
     return Result(build.call(name, *(value.expression for value in changed)), pa.string())
@@ -218,10 +223,30 @@ def _concat(name: str, values: Values) -> Result | None:
 
 def _concat_ws(name: str, values: Values) -> Result | None:
     """As `concat`, except for lists among its arguments."""
-    changed = [to(v, pa.string()) if v.type in (TIMESTAMP, TIMESTAMP_NTZ) else v for v in values]
+    changed = [to(v, pa.string()) if v.type in _MADE_TEXT - {pa.bool_()} else v for v in values]
     if all(new is old for new, old in zip(changed, values, strict=True)):
         return Result(None, pa.string())
     return Result(build.call(name, *(value.expression for value in changed)), pa.string())
+
+
+def _pad(name: str, values: Values) -> Result | None:
+    return padded(name, values, _text_arguments)
+
+
+def _repeat(name: str, values: Values) -> Result | None:
+    """Text, also of BINARY."""
+    return with_text(name, values, _text_arguments)
+
+
+def _nvl(name: str, values: Values) -> Result | None:
+    """As `coalesce`: of BINARY the engine makes text."""
+    made = _alike(name, values)
+    if made is None or made.type != pa.binary():
+        return made
+    arguments = [value.expression for value in values]
+    if made.expression is not None:
+        arguments = list(made.expression.unresolved_function.arguments)
+    return Result(build.call("coalesce", *arguments), pa.binary())
 
 
 def _nvl2(name: str, values: Values) -> Result | None:  # noqa: ARG001
@@ -316,20 +341,13 @@ def _round(name: str, values: Values) -> Result | None:
 def _substring(name: str, values: Values) -> Result | None:
     made = _text_arguments(name, values)
     kind = values[0].type if values else None
-    if kind == pa.binary() and name != "right" and len(values) in (2, 3):
-        return _bytes_between(name, values)
+    if kind == pa.binary() and name == "right":
+        return with_text(name, values, _text_arguments)
+    if kind == pa.binary() and len(values) in (2, 3):
+        return bytes_between(name, values)
     if made is None:
         return Result(None, kind) if kind == pa.string() else None
     return replace(made, type=kind)
-
-
-def _bytes_between(name: str, values: Values) -> Result:
-    """A part of BINARY: the engine would make text of it."""
-    whole = int_literal(2**31 - 1)
-    numbers = [to(value, pa.int32()).expression for value in values[1:]]
-    start, length = (int_literal(1), numbers[0]) if name == "left" else (numbers[0], [*numbers, whole][1])
-    function = own_function("substring", udfs.part_of_bytes, (), pa.binary())
-    return Result(build.call(function, values[0].expression, start, length), pa.binary())
 
 
 def _window(name: str, values: Values) -> Result | None:
@@ -346,23 +364,30 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("&", "|", "^", "shiftleft", "shiftright", "shiftrightunsigned"), bitwise),
     **dict.fromkeys(("negative", "positive", "abs"), negation),
     **dict.fromkeys(("==", "=", "!=", "<>", "<", "<=", ">", ">=", "<=>", "in", "between"), _comparison),
-    **dict.fromkeys(("coalesce", "ifnull", "nvl"), _alike),
+    **dict.fromkeys(("ifnull", "nvl"), _nvl),
     **dict.fromkeys(("substring", "substr", "left", "right"), _substring),
     **dict.fromkeys(("round", "bround"), _round),
     **dict.fromkeys(("avg", "mean"), _average),
     "/": division,
     "array": _array,
+    "array_join": array_join,
+    "coalesce": _alike,
     "concat": _concat,
     "concat_ws": _concat_ws,
     "date_diff": _as_int,
     "datediff": _as_int,
     "div": whole_division,
+    "elt": elt,
     "greatest": _greatest,
     "if": _if,
     "least": _greatest,
     "nullif": _nullif,
+    "lpad": _pad,
     "nvl2": _nvl2,
+    "overlay": overlay,
     "regexp_count": _as_int,
+    "repeat": _repeat,
+    "rpad": _pad,
     "sum": _sum,
     "when": _when,
     "window": _window,

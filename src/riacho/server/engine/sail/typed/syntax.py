@@ -254,11 +254,11 @@ class Reader:
         match token.word:
             case "CAST" | "TRY_CAST":
                 return self._cast()
-            case "EXTRACT" | "TRIM" | "POSITION" | "OVERLAY":
+            case "EXTRACT" | "TRIM" | "POSITION":
                 return self._opaque_call(token)
-        if token.word in _RESERVED:
-            raise UnknownSyntaxError
-        return self._call(token)
+            case word if word in _RESERVED:
+                raise UnknownSyntaxError
+        return self._overlay(token) if token.word == "OVERLAY" else self._call(token)
 
     def _word_or_column(self, token: Token, behind: Token | None) -> Node:
         start = self._at
@@ -302,6 +302,23 @@ class Reader:
             body = self._or()
             return Node("lambda", start, self._at, "", [body], tuple(".".join(item.parts) for item in items))
         return Node("group", start, behind, "()" if len(items) == 1 else "row", items)
+
+    def _overlay(self, token: Token) -> Node:
+        """`OVERLAY(a PLACING b FROM position [FOR length])`, or as an ordinary call."""
+        start = self._at
+        self._at += 1
+        behind = self._closing()
+        self._at = start + 2
+        children = [self._or()]
+        for word in ("PLACING", "FROM", "FOR"):
+            if self._word() == word:
+                self._at += 1
+                children.append(self._or())
+        if len(children) < 3 or self._at != behind - 1:
+            self._at = start
+            return self._call(token)
+        self._at = behind
+        return Node("call", start, behind, "overlay", children)
 
     def _call(self, token: Token) -> Node:
         start, opening = self._at, self._at + 1
