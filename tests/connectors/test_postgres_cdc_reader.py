@@ -109,6 +109,15 @@ def test_a_table_without_identity_is_not_published(postgres: Database, follow: F
     postgres.execute("CREATE TABLE t (a int); INSERT INTO t VALUES (1)")
     with pytest.raises(AnalysisError, match=r"no primary key.*REPLICA IDENTITY FULL.*publish = 'insert, truncate'"):
         follow().take()
+    postgres.execute("CREATE TABLE later (id int PRIMARY KEY DEFERRABLE); CREATE ROLE weak LOGIN PASSWORD 'weak'")
+    with pytest.raises(AnalysisError, match="not deferrable"):
+        follow("later").take()
+    weak = {"user": "weak", "password": "weak", "slot": "weak"}
+    postgres.execute("CREATE TABLE k (id int PRIMARY KEY); GRANT SELECT ON k TO weak; CREATE PUBLICATION k FOR TABLE k")
+    for more, text in (({}, "needs CREATE on the database"), ({"publication": "k"}, "ALTER ROLE … REPLICATION")):
+        with pytest.raises(SparkGeneralError, match=text):
+            follow("k", **weak, **more).take()
+    postgres.execute("DROP OWNED BY weak; DROP ROLE weak")
     postgres.execute("UPDATE t SET a = 2; CREATE PUBLICATION p FOR TABLE t WITH (publish = 'insert, truncate')")
     tail = follow(publication="p")
     assert shown(tail.take(), "a") == [("read", 2)]

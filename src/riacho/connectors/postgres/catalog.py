@@ -10,9 +10,6 @@ from riacho.connectors.postgres.client import quoted
 from riacho.connectors.postgres.types import PgType
 from riacho.errors import AnalysisError
 
-NO_IDENTITY: Final = "n"
-FULL_IDENTITY: Final = "f"
-
 
 @dataclass(frozen=True)
 class PgColumn:
@@ -25,7 +22,9 @@ class PgColumn:
 
 @dataclass(frozen=True)
 class PgTable:
-    """A table. `identity`: its REPLICA IDENTITY as `relreplident` has it. `key`: its primary key, in order."""
+    """A table. `key`: its primary key, in order. `tells_old_rows`: whether its REPLICA IDENTITY lets updates and
+    deletes be published.
+    """
 
     oid: int
     schema: str
@@ -33,7 +32,7 @@ class PgTable:
     columns: tuple[PgColumn, ...]
     key: tuple[str, ...]
     key_types: tuple[str, ...]
-    identity: str
+    tells_old_rows: bool
     is_partitioned: bool
 
     @property
@@ -43,11 +42,6 @@ class PgTable:
     @property
     def sql(self) -> str:
         return f"{quoted(self.schema)}.{quoted(self.name)}"
-
-    @property
-    def tells_old_rows(self) -> bool:
-        """Whether updates and deletes of it can be published."""
-        return self.identity in (FULL_IDENTITY, "i") or (self.identity == "d" and bool(self.key))
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,9 @@ class TablePart:
 
 
 _TABLES: Final = """
-SELECT c.oid, n.nspname, c.relname, c.relreplident, c.relkind = 'p',
+SELECT c.oid, n.nspname, c.relname, c.relkind = 'p',
+  c.relreplident = 'f' OR EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indimmediate
+    AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident ELSE false END),
   k.names, k.types
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL (
   SELECT array_agg(a.attname ORDER BY u.n) AS names,
@@ -121,8 +117,8 @@ def tables(connection: Any, oids: Sequence[int]) -> list[PgTable]:
     for oid, name, kind, modifier, dimensions, generated in connection.execute(_COLUMNS, (oids,)):
         columns[oid].append(PgColumn(name, kinds.of(kind, modifier, dimensions), generated))
     found = {
-        oid: PgTable(oid, schema, name, tuple(columns[oid]), tuple(key or ()), tuple(types or ()), identity, parted)
-        for oid, schema, name, identity, parted, key, types in connection.execute(_TABLES, (oids,))
+        oid: PgTable(oid, schema, name, tuple(columns[oid]), tuple(key or ()), tuple(types or ()), tells, parted)
+        for oid, schema, name, parted, tells, key, types in connection.execute(_TABLES, (oids,))
     }
     for oid in oids:
         if oid not in found:

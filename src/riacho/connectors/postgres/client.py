@@ -30,6 +30,16 @@ _LIMITS: Final = {
 """So that a server that is gone without a word is noticed. The URL may say otherwise."""
 _GONE: Final = ("08", "57P01", "57P02", "57P03")
 """SQL states of a server that is not there, or not there yet. Nothing at all says that it broke off."""
+_WAYS_OUT: Final = {
+    "wal_level >= logical": "ALTER SYSTEM SET wal_level = logical, and restart the server",
+    "replication role": "The user needs a right: ALTER ROLE … REPLICATION",
+    "permission denied for database": "To make a publication the user needs CREATE on the database, and must own the "
+    "tables; or have it made, and name it in the option publication",
+    "must be owner of table": "To make a publication the user must own the tables; or have it made, and name it in the "
+    "option publication",
+    "permission denied for table": "GRANT SELECT on it to the user",
+}
+"""What to do about what PostgreSQL says."""
 _BUSY: Final = "55006"
 """Of a slot that somebody reads: it may be the reader before us, whose end the server has not noticed yet."""
 
@@ -112,7 +122,7 @@ def translated(error: Exception, address: PgAddress, what: str) -> SparkGeneralE
     """An error of psycopg as riacho's own: what was tried, where, and what PostgreSQL said."""
     state = getattr(error, "sqlstate", None)
     said = str(error).strip()
-    hint = ""
+    hint = next((f". {way}" for text, way in _WAYS_OUT.items() if text in said), "")
     if "authentication failed" in said or "no password supplied" in said:
         hint = ". Check the options user and password, or PGUSER and PGPASSWORD where the reader runs"
     elif state == _BUSY:

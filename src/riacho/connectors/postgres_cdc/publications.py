@@ -107,8 +107,9 @@ def publish(connection: Any, settings: CdcSettings, found: Following) -> None:
     if mute:
         table = mute[0]
         raise AnalysisError(
-            f"The table {table.full_name} has no primary key and no other replica identity, so PostgreSQL would refuse "
-            f"updates and deletes of it as soon as it is published. ALTER TABLE {table.sql} REPLICA IDENTITY FULL; or, "
+            f"The table {table.full_name} has no primary key (one that is not deferrable) and no other replica "
+            "identity, so PostgreSQL would refuse updates and deletes of it as soon as it is published. "
+            f"ALTER TABLE {table.sql} REPLICA IDENTITY FULL; or, "
             f"for a table that only grows, CREATE PUBLICATION {quoted(settings.publication)} FOR TABLE {table.sql} "
             "WITH (publish = 'insert, truncate')"
         )
