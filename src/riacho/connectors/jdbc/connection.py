@@ -60,7 +60,9 @@ class Connection:
                     yield batch
 
     def columns(self, sql: str) -> pa.Schema:
-        """The columns that a query would give."""
+        """The columns that a query would give. SQLite's have no types yet: only rows have."""
+        if self.kind != POSTGRES:
+            return self.table(sql).schema
         with self._told(), self._cursor() as cursor:
             schema: pa.Schema = cursor.adbc_execute_schema(sql)
             return schema
@@ -70,6 +72,11 @@ class Connection:
         place = {} if schema is None else {"db_schema_name": schema}
         with self._told(), self._cursor() as cursor:
             return int(cursor.adbc_ingest(table, rows, "append", temporary=temporary, **place))
+
+    def insert(self, sql: str, rows: pa.RecordBatchReader) -> None:
+        """Run a statement with each of the rows for its parameters."""
+        with self._told(), self._cursor() as cursor:
+            cursor.executemany(sql, rows)
 
     def commit(self) -> None:
         with self._told():

@@ -47,6 +47,8 @@ def opened(options: JdbcOptions, where: Address, *, transaction: bool = False) -
     try:
         if where.kind == POSTGRES:
             connection.run(postgres.settings(options, where))
+            if transaction:
+                connection.commit()  # the next one has the isolation level
     except BaseException:
         connection.close()
         raise

@@ -11,7 +11,9 @@ from riacho.errors import AnalysisError, DatabaseError, SparkGeneralError
 _HIDDEN: Final = "*********(redacted)"
 _STATE: Final = re.compile(r"\.?\s*SQLSTATE: \w{5}\s*$")
 _PLACE: Final = re.compile(r"\nLINE \d+: .*?(?=\n(?:DETAIL|HINT|CONTEXT|WHERE):|\Z)", re.DOTALL)
-_DRIVERS: Final = re.compile(r"^(?:(?!ERROR|FATAL|PANIC)[A-Z_]+: )?(?:\[\w+\] )?(?:Failed to connect: )?")
+_DRIVERS: Final = re.compile(
+    r"^(?:(?!ERROR|FATAL|PANIC)[A-Z_]+: )?(?:\[\w+\] )?(?:Failed to (?:connect|prepare query|execute query): )?"
+)
 _SEVERITY: Final = re.compile(r"\b(ERROR|FATAL|PANIC):\s+")
 
 
@@ -46,6 +48,7 @@ def driver_error(error: BaseException, secrets: Iterable[str]) -> DriverError | 
 def _plain(text: str) -> str:
     """What the database says, without where in the driver it arrived and without the statement."""
     head, _, _ = _STATE.sub("", text).partition("\n\nQuery was: ")
+    head, _, _ = head.partition("\nquery: ")
     head = _PLACE.sub("", head)
     found = _SEVERITY.search(head)
     if found is not None:

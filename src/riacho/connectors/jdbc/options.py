@@ -145,7 +145,7 @@ def checked(given: Mapping[str, str]) -> JdbcOptions:
     properties = {
         name: value
         for name, value in given.items()
-        if name.lower() not in _OWN and name.lower() != PREDICATES and not name.lower().startswith("spark.")
+        if name.lower() not in {*_OWN, PREDICATES} and not name.lower().startswith(("spark.", "__conf."))
     }
     options = Options.check("JDBC source", OPTIONS, own)
     if not options.is_given("url"):

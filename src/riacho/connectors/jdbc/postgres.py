@@ -143,6 +143,9 @@ _NO_FILTERS: Final = frozenset({"time", "timetz", "oid", "bit"})
 def settings(options: JdbcOptions, where: Address) -> str:
     """What a connection is told first: what texts of times depend on, as pgjdbc tells it, and limits."""
     told = {"TimeZone": "UTC", "DateStyle": "ISO"}
+    level = options.given.text("isolationLevel")
+    if level != "NONE":
+        told["default_transaction_isolation"] = level.replace("_", " ")
     if options.timeout_s:
         told["statement_timeout"] = f"{options.timeout_s}s"
     if where.settings.get("readonly", "").lower() == "true":

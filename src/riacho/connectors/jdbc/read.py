@@ -11,7 +11,7 @@ from pyspark.sql.datasource import DataSourceReader, EqualNullSafe, EqualTo, Fil
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from riacho.connectors.jdbc import databases, partitions
+from riacho.connectors.jdbc import databases, partitions, sqlite
 from riacho.connectors.jdbc.errors import DriverError, task_failed
 from riacho.connectors.jdbc.filters import condition
 from riacho.connectors.jdbc.options import JdbcOptions
@@ -77,7 +77,10 @@ class JdbcReader(DataSourceReader):
         wanted = [by_name[name] for name in self._wanted]
         asked = [expression for column in wanted for expression in column.selected] or ["1"]
         select = f"{self._options.before_select}SELECT {', '.join(asked)} FROM {self._options.relation}"
-        return [QueryPartition(select + self._where(clause), wanted) for clause in clauses]
+        queries = [select + self._where(clause) for clause in clauses]
+        if self._address.kind == SQLITE:
+            queries = [sqlite.query_of([column.kind for column in wanted], query) for query in queries]
+        return [QueryPartition(query, wanted) for query in queries]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         assert isinstance(partition, QueryPartition)
@@ -96,7 +99,8 @@ class JdbcReader(DataSourceReader):
             if statement := self._options.given.text("sessionInitStatement"):
                 connection.run(statement)
             for batch in connection.batches(partition.query, _STATEMENT[connection.kind]):
-                yield _made(batch, partition.columns, schema)
+                kept = sqlite.without_ours(batch) if connection.kind == SQLITE else batch
+                yield _made(kept, partition.columns, schema)
 
     def _where(self, clause: str | None) -> str:
         conditions = [f"({part})" for part in (self._condition, clause) if part]

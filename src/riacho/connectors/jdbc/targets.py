@@ -150,6 +150,9 @@ def sent(column: pa.Array, target: Target) -> pa.Array:
         return pa.array([None if value is None else literal(value) for value in column.to_pylist()], pa.string())
     if column.type == target.arrow:
         return column
+    if pa.types.is_int64(target.arrow) and pa.types.is_temporal(column.type):  # milliseconds, as SQLite has times
+        millis = pa.timestamp("ms", column.type.tz if pa.types.is_timestamp(column.type) else None)
+        return column.cast(millis, safe=False).cast(pa.int64())
     try:
         return column.cast(target.arrow)
     except pa.ArrowInvalid:

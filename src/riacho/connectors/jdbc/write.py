@@ -71,7 +71,7 @@ def _plan(connection: Connection, table: str, schema: StructType, options: JdbcO
     existing = connection.columns(f"SELECT * FROM {table} WHERE 1=0").names
     names = tables.matched(table, schema, existing, options)
     if connection.kind != POSTGRES:
-        return FillPlan(sqlite.targets(names, schema), NamedTable(table, "", copies=True, types={}))
+        return FillPlan(sqlite.targets(names, schema), None)
     known = table_of(connection, table)
     address = databases.address_of(options)
     untyped = address.settings.get("stringtype", "").lower() == "unspecified"
@@ -85,7 +85,8 @@ class JdbcWriter(DataSourceArrowWriter):
         self._options = options
         self._table = table
         self._plan = plan
-        self.most_tasks = options.num_partitions
+        one_writer = databases.address_of(options).kind != POSTGRES  # the others would find SQLite's file locked
+        self.most_tasks = 1 if one_writer else options.num_partitions
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
         first = next(iterator, None)
@@ -99,16 +100,14 @@ class JdbcWriter(DataSourceArrowWriter):
                 if level == "NONE":
                     self._in_batches(connection, rows)
                 else:
-                    self._in_one(connection, rows, level)
+                    self._in_one(connection, rows)
         except DriverError as error:
             if rows.failure is not None:
                 raise rows.failure from None
             raise task_failed(error) from None
         return WriterCommitMessage()
 
-    def _in_one(self, connection: Connection, rows: _TaskBatches, level: str) -> None:
-        if connection.kind == POSTGRES and level != "READ_UNCOMMITTED":
-            connection.run(f"SET TRANSACTION ISOLATION LEVEL {level.replace('_', ' ')}")
+    def _in_one(self, connection: Connection, rows: _TaskBatches) -> None:
         self._fill(connection, rows.reader(), "ON COMMIT DROP")
         connection.commit()
 
@@ -124,6 +123,9 @@ class JdbcWriter(DataSourceArrowWriter):
 
     def _fill(self, connection: Connection, rows: pa.RecordBatchReader, until: str) -> None:
         plan = self._plan
+        if connection.kind != POSTGRES:
+            connection.insert(sqlite.insert_of(self._table, plan.targets), rows)
+            return
         if not plan.is_staged:
             assert plan.table is not None
             connection.fill(plan.table.name, plan.table.schema or None, rows)

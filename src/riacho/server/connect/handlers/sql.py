@@ -8,7 +8,7 @@ from riacho import types
 from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.commands import SqlContext, run
-from riacho.server.connect.handlers import batch, settings, views
+from riacho.server.connect.handlers import batch, settings, view_inserts, views
 from riacho.server.connect.operations import Responses
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
@@ -17,7 +17,7 @@ from riacho.server.plan.arguments import with_arguments
 from riacho.server.sql.errors import UnplacedSyntaxError, qualified_temporary, temporary_if_not_exists
 from riacho.server.sql.heads import ViewDefinition, may_stream, read_sql
 from riacho.server.sql.parse import parse
-from riacho.server.sql.statements import CreateFileView, Drop
+from riacho.server.sql.statements import CreateFileView, Drop, Insert
 
 
 def command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
@@ -54,6 +54,11 @@ def command(services: Services, session: ServerSession, request: pb.ExecutePlanR
         context = SqlContext(
             services.catalog, session.engine, session.temporary_views, services.clock, _inputs(relation)
         )
+        insert = view_inserts.of_statement(statement, context) if isinstance(statement, Insert) else None
+        if insert is not None:
+            view_inserts.insert(services.writing(session), insert)
+            yield _rows(pa.table({}))
+            return
         rows = run(statement, context)
         if rows is not None:
             yield _rows(rows)

@@ -7,7 +7,7 @@ from riacho.server.batch import writes
 from riacho.server.batch.format_names import check_write
 from riacho.server.commands import SqlContext
 from riacho.server.commands.merge_into import merge_into
-from riacho.server.connect.handlers import batch
+from riacho.server.connect.handlers import batch, view_inserts
 from riacho.server.connect.operations import Responses
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
@@ -20,6 +20,10 @@ def write(services: Services, session: ServerSession, request: pb.ExecutePlanReq
     if (short := short_name(operation.source)) != operation.source.lower():
         operation.source = short
     if writes.write(services.writing(session), operation):
+        return
+    insert = view_inserts.of_operation(operation, session.engine)
+    if insert is not None:
+        view_inserts.insert(services.writing(session), insert)
         return
     if not services.writes.write(session.engine, operation, session.current_database):
         check_write(operation)
