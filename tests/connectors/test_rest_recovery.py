@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
+from pyspark.sql.types import StringType, StructType
 
 from riacho.connectors.faker.source import settings_of
+from riacho.dead_letters import DeadLetters, new_claim
 from riacho.server.streaming.batch import BatchStep
 from tests.connectors.rest_server import Asked, Reply, RestServer
 from tests.spec.support import finish, until
@@ -154,3 +156,9 @@ def test_what_does_not_fit_is_kept_and_replayed(connectors: SparkSession, rest: 
         'field id: expected a whole number (int32), got "two"', "field id: it is required, and missing or null",
     ]  # fmt: skip
     assert "s3same" not in str(kept)
+    dead = DeadLetters(connectors, str(letters))
+    claim = new_claim(str(tmp_path / "mended"), StructType().add("id", StringType()), {"required": ""})
+    assert dead.reread(dead.waiting(), new_claim("x", None, {})).good == []
+    assert dead.replay(claim, dead.reread(dead.waiting(), claim).good) == 2
+    mended = connectors.read.format("delta").load(str(tmp_path / "mended"))
+    assert sorted(mended.collect(), key=str) == [("two",), (None,)]

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, urlsplit
 
 from riacho import units
@@ -31,11 +31,16 @@ from riacho.intervals import interval_us
 from riacho.options import Option, Options
 from riacho.yaml_files import document
 
+if TYPE_CHECKING:
+    from pyspark.sql.types import StructType
+
 PAGING: Final = ("none", "page", "offset", "cursor", "link")
 AUTH: Final = ("none", "header", "query", "bearer", "basic", "oauth2")
 CURSOR_FORMATS: Final = ("same", "iso", "epoch", "epoch_ms")
 _WHOLE: Final = frozenset({"values", "parameters", "headers", "body", "required", "key"})
 """What a file may have a mapping or a list for."""
+_OURS: Final = frozenset({"schema_json"})
+"""What stands among the options of a dead letter, for whoever replays it."""
 _ITSELF: Final = {"paging": ("type", "kind"), "auth": ("type", "kind"), "cursor": ("path", "field")}
 """How a section of a file calls the option that has the section's own name."""
 _NEEDS: Final = {
@@ -48,13 +53,14 @@ _NEEDS: Final = {
 _SECRETS: Final = ("auth.token", "auth.value", "auth.password", "auth.clientSecret")
 
 
-def bad_records_of(given: Mapping[str, str], settings: RestSettings) -> BadRecords:
+def bad_records_of(given: Mapping[str, str], settings: RestSettings, schema: StructType) -> BadRecords:
     """What is done with records that do not fit. Raises IllegalArgumentError."""
     options = checked(given)
     parts = urlsplit(settings.url)
     address = settings.redactor.text(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}")
     kept = {name: options.text(name) for name in ("raw", "required", "emptyAsNull") if options.is_given(name)}
-    return BadRecords.of(options, given, format="rest", source=address, replay={"url": address, **kept})
+    replay = {"url": address, "schema_json": schema.json(), **kept}
+    return BadRecords.of(options, given, format="rest", source=address, replay=replay)
 
 
 def of_options(given: Mapping[str, str], variables: Mapping[str, str] | None = None) -> RestSettings:
@@ -74,7 +80,11 @@ def checked(given: Mapping[str, str], owner: str = "rest source", table: tuple[O
     """The options with those of their file. Raises IllegalArgumentError for a key of the file that means nothing."""
     named = {_plain(name): name for option in table for name in (option.name, *option.aliases)}
     known = {_plain(name): option.name for option in table for name in (option.name, *option.aliases)}
-    own = {known.get(_plain(name), name): value for name, value in given.items() if not name.startswith("__")}
+    own = {
+        known.get(_plain(name), name): value
+        for name, value in given.items()
+        if name not in _OURS and not name.startswith("__")
+    }
     file = own.get("config")
     if file is None:
         return Options.check(owner, table, own)

@@ -62,7 +62,7 @@ class RestDataSource(DataSource):
         return RecordRows(schema, of_options(self.options), None).again(raws, fail)
 
     def _rows(self, settings: RestSettings, schema: StructType) -> RecordRows:
-        return RecordRows(schema, settings, bad_records_of(self.options, settings))
+        return RecordRows(schema, settings, bad_records_of(self.options, settings, schema))
 
 
 def _inferred(settings: RestSettings) -> StructType:
