@@ -17,6 +17,8 @@ from riacho import units
 from riacho.errors import IllegalArgumentError, UnsupportedOperationError
 
 _log = logging.getLogger(__name__)
+_OF_THE_SERVER = "__"
+"""How options begin in which riacho's server tells a connector what no user has to."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Options:
         for name, value in given.items():
             option = by_name.get(name.lower())
             if option is None:
-                if not name.lower().startswith(families):
+                if not name.lower().startswith((*families, _OF_THE_SERVER)):
                     _log.warning("The %s does not know the option %r and ignores it", owner, name)
             elif not option.supported and (option.default is None or value.lower() != option.default.lower()):
                 raise UnsupportedOperationError(

@@ -185,7 +185,16 @@ def test_new_rows_by_a_cursor(connectors: SparkSession, postgres: Database, tmp_
     assert len(found) == 9
 
 
-def test_errors_reach_the_client_without_the_password(connectors: SparkSession, postgres: Database) -> None:
+def test_the_password_is_told_nowhere(connectors: SparkSession, postgres: Database, tmp_path: Path) -> None:
+    postgres.execute("CREATE TABLE ok (id int PRIMARY KEY); INSERT INTO ok VALUES (1)")
+    frame = stream(connectors, postgres, tables="ok", slot=slot_of(postgres))
+    writer = frame.writeStream.format("delta").option("checkpointLocation", str(tmp_path / "checkpoint"))
+    query = writer.trigger(availableNow=True).start(str(tmp_path / "table"))
+    finish(query)
+    assert [row["id"] for row in table(connectors, tmp_path).collect()] == [1]
+    told = [str(query.lastProgress), str(query.recentProgress)]
+    told += [file.read_bytes().decode(errors="replace") for file in tmp_path.rglob("*") if file.is_file()]
+    assert not any(postgres.password in text for text in told)
     with pytest.raises(PySparkException, match="password authentication failed") as raised:
         assert stream(connectors, postgres, tables="t", password="wr0ng-secret").schema
     assert "wr0ng-secret" not in str(raised.value)

@@ -14,6 +14,7 @@ from pyspark.sql.types import StructType
 
 from riacho.connectors.postgres import catalog
 from riacho.connectors.postgres.client import connect, connection, literal, patiently
+from riacho.connectors.postgres.pace import IdlePace
 from riacho.connectors.postgres_cdc import offsets, slots, snapshot
 from riacho.connectors.postgres_cdc.log_reader import LogReader
 from riacho.connectors.postgres_cdc.offsets import NEW, SLOT, LogPosition, SnapshotPosition
@@ -41,6 +42,7 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         self._until: int | None = None
         self._quiet: int | None = None
         self._end: int | None = None
+        self._pace = IdlePace()
 
     def initialOffset(self) -> dict[str, Any]:  # noqa: N802 - Spark's name
         return dict(NEW)
@@ -54,7 +56,10 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:  # noqa: N802 - Spark's name
         everything = isinstance(limit, ReadAllAvailable)
-        return self._asked("find the next changes", lambda reader: self._next(reader, start, everything=everything))
+        self._pace.before()
+        end = self._asked("find the next changes", lambda reader: self._next(reader, start, everything=everything))
+        self._pace.after(found=end != start)
+        return end
 
     def reportLatestOffset(self) -> dict[str, Any] | None:  # noqa: N802 - Spark's name
         return None if self._end is None else LogPosition(self._end).json()

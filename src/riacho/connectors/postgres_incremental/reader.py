@@ -16,6 +16,7 @@ from riacho.connectors.postgres import catalog
 from riacho.connectors.postgres.bad_rows import salvaged, sliced, texts_at
 from riacho.connectors.postgres.client import connect, connection, patiently, quoted, resumed
 from riacho.connectors.postgres.copies import copied
+from riacho.connectors.postgres.pace import IdlePace
 from riacho.connectors.postgres.texts import BadValueError, as_arrow
 from riacho.connectors.postgres_incremental.settings import IncrementalSettings
 from riacho.connectors.postgres_incremental.windows import TableCursor, Window, between, next_window, oldest_open
@@ -35,6 +36,7 @@ class IncrementalReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         self._connection: Any = None
         self._cursor: TableCursor | None = None
         self._until: int | None = None
+        self._pace = IdlePace()
 
     def initialOffset(self) -> dict[str, Any]:  # noqa: N802 - Spark's name
         return Window().json()
@@ -55,7 +57,9 @@ class IncrementalReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 self._cursor = found_cursor(reader, self._settings)
             return next_window(reader, self._cursor, begin, rows, self._until)
 
+        self._pace.before()
         end = self._asked(ask)
+        self._pace.after(found=end != begin)
         return start if end == begin else end.json()
 
     def partitions(self, start: dict[str, Any], end: dict[str, Any]) -> list[InputPartition]:
