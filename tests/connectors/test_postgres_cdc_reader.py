@@ -359,6 +359,17 @@ def test_a_slot_of_another_kind_or_in_use(postgres: Database, follow: Follow) ->
             tail.take()
 
 
+def test_a_slot_waits_for_those_who_were_there_before(postgres: Database, follow: Follow) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY)")
+    tail = follow(url=f"{postgres.url}?options=-c%20lock_timeout%3D300")
+    with psycopg.connect(postgres.url) as early:
+        early.execute("INSERT INTO t VALUES (1)")
+        with pytest.raises(SparkGeneralError, match="lock timeout.*pg_stat_activity"):
+            tail.take()
+        early.commit()
+    assert shown(tail.take(), "id") == [("read", 1)]
+
+
 def test_passwords_stay_secret(postgres: Database, follow: Follow) -> None:
     postgres.execute("CREATE TABLE t (id int PRIMARY KEY)")
     for url in (

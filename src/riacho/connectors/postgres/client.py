@@ -15,10 +15,11 @@ from riacho.extras import require
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _SETTINGS: Final = (
-    "-c TimeZone=UTC -c DateStyle=ISO,MDY -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=1 "
-    "-c lock_timeout=60000 -c work_mem=64MB"
+    "-c TimeZone=UTC -c DateStyle=ISO,MDY -c IntervalStyle=postgres -c bytea_output=hex -c extra_float_digits=1"
 )
 """So that every session writes values as text in one way."""
+_PREFERRED: Final = "-c lock_timeout=60000 -c work_mem=64MB"
+"""What the URL's `options` may say otherwise."""
 _LIMITS: Final = {
     "application_name": "riacho",
     "keepalives": "1",
@@ -37,6 +38,7 @@ _WAYS_OUT: Final = {
     "tables; or have it made, and name it in the option publication",
     "must be owner of table": "To make a publication the user must own the tables; or have it made, and name it in the "
     "option publication",
+    "lock timeout": "The slot is made when transactions have ended that were open before: see pg_stat_activity",
     "permission denied for table": "GRANT SELECT on it to the user",
 }
 """What to do about what PostgreSQL says."""
@@ -48,7 +50,8 @@ def connect(address: PgAddress, **more: str) -> Any:
     """A psycopg connection, in autocommit. Raises what psycopg raises, which knows no password."""
     psycopg = require("psycopg", "postgres", "The PostgreSQL connector")
     given = {**_LIMITS, **address.parameters, **more}
-    given["options"] = f"{given.get('options', '')} {_SETTINGS} -c statement_timeout={address.statement_ms}".strip()
+    fixed = f"{_SETTINGS} -c statement_timeout={address.statement_ms}"
+    given["options"] = f"{_PREFERRED} {given.get('options', '')} {fixed}"
     return psycopg.connect(
         **{**given, "connect_timeout": address.connect_s, "client_encoding": "UTF8"}, autocommit=True
     )
