@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import time
@@ -56,7 +57,10 @@ def partition_reads(**options: str) -> tuple[reading.PartitionReads, list[bytear
     code = cloudpickle.dumps(Numbers)  # type: ignore[no-untyped-call]
     source = registered.source_of("numbers", UserClass(code), options, session, SCHEMA)
     with source.made() as planner:
-        _, (reader, *partitions) = planner.call("plan_read", schema=source.schema_json, pushdown=False)
+        wanted = {"columns": None, "limit": None}
+        _, (reader, *partitions) = planner.call(
+            "plan_read", [pickle.dumps([])], schema=source.schema_json, pushdown=False, **wanted
+        )
     return reading.PartitionReads(reader, SCHEMA), partitions
 
 
