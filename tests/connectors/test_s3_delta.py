@@ -126,6 +126,16 @@ def test_views_joins_and_subqueries_read_it(lake: SparkSession, bucket: Bucket, 
     assert ids(lake.table("frame")) == [3]
     nested = "WITH w AS (SELECT id FROM t WHERE id IN (SELECT id FROM v)) SELECT w.id FROM w JOIN t ON w.id = t.id"
     assert ids(lake.sql(nested)) == [1, 2, 3, 4]
+    by_name = lake.sql(
+        f"SELECT {database}.t.id, v.* FROM {database}.T LEFT JOIN v ON t.id = v.id ORDER BY t.id LIMIT 1"
+    )
+    assert [tuple(row) for row in by_name.collect()] == [(0, None)]
+    assert ids(lake.table(f"{database}.t").where("t.id > 3").select(f"{database}.t.id")) == [4]
+    lake.sql("CREATE TABLE here AS SELECT * FROM t")
+    lake.sql("DELETE FROM here WHERE id IN (SELECT id FROM t WHERE id < 2)")
+    lake.sql("UPDATE here SET id = 30 WHERE EXISTS (SELECT 1 FROM t WHERE t.id = here.id AND t.id = 3)")
+    lake.sql("MERGE INTO here USING t ON here.id = t.id WHEN NOT MATCHED AND t.id = 1 THEN INSERT *")
+    assert ids(lake.table("here")) == [1, 2, 4, 30]
     lake.conf.set("spark.sql.session.timeZone", "America/Sao_Paulo")
     hours = {row[0] for row in lake.sql("SELECT hour(at) FROM t WHERE at IS NOT NULL").collect()}
     assert hours == {9}

@@ -27,7 +27,7 @@ from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.batch.batch_source import RowsRead
 from riacho.server.batch.file_skipping import with_wanted_rows
-from riacho.server.batch.sql_inputs import flat, is_own_name, new_name, with_inputs
+from riacho.server.batch.sql_inputs import flat, is_own_name, new_name, shortened, with_inputs
 from riacho.server.batch.wanted import Wanted
 from riacho.server.catalog.failures import delta_table_not_found, path_not_found
 from riacho.server.catalog.warehouse import WarehouseCatalog
@@ -88,9 +88,13 @@ class DeltaReads:
         if node.HasField("sql"):
             return self._marked_text(node, around)
         if node.read.HasField("named_table"):
-            place = self._place(parse_identifier(node.read.named_table.unparsed_identifier), around)
+            parts = parse_identifier(node.read.named_table.unparsed_identifier)
+            place = self._place(parts, around)
             assert place is not None, "asked before"
-            marked = self._read(place, node.read.named_table.options)
+            read = self._read(place, node.read.named_table.options)
+            # Columns may be named after the table, with its database or without.
+            alias = pb.SubqueryAlias(input=read, alias=parts[-1], qualifier=parts[:-1])
+            marked = read if delta_place(parts) is not None else pb.Relation(subquery_alias=alias)
         else:
             given = place_of(node.read.data_source.paths[0])
             assert isinstance(given, ObjectPath), "asked before"
@@ -103,7 +107,8 @@ class DeltaReads:
         beside: dict[str, pb.Relation] = {}
         names: dict[tuple[Parts, str], str] = {}
         text = node.sql.query
-        for found in self._references(text, around):
+        replaced = self._references(text, around)
+        for found in replaced:
             place = self._place(found.parts, around)
             assert place is not None, "asked before"
             clause = text[found.end : found.version_end].split()
@@ -115,7 +120,7 @@ class DeltaReads:
             alias = "" if found.aliased or delta_place(found.parts) is not None else " AS " + quoted(found.parts[-1:])
             edits.append(Edit(found.start, found.version_end, names[key]))
             edits.append(Edit(found.behind, found.behind, alias))
-        node.sql.query = splice(text, edits)
+        node.sql.query = splice(text, [*edits, *shortened(text, replaced)])
         return with_inputs(node, beside)
 
     def _references(self, text: str, around: Surroundings) -> list[TableReference]:

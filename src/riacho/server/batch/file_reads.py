@@ -24,7 +24,7 @@ from riacho.protos import pb
 from riacho.server.batch.file_plans import LISTED, read, read_of
 from riacho.server.batch.file_rules import given_paths, reader_options, rules_of, schema_of_text
 from riacho.server.batch.own_files import OWN_FILES, engine_reads, marked_files
-from riacho.server.batch.sql_inputs import flat, new_name, with_inputs
+from riacho.server.batch.sql_inputs import flat, new_name, shortened, with_inputs
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.catalog.failures import delta_table_not_found, path_not_found
 from riacho.server.catalog.registry import qualified
@@ -122,7 +122,11 @@ class FileReads:
             return self._right_text(node, around)
         if node.read.HasField("named_table"):
             named = node.read.named_table
-            changed = self._named(parse_identifier(named.unparsed_identifier), dict(named.options), around)
+            parts = parse_identifier(named.unparsed_identifier)
+            changed = self._named(parts, dict(named.options), around)
+            if path_in_name(parts) is None:  # columns may be named after the table, with its database or without
+                alias = pb.SubqueryAlias(input=changed, alias=parts[-1], qualifier=parts[:-1])
+                changed = pb.Relation(subquery_alias=alias)
         else:
             changed = self._source(node.read.data_source, around.session)
         result = pb.Relation()
@@ -136,7 +140,8 @@ class FileReads:
         beside: dict[str, pb.Relation] = {}
         names: dict[tuple[str, ...], str] = {}
         node.sql.query = _with_paths(node.sql.query)
-        for found in self._references(node.sql.query, around):
+        replaced = self._references(node.sql.query, around)
+        for found in replaced:
             key = found.parts
             if key not in names:
                 read = self._named(key, {}, around)
@@ -147,7 +152,7 @@ class FileReads:
             # The columns of a table may be named after it; nobody names those of a path after the path.
             alias = "" if found.aliased or path_in_name(key) is not None else " AS " + quoted(key[-1:])
             edits.append(Edit(found.start, found.end, names[key] + alias))
-        node.sql.query = splice(node.sql.query, edits)
+        node.sql.query = splice(node.sql.query, [*edits, *shortened(node.sql.query, replaced)])
         return with_inputs(node, beside)
 
     def _named(self, parts: Sequence[str], options: Mapping[str, str], around: Surroundings) -> pb.Relation:

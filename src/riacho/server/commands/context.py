@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -38,6 +39,8 @@ class SqlContext:
     temporary_views: Collection[str] = ()
     clock: Clock = field(default_factory=SystemClock)
     inputs: Mapping[str, pb.Relation] = field(default_factory=dict)
+    at_end: ExitStack = field(default_factory=ExitStack)
+    """What is undone when the statement has ended."""
 
     @property
     def current_database(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import pyarrow as pa
 
@@ -15,6 +16,7 @@ from riacho.server.catalog import failures, row_changes
 from riacho.server.catalog.base import Table
 from riacho.server.catalog.write import TableWrite, arity_mismatch, by_name
 from riacho.server.commands.context import SqlContext, nothing, query
+from riacho.server.engine.spool import FolderSpool
 from riacho.server.files.path_writes import write_path
 from riacho.server.formats.write.files import FORMATS
 from riacho.server.sql.statements import (
@@ -177,8 +179,29 @@ def _assignments(
 def _expression(text: str, context: SqlContext, scopes: Sequence[row_changes.TableScope]) -> pb.Expression:
     """An expression of a statement. Its subqueries go the way of a query's: they know tables by any case of a name."""
     if "SELECT" in text.upper():
-        text = context.session.prepared(query(f"{_WHERE}{text}")).sql.query.removeprefix(_WHERE)
+        text = _standing_alone(context.session.prepared(query(f"{_WHERE}{text}")), context).removeprefix(_WHERE)
     return row_changes.expression(text, scopes)
+
+
+def _standing_alone(prepared: pb.Relation, context: SqlContext) -> str:
+    """The text of a prepared query. The rows of relations beside it are views of the session until the statement ends:
+
+    an expression can have none beside it. A relation that is qualified stands for a table that the engine knows.
+    """
+    if not prepared.HasField("with_relations"):
+        return prepared.sql.query
+    for reference in prepared.with_relations.references:
+        alias = reference.subquery_alias
+        if alias.qualifier:
+            continue
+        spool = FolderSpool("dml", zone=context.session.zone.engine)
+        context.at_end.callback(spool.close)
+        batches = context.session.stream(alias.input)
+        first = next(batches)  # there is one, if without rows
+        relation, _ = spool.put(chain([first], batches), first.schema)
+        context.session.create_view(alias.alias, relation)
+        context.at_end.callback(context.session.drop_view, alias.alias)
+    return prepared.with_relations.root.sql.query
 
 
 def _counts(counts: Mapping[str, int]) -> pa.Table:

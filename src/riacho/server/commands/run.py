@@ -52,4 +52,5 @@ def run(statement: statements.Statement, context: SqlContext) -> pa.Table | None
 
     Raises SparkError. The session's current database is another one after USE.
     """
-    return _RUN[type(statement)](statement, context)
+    with context.at_end:
+        return _RUN[type(statement)](statement, context)

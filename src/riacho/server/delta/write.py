@@ -95,7 +95,16 @@ class _WritePlan:
     def project(self, relation: pb.Relation, condition: pb.Expression | None) -> pb.Relation:
         """The rows as they are written, checked on the way. `condition`: see `rules.guard`."""
         given = [column.target for column in self.fit.columns]
-        return guarded(self.fit.project(relation), given, self.fit.table, condition)
+        return self._with_partitions(guarded(self.fit.project(relation), given, self.fit.table, condition), given)
+
+    def _with_partitions(self, relation: pb.Relation, given: Sequence[str]) -> pb.Relation:
+        """The rows with the partition columns that they lack, as NULL: files may lack columns, folders may not."""
+        missing = [
+            build.alias(build.cast(build.null(), self.fit.table.field(name).type), name).alias
+            for name in self.partition_by
+            if name not in given
+        ]
+        return pb.Relation(with_columns=pb.WithColumns(input=relation, aliases=missing)) if missing else relation
 
 
 class _TableChangedError(Exception):
