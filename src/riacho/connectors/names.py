@@ -30,3 +30,6 @@ BAD_DATA_LOCATION: Final = "__bad_data_location"
 """The option in which riacho's server tells a connector where the table of `bad_data_table` lies."""
 INGEST_FOLDER: Final = "__ingest_folder"
 """The option in which it tells where the logs of its ingest endpoints lie."""
+
+SLOW: Final[Mapping[str, str]] = {_MONGO: "riacho.connectors.mongodb.loaded"}
+"""A module that imports what takes long to import of a connector; riacho loads it once for all workers."""

@@ -36,6 +36,7 @@ class MongoReader(DataSourceReader):
         self._options = options
         self._schema = schema
         self._matches: list[Stage] = []
+        self._limit: int | None = None
         self._collection_name = options.collection("by batch queries")
         self._database = options.database
         self._pipeline = options.pipeline()
@@ -54,9 +55,16 @@ class MongoReader(DataSourceReader):
             self._matches = [stage for one in filters if (stage := of_server.match(one, self._schema)) is not None]
         return filters
 
+    def pushLimit(self, rows: int) -> None:
+        """So many rows will do; where documents that do not fit are left out, it is not known which."""
+        if mode_of(self._options) != "DROPMALFORMED" and self._options.options.text("bad_data").lower() == "fail":
+            self._limit = rows
+
     def partitions(self) -> Sequence[InputPartition]:
         with client.told(self._options.uri, self._what), client.connect(self._options.uri) as connection:
             collection = connection[self._database][self._collection_name]
+            if self._limit is not None and self._limit <= BATCH_DOCUMENTS:
+                return [MongoRange(None)]
             return [MongoRange(condition) for condition in ranges(collection, self._options, self._pipeline)]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
@@ -67,8 +75,24 @@ class MongoReader(DataSourceReader):
             rows.bad.collecting() as letters,
         ):
             collection = connection[self._database][self._collection_name]
-            for raw in raw_batches(collection, self._stages(partition.value), self._options):
+            for raw in self._raw(collection, partition.value):
                 yield from rows.of_raw(raw, letters)
+
+    def _raw(self, collection: Collection[Any], condition: Stage | None) -> Iterator[bytes]:
+        """The documents as the server sends them; without stages of the user's a plain query, which is quicker."""
+        if self._pipeline:
+            yield from raw_batches(collection, self._stages(condition), self._options)
+            return
+        matches = [*([condition] if condition is not None else []), *self._matches]
+        names = projection(self._schema)["$project"]
+        with collection.find_raw_batches(
+            {"$and": matches} if matches else {},
+            projection=names,
+            limit=0 if self._limit is None else max(self._limit, 1),
+            batch_size=BATCH_DOCUMENTS,
+            comment=self._options.comment,
+        ) as cursor:
+            yield from cursor
 
     @property
     def _what(self) -> str:
@@ -79,6 +103,8 @@ class MongoReader(DataSourceReader):
         stages += self._pipeline
         if self._matches:
             stages.append({"$match": {"$and": self._matches}})
+        if self._limit is not None:
+            stages.append({"$limit": max(self._limit, 1)})
         return [*stages, projection(self._schema)]
 
 

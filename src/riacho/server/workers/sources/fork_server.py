@@ -12,6 +12,7 @@ import threading
 from contextlib import suppress
 
 from riacho.server.workers.python_worker import worker_environment
+from riacho.server.workers.sources.fork_server_program import LOAD
 
 _lock = threading.Lock()
 _fork_server: _ForkServer | None = None
@@ -20,6 +21,7 @@ _fork_server: _ForkServer | None = None
 class _ForkServer:
     def __init__(self) -> None:
         self._control, theirs = socket.socketpair()
+        self._loaded: set[str] = set()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-u", "-m", "riacho.server.workers.sources.fork_server_program", str(theirs.fileno())],
@@ -32,6 +34,18 @@ class _ForkServer:
     def hand_over(self, connection: socket.socket) -> None:
         """Have a worker forked that serves this end. Raises OSError if the process is gone."""
         socket.send_fds(self._control, [b"w"], [connection.fileno()])
+
+    def load(self, module: str) -> None:
+        """Have a module imported before the workers that come after. Raises OSError if the process is gone."""
+        if module in self._loaded or not hasattr(os, "memfd_create"):
+            return
+        self._loaded.add(module)
+        name = os.memfd_create("module")
+        try:
+            os.write(name, module.encode())
+            socket.send_fds(self._control, [LOAD], [name])
+        finally:
+            os.close(name)
 
     def kill(self) -> None:
         """End it and all its workers."""
@@ -48,6 +62,14 @@ def warm_up() -> None:
     with _lock:
         if _fork_server is None:
             _fork_server = _ForkServer()
+
+
+def load(module: str) -> None:
+    """Have a module of riacho's own be there already in all workers from now on; only what takes long to import."""
+    warm_up()
+    with _lock, suppress(OSError):
+        if _fork_server is not None:
+            _fork_server.load(module)
 
 
 def connect() -> socket.socket:

@@ -1,8 +1,9 @@
 """The process that workers are forked from. It has loaded what every worker needs, and none of a user's code.
 
 Starting Python and loading PySpark takes half a second; a fork takes milliseconds. The server sends a socket for each
-worker that it wants. When the server is gone, however it went, all workers are ended at once: none of them goes on
-writing while the next server starts the same batch again.
+worker that it wants, and files with the names of modules that workers of a connector will need. When the server is
+gone, however it went, all workers are ended at once: none of them goes on writing while the next server starts the
+same batch again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 import pyarrow as pa
 
@@ -26,6 +28,10 @@ WARM = (
 )
 
 
+LOAD = b"l"
+"""What is sent with a file that has a module's name; with a socket anything else is."""
+
+
 def main() -> None:
     """Fork a worker for each socket that arrives on the one whose number is the first argument."""
     control = socket.socket(fileno=int(sys.argv[1]))
@@ -38,10 +44,18 @@ def main() -> None:
         if not data:
             os.killpg(0, signal.SIGKILL)
         for number in sockets:
-            if os.fork() == 0:
+            if data == LOAD:
+                _load(number)
+            elif os.fork() == 0:
                 control.close()
                 _work(number)
             os.close(number)
+
+
+def _load(number: int) -> None:
+    """Import the module whose name a file has. One that cannot be imported is told by the worker that needs it."""
+    with suppress(Exception):
+        importlib.import_module(os.pread(number, 1000, 0).decode())
 
 
 def _work(number: int) -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from riacho.connectors.names import CLASSES, ON_ANY_SPARK
+from riacho.connectors.names import CLASSES, ON_ANY_SPARK, SLOW
 from riacho.errors import AnalysisError
 from riacho.protos import pb
 from riacho.server.catalog.failures import path_given_twice
@@ -70,6 +70,8 @@ def find(name: str, session: EngineSession) -> UserClass | None:
 def _by_name(reference: str) -> UserClass:
     """The class at `module:class`, pickled as no more than this name: only the worker that uses it loads it."""
     module, _, cls = reference.partition(":")
+    if reference in SLOW:
+        fork_server.load(SLOW[reference])
     return UserClass(f"c{module}\n{cls}\n.".encode(), connector=True)
 
 
