@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from typing import Any
@@ -13,9 +14,11 @@ from pyspark.errors import AnalysisException, PySparkException, StreamingQueryEx
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.query import StreamingQuery
+from typer.testing import CliRunner
 
-from riacho.testing.gate import Gate, answer
-from riacho.testing.s3 import ACCESS_KEY, SECRET_KEY, Bucket, spark_settings
+from riacho.cli.app import app
+from riacho.testing.gate import Gate, answer, slow
+from riacho.testing.s3 import ACCESS_KEY, SECRET_KEY, Bucket, environment, spark_settings
 from riacho.testing.servers import Server
 from tests.spec.support import finish, until
 
@@ -95,15 +98,17 @@ def test_other_files(spark: SparkSession, bucket: Bucket) -> None:
     put(bucket, "in/below/2.json", 3)
     put(bucket, "in2/1.json", 4)
     bucket.put("in/empty.json", "")
+    bucket.put("in3/1.json.gz", gzip.compress(bucket.get("in2/1.json")))
     bucket.put("in/x.xml", "<rows><row><id>5</id></row></rows>")
 
     def read(*paths: str, **options: str) -> list[int]:
-        reader = spark.read.schema("id LONG").option("pathGlobFilter", "*.json").options(**options)
+        reader = spark.read.schema("id LONG").options(**{"pathGlobFilter": "*.json", **options})
         return ids(reader.json([f"{bucket.url}/{path}" for path in paths]))
 
     assert read("in") == [1, 2]
     assert read("in", recursiveFileLookup="true") == [1, 2, 3]
     assert read("in/1.json", "in2") == [1, 2, 4]
+    assert read("in3", pathGlobFilter="*.gz") == [4]
     assert read("in", modifiedBefore="2020-01-01T00:00:00") == []
     assert read("in", modifiedAfter="2020-01-01T00:00:00") == [1, 2]
     assert ids(spark.read.option("rowTag", "row").xml(f"{bucket.url}/in/x.xml")) == [5]
@@ -134,6 +139,31 @@ def test_parquet_is_read_in_ranges(spark: SparkSession, bucket: Bucket, s3_gate:
     assert ids(spark.read.parquet(f"{bucket.url}/parts").where("k = 1")) == [1]
     assert s3_gate.count("GET", "/parts/k=1/") == 1
     assert s3_gate.count("GET", "/parts/k=3/") == 0
+
+
+@pytest.mark.parametrize("format", ["parquet", "text"])
+def test_a_file_that_is_overwritten_while_it_is_read(
+    spark: SparkSession, bucket: Bucket, s3_gate: Gate, format: str
+) -> None:
+    """No half of the one and half of the other."""
+
+    def content(value: str) -> bytes:
+        lines = pa.table({"value": [value + os.urandom(60).hex() for _ in range(50_000)]})
+        if format == "text":
+            return "\n".join(lines["value"].to_pylist()).encode()
+        sink = pa.BufferOutputStream()
+        pq.write_table(lines, sink)
+        return bytes(sink.getvalue().to_pybytes())
+
+    first, second = content("a"), content("b")
+    bucket.put(f"in/1.{format}", first)
+    frame = spark.read.format(format).load(f"{bucket.url}/in").selectExpr("left(value, 1) v").distinct()
+    assert [row["v"] for row in frame.collect()] == ["a"]
+    s3_gate.on("GET", f"/in/1.{format}", slow(0), times=3 if format == "parquet" else 1)
+    s3_gate.on("GET", f"/in/1.{format}", slow(0), then=lambda: bucket.put(f"in/1.{format}", second))
+    with pytest.raises(PySparkException, match="was overwritten while it was read"):
+        frame.collect()
+    assert [row["v"] for row in frame.collect()] == ["b"]
 
 
 def test_a_stream_of_files_into_files(spark: SparkSession, bucket: Bucket, s3_gate: Gate) -> None:
@@ -248,6 +278,11 @@ def test_state_is_kept_in_the_bucket(spark: SparkSession, bucket: Bucket) -> Non
     assert counted() == [(0, 1), (1, 2), (2, 2), (3, 2), (4, 1)]
     put(bucket, "in/5.json", 0, 9)
     assert counted() == [(0, 2), (1, 2), (2, 2), (3, 2), (4, 1), (9, 1)]
+    shown = CliRunner().invoke(
+        app, ["state", "show", f"{bucket.url}/checkpoint", "--rows", "100"], env=environment(bucket.endpoint)
+    )
+    assert shown.exit_code == 0, shown.output
+    assert shown.output.count("\n") > 6
     manifests = [key for key in bucket.keys("checkpoint/state/0/default") if key.endswith(".json")]
     assert len(manifests) <= 4
     (broken,) = [key for key in bucket.keys("checkpoint/state/0/default") if "/5." in key and key.endswith(".arrow")]

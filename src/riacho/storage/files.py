@@ -74,7 +74,7 @@ def open_input(place: Place, size: int | None = None) -> str | pa.NativeFile:
         found = place.look()
         if len(found.head) == found.st_size:
             return pa.BufferReader(found.head)
-        return pa.PythonFile(RangeFile(place, found.st_size, found.head), mode="r")
+        return pa.PythonFile(RangeFile(place, found.st_size, found.head, found.version), mode="r")
     return pa.PythonFile(RangeFile(place, size), mode="r")
 
 

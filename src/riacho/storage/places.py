@@ -311,9 +311,22 @@ class ObjectPath:
                 return
             yield bytes(piece)
 
-    def read_range(self, start: int, end: int) -> bytes:
-        """The bytes from `start` on, up to `end`."""
+    def read_range(self, start: int, end: int, version: str = "") -> bytes:
+        """The bytes from `start` on, up to `end`.
+
+        `version`: raises StorageError if the content is no longer that one, so that nobody reads half of each.
+        """
+        from obstore.exceptions import PreconditionError
+
         store = self.store
+        if version:
+            try:
+                with self.asking("read"):
+                    return bytes(store.get(self.key, options={"range": (start, end), "if_match": version}).bytes())
+            except PreconditionError:
+                raise StorageError(
+                    f"{self} was overwritten while it was read. Give new content a name of its own, and read it again."
+                ) from None
         with self.asking("read"):
             return bytes(store.get_range(self.key, start=start, end=end))
 
@@ -341,7 +354,7 @@ class ObjectPath:
         found = self.look()
         if len(found.head) == found.st_size:
             return BytesIO(found.head)
-        return cast(IO[bytes], RangeFile(self, found.st_size, found.head))
+        return cast(IO[bytes], RangeFile(self, found.st_size, found.head, found.version))
 
     def look(self) -> ObjectStat:
         """What `stat` says, and how the content begins, with one request: of small objects it is all."""

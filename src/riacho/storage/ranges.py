@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ SMALL_BYTES: Final = 8 << 20
 """Objects up to this size are read whole, in one request."""
 _BLOCK_BYTES: Final = 1 << 20
 _AHEAD_BYTES: Final = 8 << 20
+_AT_ONCE: Final = 8
 _TAIL_BYTES: Final = 64 << 10
 _COALESCED_BYTES: Final = 1 << 20
 
@@ -21,13 +23,15 @@ class RangeFile(io.RawIOBase):
     """An object as a file that can be sought in. Not for several threads at once.
 
     Who reads on and on gets larger and larger blocks; `prefetch` gets what is known to be wanted, several ranges at
-    once. `head`: its first bytes, where they have been fetched. Raises as `ObjectPath.read_range`.
+    once. `head`: its first bytes, where they have been fetched. `version`: of which content it must be, where
+    that may change. Raises as `ObjectPath.read_range`.
     """
 
-    def __init__(self, place: ObjectPath, size: int, head: bytes = b"") -> None:
+    def __init__(self, place: ObjectPath, size: int, head: bytes = b"", version: str = "") -> None:
         super().__init__()
         self._place = place
         self._size = size
+        self._version = version
         self._position = 0
         self._block = head
         self._block_start = 0
@@ -59,6 +63,9 @@ class RangeFile(io.RawIOBase):
         if not merged:
             self._kept = []
             return
+        if self._version:
+            self._kept = self._of_version(merged)
+            return
         with self._place.asking("read"):
             found = store.get_ranges(
                 self._place.key,
@@ -67,6 +74,11 @@ class RangeFile(io.RawIOBase):
                 coalesce=_COALESCED_BYTES,
             )
         self._kept = [(start, bytes(data)) for (start, _), data in zip(merged, found, strict=True)]
+
+    def _of_version(self, ranges: Sequence[tuple[int, int]]) -> list[tuple[int, bytes]]:
+        with ThreadPoolExecutor(min(len(ranges), _AT_ONCE), thread_name_prefix="riacho-ranges") as pool:
+            found = pool.map(lambda span: self._place.read_range(span[0], span[1], self._version), ranges)
+            return [(start, data) for (start, _), data in zip(ranges, found, strict=True)]
 
     def readall(self) -> bytes:
         return self.read(-1)
@@ -104,7 +116,7 @@ class RangeFile(io.RawIOBase):
         if end == self._size and end - start < _TAIL_BYTES:
             first = max(0, self._size - _TAIL_BYTES)  # the end of a file is asked for twice: its length, its footer
         last = min(self._size, max(end, start + self._next_bytes))
-        self._block = self._place.read_range(first, last)
+        self._block = self._place.read_range(first, last, self._version)
         self._block_start = first
         return self._block[start - first : end - first]
 

@@ -20,7 +20,7 @@ _BUFFER_BYTES: Final = 1 << 20
 class Input:
     """A file: its path, its size in bytes, when it was last modified (ms since the epoch).
 
-    `head`: how it begins, and `place`: where it is, in an object store.
+    `head`: how it begins, `place`: where it is, `version`: what tells its content from another, in an object store.
     """
 
     path: str
@@ -28,6 +28,7 @@ class Input:
     modified_ms: int
     head: bytes = b""
     place: ObjectPath | None = None
+    version: str = ""
 
     def stream(self) -> io.BufferedIOBase:
         """Its bytes from the beginning. Raises OSError, StorageError."""
@@ -47,7 +48,7 @@ class Input:
         """The file for who wants to tell which ranges come next; None where nothing is won by that."""
         if self.place is None or len(self.head) == self.size:
             return None
-        return RangeFile(self.place, self.size, self.head)
+        return RangeFile(self.place, self.size, self.head, self.version)
 
 
 def input_of(path: str) -> Input:
@@ -57,7 +58,7 @@ def input_of(path: str) -> Input:
         found = place.stat()
         return Input(path, found.st_size, found.st_mtime_ns // 1_000_000)
     looked = place.look()
-    return Input(path, looked.st_size, looked.st_mtime_ns // 1_000_000, looked.head, place)
+    return Input(path, looked.st_size, looked.st_mtime_ns // 1_000_000, looked.head, place, looked.version)
 
 
 def size_of(path: str) -> int:

@@ -144,7 +144,10 @@ class Checkpoint:
         query_id = QueryId(new_uuid())
         for log in (self._offsets, self._commits):
             log.folder.mkdir(parents=True, exist_ok=True)
-        write_new(path, json.dumps({"id": query_id}, separators=(",", ":")))
+        try:
+            write_new(path, json.dumps({"id": query_id}, separators=(",", ":")))
+        except FileExistsError:
+            return self.query_id()  # another query began with it at the same time: the first to log a batch goes on
         return query_id
 
     def log_batch(self, batch_id: BatchId, log: BatchLog) -> None:
