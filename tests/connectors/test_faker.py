@@ -231,6 +231,7 @@ def test_a_stream_follows_the_clock(connectors: SparkSession, tmp_path: Path) ->
         ({"fields": {"a": {"expression": "1 +"}}, "count": 1}, "is not understood"),
         ({"fields": {"a": {"type": "foreign", "table": "t", "field": "x"}}, "count": 1}, "tables: t is not there"),
         ({"fields": {"a": {"type": "sequence", "as": "money"}}, "count": 1}, "as is 'money'"),
+        ({"fields": {"a": {"type": "sequence", "start": 300, "as": "tinyint"}}, "count": 1}, "cannot be int8"),
         ({"fields": {"a": "sequence"}, "count": 1, "rate": "fast"}, "rows a second"),
         ({"fields": {"a": "sequence"}, "count": 1, "profile": [1, 2]}, "24 numbers"),
         ({"fields": {"a": "sequence"}, "count": 1, "bursts": [{"at": "1m"}]}, "needs for"),

@@ -7,6 +7,7 @@ import json
 import re
 import zlib
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -232,6 +233,9 @@ def test_offsets_that_are_too_large_and_files_that_are_gone(
     url = rest.on("/events", Events(4))
     with pytest.raises(PySparkException, match="Set spoolLocation to a folder"):
         run(source(connectors, url, maxOffsetBytes="100"), folder)
+    wide = rest.on("/wide", lambda asked: [{"id": int(asked.query["page"]), "at": None, "x": token_hex(4000)}])
+    paged = source(connectors, wide, paging="page", maxOffsetBytes="20000", **{"paging.pages": "5"})
+    assert run(paged, folder / "wide") == [2, 2, 1]
     spool = {"spoolLocation": str(folder / "spool")}
     assert run(source(connectors, url, **INCREMENTAL, **spool), folder) == [4]
     for path in (folder / "spool").glob("*.json.z"):

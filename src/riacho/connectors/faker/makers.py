@@ -279,7 +279,8 @@ class FinishedField:
                 values = values.cast(pa.decimal128(38, kind.scale))
             if pa.types.is_timestamp(values.type) and pa.types.is_string(kind):
                 return iso(values)
-            return values.cast(kind, safe=pa.types.is_decimal(kind))
+            exact = pa.types.is_decimal(kind) or pa.types.is_integer(values.type)
+            return values.cast(kind, safe=exact)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise IllegalArgumentError(
                 f"{self.where}: its values cannot be {kind}, as `as` says: {str(error).splitlines()[0]}"

@@ -24,6 +24,8 @@ from riacho.errors import IllegalStateError, SparkGeneralError
 
 INITIAL: Final[dict[str, Any]] = {"batch": 0}
 SUFFIX: Final = ".json.z"
+_ENOUGH_IN_FILE: Final = 32 << 20
+"""A batch is in memory as a whole: so many bytes, packed, are enough for one."""
 
 Offset = dict[str, Any]
 """`batch`: how many there were; `polled`: when the look began, in milliseconds since 1970; `looking`: whether it has
@@ -45,6 +47,16 @@ class Store:
         self._most = stream.max_offset_bytes
         self._folder = None if stream.spool is None else Path(stream.spool)
 
+    @property
+    def enough_bytes(self) -> float:
+        """What pages may take together before they make a batch."""
+        return self._most / 2 if self._folder is None else _ENOUGH_IN_FILE
+
+    def size_of(self, pages: Sequence[Page]) -> int:
+        """About how much pages take of an offset, or of a file."""
+        packed = len(_packed([page.to_json() for page in pages])) if pages else 0
+        return packed * 4 // 3 if self._folder is None else packed
+
     def offset(
         self, start: Offset, polled_ms: int, pages: Sequence[Page], progress: CrawlProgress, *, looking: bool
     ) -> Offset:
@@ -59,8 +71,7 @@ class Store:
             "rows": sum(len(page.records) for page in pages),
         }
         whole = {"pages": [page.to_json() for page in pages], "progress": progress.to_json()}
-        text = json.dumps(whole, ensure_ascii=False, separators=(",", ":"), default=_exact)
-        packed = zlib.compress(text.encode("utf-8", errors="surrogatepass"))
+        packed = _packed(whole)
         if self._folder is not None:
             return {**offset, "file": self._write(f"{name}-{number:08}-{zlib.crc32(packed):08x}{SUFFIX}", packed)}
         data = base64.b64encode(packed).decode()
@@ -121,6 +132,11 @@ class Store:
                 f"The checkpoint names {name}, an answer that cannot be read in spoolLocation {self._folder}: "
                 f"{error.strerror}. It is needed to run the batch again; put it back, or begin with a new checkpoint."
             ) from None
+
+
+def _packed(value: Any) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_exact)
+    return zlib.compress(text.encode("utf-8", errors="surrogatepass"))
 
 
 def _exact(value: Any) -> Any:

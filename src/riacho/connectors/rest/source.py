@@ -196,9 +196,16 @@ class RestStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         was_done = set(progress.done)
         taken: list[Page] = []
         finished = False
-        while not taken and not finished:
-            pages = crawl.pages(progress, abreast=self._settings.limits.concurrency, most=most)
-            taken = [page for page in pages if page.records]
+        abreast = self._settings.limits.concurrency
+        count = size = 0
+        # A batch ends after so many pages, or when what it has fills half an offset; but not before it has a record.
+        while not finished and not (taken and (size >= self._store.enough_bytes or (most and count >= most))):
+            left = abreast if not most or count >= most else min(abreast, most - count)
+            pages = list(crawl.pages(progress, abreast=abreast, most=left))
+            count += len(pages)
+            some = [page for page in pages if page.records]
+            size += self._store.size_of(some)
+            taken += some
             finished = crawl.is_finished(progress)
         if not taken and (not self._settings.stream.once or progress.done == was_done):
             if looking:  # the rest of a look that gave nothing: it is over, and the next may begin
