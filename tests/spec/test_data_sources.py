@@ -298,3 +298,14 @@ def test_a_read_can_be_interrupted(spark: SparkSession, tmp_path: Path) -> None:
 def run_tagged(spark: SparkSession, frame: DataFrame) -> list[Row]:
     spark.addTag("mine")  # tags are a thread's
     return frame.collect()
+
+
+def test_views_in_subqueries(spark: SparkSession, database: str) -> None:
+    """Of expressions of DataFrames, which are text."""
+    spark.dataSource.register(reader("some", some))
+    spark.read.format("some").load().createOrReplaceTempView("some_rows")
+    spark.sql(f"CREATE TABLE {database}.t USING delta AS SELECT id FROM range(5)")
+    table = spark.table(f"{database}.t")
+    assert rows(table.where("id IN (SELECT x FROM some_rows)").select("id")) == [(1,), (2,)]
+    picked = table.selectExpr("id", "(SELECT max(x) FROM Some_Rows) AS m").where("id = m")
+    assert rows(picked) == [(2, 2)]

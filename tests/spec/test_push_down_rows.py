@@ -258,6 +258,28 @@ def test_columns_that_are_read(spark: SparkSession, orc: str, tmp_path: Path) ->
     assert named(spark.sql("SELECT * FROM read WHERE cap > 1")) == []
 
 
+def test_statements_and_expressions_over_views(spark: SparkSession, database: str, orc: str) -> None:
+    """A view whose rows riacho reads is known wherever a name of a table may stand."""
+    spark.read.orc(orc).createOrReplaceTempView("seen")
+    spark.sql(f"USE {database}")
+    found = []
+    for on in ("false", "true"):
+        spark.conf.set("riacho.pushdown.enabled", on)
+        spark.sql("CREATE OR REPLACE TABLE t USING delta AS SELECT cap, a, s FROM seen WHERE k = 1")
+        spark.sql("INSERT INTO t BY NAME SELECT s, cap FROM seen WHERE a > 3")
+        spark.sql("CREATE OR REPLACE TEMP VIEW three AS SELECT cap, a, s FROM seen WHERE k > 1")
+        spark.sql(
+            "MERGE INTO t USING three ON t.cap = three.cap WHEN MATCHED AND three.a > 1 THEN UPDATE SET * "
+            "WHEN NOT MATCHED THEN INSERT *"
+        )
+        spark.sql("DELETE FROM t WHERE cap IN (SELECT cap FROM seen WHERE a = 2)")
+        spark.sql("UPDATE t SET s = 'z' WHERE cap IN (SELECT Cap FROM seen WHERE k = 3)")
+        plain = spark.table("t").where("cap IN (SELECT cap FROM seen WHERE k = 1)").selectExpr("cap", "s")
+        found.append((rows(spark.table("t")), rows(plain)))
+    assert found[0] == found[1]
+    assert len(found[0][0]) > len(found[0][1]) > 1
+
+
 def test_limits(spark: SparkSession, orc: str, tmp_path: Path) -> None:
     read = spark.read.format("pruned").option("folder", str(tmp_path)).option("leaves", 7).load()
 

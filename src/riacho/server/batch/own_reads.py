@@ -26,6 +26,7 @@ from riacho.server.engine.base import GLOBAL, OWN_FORMAT, OWN_READ, EngineSessio
 from riacho.server.engine.spool import FolderSpool, empty
 from riacho.server.engine.stopping import checked
 from riacho.server.plan import build
+from riacho.server.plan.names_read import texts_with_queries
 from riacho.server.plan.walk import at, transform, walk
 from riacho.server.sql.references import TableReference, table_references
 from riacho.server.sql.tokens import Edit, parse_identifier, splice
@@ -65,7 +66,9 @@ class OwnReads:
         kind = node.WhichOneof("rel_type")
         if kind == "sql":
             return bool(_own_views_in(node.sql.query, around))
-        if kind != "read" or node.read.is_streaming:
+        if kind != "read":
+            return any(_own_views_in(text.expression, around) for text in texts_with_queries(node))
+        if node.read.is_streaming:
             return False
         if node.read.HasField("named_table"):
             return _view_name(parse_identifier(node.read.named_table.unparsed_identifier)) in around.session.own_views
@@ -76,7 +79,7 @@ class OwnReads:
         """A node of a copy of the plan, marked in place or replaced; what is below it is already."""
         if not self._concerns(node, around):
             return flat(node)
-        if node.HasField("sql"):
+        if not node.HasField("read"):
             return _with_own_views(node, around)
         if node.read.HasField("named_table"):
             parts = parse_identifier(node.read.named_table.unparsed_identifier)
@@ -192,12 +195,20 @@ def _own_views_in(text: str, around: Surroundings) -> list[TableReference]:
 
 
 def _with_own_views(node: pb.Relation, around: Surroundings) -> pb.Relation:
-    """SQL text whose own views are names of relations beside it."""
-    edits: list[Edit] = []
+    """SQL text, or expressions with it, whose own views are names of relations beside it."""
     names: dict[str, str] = {}
-    for found in _own_views_in(node.sql.query, around):
-        name = names.setdefault(_view_name(found.parts), new_name("view"))
-        alias = "" if found.aliased else " AS " + quoted(found.parts[-1:])
-        edits.append(Edit(found.start, found.end, name + alias))
-    node.sql.query = splice(node.sql.query, edits)
+
+    def named(text: str) -> str:
+        edits: list[Edit] = []
+        for found in _own_views_in(text, around):
+            name = names.setdefault(_view_name(found.parts), new_name("view"))
+            alias = "" if found.aliased else " AS " + quoted(found.parts[-1:])
+            edits.append(Edit(found.start, found.end, name + alias))
+        return splice(text, edits)
+
+    if node.HasField("sql"):
+        node.sql.query = named(node.sql.query)
+    else:
+        for text in texts_with_queries(node):
+            text.expression = named(text.expression)
     return with_inputs(node, {name: around.session.own_views[view] for view, name in names.items()})

@@ -12,6 +12,11 @@ from riacho.server.sql.tokens import parse_identifier
 _EXPRESSION_TEXTS = Finder(pb.Expression.ExpressionString, barrier=pb.Relation)
 
 
+def texts_with_queries(relation: pb.Relation) -> Iterator[pb.Expression.ExpressionString]:
+    """The texts among the expressions of this very relation that may hold subqueries."""
+    return (text for text in _EXPRESSION_TEXTS.nearest(relation) if "from" in text.expression.lower())
+
+
 def names_read(relation: pb.Relation) -> frozenset[str]:
     """The names in lower case, their parts joined by dots. Raises ParseError (see `table_references`)."""
     return frozenset(".".join(parts).lower() for parts in _names(relation) if parts)
@@ -24,6 +29,5 @@ def _names(relation: pb.Relation) -> Iterator[tuple[str, ...]]:
                 yield parse_identifier(node.read.named_table.unparsed_identifier)
             case "sql":
                 yield from (table.parts for table in table_references(node.sql.query))
-        for text in _EXPRESSION_TEXTS.nearest(node):
-            if "from" in text.expression.lower():
-                yield from (table.parts for table in table_references(text.expression))
+        for text in texts_with_queries(node):
+            yield from (table.parts for table in table_references(text.expression))
