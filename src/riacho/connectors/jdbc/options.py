@@ -22,7 +22,7 @@ LEGACY_DATETIME: Final = "spark.sql.legacy.postgres.datetimeMapping.enabled"
 CONFS: Final = (SESSION_TIME_ZONE.key, CASE_SENSITIVE.key, PREFER_NTZ, LEGACY_DATETIME)
 """The session's confs that a read or write depends on."""
 _NO_KERBEROS: Final = "there is no JVM to log in with; libpq uses the tickets of the machine (kinit)"
-_ALWAYS_HERE: Final = "what stands above a read is computed by riacho, as Spark does for this source"
+_ALWAYS_HERE: Final = "harmless: it is computed by riacho, as Spark computes it itself for this source"
 
 OPTIONS: Final = (
     Option("url", None, "the JDBC URL; see below which there are"),
@@ -50,7 +50,7 @@ OPTIONS: Final = (
     Option("preferTimestampNTZ", None, "TIMESTAMP WITHOUT TIME ZONE is read as TIMESTAMP_NTZ; default: the session's"),
     Option("pushDownPredicate", "true", "whether filters become part of the query that is sent"),
     Option("pushDownAggregate", "true", _ALWAYS_HERE),
-    Option("pushDownLimit", "true", _ALWAYS_HERE),
+    Option("pushDownLimit", "true", "whether LIMIT becomes part of the query, where no filter stands between"),
     Option("pushDownOffset", "true", _ALWAYS_HERE),
     Option("pushDownTableSample", "true", _ALWAYS_HERE),
     Option("pushDownJoin", "true", _ALWAYS_HERE),
@@ -85,7 +85,7 @@ class JdbcOptions:
     `relation`: what stands behind FROM. `properties`: what goes to the connection, besides what the URL says.
     """
 
-    given: Options
+    given: Options = field(repr=False)
     relation: str
     properties: Mapping[str, str] = field(repr=False)
     predicates: tuple[str, ...] = ()

@@ -46,10 +46,16 @@ class JdbcReader(DataSourceReader):
         self._wanted: list[str] = schema.fieldNames()
         self._columns: Sequence[databases.ReadColumn] | None = None
         self._condition: str | None = None
+        self._limit: int | None = None
 
     def pruneColumns(self, names: Sequence[str]) -> None:  # noqa: N802 - what riacho calls
         """Only these columns are read."""
         self._wanted = list(names)
+
+    def pushLimit(self, rows: int) -> None:  # noqa: N802 - what riacho calls
+        """So many rows of each partition will do."""
+        if self._options.given.flag("pushDownLimit"):
+            self._limit = rows
 
     def pushFilters(self, filters: list[Filter]) -> Iterable[Filter]:  # noqa: N802 - Spark's name
         """Rows that no filter lets through need not be sent. What is given back is filtered again."""
@@ -80,6 +86,9 @@ class JdbcReader(DataSourceReader):
         queries = [select + self._where(clause) for clause in clauses]
         if self._address.kind == SQLITE:
             queries = [sqlite.query_of([column.kind for column in wanted], query) for query in queries]
+        if self._limit is not None:
+            ours = 1 if self._address.kind == SQLITE else 0
+            queries = [f"{query} LIMIT {self._limit + ours}" for query in queries]
         return [QueryPartition(query, wanted) for query in queries]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
