@@ -135,11 +135,11 @@ def relabelled(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 
 def with_inner_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """`batch` with null fields in null structs; itself if it has no null structs.
+    """`batch` with null fields in null structs, at any depth; itself if nothing had to change.
 
     What a field has where its struct is null means nothing to Arrow, but the engine takes it for the field's value.
     """
-    if not any(pa.types.is_struct(field.type) for field in batch.schema):
+    if not any(pa.types.is_nested(field.type) for field in batch.schema):
         return batch
     columns = [_with_inner_nulls(column) for column in batch.columns]
     if all(column is before for column, before in zip(columns, batch.columns, strict=True)):
@@ -149,14 +149,43 @@ def with_inner_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _with_inner_nulls(array: pa.Array) -> pa.Array:
     kind = array.type
-    if not pa.types.is_struct(kind) or not kind.num_fields:
-        return array
-    has_nulls = array.null_count > 0
-    given = array.flatten() if has_nulls else [array.field(place) for place in range(kind.num_fields)]
+    if pa.types.is_struct(kind):
+        return _struct_with_inner_nulls(array)
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        before = array.values
+        values = _with_inner_nulls(before)
+        return array if values is before else _with_children(array, values)
+    if pa.types.is_map(kind):
+        before = array.items
+        items = _with_inner_nulls(before)
+        if items is before:
+            return array
+        return _with_children(
+            array, pa.StructArray.from_arrays([array.keys, items], fields=[kind.key_field, kind.item_field])
+        )
+    return array
+
+
+def _struct_with_inner_nulls(array: pa.StructArray) -> pa.Array:
+    kind = array.type
+    before = [array.field(place) for place in range(kind.num_fields)]
+    given = [
+        whole if part.null_count == whole.null_count else part
+        for part, whole in zip(array.flatten() if array.null_count else before, before, strict=True)
+    ]
     fields = [_with_inner_nulls(each) for each in given]
-    if not has_nulls and all(each is before for each, before in zip(fields, given, strict=True)):
+    if all(after is each for after, each in zip(fields, before, strict=True)):
         return array
-    return pa.StructArray.from_arrays(fields, fields=list(kind), mask=array.is_null() if has_nulls else None)
+    mask = array.is_null() if array.null_count else None
+    return pa.StructArray.from_arrays(fields, fields=list(kind), mask=mask)
+
+
+def _with_children(array: pa.Array, child: pa.Array) -> pa.Array:
+    """A list or a map with other elements in the places of its own."""
+    buffers = array.buffers()[:2]
+    return pa.Array.from_buffers(
+        array.type, len(array), buffers, null_count=array.null_count, offset=array.offset, children=[child]
+    )
 
 
 class _Relabelled:

@@ -36,15 +36,28 @@ def test_a_normalised_schema_keeps_comments_and_nothing_else() -> None:
 def test_fields_of_null_structs_are_null() -> None:
     inner = pa.struct([pa.field("x", pa.bool_()), pa.field("n", pa.int64(), nullable=False)])
     kind = pa.struct([pa.field("in", inner), pa.field("s", pa.string())])
-    rows = [{"in": {"x": True, "n": 1}, "s": "a"}, {"in": None, "s": "b"}, None]
-    batch = pa.record_batch({"a": pa.array(rows, kind), "b": pa.array([1, None, 3])})
-    for given in (batch, batch.slice(1)):
+    row = {"in": {"x": True, "n": 1}, "s": "a"}
+    rows = [row, {"in": None, "s": "b"}, None, row]
+    batch = pa.record_batch(
+        {
+            "a": pa.array(rows, kind),
+            "list": pa.array([rows, None, [], [None]], pa.list_(kind)),
+            "map": pa.array([[("k", row), ("l", None)], None, [], [("k", None)]], pa.map_(pa.string(), kind)),
+            "b": pa.array([1, None, 3, 4]),
+        }
+    )
+    for given in (batch, batch.slice(1), batch.slice(3)):
         changed = types.with_inner_nulls(given)
+        changed.validate(full=True)
         assert changed.schema == given.schema
         assert changed.to_pylist() == given.to_pylist()
-        struct = changed["a"].field("in")
-        wanted = [(None if row is None else row["in"]) for row in given["a"].to_pylist()]
-        assert struct.field("x").to_pylist() == [None if each is None else each["x"] for each in wanted]
-        assert struct.field("n").to_pylist() == [None if each is None else each["n"] for each in wanted]
+        of_lists, of_maps = changed["list"].flatten(), changed["map"].items
+        for structs in (changed["a"], of_lists, of_maps):
+            outer = structs.to_pylist()
+            assert structs.field("s").to_pylist() == [each and each["s"] for each in outer]
+            wanted = [each and each["in"] for each in outer]
+            for name in ("x", "n"):
+                assert structs.field("in").field(name).to_pylist() == [each and each[name] for each in wanted]
+        assert types.with_inner_nulls(changed).equals(changed)
     plain = batch.select(["b"])
     assert types.with_inner_nulls(plain) is plain

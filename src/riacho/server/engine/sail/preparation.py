@@ -21,6 +21,7 @@ from riacho.protos import pb
 from riacho.server.engine.base import OWN_READ, Keep, OwnRows, Step, Surroundings
 from riacho.server.engine.sail.dialect import in_engine_words, keys_of_groups
 from riacho.server.engine.sail.links import plain_paths
+from riacho.server.engine.sail.local_rows import with_inner_nulls
 from riacho.server.engine.sail.own_functions import Make, OwnFunction, made_in
 from riacho.server.engine.sail.stars import with_their_tables
 from riacho.server.engine.sail.typed import typed_plan
@@ -45,7 +46,7 @@ class Preparation:
     """
 
     def __init__(self, further: Sequence[Step] = (), own_rows: OwnRows | None = None) -> None:
-        self._steps: tuple[Step, ...] = (_engine_words, *further, _plain_paths)
+        self._steps: tuple[Step, ...] = (_inner_nulls, _engine_words, *further, _plain_paths)
         self._own_rows = own_rows
 
     def relation(self, relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
@@ -111,6 +112,10 @@ def waits(message: Message) -> bool:
     text = (given.with_relations.root if given.HasField("with_relations") else given).sql.query
     first = next((token for token in tokenize(text) if not token.is_symbol("(")), None)
     return first is not None and (first.word in QUERY_STARTS or first.word == "CREATE")
+
+
+def _inner_nulls(relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
+    return with_inner_nulls(relation) if surroundings.rows else relation
 
 
 def _engine_words(relation: pb.Relation, surroundings: Surroundings) -> pb.Relation:
