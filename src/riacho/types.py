@@ -141,8 +141,9 @@ def with_inner_nulls(batch: pa.RecordBatch) -> pa.RecordBatch:
     """
     if not any(pa.types.is_nested(field.type) for field in batch.schema):
         return batch
-    columns = [_with_inner_nulls(column) for column in batch.columns]
-    if all(column is before for column, before in zip(columns, batch.columns, strict=True)):
+    given = batch.columns
+    columns = [_with_inner_nulls(column) for column in given]
+    if all(column is before for column, before in zip(columns, given, strict=True)):
         return batch
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 

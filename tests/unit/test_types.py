@@ -58,6 +58,6 @@ def test_fields_of_null_structs_are_null() -> None:
             wanted = [each and each["in"] for each in outer]
             for name in ("x", "n"):
                 assert structs.field("in").field(name).to_pylist() == [each and each[name] for each in wanted]
-        assert types.with_inner_nulls(changed).equals(changed)
+        assert types.with_inner_nulls(changed) is changed
     plain = batch.select(["b"])
     assert types.with_inner_nulls(plain) is plain

@@ -44,4 +44,4 @@ def _changed(data: bytes) -> bytes | None:
     with pa.ipc.new_stream(sink, changed[0].schema) as writer:
         for batch in changed:
             writer.write_batch(batch)
-    return sink.getvalue().to_pybytes()
+    return bytes(sink.getvalue())
