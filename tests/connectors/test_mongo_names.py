@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +66,9 @@ def test_no_secret_is_shown(mongo: Mongo, tmp_path: Path) -> None:
     with riacho_server(tmp_path / "riacho") as server:
         spark = SparkSession.builder.remote(server.url).create()
         frame = spark.read.format("mongodb").options(**given).schema("_id INT").load()
-        shown.append(frame._explain_string(extended=True))
+        with redirect_stdout(StringIO()) as printed:
+            frame.explain(extended=True)
+        shown.append(printed.getvalue())
         with pytest.raises(PySparkException) as caught:
             frame.collect()
         shown.append(str(caught.value))
