@@ -49,7 +49,7 @@ def slot_of(postgres: Database) -> str:
 def test_a_snapshot_and_then_every_kind_of_change(connectors: SparkSession, postgres: Database, tmp_path: Path) -> None:
     postgres.execute("CREATE TABLE items (id int PRIMARY KEY, name text, price numeric(10,2))")
     postgres.execute("INSERT INTO items SELECT g, 'n' || g, g / 4.0 FROM generate_series(1, 10) g")
-    options = {"tables": "items", "slot": slot_of(postgres), "maxSnapshotRowsPerTrigger": "4"}
+    options = {"tables": "items", "slot": slot_of(postgres), "maxSnapshotRowsPerTrigger": "6"}
     frame = stream(connectors, postgres, **options)
     assert frame.schema.simpleString() == (
         "struct<id:int,name:string,price:decimal(10,2),_operation:string,_table:string,_lsn:bigint,_commit_lsn:bigint,"
