@@ -29,7 +29,7 @@ def test_json_keeps_the_text_that_was_sent() -> None:
 
 
 def test_lines_of_json() -> None:
-    assert values('{"a":1}\r\n\n {"a":2} \n', "application/x-ndjson") == [b'{"a":1}', b'{"a":2}']
+    assert values('\ufeff{"a":1}\r\n\n {"a":2} \n', "application/x-ndjson") == [b'{"a":1}', b'{"a":2}']
 
 
 def test_lines_of_csv() -> None:
@@ -70,7 +70,7 @@ def described(group: EventGroup) -> tuple[list[bytes], list[bytes | None] | None
 
 def test_the_three_modes_of_cloudevents_give_the_same_events() -> None:
     data = '{"x":1}'
-    structured = json.dumps({**EVENT, "data": {"x": 1}})
+    structured = json.dumps({**EVENT, "data": {"x": 1}}, separators=(",", ":"))
     about = {f"ce-{name}": str(value) for name, value in EVENT.items()}
     binary = events_of(data.encode(), {"content-type": "application/json", **about, "ce-source": "%2Fshop"})
     one = events_of(structured.encode(), {"content-type": "application/cloudevents+json"})
@@ -99,6 +99,17 @@ def test_the_data_of_cloudevents_may_be_bytes_or_text() -> None:
     assert "data_base64 of a CloudEvent must be base64" in refused(
         json.dumps({**raw, "data_base64": "*"}).encode(), "application/cloudevents+json"
     )
+
+
+def test_the_data_of_cloudevents_keeps_the_text_that_was_sent() -> None:
+    text = (
+        '{"id":"7", "data" : {"x": 12345678901234567890.10, "data": [1]} ,"source":"s","type":"t","specversion":"1.0"}'
+    )
+    kept = b'{"x": 12345678901234567890.10, "data": [1]}'
+    assert values(f" {text}\n", "application/cloudevents+json") == [kept]
+    assert values(f"[{text} , {text}]", "application/cloudevents-batch+json") == [kept, kept]
+    none = '{"specversion":"1.0","id":"7","source":"s","type":"t"}'
+    assert values(none, "application/cloudevents+json") == [b"null"]
 
 
 def test_a_key_for_all_events_of_a_request() -> None:
