@@ -304,7 +304,14 @@ def _limit(options: Options, side: str, default: Limit) -> Limit:
     given = options.text(f"{side}Offsets").strip()
     if given.lower() in ("latest", "earliest"):
         return AtEnd(LATEST if given.lower() == "latest" else EARLIEST)
-    return AtOffsets(offsets.from_json(given))
+    positions = offsets.from_json(given)
+    for partition, offset in positions.items():
+        if offset < min(EARLIEST, LATEST):
+            raise IllegalArgumentError(
+                f"{side}Offsets for {partition} is {offset}: give an offset from 0 on, -2 for the earliest message or "
+                "-1 for the end"
+            )
+    return AtOffsets(positions)
 
 
 def _check_batch_limits(options: Options) -> None:
