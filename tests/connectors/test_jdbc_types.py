@@ -161,6 +161,9 @@ def test_types_that_the_user_chooses(spark: SparkSession, postgres: Database) ->
     kinds = "struct<id:string,amount:int,name:binary,day:string,yes:string,f:decimal(5,2)>"
     assert frame.schema.simpleString() == kinds
     assert values(frame) == [("1", 1, b"n1", "2020-01-02", "t", Decimal("2.90"))]
+    arrays = "SELECT ARRAY[1, 2] AS a, ARRAY[1, 2] AS b"
+    shown = reader(spark, postgres, query=arrays, customSchema="a string, b array<string>")
+    assert values(shown) == [("{1,2}", ["1", "2"])]
     wrong = reader(spark, postgres, query="SELECT 'n1'::text AS name", customSchema="name int")
     assert "n1" in refusal(wrong.collect)
     for text, condition in (("id strin", "UNSUPPORTED_DATATYPE"), ("id int, ID long", "COLUMN_ALREADY_EXISTS")):

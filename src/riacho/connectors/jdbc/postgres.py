@@ -164,7 +164,13 @@ def describe(connection: Connection, options: JdbcOptions, query: str) -> list[P
 
 def custom(column: PostgresColumn, kind: spark.DataType) -> PostgresColumn:
     """The column with a type that the user chose."""
-    return column if kind == column.kind else replace(column, kind=kind, is_custom=True)
+    if kind == column.kind:
+        return column
+    depth, element = 0, kind
+    while isinstance(element, spark.ArrayType):
+        depth, element = depth + 1, element.elementType
+    base = f"_{column.base}" if column.dimensions and not depth else column.base
+    return replace(column, base=base, dimensions=depth, kind=kind, is_custom=True)
 
 
 def _column(field: pa.Field, named: tuple[str, bool], extra: tuple[int, int], options: JdbcOptions) -> PostgresColumn:
