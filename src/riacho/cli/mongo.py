@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from riacho.cli import options, systems
-from riacho.cli.failures import FAILED, CommandError
-from riacho.cli.terminal import aside, counted, notes, output
+from riacho.cli.failures import CommandError
+from riacho.cli.plans import CHANGE, CREATE, IMPOSSIBLE, UNCHANGED, PlanView
 
 if TYPE_CHECKING:
     from riacho.mongo.plan import CollectionStep
@@ -41,14 +38,6 @@ Address = Annotated[
     typer.Option("--uri", "-u", metavar="URI", help="The server, as a connection string.", envvar="MONGODB_URI"),
 ]
 Database = Annotated[str | None, typer.Option("--database", "-d", help="The database.")]
-_MARKS = {
-    "CreateCollection": ("+", "green"),
-    "CreateIndex": ("+", "green"),
-    "ChangeCollection": ("~", "yellow"),
-    "ShardCollection": ("~", "yellow"),
-    "ImpossibleCollection": ("✗", "bold red"),
-    "UnchangedCollection": ("=", "dim"),
-}
 
 
 @app.command(epilog=EXAMPLES)
@@ -64,8 +53,7 @@ def plan(
     """
     with ExitStack() as stack:
         steps, _ = _planned(file, uri, database, stack)
-        _show(steps)
-        _refuse(steps)
+        _VIEW.show(steps)
 
 
 @app.command(epilog=EXAMPLES)
@@ -81,22 +69,10 @@ def init(
     The plan comes first. Collections and indexes that the file does not name, and settings that it does not mention,
     stay as they are; nothing is ever deleted. If one thing cannot be done, nothing is.
     """
-    from riacho.mongo.plan import UnchangedCollection
-
     with ExitStack() as stack:
         steps, server = _planned(file, uri, database, stack)
-        _show(steps)
-        _refuse(steps)
-        todo = [step for step in steps if not isinstance(step, UnchangedCollection)]
-        if not todo:
-            return
-        if not yes:
-            if not sys.stdin.isatty():
-                raise CommandError("there is something to do, and nobody to ask", "read the plan, and add --yes")
-            typer.confirm(f"Do {counted(len(todo), 'step')}?", abort=True, err=True)
-        for step in todo:
-            server.do(step)
-            aside(notes(), f"done: {step.name}: {_told(step).plain.splitlines()[0]}")
+        _VIEW.show(steps)
+        _VIEW.carry_out(steps, server.do, yes=yes)
 
 
 def _planned(
@@ -117,25 +93,6 @@ def _planned(
     server = stack.enter_context(CollectionsServer(address, name))
     found = server.collections(one.name for one in wanted.collections)
     return plan(wanted.collections, found, sharded=server.is_sharded()), server
-
-
-def _refuse(steps: list[CollectionStep]) -> None:
-    from riacho.mongo.plan import ImpossibleCollection
-
-    if any(isinstance(step, ImpossibleCollection) for step in steps):
-        raise typer.Exit(FAILED)
-
-
-def _show(steps: list[CollectionStep]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, header_style="cyan", pad_edge=False)
-    for name in ("", "collection", "what"):
-        table.add_column(name, overflow="fold")
-    for step in steps:
-        mark, style = _MARKS[type(step).__name__]
-        table.add_row(Text(mark, style=style), Text(step.name), _told(step))
-    output().print(table)
-    changes = sum(_MARKS[type(step).__name__][0] in "+~" for step in steps)
-    aside(notes(), f"{counted(changes, 'step')} to do" if changes else "nothing to do: all is as the file says")
 
 
 def _told(step: CollectionStep) -> Text:
@@ -183,3 +140,17 @@ def _keys(keys: tuple[tuple[str, Any], ...]) -> str:
 
 def _value(value: Any) -> str:
     return "not set" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+_VIEW: PlanView[CollectionStep] = PlanView(
+    "collection",
+    {
+        "CreateCollection": CREATE,
+        "CreateIndex": CREATE,
+        "ChangeCollection": CHANGE,
+        "ShardCollection": CHANGE,
+        "ImpossibleCollection": IMPOSSIBLE,
+        "UnchangedCollection": UNCHANGED,
+    },
+    _told,
+)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich import box
-from rich.table import Table
 from rich.text import Text
 
 from riacho.cli import options
-from riacho.cli.failures import FAILED, CommandError
-from riacho.cli.terminal import aside, counted, notes, output
+from riacho.cli.failures import CommandError
+from riacho.cli.plans import CHANGE, CREATE, IMPOSSIBLE, UNCHANGED, PlanView
+from riacho.cli.terminal import counted
 
 if TYPE_CHECKING:
     from riacho.topics.broker import Broker
@@ -40,13 +38,6 @@ Client = Annotated[
     list[str] | None,
     typer.Option("--client", metavar="KEY=VALUE", help="A setting of the Kafka client; can be repeated."),
 ]
-_MARKS = {
-    "CreateTopic": ("+", "green"),
-    "AddPartitions": ("~", "yellow"),
-    "SetConfig": ("~", "yellow"),
-    "Impossible": ("✗", "bold red"),
-    "Unchanged": ("=", "dim"),
-}
 
 
 @app.command(epilog=EXAMPLES)
@@ -61,8 +52,7 @@ def plan(
     The exit code is 1 if the file asks for something that Kafka cannot do, such as fewer partitions.
     """
     steps, _ = _planned(file, broker, client)
-    _show(steps)
-    _refuse(steps)
+    _VIEW.show(steps)
 
 
 @app.command(epilog=EXAMPLES)
@@ -78,21 +68,9 @@ def apply(
     The plan comes first. Topics that the file does not name, and settings that it does not mention, stay as they are;
     nothing is ever deleted. If one thing cannot be done, nothing is.
     """
-    from riacho.topics.plan import Unchanged
-
     steps, cluster = _planned(file, broker, client)
-    _show(steps)
-    _refuse(steps)
-    todo = [step for step in steps if not isinstance(step, Unchanged)]
-    if not todo:
-        return
-    if not yes:
-        if not sys.stdin.isatty():
-            raise CommandError("there is something to do, and nobody to ask", "read the plan, and add --yes")
-        typer.confirm(f"Do {counted(len(todo), 'step')}?", abort=True, err=True)
-    for step in todo:
-        cluster.do(step)
-        aside(notes(), f"done: {step.name}")
+    _VIEW.show(steps)
+    _VIEW.carry_out(steps, cluster.do, yes=yes)
 
 
 def _planned(file: Path, broker: str | None, client: list[str] | None) -> tuple[list[TopicStep], Broker]:
@@ -118,25 +96,6 @@ def _setting(text: str) -> tuple[str, str]:
     if not sign or not key:
         raise typer.BadParameter(f"{text!r} is not KEY=VALUE", param_hint="--client")
     return key, value
-
-
-def _refuse(steps: list[TopicStep]) -> None:
-    from riacho.topics.plan import Impossible
-
-    if any(isinstance(step, Impossible) for step in steps):
-        raise typer.Exit(FAILED)
-
-
-def _show(steps: list[TopicStep]) -> None:
-    table = Table(box=box.SIMPLE_HEAD, header_style="cyan", pad_edge=False)
-    for name in ("", "topic", "what"):
-        table.add_column(name, overflow="fold")
-    for step in steps:
-        mark, style = _MARKS[type(step).__name__]
-        table.add_row(Text(mark, style=style), Text(step.name), _told(step))
-    output().print(table)
-    changes = sum(_MARKS[type(step).__name__][0] in "+~" for step in steps)
-    aside(notes(), f"{counted(changes, 'step')} to do" if changes else "nothing to do: all is as the file says")
 
 
 def _told(step: TopicStep) -> Text:
@@ -182,3 +141,16 @@ def _value(key: str, value: str) -> str:
             shown.append(f"{left // size} {unit}")
             left %= size
     return " ".join(shown) or "0 s"
+
+
+_VIEW: PlanView[TopicStep] = PlanView(
+    "topic",
+    {
+        "CreateTopic": CREATE,
+        "AddPartitions": CHANGE,
+        "SetConfig": CHANGE,
+        "Impossible": IMPOSSIBLE,
+        "Unchanged": UNCHANGED,
+    },
+    _told,
+)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
-import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from riacho.testing.servers import running
+from riacho.testing.services import Service, free_ports
 
 CLUSTER_ID: Final = "cmlhY2hvLXRlc3RzLTAwMQ"
 """Of every broker: they begin with copies of one formatted storage."""
@@ -33,7 +31,7 @@ logger.started.level=INFO
 """
 
 
-class KafkaBroker:
+class KafkaBroker(Service):
     """A broker over what `make services` laid in `home`, its data and its log in `folder`.
 
     It can be stopped and started again: it keeps its port and its data. `settings` are added to the broker's own, such
@@ -41,11 +39,11 @@ class KafkaBroker:
     """
 
     def __init__(self, home: Path, folder: Path, settings: Mapping[str, str] | None = None) -> None:
+        super().__init__()
         self._home = home.absolute()
         self._folder = folder.absolute()
         self._port, self._controller_port = free_ports(2)
         self._settings = dict(settings or {})
-        self._stack = ExitStack()
         self.bootstrap = f"127.0.0.1:{self._port}"
 
     @property
@@ -67,19 +65,6 @@ class KafkaBroker:
         command += ["-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={logging}"]
         command += ["-cp", f"{self._home / 'libs'}/*", "kafka.Kafka", str(settings)]
         self._stack.enter_context(running("Kafka", command, {}, self.log, _STARTED, START_LIMIT_S))
-
-    def stop(self) -> None:
-        """Stop it; its data stay."""
-        self._stack.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 def broker_settings(port: int, controller_port: int, data: Path, more: Mapping[str, str] | None = None) -> str:
@@ -111,12 +96,3 @@ def broker_settings(port: int, controller_port: int, data: Path, more: Mapping[s
         **(more or {}),
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has now."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]

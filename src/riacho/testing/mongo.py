@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from riacho.testing.kafka import free_ports
 from riacho.testing.servers import running
+from riacho.testing.services import Service, free_ports
 
 START_LIMIT_S: Final = 60
 _STARTED = re.compile(r"listening on|Listening on|started on", re.IGNORECASE)
 
 
-class MongoServer:
+class MongoServer(Service):
     """A server over what `make services` laid in `home`, its data and its log in `folder`.
 
     It can be stopped and started again: it keeps its port and its data. `auth`: whether it asks for a login; the first
@@ -29,12 +27,12 @@ class MongoServer:
     """
 
     def __init__(self, home: Path, folder: Path, *, auth: bool = False, arguments: Sequence[str] = ()) -> None:
+        super().__init__()
         self._home = home.absolute()
         self._folder = folder.absolute()
         (self.port,) = free_ports(1)
         self.auth = auth
         self.arguments = tuple(arguments)
-        self._stack = ExitStack()
         self.uri = f"mongodb://127.0.0.1:{self.port}"
 
     @property
@@ -51,16 +49,3 @@ class MongoServer:
         if self.auth:
             command.append("--auth")
         self._stack.enter_context(running("MongoDB", command, {}, self.log, _STARTED, START_LIMIT_S))
-
-    def stop(self) -> None:
-        """Stop it; its data stay."""
-        self._stack.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

@@ -17,8 +17,8 @@ from typing import Any, Final, Self
 from uuid import uuid4
 
 from riacho.extras import require
-from riacho.testing.kafka import free_ports
 from riacho.testing.servers import ServerStartError, running
+from riacho.testing.services import free_ports
 
 PASSWORD: Final = "made-for-tests"  # noqa: S105 - of a server that only this machine reaches
 START_LIMIT_S: Final = 60

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from riacho.testing.kafka import free_ports
 from riacho.testing.servers import running
+from riacho.testing.services import Service, free_ports
 
 START_LIMIT_S: Final = 120
 _STARTED = re.compile(r"started in [\d.]+s\. Listening on")
 
 
-class SchemaRegistryServer:
+class SchemaRegistryServer(Service):
     """A registry over what `make services` laid in `home`; its log is in `folder`, and nothing else of it stays.
 
     `url` is what its clients are told. It can be stopped and started again: it keeps its port, but not its schemas.
@@ -23,10 +21,10 @@ class SchemaRegistryServer:
     """
 
     def __init__(self, home: Path, folder: Path) -> None:
+        super().__init__()
         self._home = home.absolute()
         self._folder = folder.absolute()
         self._port, self._management_port = free_ports(2)
-        self._stack = ExitStack()
         self.url = f"http://127.0.0.1:{self._port}/apis/ccompat/v7"
 
     def start(self) -> None:
@@ -48,16 +46,3 @@ class SchemaRegistryServer:
         command += ["-jar", str(self._home / "app" / "quarkus-run.jar")]
         log = self._folder / "registry.log"
         self._stack.enter_context(running("the schema registry", command, {}, log, _STARTED, START_LIMIT_S))
-
-    def stop(self) -> None:
-        """Stop it; its schemas are gone."""
-        self._stack.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()

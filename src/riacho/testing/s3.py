@@ -7,18 +7,16 @@ back put a `gate.Gate` before it.
 from __future__ import annotations
 
 import re
-from contextlib import ExitStack
 from functools import cache
 from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from riacho.testing.kafka import free_ports
 from riacho.testing.servers import running
+from riacho.testing.services import Service, free_ports
 
 if TYPE_CHECKING:
     from obstore.store import S3Store
@@ -30,17 +28,17 @@ START_LIMIT_S: Final = 60
 _STARTED = re.compile(r"Running on http")
 
 
-class S3Server:
+class S3Server(Service):
     """A server over what `make services` laid in `home`; its log is in `folder`, and nothing else of it stays.
 
     `url` is its endpoint. Starting raises `servers.ServerStartError`.
     """
 
     def __init__(self, home: Path, folder: Path) -> None:
+        super().__init__()
         self._home = home.absolute()
         self._folder = folder.absolute()
         (self._port,) = free_ports(1)
-        self._stack = ExitStack()
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
@@ -50,22 +48,9 @@ class S3Server:
         log = self._folder / "s3.log"
         self._stack.enter_context(running("S3", command, environment, log, _STARTED, START_LIMIT_S))
 
-    def stop(self) -> None:
-        """Stop it; its objects are gone."""
-        self._stack.close()
-
     def bucket(self, name: str | None = None) -> Bucket:
         """A new bucket, of a name of its own if none is given."""
         return Bucket.make(self.url, name or f"t-{uuid4().hex[:12]}")
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
 
 class Bucket:
