@@ -15,8 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 from deltalake import DeltaTable
 
+from riacho.connectors.ingest import frames
 from riacho.connectors.ingest.log import LogFolder
 from riacho.errors import IllegalArgumentError, SparkGeneralError
+from riacho.ingest import app as ingest_app
 from riacho.ingest.client import IngestClient, IngestRefusedError, Receipt
 from riacho.ingest.config import IngestConfig, from_file
 from riacho.ingest.serve import IngestService
@@ -112,6 +114,46 @@ def test_a_retried_request_is_not_doubled(open_server: tuple[str, Path]) -> None
     assert ask(url, "/ingest/once", packed, idempotency_key="k", content_encoding="gzip")[:2] == (202, again)
     assert ask(url, "/ingest/once", b"[1]", idempotency_key="k")[0] == 422
     assert ask(url, "/ingest/once", body, idempotency_key="l")[1]["first_offset"] == 2
+
+
+def test_headers_are_utf8(open_server: tuple[str, Path]) -> None:
+    url, folder = open_server
+    key = "São".encode().decode("latin-1")  # http.client sends these bytes
+    assert ask(url, "/ingest/keys", b"[1]", riacho_key=key)[0] == 202
+    about = {"ce_specversion": "1.0", "ce_id": "1", "ce_source": "s", "ce_type": "t"}
+    assert ask(url, "/ingest/keys", b"1", ce_subject=key, ce_partitionkey="S%C3%A3o", **about)[0] == 202
+    assert ask(url, "/ingest/keys", b"[1]", riacho_key="\xe3")[0] == 202  # Latin-1
+    log = LogFolder(folder / "keys")
+    found = [each for frame in log.find(0, 3) for each in frames.read([frame])]
+    assert [key for _, events, _ in found for key in events["key"].to_pylist()] == [
+        "São".encode(), "São".encode(), "ã".encode(),
+    ]  # fmt: skip
+    (subject,) = [each["value"] for each in found[1][2]["headers"].to_pylist()[0] if each["key"] == "ce_subject"]
+    assert subject == "São".encode()
+
+
+def test_other_endpoints_of_an_open_server_are_as_the_defaults_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_app, "UNDECLARED", 1)
+    config = configured(tmp_path, "{open: true, defaults: {token: t, max_body: 10}, endpoints: {a: {max_body: 1k}}}")
+    with serving(tmp_path / "logs", config) as url:
+        assert ask(url, "/ingest/other", b"[1]")[0] == 401
+        assert ask(url, "/ingest/other", b"[1]", x_api_key="t")[0] == 202
+        assert ask(url, "/ingest/other", b"[1,2,3,4,5,6,7]", x_api_key="t")[0] == 413
+        # To look is not to make one, and there is an end to how many a client can make.
+        assert "Nothing was posted" in ask(url, "/ingest/third", method="GET", x_api_key="t")[1]["error"]
+        assert "declare more" in ask(url, "/ingest/third", b"[1]", x_api_key="t")[1]["error"]
+        assert ask(url, "/ingest/a", b"[1]", x_api_key="t")[0] == 202
+        assert sorted(path.name for path in (tmp_path / "logs").iterdir()) == ["a", "other"]
+
+
+def test_an_endpoint_that_another_server_has(tmp_path: Path) -> None:
+    with serving(tmp_path, IngestConfig({}, open=True)) as first, serving(tmp_path, IngestConfig({}, open=True)) as url:
+        assert ask(first, "/ingest/a", b"[1]")[0] == 202
+        status, told, headers = ask(url, "/ingest/a", b"[1]")
+        assert (status, "another one has this endpoint" in told["error"], headers["Retry-After"]) == (503, True, "5")
+        assert ask(url, "/ingest/a", method="GET")[0] == 503
 
 
 CONFIG = """

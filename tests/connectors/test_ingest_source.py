@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -199,6 +200,24 @@ def test_events_that_are_gone_are_missed_unless_they_need_not_be(
     left = load(connectors, orders, "id BIGINT", startingOffsets="0", failOnDataLoss="false")
     assert sorted(row.id for row in left.collect()) == list(range(second, 200))
     assert load(connectors, orders, "id BIGINT").count() == 200 - second  # earliest is what is there
+
+
+@pytest.mark.riacho_only
+def test_a_log_that_begins_anew_is_not_waited_for_in_silence(
+    connectors: SparkSession, orders: Posted, tmp_path: Path
+) -> None:
+    orders.numbers(0, 10)
+    finish(start(stream(connectors, orders), tmp_path, availableNow=True))
+    orders.log.close()
+    shutil.rmtree(orders.folder)
+    orders.log = LogWriter(orders.folder / "orders")
+    orders.numbers(10, 13)
+    with pytest.raises(PySparkException, match=r"at offset 10 of the endpoint orders, and .* ends at 3: it is gone"):
+        finish(start(stream(connectors, orders), tmp_path, availableNow=True))
+    waiting = stream(connectors, orders, failOnDataLoss="false")
+    assert batches(finish(start(waiting, tmp_path, availableNow=True))) == []
+    orders.numbers(13, 30)
+    assert batches(finish(start(stream(connectors, orders), tmp_path, availableNow=True))) == [10]
 
 
 @pytest.mark.riacho_only

@@ -225,8 +225,9 @@ def configured(file: Path | None, host: str) -> IngestConfig:
 
     config = IngestConfig({}, open=True) if file is None else from_file(file)
     bare = [name for name, endpoint in config.endpoints.items() if endpoint.token is None]
-    if not is_loopback(host) and (bare or config.open):
-        whose = ", ".join(bare) + (" and any other endpoint" if bare and config.open else "") or "any endpoint"
+    anybody = config.open and config.defaults.token is None
+    if not is_loopback(host) and (bare or anybody):
+        whose = ", ".join(bare) + (" and any other endpoint" if bare and anybody else "") or "any endpoint"
         warn(f"whoever can reach {host} can post to {whose} → give a token in the file: token: ${{NAME}}")
     return config
 

@@ -16,7 +16,7 @@ from riacho.connectors.ingest.writer import Appended, LogFullError, OtherRequest
 from riacho.errors import IllegalStateError, SparkError
 from riacho.extras import require
 from riacho.ingest.bodies import BodyError
-from riacho.ingest.config import IngestConfig
+from riacho.ingest.config import EndpointConfig, IngestConfig
 from riacho.ingest.endpoint import ServedEndpoint
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ WRITE_LIMIT_S: Final = 30.0
 """How long a client waits for the disk."""
 INLINE_BYTES: Final = 64 << 10
 """Smaller bodies are parsed where they are received; larger ones would keep others waiting."""
+UNDECLARED: Final = 200
+"""How many endpoints clients may add to an open server; each has a thread and open files."""
 CLEANING_S: Final = 30.0
 WHAT: Final = "The ingest server"
 
@@ -60,7 +62,7 @@ class IngestServer:
         folder.mkdir(parents=True, exist_ok=True)
         try:
             for name in config.endpoints:
-                self._endpoint(name)
+                self._opened(config.endpoints[name])
         except BaseException:
             self.close()
             raise
@@ -104,28 +106,42 @@ class IngestServer:
                     _log.warning("%s: %s", endpoint.config.name, error)
             await asyncio.sleep(CLEANING_S)
 
-    def _endpoint(self, name: str) -> ServedEndpoint | None:
+    def _opened(self, config: EndpointConfig) -> ServedEndpoint:
+        """The endpoint, its log opened. Raises BodyError if there are too many, IllegalStateError, OSError."""
+        with self._opening:
+            if config.name not in self._endpoints:
+                others = len(self._endpoints.keys() - self._config.endpoints.keys())
+                if config.name not in self._config.endpoints and others >= UNDECLARED:
+                    raise BodyError(f"There are {others} endpoints that no file declares; declare more of them", 404)
+                self._endpoints[config.name] = ServedEndpoint(config, self._folder, self._clock, self._hook)
+            return self._endpoints[config.name]
+
+    async def _endpoint(self, request: Request, *, create: bool) -> ServedEndpoint:
+        """The endpoint that a request names. Raises BodyError if there is none, and for who may not ask; as `_opened`.
+
+        `create`: also one without a log.
+        """
+        name = request.path_params["name"]
+        config = self._config.endpoint(name)
+        if config is None:
+            raise BodyError(f"There is no endpoint {name!r}: the server's file declares them", 404)
+        headers = request.headers
+        if not config.admits(headers.get("authorization", ""), headers.get("x-api-key", "")):
+            raise BodyError("The token is missing or wrong: Authorization: Bearer TOKEN", 401)
         found = self._endpoints.get(name)
         if found is not None:
             return found
-        config = self._config.endpoint(name)
-        if config is None:
-            return None
-        with self._opening:
-            if name not in self._endpoints:
-                self._endpoints[name] = ServedEndpoint(config, self._folder, self._clock, self._hook)
-            return self._endpoints[name]
+        if not create and not (self._folder / name).is_dir():
+            raise BodyError(f"Nothing was posted to the endpoint {name} so far", 404)
+        return await asyncio.to_thread(self._opened, config)
 
     async def _post(self, request: Request) -> Response:
-        endpoint = self._endpoint(request.path_params["name"])
-        refused = _refusal(request, endpoint)
-        if refused is not None or endpoint is None:
-            return refused or _answer(404, "There is no such endpoint")
-        if wait := endpoint.wait_s():
-            return _later(wait, f"The endpoint {endpoint.config.name} takes no more for now")
         try:
+            endpoint = await self._endpoint(request, create=True)
+            if wait := endpoint.wait_s():
+                return _later(wait, f"The endpoint {endpoint.config.name} takes no more for now")
             body = await _body(request, endpoint.config.max_body)
-            headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in request.headers.raw}
+            headers = {name.decode("latin-1").lower(): _text(value) for name, value in request.headers.raw}
             if len(body) > INLINE_BYTES or endpoint.config.bad_data == "dead_letter":
                 written, aside = await asyncio.to_thread(endpoint.take, body, headers)
             else:
@@ -137,11 +153,11 @@ class IngestServer:
         return _accepted(endpoint.config.name, appended, aside)
 
     async def _get(self, request: Request) -> Response:
-        endpoint = self._endpoint(request.path_params["name"])
-        refused = _refusal(request, endpoint)
-        if refused is not None or endpoint is None:
-            return refused or _answer(404, "There is no such endpoint")
-        return _json(200, await asyncio.to_thread(endpoint.status))
+        try:
+            endpoint = await self._endpoint(request, create=False)
+            return _json(200, await asyncio.to_thread(endpoint.status))
+        except Exception as error:  # noqa: BLE001 - as above
+            return _told(error)
 
     async def _health(self, _: Request) -> Response:
         failed = [name for name, endpoint in self._endpoints.items() if endpoint.writer.failed]
@@ -150,14 +166,12 @@ class IngestServer:
         return _json(200, {"status": "ok"})
 
 
-def _refusal(request: Request, endpoint: ServedEndpoint | None) -> Response | None:
-    """The answer to who may not ask; None if he may."""
-    if endpoint is None:
-        return _answer(404, f"There is no endpoint {request.path_params['name']!r}: the server's file declares them")
-    headers = request.headers
-    if not endpoint.admits(headers.get("authorization", ""), headers.get("x-api-key", "")):
-        return _answer(401, "The token is missing or wrong: Authorization: Bearer TOKEN", WWW_Authenticate="Bearer")
-    return None
+def _text(value: bytes) -> str:
+    """A header's value: programs send UTF-8, though HTTP once said Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 async def _body(request: Request, most: int) -> bytes:
@@ -194,6 +208,8 @@ def _told(error: Exception) -> Response:
     from starlette.requests import ClientDisconnect
 
     match error:
+        case BodyError(status=401):
+            return _answer(401, error.message, WWW_Authenticate="Bearer")
         case BodyError():
             return _answer(error.status, error.message)
         case OtherRequestError():
@@ -208,7 +224,8 @@ def _told(error: Exception) -> Response:
         case ClientDisconnect():
             return _answer(400, "The client went away")
         case IllegalStateError():
-            return _later(5.0, "The server is stopping", 503)
+            _log.error("%s", error.message)
+            return _later(5.0, "The server is stopping, or another one has this endpoint", 503)
         case SparkError():
             _log.error("%s", error.message)
             return _later(10.0, "Bad events could not be set aside; nothing was taken", 503)

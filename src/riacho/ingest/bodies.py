@@ -12,7 +12,7 @@ import io
 import json
 import zlib
 from codecs import BOM_UTF8
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -256,9 +256,3 @@ def _no_number(text: str) -> Any:
 
 
 _DECODER: Final = json.JSONDecoder(parse_constant=_no_number)
-Fail = Callable[[int, str], None]
-
-
-def values_of(groups: Sequence[EventGroup]) -> list[bytes]:
-    """The values of all events, in order."""
-    return [value for group in groups for value in group.values]

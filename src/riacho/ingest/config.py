@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,19 +48,30 @@ class EndpointConfig:
     burst: float = 1.0
     retention: LogRetention = field(default_factory=LogRetention)
 
+    def admits(self, authorization: str, key: str) -> bool:
+        """Whether a request has the token: `Authorization: Bearer …`, or an `X-Api-Key`."""
+        if self.token is None:
+            return True
+        scheme, _, given = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            given = key
+        # In a time that does not tell how much of it was right.
+        return hmac.compare_digest(given.strip().encode(), self.token.encode())
+
 
 @dataclass(frozen=True)
 class IngestConfig:
-    """What a server offers. `open`: any other name is taken too, without a token."""
+    """What a server offers. `open`: any other name is taken too, as `defaults` say."""
 
     endpoints: Mapping[str, EndpointConfig]
     open: bool = False
+    defaults: EndpointConfig = field(default_factory=lambda: EndpointConfig("any other"))
 
     def endpoint(self, name: str) -> EndpointConfig | None:
         """The endpoint of that name; None if there is none."""
         found = self.endpoints.get(name)
         if found is None and self.open and NAME.fullmatch(name):
-            return EndpointConfig(name)
+            return replace(self.defaults, name=name)
         return found
 
 
@@ -74,7 +86,9 @@ def from_file(path: Path) -> IngestConfig:
     if not isinstance(is_open, bool):
         raise IllegalArgumentError(f"{path}: open must be true or false, not {is_open!r}")
     endpoints = {str(name): _endpoint(str(name), each, defaults, path) for name, each in given.items()}
-    return IngestConfig(endpoints, is_open)
+    if not is_open:
+        return IngestConfig(endpoints)
+    return IngestConfig(endpoints, is_open, _endpoint("any-other", {}, defaults, path))
 
 
 def check_name(name: str) -> None:

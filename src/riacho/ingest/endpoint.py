@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -44,17 +43,6 @@ class ServedEndpoint:
         self._requests = None if config.requests is None else RateBucket(config.requests, config.burst, clock)
         self._looked_ms = -float(LOOK_MS)
         self._full = False
-
-    def admits(self, authorization: str, key: str) -> bool:
-        """Whether the request has the token: `Authorization: Bearer …`, or an `X-Api-Key`."""
-        token = self.config.token
-        if token is None:
-            return True
-        scheme, _, given = authorization.partition(" ")
-        if scheme.lower() != "bearer":
-            given = key
-        # In a time that does not tell how much of it was right.
-        return hmac.compare_digest(given.strip().encode(), token.encode())
 
     def wait_s(self) -> float:
         """How long a request has to wait before it is taken; 0: it is taken, and counted."""

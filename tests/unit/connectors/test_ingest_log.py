@@ -179,6 +179,84 @@ def test_a_failed_fsync_ends_writing_until_the_next_start(tmp_path: Path, monkey
     log.close()
 
 
+def test_a_damaged_frame_costs_no_other_events(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither is what lies behind it cut off as a commit that was not finished, nor does the server not start."""
+    log = LogWriter(tmp_path)
+    for value in ("a", "b", "c"):
+        append(log, value, key=value)
+    log.close()
+    ((_, segment),) = frames.segments(tmp_path)
+    whole = segment.read_bytes()
+    (_, second, _) = frames.walk(segment)
+    damaged = bytearray(whole)
+    damaged[second.position + 100] ^= 0xFF
+    segment.write_bytes(damaged)
+    for offset in (3, 4):  # as the last segment, and behind a newer one
+        log = LogWriter(tmp_path)
+        assert append(log, "d") == (offset, 1, False)
+        assert append(log, "c", key="c") == (2, 1, True)
+        log.close()
+    assert "is damaged at byte" in caplog.text
+    assert segment.read_bytes() == damaged
+    assert events(tmp_path, 2) == [(2, b"c"), (3, b"d"), (4, b"d")]
+    with pytest.raises(frames.DamagedLogError):
+        events(tmp_path)
+
+
+def test_a_segment_that_cannot_be_begun_leaves_the_log_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = LogWriter(tmp_path, segment_bytes=1000)
+    append(log, "a" * 900)
+    real = os.open
+
+    def full(path: Path, flags: int, mode: int = 0o777) -> int:
+        if str(path).endswith(frames.SUFFIX):
+            raise OSError(24, "Too many open files")
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="Too many open files"):
+        append(log, "b", key="k")
+    # The number of a file that was closed too soon would be another file's by now.
+    with (tmp_path / "other").open("w+b") as other:
+        with pytest.raises(OSError, match="Too many open files"):
+            append(log, "b", key="k")
+        monkeypatch.undo()
+        assert append(log, "b", key="k") == (1, 1, False)
+        assert other.read() == b""
+    log.close()
+    assert [offset for offset, _ in events(tmp_path)] == [0, 1]
+
+
+@pytest.mark.parametrize("call", ["pwrite", "ftruncate"])
+def test_what_is_half_done_ends_writing_until_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """Events on disk that were not acknowledged come again under their key; half an event comes before no other."""
+    log = LogWriter(tmp_path)
+    append(log, "a")
+
+    def fail(*_: object) -> int:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, call, fail)
+    if call == "ftruncate":
+        real = os.write
+        monkeypatch.setattr(os, "write", lambda file, data: real(file, bytes(data[:30])) and fail())
+    with pytest.raises(OSError, match="Input/output"):
+        append(log, "b", key="k")
+    monkeypatch.undo()
+    with pytest.raises(OSError, match="Input/output"):
+        append(log, "b", key="k")
+    assert log.failed
+    log.close()
+    log = LogWriter(tmp_path)
+    assert append(log, "b", key="k") == (1, 1, call == "pwrite")
+    log.close()
+    assert events(tmp_path) == [(0, b"a"), (1, b"b")]
+
+
 def test_more_than_may_wait_is_refused(tmp_path: Path) -> None:
     go = threading.Event()
     log = LogWriter(tmp_path, waiting_bytes=1000, hook=held(go))

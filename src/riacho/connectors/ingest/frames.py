@@ -15,7 +15,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -114,17 +114,23 @@ def is_whole(frame: LogFrame) -> bool:
         return _sound(os.pread(file.fileno(), frame.size, frame.position))
 
 
-def read(frames: Sequence[LogFrame]) -> Iterator[tuple[LogFrame, pa.RecordBatch, pa.RecordBatch]]:
+def read(
+    frames: Sequence[LogFrame], damaged: Callable[[DamagedLogError], None] | None = None
+) -> Iterator[tuple[LogFrame, pa.RecordBatch, pa.RecordBatch]]:
     """Frames of one segment with their events and groups, which lie in the file's pages and are not copied.
 
-    Raises DamagedLogError, FileNotFoundError.
+    `damaged` is told of frames that are left out. Raises DamagedLogError if there is nobody to tell, FileNotFoundError.
     """
     with frames[0].segment.open("rb") as file:
         mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     for frame in frames:
         data = memoryview(mapped)[frame.position : frame.position + frame.size]
         if len(data) != frame.size or not _sound(data):
-            raise DamagedLogError(f"{frame.segment} is damaged at byte {frame.position} (offset {frame.first})")
+            error = DamagedLogError(f"{frame.segment} is damaged at byte {frame.position} (offset {frame.first})")
+            if damaged is None:
+                raise error
+            damaged(error)
+            continue
         source = pa.BufferReader(pa.py_buffer(data[_HEADER_BYTES:]))
         events = pa.ipc.read_record_batch(pa.ipc.read_message(source), EVENTS)
         groups = pa.ipc.read_record_batch(pa.ipc.read_message(source), GROUPS)

@@ -50,6 +50,10 @@ class LogFolder:
             return self._end_by_looking()
         return int(offset) if check == _check(offset) else self._end_by_looking()
 
+    def ends_before(self, offset: int) -> bool:
+        """Whether that offset was never given, as far as anything on disk tells: the log is another than it was."""
+        return max(self.end(), self._end_by_looking()) < offset
+
     def say_durable(self, offset: int, file: int | None = None) -> int:
         """Tell readers that all before `offset` is on disk; for the writer, which keeps the file that this returns."""
         if file is None:

@@ -125,6 +125,16 @@ class ReadEndpoint:
                 taken, size = [], 0
         return [*parts, LogPiece(start, end, taken)] if taken or not parts else parts
 
+    def check_reset(self, begin: int) -> None:
+        """Raises IllegalStateError if the log ends before an offset that was read, unless `failOnDataLoss` is false."""
+        if self.options.flag("failOnDataLoss") and self.log.ends_before(begin):
+            raise IllegalStateError(
+                f"The stream is at offset {begin} of the endpoint {self.name}, and {self.folder} ends at "
+                f"{self.log.end()}: it is gone, or another one, or startingOffsets is too large. Events would be "
+                "missed until it gets there. Bring the folder back, or start the query with a new checkpoint; to "
+                "wait, set failOnDataLoss to false."
+            )
+
     def read(self, piece: LogPiece) -> Iterator[pa.RecordBatch]:
         """The rows of a part. Raises SparkRuntimeError for a damaged segment and for bad records that fail."""
         every = [LogFrame(Path(segment), *rest) for segment, *rest in piece.frames]
@@ -221,9 +231,11 @@ class IngestStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def latestOffset(self, start: dict[str, int], limit: ReadLimit) -> dict[str, int]:  # noqa: N802 - Spark's name
         begin = _offset(start)
         end = self._endpoint.log.end() if self._frozen is None else self._frozen
+        if end < begin:
+            self._endpoint.check_reset(begin)
         if isinstance(limit, ReadMaxRows):
             end = min(end, begin + limit.max_rows)
-        # A log that lost its end does not lead back: what is committed stays committed.
+        # What is committed stays committed.
         return {"offset": max(begin, end)}
 
     def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802 - Spark's name

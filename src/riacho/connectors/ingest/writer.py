@@ -199,9 +199,8 @@ class LogWriter:
         try:
             _write(self._file, frame)
             self._hook("written")
-        except OSError:
-            # Nothing of it may stay: what comes next is written behind it.
-            os.ftruncate(self._file, self._size)
+        except OSError as error:
+            self._take_back(error)
             raise
         try:
             _sync(self._file)
@@ -212,9 +211,21 @@ class LogWriter:
         self._size += len(frame)
         self._hook("synced")
         self.next = first + events.num_rows
-        self._durable = self.log.say_durable(self.next, self._durable)
+        try:
+            self._durable = self.log.say_durable(self.next, self._durable)
+        except OSError as error:
+            # The events are there and nobody is told so: the next start finds them, and the keys of their requests.
+            self._failed = error
+            raise
         self._hook("told")
         self._settle(taken, first)
+
+    def _take_back(self, why: OSError) -> None:
+        """Remove what was written of a commit: nothing of it may stay, for what comes next is written behind it."""
+        try:
+            os.ftruncate(self._file, self._size)
+        except OSError:
+            self._failed = why
 
     def _settle(self, taken: list[_Append], first: int = 0, error: Exception | None = None) -> None:
         results = []
@@ -240,14 +251,20 @@ class LogWriter:
             self._requests.popitem(last=False)
 
     def _roll(self, first: int) -> None:
-        """Begin a segment."""
-        os.close(self._file)
+        """Begin a segment. The old one stays open until the new one is there, for writing goes on if there is none."""
+        old = self._file
         self._open(self.log.folder / frames.segment_name(first))
+        os.close(old)
 
     def _open(self, segment: Path) -> None:
-        self._file = os.open(segment, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        self._size = os.fstat(self._file).st_size
-        _sync_folder(segment.parent)
+        file = os.open(segment, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(file).st_size
+            _sync_folder(segment.parent)
+        except OSError:
+            os.close(file)
+            raise
+        self._file, self._size = file, size
 
     def _recovered(self) -> int:
         """Cut off what was not written to its end, and remember the keys; the next offset."""
@@ -259,6 +276,13 @@ class LogWriter:
             if not frames.is_whole(frame):
                 break
             whole, end = frame.position + frame.size, frame.end
+        if told > end:
+            # Nothing is cut off: behind what is damaged there may be events that were acknowledged.
+            _log.error(
+                "%s ends at offset %d, and %d were acknowledged: the disk has lost events", self.log.folder, end, told
+            )
+            end = told
+            every = []
         if every:
             last = every[-1][1]
             size = last.stat().st_size
@@ -267,12 +291,6 @@ class LogWriter:
                 with last.open("rb+") as file:
                     file.truncate(whole)
                     os.fsync(file.fileno())
-        if told > end:
-            _log.error(
-                "%s ends at offset %d, and %d were acknowledged: the disk has lost events", self.log.folder, end, told
-            )
-            end = told
-            every = []
         self._open(every[-1][1] if every else self.log.folder / frames.segment_name(end))
         os.fsync(self._file)
         self._durable = self.log.say_durable(end)
@@ -282,7 +300,7 @@ class LogWriter:
     def _remember_all(self) -> None:
         for _, segment in frames.segments(self.log.folder):
             every = list(frames.walk(segment))
-            for frame, _, groups in frames.read(every) if every else ():
+            for frame, _, groups in frames.read(every, _damaged) if every else ():
                 if groups["request"].null_count == groups.num_rows:
                     continue
                 at = frame.first
@@ -290,6 +308,11 @@ class LogWriter:
                     if group["request"] is not None:
                         self._remember(group["request"], group["digest"], Appended(at, group["request_count"]))
                     at += group["count"]
+
+
+def _damaged(what: frames.DamagedLogError) -> None:
+    """A frame whose keys are lost; who reads its events is told then."""
+    _log.error("%s", what)
 
 
 def _repeat(first: Future[Appended], second: Future[Appended]) -> None:
