@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import pyarrow as pa
 from pyspark.sql import SparkSession
+from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.functions import explode
+from pyspark.sql.types import StructType
 
 from tests.spec.support import finish
 
@@ -37,3 +42,29 @@ def test_fields_of_null_structs_in_a_stream(spark: SparkSession, tmp_path: objec
     finish(query.trigger(availableNow=True).start(f"{tmp_path}/out"))
     found = spark.read.format("delta").load(f"{tmp_path}/out").collect()
     assert sorted((row.x or 0, row.empty) for row in found) == [(0, True), (7, False)]
+
+
+def test_fields_of_null_structs_of_a_data_source(spark: SparkSession) -> None:
+    """Their struct is null while the field is not, as far as Arrow keeps it."""
+
+    class HalfNullReader(DataSourceReader):
+        def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
+            field = pa.array([7, 8], pa.int32())
+            structs = pa.StructArray.from_arrays([field], ["x"], mask=pa.array([False, True]))
+            yield pa.RecordBatch.from_arrays([structs], ["s"])
+
+    class HalfNull(DataSource):
+        @classmethod
+        def name(cls) -> str:
+            return "half_null"
+
+        def schema(self) -> str:
+            return "s STRUCT<x: INT>"
+
+        def reader(self, schema: StructType) -> DataSourceReader:
+            return HalfNullReader()
+
+    spark.dataSource.register(HalfNull)
+    frame = spark.read.format("half_null").load()
+    assert sorted(map(tuple, frame.selectExpr("coalesce(s.x, -1)", "s IS NULL").collect())) == [(-1, True), (7, False)]
+    assert frame.where("s.x = 8").count() == 0

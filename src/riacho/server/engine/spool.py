@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class FolderSpool:
         rows = 0
         paths: list[str] = []
         zoned = types.schema_in_zone(schema, self._zone)
-        source = iter(batches) if zoned is schema else (types.relabelled(batch, zoned) for batch in batches)
+        source = _as_the_engine_reads(batches, schema, zoned)
         batch = next(source, None)
         while True:
             used = self._memory_used()
@@ -52,7 +52,7 @@ class FolderSpool:
             paths.append(str(path))
             with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, zoned) as writer:
                 while batch is not None:
-                    writer.write_batch(types.with_inner_nulls(batch))
+                    writer.write_batch(batch)
                     rows += batch.num_rows
                     batch = next(source, None)
                     if in_memory and used + file.tell() > self._memory_limit:
@@ -74,8 +74,8 @@ class FolderSpool:
         file = path.open("wb")
         try:
             file.write(zoned.serialize())
-            for batch in batches:
-                file.write((batch if zoned is schema else types.relabelled(batch, zoned)).serialize())
+            for batch in _as_the_engine_reads(batches, schema, zoned):
+                file.write(batch.serialize())
                 if path.is_relative_to(SHARED_MEMORY) and file.tell() > self._memory_limit:
                     file.close()
                     path = self._on_disk(path)
@@ -131,6 +131,14 @@ class FolderSpool:
             # The owner's pid in the name lets a later start remove what a killed one left behind.
             self._folders[root] = Path(tempfile.mkdtemp(prefix=f"riacho-{os.getpid()}-{self._name}-", dir=root))
         return self._folders[root]
+
+
+def _as_the_engine_reads(
+    batches: Iterable[pa.RecordBatch], schema: pa.Schema, zoned: pa.Schema
+) -> Iterator[pa.RecordBatch]:
+    """Rows with TIMESTAMPs in the engine's zone, and null fields in null structs."""
+    for batch in batches:
+        yield types.with_inner_nulls(batch if zoned is schema else types.relabelled(batch, zoned))
 
 
 def _has_room() -> bool:
