@@ -118,6 +118,20 @@ def test_most_documents_stay_away(mongo: Mongo) -> None:
     assert sum(batch.num_rows for batch in limited.read(part)) == 3
 
 
+def test_names_that_are_paths_for_the_server(mongo: Mongo) -> None:
+    """A field may have a dot in its name; the server takes `a.b` for the field `b` of `a`."""
+    mongo["v"].insert_many([{"_id": 1, "a.b": 5, "a": {"b": 6}, "": 7}, {"_id": 2, "a": {"b": 5}}])
+    names = ("_id", "a.b", "")
+    schema = t.StructType([t.StructField(name, t.IntegerType()) for name in names])
+    for more in ({}, {"aggregation__pipeline": "{$match: {}}"}):
+        dotted = MongoReader(MongoOptions.read(mongo.options("v", **more)), schema)
+        filters: list[Filter] = [IsNotNull((name,)) for name in names[1:]]
+        assert dotted.pushFilters([*filters, EqualTo(("a.b",), 5)])
+        (part,) = dotted.partitions()
+        found = [tuple(row.values()) for batch in dotted.read(part) for row in batch.to_pylist()]
+        assert found == [(1, 5, 7), (2, None, None)]
+
+
 def test_ranges_of_ids_of_several_kinds(mongo: Mongo) -> None:
     ids = [i if i % 3 else str(i) if i % 2 else ObjectId() for i in range(900)]
     mongo["v"].insert_many([{"_id": one, "v": "x" * 4000} for one in ids])

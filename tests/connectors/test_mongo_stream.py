@@ -13,8 +13,10 @@ from pymongo import MongoClient
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.types import StructType
 
 from riacho.connectors.mongodb.changes import has_changes
+from riacho.connectors.mongodb.source import MongoSource
 from riacho.testing.mongo import MongoServer
 from tests.connectors.mongo import Mongo
 from tests.spec.support import batches, finish, rows, said, until
@@ -26,6 +28,7 @@ BEGINNING = {
     "change.stream.startup.mode": "timestamp",
     "change.stream.startup.mode.timestamp.start.at.operation.time": "0",
 }
+SOME_ID = ObjectId("65a000000000000000000001")
 DOCUMENTS = {"change.stream.publish.full.document.only": "true"}
 
 
@@ -153,7 +156,7 @@ def test_streams_that_are_refused(spark: SparkSession, mongo: Mongo, tmp_path: P
 
 
 def test_documents_that_do_not_fit(spark: SparkSession, mongo: Mongo, tmp_path: Path) -> None:
-    mongo["a"].insert_many([{"_id": 1, "v": 1}, {"_id": 2, "v": "no"}, {"_id": 3, "v": 3}])
+    mongo["a"].insert_many([{"_id": 1, "v": 1}, {"_id": 2, "v": "no", "w": SOME_ID}, {"_id": 3, "v": 3}])
     schema = "_id INT, v INT"
     fitting = [(1, 1), (3, 3)]
     streamed = changes(spark, mongo, "a", schema, **BEGINNING, **DOCUMENTS)
@@ -164,11 +167,22 @@ def test_documents_that_do_not_fit(spark: SparkSession, mongo: Mongo, tmp_path: 
     assert table(spark, tmp_path / "2") == fitting
     assert rows(mongo.read(spark, "a", schema, **kept)) == fitting
     assert rows(mongo.read(spark, "a", schema, bad_data="skip")) == fitting
+    # A letter is a whole document, whatever of it was asked for.
+    assert rows(mongo.read(spark, "a", schema, **kept).select("v")) == [(1,), (3,)]
+    assert rows(mongo.read(spark, "a", "v INT, w STRING", **kept)) == [(1, None), (3, None)]
     found = spark.read.format("delta").load(letters).select("raw", "reason", "position", "format").collect()
-    assert {(bytes(row.raw).decode(), row.position, row.format) for row in found} == {
-        ('{"_id": {"$numberInt": "2"}, "v": "no"}', '{"$numberInt": "2"}', "mongodb")
-    }
+    assert [(bytes(row.raw).decode(), row.position, row.format) for row in found] == [
+        (
+            '{"_id": {"$numberInt": "2"}, "v": "no", "w": {"$oid": "65a000000000000000000001"}}',
+            '{"$numberInt": "2"}',
+            "mongodb",
+        )
+    ]
     assert all("is invalid for 'BsonString{value='no'}'" in row.reason for row in found)
+    wide = StructType().add("v", "string").add("w", "string")
+    for options, shown in ({}, str(SOME_ID)), ({"outputExtendedJson": "true"}, f'{{"$oid": "{SOME_ID}"}}'):
+        again = MongoSource(options).parse_again(wide, [bytes(row.raw) for row in found], lambda *_: None)
+        assert again.to_pylist() == [{"v": "no", "w": shown}]
     both = mongo.read(spark, "a", schema, mode="PERMISSIVE", **kept)
     assert "leave one of them out" in failure(both.collect)
 
@@ -203,11 +217,12 @@ def test_writes(spark: SparkSession, mongo: Mongo, tmp_path: Path) -> None:
     assert again(tmp_path / "4", "inserted", operationType="insert", ordered="false") == ["a", "b", "b"]
     assert all(isinstance(document["_id"], ObjectId) for document in mongo.documents("keyless"))
     one = tmp_path / "one"
-    spark.createDataFrame([(1, "a")], "_id INT, v STRING").write.format("delta").save(str(one))
+    number = float("nan")  # which no number equals, itself included
+    spark.createDataFrame([("a", 1, number)], "v STRING, _id INT, d DOUBLE").write.format("delta").save(str(one))
     written(spark, one, mongo, "with-id", tmp_path / "5", operationType="insert")
     (tmp_path / "5" / "commits" / "0").unlink()
     written(spark, one, mongo, "with-id", tmp_path / "5", operationType="insert")
-    assert mongo.documents("with-id") == [{"_id": 1, "v": "a"}]
+    assert str(mongo.documents("with-id")) == "[{'_id': 1, 'v': 'a', 'd': nan}]"
     mongo["with-id"].update_one({"_id": 1}, {"$set": {"v": "other"}})
     (tmp_path / "5" / "commits" / "0").unlink()
     assert "E11000" in failure(lambda: written(spark, one, mongo, "with-id", tmp_path / "5", operationType="insert"))

@@ -189,7 +189,8 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def _stages_of_rows(self) -> list[dict[str, Any]]:
         stages: list[dict[str, Any]] = [{"$match": {"fullDocument": {"$exists": True}}}] if self._documents else []
-        return [*stages, *self._pipeline, projection(self._schema, "fullDocument." if self._documents else "")]
+        within = "fullDocument" if self._documents else ""
+        return [*stages, *self._pipeline, *projection(self._options, self._schema, within)]
 
     @contextmanager
     def _told(self) -> Iterator[None]:

@@ -36,7 +36,7 @@ DROPMALFORMED: Final = "DROPMALFORMED"
 _NONE: Final = type(None)
 _DAY_MS: Final = 86_400_000
 _US: Final = 1000
-_MOST_MS: Final = (1 << 63) // _US - 1
+_MOST_MS: Final = ((1 << 63) - 1) // _US
 _MOST_DAYS: Final = (1 << 31) - 1
 _MANY_DIGITS: Final = decimal.Context(prec=100)
 Values = Sequence[Any]

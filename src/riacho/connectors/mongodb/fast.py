@@ -22,6 +22,12 @@ _PLAIN: Final = (*_NUMBERS, t.StringType, t.BooleanType, t.TimestampType)
 _STRING, _OBJECT_ID, _BOOLEAN, _DOUBLE = b"\x02", b"\x07", b"\x08", b"\x01"
 _HEX: Final = np.frombuffer(b"".join(f"{byte:02x}".encode() for byte in range(256)), np.uint16)
 """The two digits of each byte."""
+_NOT_TAKEN: Final[dict[type[t.DataType], tuple[bytes, ...]]] = {
+    t.IntegerType: (_BOOLEAN, _DOUBLE),
+    t.LongType: (_BOOLEAN, _DOUBLE),
+    t.DoubleType: (_BOOLEAN,),
+}
+"""Kinds of values that pymongoarrow takes for numbers otherwise than the connector: true is 1, infinity any number."""
 _MOST_STRANGE: Final = 3
 """After so many batches that were left to `convert` one after the other, it is not tried any more."""
 
@@ -63,7 +69,7 @@ class FastDecoder:
         wanted: dict[str, Any] = {}
         for own in self._schema.fields:
             name = own.name.encode() + b"\0"
-            if type(own.dataType) in _NUMBERS and raw.find(_BOOLEAN + name) >= 0:
+            if any(raw.find(kind + name) >= 0 for kind in _NOT_TAKEN.get(type(own.dataType), ())):
                 return None
             wanted[own.name] = _asked_for(own.dataType, name, raw)
         context = PyMongoArrowContext(Schema(wanted), allow_invalid=False)
@@ -83,7 +89,7 @@ class FastDecoder:
         column = table.column(own.name).combine_chunks()
         if isinstance(column, pa.ChunkedArray):
             column = column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)
-        if type(own.dataType) in _NUMBERS and column.null_count and _has_nan(own.name, raw):
+        if column.null_count and _has_nan(own.name, raw):
             return None
         if isinstance(own.dataType, t.StringType) and column.type != pa.string():
             return _hex(column.storage)

@@ -93,7 +93,9 @@ def _kind(path: Sequence[str], schema: t.StructType) -> t.DataType | None:
     """The type of a column or of a field in it; None where the path is not one that the server would understand."""
     kind: t.DataType = schema
     for name in path:
-        if not isinstance(kind, t.StructType) or name not in kind.names or "." in name or name.startswith("$"):
+        if not name or "." in name or name.startswith("$") or not isinstance(kind, t.StructType):
+            return None
+        if name not in kind.names:
             return None
         kind = kind[name].dataType
     return kind

@@ -84,10 +84,9 @@ class MongoReader(DataSourceReader):
             yield from raw_batches(collection, self._stages(condition), self._options)
             return
         matches = [*([condition] if condition is not None else []), *self._matches]
-        names = projection(self._schema)["$project"]
         with collection.find_raw_batches(
             {"$and": matches} if matches else {},
-            projection=names,
+            projection=projected(self._options, self._schema),
             limit=0 if self._limit is None else max(self._limit, 1),
             batch_size=BATCH_DOCUMENTS,
             comment=self._options.comment,
@@ -105,7 +104,7 @@ class MongoReader(DataSourceReader):
             stages.append({"$match": {"$and": self._matches}})
         if self._limit is not None:
             stages.append({"$limit": max(self._limit, 1)})
-        return [*stages, projection(self._schema)]
+        return [*stages, *projection(self._options, self._schema)]
 
 
 def raw_batches(collection: Collection[Any], stages: list[Stage], options: MongoOptions) -> Iterator[bytes]:
@@ -117,9 +116,22 @@ def raw_batches(collection: Collection[Any], stages: list[Stage], options: Mongo
         yield from cursor
 
 
-def projection(schema: StructType, prefix: str = "") -> Stage:
-    """The stage that leaves the columns of a schema alone; with none, what counts rows."""
-    return {"$project": {prefix + name: 1 for name in schema.names} or {"_id": 1}}
+def projected(options: MongoOptions, schema: StructType, within: str = "") -> dict[str, int] | None:
+    """The fields that the columns of a schema need, of documents or of those `within` them; with no columns, what
+    counts rows. None for all: a dead letter is a whole document, a name with a dot is a path for the server, and some
+    names cannot be said to it at all.
+    """
+    if options.options.text("bad_data").lower() != "dead_letter" and all(
+        name and "." not in name and not name.startswith("$") for name in schema.names
+    ):
+        return {f"{within}.{name}" if within else name: 1 for name in schema.names} or {"_id": 1}
+    return {within: 1} if within else None
+
+
+def projection(options: MongoOptions, schema: StructType, within: str = "") -> list[Stage]:
+    """The same as stages."""
+    fields = projected(options, schema, within)
+    return [] if fields is None else [{"$project": fields}]
 
 
 def mode_of(options: MongoOptions) -> str:
@@ -140,7 +152,9 @@ class DocumentRows:
         from riacho.connectors.mongodb.convert import DROPMALFORMED, FAILFAST, Conversion
 
         source = f"{client.place(options.uri)}/{options.database}.{options.collections.shown}"
-        self.bad = BadRecords.of(options.options, options.given, format="mongodb", source=source, replay={})
+        extended = options.options.flag("outputExtendedJson")
+        replay = {"outputExtendedJson": "true"} if extended else {}
+        self.bad = BadRecords.of(options.options, options.given, format="mongodb", source=source, replay=replay)
         mode = mode_of(options)
         if self.bad.mode != "fail":
             if mode != FAILFAST:
@@ -149,7 +163,6 @@ class DocumentRows:
                     "leave one of them out"
                 )
             mode = DROPMALFORMED
-        extended = options.options.flag("outputExtendedJson")
         self._conversion = Conversion(schema, mode, corrupt_column(options), extended)
 
     def of_raw(self, raw: bytes, letters: Letters) -> Iterator[pa.RecordBatch]:

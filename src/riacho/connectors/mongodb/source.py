@@ -103,7 +103,8 @@ class MongoSource(DataSource):
         from riacho.connectors.mongodb.convert import DROPMALFORMED, Conversion
         from riacho.connectors.mongodb.extended_json import parse
 
-        conversion = Conversion(schema, DROPMALFORMED)
+        extended = MongoOptions.read(self.options).options.flag("outputExtendedJson")
+        conversion = Conversion(schema, DROPMALFORMED, extended_json=extended)
         batch = conversion.batch([parse(raw.decode()) for raw in raws])
         for at, why in conversion.misfits.items():
             fail(at, why)

@@ -58,7 +58,7 @@ class Tail:
         with client.connect(self._options.uri) as connection, rows.bad.collecting() as letters:
             collection = self._collection(connection)
             stages = [*_between(low, high), {"$sort": {"_id": 1}}, *self._as_events(collection)]
-            stages += [*self._options.pipeline(), projection(self._schema)]
+            stages += [*self._options.pipeline(), *projection(self._options, self._schema)]
             for raw in raw_batches(collection, stages, self._options):
                 yield from rows.of_raw(raw, letters)
 

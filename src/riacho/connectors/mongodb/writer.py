@@ -190,8 +190,9 @@ class MongoTask:
         """What is still to be done after some operations were refused. Raises SparkGeneralError."""
         errors: Sequence[dict[str, Any]] = details.get("writeErrors", ())
         refused = [error for error in errors if not self._is_there(collection, error)]
-        if refused or not errors:
-            first = (refused or details.get("writeConcernErrors") or [{}])[0]
+        unconfirmed: Sequence[dict[str, Any]] = details.get("writeConcernErrors") or ()
+        if refused or unconfirmed or not errors:
+            first = (refused or unconfirmed or [{}])[0]
             raise SparkGeneralError(
                 f"{self._write.what} failed: {first.get('errmsg', details)} (MongoDB's error {first.get('code')}); "
                 f"{len(refused) or 1} of {len(operations)} documents of a batch were refused"
@@ -208,7 +209,14 @@ class MongoTask:
             return False
         document = error.get("op") or {}
         found = collection.find_one({_ID: document.get(_ID)}) if _ID in document else None
-        return found is not None and found == document
+        return found is not None and (found == document or _stored(found) == _stored(document))
+
+
+def _stored(document: dict[str, Any]) -> bytes:
+    """A document as a server keeps it: `_id` comes first. Of bytes, unlike of values, NaN is the same as NaN."""
+    from bson import encode
+
+    return encode({_ID: document[_ID], **document})
 
 
 class BatchIds:
