@@ -17,6 +17,8 @@ def document(path: Path) -> Any:
         return parsed(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise IllegalArgumentError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise IllegalArgumentError(f"{path} is not a text in UTF-8: {error}") from None
 
 
 def parsed(text: str, where: str) -> Any:

@@ -63,6 +63,25 @@ def test_the_forms_of_bodies(connectors: SparkSession, rest: RestServer) -> None
     assert [(asked.headers["X-Key"], asked.json()) for asked in rest.asked] == [(str(n), {"id": n}) for n in range(3)]
 
 
+def test_values_are_sent_as_spark_writes_json(connectors: SparkSession, rest: RestServer) -> None:
+    frame = connectors.sql(
+        "SELECT CAST('12345678901234567890.120' AS DECIMAL(38, 3)) d, map('a', 1, 'b', NULL) m, array(map(1, 1.5D)) l, "
+        "X'01FF' b, CAST('NaN' AS DOUBLE) n, CAST('2026-01-02' AS DATE) t, named_struct('x', map('k', 0.10BD)) s"
+    )
+    send(frame, rest.on("/in", {}))
+    assert rest.asked[0].body.decode() == (
+        '[{"d":12345678901234567890.120,"m":{"a":1,"b":null},"l":[{"1":1.5}],"b":"Af8=","n":"NaN","t":"2026-01-02",'
+        '"s":{"x":{"k":0.10}}}]'
+    )
+
+
+def test_the_same_rows_of_another_task_have_another_key(connectors: SparkSession, rest: RestServer) -> None:
+    """An interface that knows keys would take them for one request."""
+    frame = connectors.range(0, 4, 1, 4).selectExpr("1 AS n")
+    send(frame, rest.on("/in", {}), rowsPerRequest="1")
+    assert len({asked.headers["Idempotency-Key"] for asked in rest.asked}) == len(rest.asked) == 4
+
+
 def test_what_is_refused_fails(connectors: SparkSession, rest: RestServer) -> None:
     frame = connectors.range(1)
     cases: list[tuple[dict[str, str], str]] = [
@@ -71,6 +90,7 @@ def test_what_is_refused_fails(connectors: SparkSession, rest: RestServer) -> No
         ({"url": rest.url, "idempotencyColumn": "id"}, "must not be given unless body = row"),
         ({"url": rest.url, "body": "row", "idempotencyColumn": "x"}, "There is no column 'x'"),
         ({"url": "x"}, "must be an address"),
+        ({"url": rest.url + "/{id}"}, "nothing fills {name}"),
         ({"url": rest.url, "auth": "basic"}, "needs the option auth.user"),
         ({"url": rest.url, "mode": "overwrite"}, "cannot overwrite"),
     ]

@@ -220,6 +220,19 @@ def test_checkpoints_and_progress_hold_no_secrets(connectors: SparkSession, rest
     assert not [secret for secret in ("s3same", "t0psecret") if secret in whole]
 
 
+def test_numbers_come_through_the_checkpoint(connectors: SparkSession, rest: RestServer, folder: Path) -> None:
+    """Decimals make all numbers be kept with their digits: floats and texts beside them, too."""
+    url = rest.on("/prices", '[{"p": 0.1234567890123456789, "d": 1.5, "s": 2.50}]')
+    frame = source(connectors, url, "p DECIMAL(38, 19), d DOUBLE, s STRING")
+    assert run(frame, folder) == [1]
+    row = connectors.read.format("delta").load(str(folder / "table")).collect()[0]
+    assert (str(row.p), row.d, row.s) == ("0.1234567890123456789", 1.5, "2.50")
+    raw = source(connectors, url, "value STRING", raw="true")
+    run(raw, folder / "raw")
+    found = connectors.read.format("delta").load(str(folder / "raw" / "table")).collect()
+    assert [row.value for row in found] == ['{"p":0.1234567890123456789,"d":1.5,"s":2.50}']
+
+
 def test_columns_are_inferred(connectors: SparkSession, rest: RestServer, folder: Path) -> None:
     reader = connectors.readStream.format("rest").options(**FAST)
     frame = reader.load(rest.on("/events", [{"id": 1, "o": {"x": [1.5]}}]))

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 from typing import Any, Final
 
 import pyarrow as pa
@@ -26,6 +27,8 @@ _PLAIN: Final = (
 )
 """The types of values that pyarrow itself makes columns of."""
 _SHOWN = 60
+_WIDE: Final = Context(prec=76)
+"""For decimals of 38 digits before they are rounded."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -135,7 +138,10 @@ def _of(value: Any, kind: type, name: str, expected: str) -> Any:
 def _decimal(value: Any, kind: pa.DataType) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError  # noqa: TRY004 - a misfit like the others
-    number = Decimal(str(value)).quantize(Decimal(1).scaleb(-kind.scale))
+    exact = Decimal(str(value))
+    if not exact.is_finite():
+        raise ValueError
+    number = exact.quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_UP, _WIDE)
     if len(number.as_tuple().digits) > kind.precision:
         raise ValueError
     return number
@@ -156,10 +162,43 @@ def _misfit(name: str, expected: str, value: Any) -> MisfitError:
     return MisfitError(f"field {name}: expected {expected}, got {shown}")
 
 
-def as_json(value: Any) -> str:
-    """A value as compact JSON text; decimals are numbers."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_number)
+class _UnusualError(Exception):
+    """A value that the library cannot write as it must be."""
 
 
-def _number(value: Any) -> Any:
-    return float(value) if isinstance(value, Decimal) else str(value)
+def as_json(value: Any, other: Callable[[Any], Any] = str) -> str:
+    """A value as compact JSON text.
+
+    Decimals are numbers with all their digits, NaN and the infinities are texts as Spark writes them. `other` makes
+    JSON values of what JSON has no type for.
+    """
+
+    def default(found: Any) -> Any:
+        if isinstance(found, Decimal):
+            raise _UnusualError
+        return other(found)
+
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=default, allow_nan=False)
+    except (_UnusualError, ValueError, TypeError):
+        return _written(value, other)
+
+
+def _written(value: Any, other: Callable[[Any], Any]) -> str:
+    if isinstance(value, Decimal):
+        return str(value) if value.is_finite() else json.dumps(str(value))
+    if isinstance(value, float) and not math.isfinite(value):
+        return json.dumps(str(value).replace("inf", "Infinity").replace("nan", "NaN"))
+    if isinstance(value, dict):
+        pairs = (f"{_name(name, other)}:{_written(item, other)}" for name, item in value.items())
+        return f"{{{','.join(pairs)}}}"
+    if isinstance(value, list | tuple):
+        return f"[{','.join(_written(item, other) for item in value)}]"
+    if value is None or isinstance(value, str | int | float):
+        return json.dumps(value, ensure_ascii=False)
+    return _written(other(value), other)
+
+
+def _name(name: Any, other: Callable[[Any], Any]) -> str:
+    text = name if isinstance(name, str) else _written(name, other)
+    return json.dumps(text, ensure_ascii=False) if isinstance(name, str) or not text.startswith('"') else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from riacho.connectors.rest import json_path, records
+from riacho.connectors.rest.answers import Answer, parsed, records_of
+from riacho.connectors.rest.auth import ClientCredentials
 from riacho.connectors.rest.client import RestClient
 from riacho.connectors.rest.cursor import Novelty, SeenRecords
 from riacho.connectors.rest.environment import Environment, Redactor
 from riacho.connectors.rest.inference import schema_of
 from riacho.connectors.rest.offsets import INITIAL, Store
+from riacho.connectors.rest.paging import asked, following
 from riacho.connectors.rest.reading import of_options
 from riacho.connectors.rest.requests import Ask, first_ask
 from riacho.connectors.rest.settings import RestSettings
-from riacho.connectors.values import column
-from riacho.errors import IllegalArgumentError, SparkGeneralError
+from riacho.connectors.values import as_json, column
+from riacho.errors import IllegalArgumentError, SparkError, SparkGeneralError
 from tests.connectors.rest_server import Reply, RestServer
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -188,6 +192,43 @@ def test_every_event_is_new_once(events: list[tuple[int, int]], looks: list[int]
     assert sorted((record["at"], record["id"]) for record in taken) == sorted(distinct)
 
 
+def test_ids_in_quotes_are_compared_as_numbers() -> None:
+    """As texts 10 comes before 9: it would be taken for old."""
+    novelty, seen = Novelty(settings(cursor="id")), SeenRecords()
+    assert len(novelty.new([{"id": "9"}, {"id": "1.5"}], seen)) == 2
+    novelty.finish(seen)
+    assert novelty.new([{"id": "9"}, {"id": "10"}, {"id": "8"}], seen) == [{"id": "10"}]
+    novelty.finish(seen)
+    assert seen.since == "10"
+    lagging = Novelty(settings(cursor="id", cursor__lag="5", cursor__parameter="since"))
+    assert lagging.parameters(SeenRecords(since="10")) == {"since": "5"}
+    hexadecimal, seen = Novelty(settings(cursor="id")), SeenRecords()
+    assert len(hexadecimal.new([{"id": "0a"}, {"id": "10"}], seen)) == 2
+
+
+def test_cursors_with_a_point_keep_in_the_checkpoint() -> None:
+    novelty, seen = Novelty(settings(cursor="at")), SeenRecords()
+    assert len(novelty.new([{"at": Decimal("1.5")}], seen)) == 1
+    novelty.finish(seen)
+    seen = SeenRecords.of_json(json.loads(json.dumps(seen.to_json())))
+    assert len(novelty.new([{"at": Decimal("1.5")}, {"at": Decimal("1.25")}, {"at": Decimal("1.75")}], seen)) == 1
+
+
+@pytest.mark.parametrize("value", [1700000000, "x", "1700000001"])
+def test_a_lag_that_means_nothing_is_an_error(value: Any) -> None:
+    novelty, seen = Novelty(settings(cursor="at", cursor__lag="10m")), SeenRecords()
+    novelty.new([{"at": value}], seen)
+    with pytest.raises(SparkGeneralError, match=r"cursor\.lag is 600 s"):
+        novelty.finish(seen)
+
+
+def test_records_without_their_key_are_an_error() -> None:
+    """They would all be taken for one."""
+    with pytest.raises(SparkGeneralError, match="has nothing at ID, the key"):
+        Novelty(settings(key="ID")).new([{"id": 1}, {"id": 2}], SeenRecords())
+    assert Novelty(settings(key="value")).new([1, 2, 1], SeenRecords()) == [1, 2]
+
+
 def test_offsets_hold_what_was_fetched(tmp_path: Path) -> None:
     from riacho.connectors.rest.crawl import CrawlProgress, Opened, Page
 
@@ -212,6 +253,100 @@ def test_values_and_types() -> None:
     assert (array.to_pylist(), wrong) == ([{"a": 1}, None], {1: 'field o.a: expected a whole number (int64), got "x"'})
     kinds = schema_of([{"a": 1, "b": [1, None]}, {"a": 2.5, "b": [], "c": None, "d": 2**70}]).simpleString()
     assert kinds == "struct<a:double,b:array<bigint>,c:string,d:decimal(22,0)>"
+
+
+def test_numbers_keep_their_digits(tmp_path: Path) -> None:
+    from riacho.connectors.rest.crawl import CrawlProgress, Page
+
+    document = parsed(b'[{"p": 0.12345678901234567890123, "d": 1.5, "n": 1.50}]', lines=False, decimals=True)
+    assert as_json(document) == '[{"p":0.12345678901234567890123,"d":1.5,"n":1.50}]'
+    store = Store(settings().stream, decimals=True)
+    stored = store.load(store.offset(dict(INITIAL), 7, [Page("", 1, 5, {}, document)], CrawlProgress(), looking=True))
+    assert stored.pages[0].records == document
+    assert column([Decimal("1.5")], pa.float64(), "d", empty_as_null=False)[0].to_pylist() == [1.5]
+    wide = Decimal("12345678901234567890123456789012345.67")
+    values = [str(wide), wide, 0.125, "NaN"]
+    array, wrong = column(values, pa.decimal128(38, 2), "p", empty_as_null=False)
+    assert array.to_pylist() == [wide, wide, Decimal("0.13"), None]
+    assert list(wrong) == [3]
+    assert as_json({1: [float("nan"), float("-inf"), (Decimal("NaN"), "é")]}) == '{"1":["NaN","-Infinity",["NaN","é"]]}'
+
+
+def test_lines_end_with_line_feeds_only() -> None:
+    assert parsed('{"a":"x\u2028\x85y"}\r\n\n{"a":1}'.encode(), lines=True, decimals=False) == [
+        {"a": "x\u2028\x85y"}, {"a": 1},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("nothing", ["[]", "null", "{}"])
+def test_no_elements_are_no_records(nothing: str) -> None:
+    path = settings(records="data.items[*].price")
+    assert records_of({"data": {"items": json.loads(nothing)}}, path, "h") == []
+    for other in ("{}", '{"items": [{"cost": 1}]}'):
+        with pytest.raises(SparkGeneralError, match="nothing at data"):
+            records_of({"data": json.loads(other)}, path, "h")
+
+
+def test_parameters_may_come_more_than_once() -> None:
+    given = settings(url="http://h/x?tag=a&tag=b&page=9", parameters="of=1&of=2")
+    ask = first_ask(given, {}).with_parameters({"page": 1}, in_body=False)
+    queries: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        queries.append(request.url.query.decode())
+        return httpx.Response(200, json=[])
+
+    client(answer, Clock(), url=given.url).fetch(ask)
+    assert queries == ["tag=a&tag=b&of=1&of=2&page=1"]
+
+
+def test_an_offset_counts_what_was_given() -> None:
+    """An interface that gives two at once though three are asked for."""
+    given = settings(paging="offset", paging__size=3, paging__total="n")
+    answer = Answer("http://h/x", b"", {}, 0)
+    assert following(None, 1, answer, {"n": 5}, 2, given) == 2
+    assert following(4, 3, answer, {"n": 5}, 1, given) is None
+    nested = settings(paging="offset", paging__size=3, paging__total="n", records="a[*].b")
+    assert following(None, 1, answer, {"n": 5}, 9, nested) == 3
+
+
+def test_a_relative_link_takes_no_password_into_the_checkpoint() -> None:
+    given = settings(url="http://me:s3same@h/x", paging="link")
+    found = following(None, 1, Answer(given.url, b"", {"next": "/y?p=2"}, 0), None, 1, given)
+    assert found == "http://h/y?p=2"
+    assert asked(first_ask(given, {}), found, given).url == "http://me:s3same@h/y?p=2"
+    with pytest.raises(SparkGeneralError, match="no address"):
+        following(None, 1, Answer(given.url, b"", {"next": "http://h:99999/"}, 0), None, 1, given)
+
+
+def test_a_token_that_another_thread_renewed_is_used() -> None:
+    tokens = iter(["old", "new"])
+    credentials = ClientCredentials(lambda: (next(tokens), 1000.0), lambda: 0.0)
+    one = other = credentials.applied(Ask("GET", "http://h/x"))
+    credentials.accepted()
+    assert credentials.refused(one)
+    assert credentials.applied(Ask("GET", "http://h/x")).headers["Authorization"] == "Bearer new"
+    assert credentials.refused(other)
+    renewed = credentials.applied(Ask("GET", "http://h/x"))
+    assert renewed.headers["Authorization"] == "Bearer new"
+    assert not credentials.refused(renewed)
+
+
+def test_what_cannot_be_sent_fails_at_once_and_shows_nothing() -> None:
+    with RestServer() as server:
+        url = server.on("/x", [{"id": 1}])
+        for token, told in (("s3same\n", "cannot be sent"), ("s3sämé", "the header Authorization has other")):
+            with pytest.raises(SparkGeneralError, match=told) as raised:
+                list(records(url=url, auth="bearer", **{"auth.token": token}))
+            assert "s3s" not in str(raised.value)
+        assert not server.asked
+    for wrong in ("http://h:99999/x", "http://[::1/x", "http://h:1 2/x", "h/x"):
+        with pytest.raises(IllegalArgumentError, match="The option url"):
+            settings(url=wrong)
+    with pytest.raises(IllegalArgumentError, match=r"The option auth\.tokenUrl"):
+        settings(auth="oauth2", auth__tokenUrl="x", auth__clientId="a", auth__clientSecret="b")
+    with pytest.raises(SparkError, match="No FileSystem"):
+        settings(spoolLocation="s3://bucket/x")
 
 
 def test_the_same_request_twice_has_one_address() -> None:

@@ -46,7 +46,7 @@ def parsed(body: bytes, *, lines: bool, decimals: bool) -> Any:
     try:
         text = body.decode("utf-8-sig")
         if lines:
-            return [json.loads(line, parse_float=kind) for line in text.splitlines() if line.strip()]
+            return [json.loads(line, parse_float=kind) for line in text.split("\n") if line.strip()]
         return json.loads(text, parse_float=kind)
     except ValueError as error:
         raise NotJsonError(str(error)) from None
@@ -57,6 +57,8 @@ def records_of(document: Any, settings: RestSettings, address: str) -> list[Any]
     path = () if settings.lines else settings.records
     at = json_path.found(document, path)
     if not at:
+        if _is_empty(document, path):
+            return []
         nothing = f"there is nothing at {json_path.shown(path)}, where the records are"
         raise misshapen(document, settings, address, nothing)
     if len(at) == 1 and at[0] is None:
@@ -67,6 +69,14 @@ def records_of(document: Any, settings: RestSettings, address: str) -> list[Any]
         return at
     other = f"{json_path.shown(path)} is {type(at[0]).__name__}, and a list of records or one record was expected"
     raise misshapen(document, settings, address, other)
+
+
+def _is_empty(document: Any, path: json_path.Path) -> bool:
+    """Whether the list whose elements the path asks for, with `[*]`, is there and has none."""
+    if None not in path:
+        return False
+    lists = json_path.found(document, path[: path.index(None)])
+    return bool(lists) and not any(lists)
 
 
 def misshapen(document: Any, settings: RestSettings, address: str, what: str) -> SparkGeneralError:

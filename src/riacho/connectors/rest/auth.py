@@ -24,8 +24,8 @@ class Credentials(Protocol):
     def applied(self, ask: Ask) -> Ask:
         """The request with who asks."""
 
-    def refused(self) -> bool:
-        """Told that a request was refused (401): whether it is worth asking again."""
+    def refused(self, ask: Ask) -> bool:
+        """Told that a request was refused (401), as it was sent: whether it is worth asking again."""
 
 
 class FixedCredentials:
@@ -47,7 +47,7 @@ class FixedCredentials:
             return replace(ask, headers={**ask.headers, "Authorization": f"Basic {pair}"})
         return ask
 
-    def refused(self) -> bool:
+    def refused(self, ask: Ask) -> bool:  # noqa: ARG002 - the protocol's
         return False
 
 
@@ -70,9 +70,14 @@ class ClientCredentials:
                 self._fresh = True
             return replace(ask, headers={**ask.headers, "Authorization": f"Bearer {self._token}"})
 
-    def refused(self) -> bool:
-        """A token that was just got is refused for another reason than its age."""
+    def refused(self, ask: Ask) -> bool:
+        """A token that was just got is refused for another reason than its age.
+
+        If another thread has renewed the token meanwhile, the request goes again with that one.
+        """
         with self._lock:
+            if self._token and ask.headers.get("Authorization") != f"Bearer {self._token}":
+                return True
             worth, self._fresh = bool(self._token) and not self._fresh, False
             self._token = ""
             return worth

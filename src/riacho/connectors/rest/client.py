@@ -174,9 +174,10 @@ class RestClient:
         """One attempt, with its redirects. Raises _Passing, SparkGeneralError."""
         for _ in range(self._settings.limits.redirects + 1):
             at_home = origin(ask.url) == self._home
-            reply = self._reply(self._credentials.applied(ask) if at_home else ask, deadline_s)
+            whole = self._credentials.applied(ask) if at_home else ask
+            reply = self._reply(whole, deadline_s)
             status = reply.status_code
-            if status == 401 and at_home and self._credentials.refused():
+            if status == 401 and at_home and self._credentials.refused(whole):
                 reply = self._reply(self._credentials.applied(ask), deadline_s)
                 status = reply.status_code
             if status in _REDIRECTS and "location" in reply.headers:
@@ -211,12 +212,7 @@ class RestClient:
         """One exchange. Raises _Passing if there is no complete answer."""
         self._rate.wait()
         library = self._httpx
-        url = library.URL(ask.url)
-        if ask.parameters:
-            url = url.copy_merge_params(_query(ask.parameters))
-        content = {"json": ask.body} if isinstance(ask.body, dict | list) else {"content": ask.body}
-        headers = {"Accept": "application/json, */*;q=0.5", **ask.headers}
-        request = self._client.build_request(ask.method, url, headers=headers, **content)
+        request = self._built(ask)
         if deadline_s - self._steady_s() < self._settings.limits.read_s:
             left = max(deadline_s - self._steady_s(), 0.001)
             limits = self._settings.limits
@@ -229,11 +225,27 @@ class RestClient:
                 reply.close()
         except library.TimeoutException as error:
             raise _Passing(f"no answer in time ({type(error).__name__})") from None
+        except (library.LocalProtocolError, library.UnsupportedProtocol) as error:
+            raise self._failed(ask, f"it cannot be sent: {error}") from None
         except (library.TransportError, library.DecodingError) as error:
             raise _Passing(f"{str(error) or type(error).__name__}") from None
-        except (library.InvalidURL, UnicodeError) as error:
-            raise self._failed(ask, f"the address is wrong: {error}") from None
         return reply
+
+    def _built(self, ask: Ask) -> httpx.Request:
+        """The library's request. Raises SparkGeneralError for what cannot be sent."""
+        content = {"json": ask.body} if isinstance(ask.body, dict | list) else {"content": ask.body}
+        headers = {"Accept": "application/json, */*;q=0.5", **ask.headers}
+        odd = next((name for name, value in headers.items() if not f"{name}{value}".isascii()), None)
+        if odd is not None:
+            raise self._failed(ask, f"the header {odd} has other characters than ASCII, which cannot be sent")
+        try:
+            url = self._httpx.URL(ask.url)
+            if ask.parameters:
+                url = url.copy_merge_params(_query(ask.parameters))
+            request: httpx.Request = self._client.build_request(ask.method, url, headers=headers, **content)
+        except (self._httpx.InvalidURL, UnicodeError) as error:
+            raise self._failed(ask, f"the address is wrong: {error}") from None
+        return request
 
     def _read(self, ask: Ask, reply: httpx.Response, deadline_s: float) -> None:
         """Take the whole body, but no more than is allowed and no longer than there is time."""
@@ -266,14 +278,14 @@ class RestClient:
         """Seconds that an answer asks to wait: a number or a date; None if it does not ask."""
         text = headers.get("retry-after", "").strip()
         if text:
-            if text.replace(".", "", 1).isdigit():
+            if text.replace(".", "", 1).isdecimal():
                 return float(text)
             try:
                 return max(parsedate_to_datetime(text).timestamp() - self._now_s(), 0.0)
             except ValueError:
                 return None
         reset = headers.get("x-ratelimit-reset", "").strip()
-        if headers.get("x-ratelimit-remaining", "").strip() == "0" and reset.isdigit():
+        if headers.get("x-ratelimit-remaining", "").strip() == "0" and reset.isdecimal():
             seconds = float(reset)  # GitHub tells a time, others how long it is until then
             return max(seconds - self._now_s(), 0.0) if seconds > 1_000_000_000 else seconds
         return None

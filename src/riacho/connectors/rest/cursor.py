@@ -10,10 +10,12 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from riacho.connectors.rest import json_path
 from riacho.connectors.rest.settings import CursorSettings, RestSettings
+from riacho.connectors.values import as_json
 from riacho.errors import SparkGeneralError
 
 Rank = int | float | str
@@ -77,12 +79,12 @@ class Novelty:
         cursor = self._cursor
         value = None
         if cursor is not None:
-            value = json_path.first(record, cursor.path)
+            value = json_path.first(_object(record), cursor.path)
+            if isinstance(value, Decimal):  # the checkpoint keeps it as a number
+                value = float(value)
             if value is None or not isinstance(value, str | int | float):
-                text = self._redactor.text(json.dumps(record, ensure_ascii=False, default=str)[:300])
-                raise SparkGeneralError(
-                    f"A record has no text or number at {json_path.shown(cursor.path)}, the cursor: {text}"
-                )
+                where = json_path.shown(cursor.path)
+                raise SparkGeneralError(f"A record has no text or number at {where}, the cursor: {self._told(record)}")
             if self._is_before(value, seen):
                 return False
         digest = self._digest(record, value)
@@ -104,9 +106,23 @@ class Novelty:
         return not cursor.inclusive and not _has_lag(cursor) and _rank(value) == _rank(seen.since)
 
     def _digest(self, record: Any, value: Any) -> str:
-        what = [json_path.first(record, path) for path in self._key] + [value] if self._key else record
+        what = record
+        if self._key:
+            what = [json_path.first(_object(record), path) for path in self._key]
+            if all(part is None for part in what):
+                names = ", ".join(map(json_path.shown, self._key))
+                raise SparkGeneralError(f"A record has nothing at {names}, the key: {self._told(record)}")
+            what.append(value)
         text = json.dumps(what, sort_keys=True, ensure_ascii=False, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _told(self, record: Any) -> str:
+        return self._redactor.text(as_json(record))[:300]
+
+
+def _object(record: Any) -> Any:
+    """A record as its row has it: what is no object is the column `value`."""
+    return record if isinstance(record, dict) else {"value": record}
 
 
 def _has_lag(cursor: CursorSettings) -> bool:
@@ -133,6 +149,12 @@ def _time(value: Any) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _number(value: Any) -> Decimal | None:
+    """The number that a text says, such as an ID in quotes; None for other texts."""
+    digits = value.removeprefix("-").replace(".", "", 1) if isinstance(value, str) else ""
+    return Decimal(value) if digits.isascii() and digits.isdecimal() else None
+
+
 def _rank(value: Any) -> Rank:
     """What values are compared by: times by their microseconds, numbers as numbers, other texts as texts."""
     if isinstance(value, int | float):
@@ -151,23 +173,38 @@ def _less(one: Rank, other: Rank) -> bool:
         raise SparkGeneralError(
             f"The cursor's values cannot be compared: {one!r} and {other!r}. All must be times, numbers or texts."
         )
+    if isinstance(one, str) and isinstance(other, str):
+        numbers = _number(one), _number(other)
+        if numbers[0] is not None and numbers[1] is not None:
+            return numbers[0] < numbers[1]
     return one < other  # type: ignore[operator]
 
 
 def _before(value: Any, cursor: CursorSettings) -> Rank:
     """The rank of a value, less the lag."""
+    if _has_lag(cursor) and _time(value) is None:
+        return _rank(_with_lag(value, cursor))
     rank = _rank(value)
-    if isinstance(rank, str):
-        return rank
-    return rank - (cursor.lag_units if isinstance(value, int | float) else cursor.lag_us)
+    return rank if isinstance(rank, str) else rank - (0 if _time(value) is None else cursor.lag_us)
+
+
+def _with_lag(value: Any, cursor: CursorSettings) -> Any:
+    """A value that is no time, less the lag. Raises SparkGeneralError if the lag is none for it."""
+    number = _number(value)
+    if not cursor.lag_units or (isinstance(value, str) and number is None):
+        wanted = "times or numbers" if isinstance(value, str) and number is None else "times, or a number for numbers"
+        raise SparkGeneralError(
+            f"The cursor's values are like {value!r}, and cursor.lag is {cursor.lag_us / 1e6:g} s: it is for {wanted}. "
+            "Give it as a whole number in the cursor's unit, or leave it out."
+        )
+    return value - cursor.lag_units if number is None else str(number - cursor.lag_units)
 
 
 def _sent(value: Any, cursor: CursorSettings, *, with_lag: bool) -> Any:
     """A value as the interface wants it."""
     moment = _time(value)
     if moment is None:
-        number = isinstance(value, int | float)
-        return value - cursor.lag_units if number and with_lag and cursor.lag_units else value
+        return _with_lag(value, cursor) if with_lag and _has_lag(cursor) else value
     lag_us = cursor.lag_us if with_lag else 0
     if cursor.format == "same" and not lag_us:
         return value

@@ -5,8 +5,9 @@ Secrets come from the environment of the process that reads, so that they stand 
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -37,8 +38,8 @@ class Redactor:
 
     @classmethod
     def of(cls, secrets: Iterable[str]) -> Redactor:
-        """Longer ones first, for one may be part of another; as they stand and as URLs have them."""
-        forms = {form for text in secrets for form in (text, quote(text, safe=""), quote_plus(text))}
+        """Longer ones first, for one may be part of another; as they stand, in URLs and quoted."""
+        forms = {form for text in secrets for form in _forms(text)}
         hidden = sorted(form for form in forms if len(form) >= _SHORTEST)
         return cls(tuple(sorted(hidden, key=len, reverse=True)))
 
@@ -51,6 +52,13 @@ class Redactor:
         for secret in self.secrets:
             text = text.replace(secret, HIDDEN)
         return text
+
+
+def _forms(text: str) -> Iterator[str]:
+    for form in (text, text.strip()):
+        yield from (form, quote(form, safe=""), quote_plus(form))
+        yield from (repr(form)[1:-1], repr(form.encode(errors="replace"))[2:-1])
+        yield from (json.dumps(form)[1:-1], json.dumps(form, ensure_ascii=False)[1:-1])
 
 
 def is_telling(name: str) -> bool:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from riacho.connectors.rest.crawl import CrawlProgress, Page
 from riacho.connectors.rest.settings import Stream
+from riacho.connectors.values import as_json
 from riacho.errors import IllegalStateError, SparkGeneralError
 
 INITIAL: Final[dict[str, Any]] = {"batch": 0}
@@ -43,7 +44,9 @@ class Stored:
 class Store:
     """Writes and reads what offsets hold."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, *, decimals: bool = False) -> None:
+        """`decimals`: records keep all digits of numbers with a point."""
+        self._decimals = decimals
         self._most = stream.max_offset_bytes
         self._folder = None if stream.spool is None else Path(stream.spool)
 
@@ -90,8 +93,10 @@ class Store:
             packed = base64.b64decode(offset["data"])
         else:
             return Stored([], CrawlProgress())
-        whole = json.loads(zlib.decompress(packed).decode("utf-8", errors="surrogatepass"))
-        return Stored([Page.of_json(page) for page in whole["pages"]], CrawlProgress.of_json(whole["progress"]))
+        text = zlib.decompress(packed).decode("utf-8", errors="surrogatepass")
+        whole = json.loads(text)
+        pages = json.loads(text, parse_float=Decimal)["pages"] if self._decimals else whole["pages"]
+        return Stored([Page.of_json(page) for page in pages], CrawlProgress.of_json(whole["progress"]))
 
     def forget_before(self, offset: Offset) -> None:
         """Remove the files of this query's earlier batches: they will not be asked for again."""
@@ -135,9 +140,4 @@ class Store:
 
 
 def _packed(value: Any) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_exact)
-    return zlib.compress(text.encode("utf-8", errors="surrogatepass"))
-
-
-def _exact(value: Any) -> Any:
-    return str(value) if isinstance(value, Decimal) else value
+    return zlib.compress(as_json(value).encode("utf-8", errors="surrogatepass"))

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from riacho.connectors.rest import json_path
 from riacho.connectors.rest.answers import Answer, misshapen
-from riacho.connectors.rest.requests import Ask, joined, origin
+from riacho.connectors.rest.requests import Ask, joined, origin, query_of
 from riacho.connectors.rest.settings import RestSettings
 from riacho.errors import SparkGeneralError
 
@@ -20,9 +20,11 @@ def asked(ask: Ask, position: Position, settings: RestSettings) -> Ask:
     """The request for a page."""
     paging = settings.paging
     if paging.kind == "link" and isinstance(position, str):
-        in_address = dict(parse_qsl(urlsplit(ask.url).query))
+        first = urlsplit(ask.url)
+        in_address = query_of(first.query)
         secret = {n: v for n, v in {**in_address, **ask.parameters}.items() if _is_secret(str(v), settings)}
-        return replace(ask, url=position, parameters={}).with_parameters(secret, in_body=False)
+        url = urlsplit(position)._replace(netloc=first.netloc).geturl()  # with its user and password
+        return replace(ask, url=url, parameters={}).with_parameters(secret, in_body=False)
     more: dict[str, Any] = {}
     if paging.kind in ("page", "offset"):
         more[paging.parameter] = paging.start if position is None else position
@@ -85,9 +87,8 @@ def _without_credentials(url: str, settings: RestSettings) -> str:
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     name = settings.auth.name if settings.auth.kind == "query" else None
     kept = [(n, v) for n, v in pairs if n != name and not _is_secret(v, settings)]
-    if len(kept) == len(pairs):
-        return url
-    return urlunsplit((parts.scheme, parts.netloc, parts.path, urlencode(kept), ""))
+    query = parts.query if len(kept) == len(pairs) else urlencode(kept)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, query, ""))
 
 
 def _is_secret(value: str, settings: RestSettings) -> bool:
@@ -99,7 +100,9 @@ def _counted(position: Position, document: Any, count: int, url: str, settings: 
     here = paging.start if position is None else int(position)
     if count == 0 or (paging.size is not None and count < paging.size and paging.total is None and paging.more is None):
         return None
-    after = here + (1 if paging.kind == "page" else paging.size or count)
+    # An interface may give fewer than it is asked for, and an offset counts what it gave.
+    flat = None not in settings.records
+    after = here + (1 if paging.kind == "page" else count if flat else paging.size or count)
     if paging.total is not None:
         total = json_path.first(document, paging.total)
         if not isinstance(total, int | float):

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
-from datetime import date, datetime
-from itertools import product
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from riacho import units
 from riacho.connectors.bad_records import BadRecords
 from riacho.connectors.rest import json_path
+from riacho.connectors.rest.bindings import bindings_of
 from riacho.connectors.rest.environment import Environment, Redactor, is_telling
-from riacho.connectors.rest.options import OPTIONS
+from riacho.connectors.rest.given import as_text, checked
+from riacho.connectors.rest.requests import query_of
 from riacho.connectors.rest.settings import (
     Auth,
     Binding,
@@ -28,8 +27,8 @@ from riacho.connectors.rest.settings import (
 )
 from riacho.errors import IllegalArgumentError, SparkError
 from riacho.intervals import interval_us
-from riacho.options import Option, Options
-from riacho.yaml_files import document
+from riacho.options import Options
+from riacho.paths import local_path
 
 if TYPE_CHECKING:
     from pyspark.sql.types import StructType
@@ -37,12 +36,6 @@ if TYPE_CHECKING:
 PAGING: Final = ("none", "page", "offset", "cursor", "link")
 AUTH: Final = ("none", "header", "query", "bearer", "basic", "oauth2")
 CURSOR_FORMATS: Final = ("same", "iso", "epoch", "epoch_ms")
-_WHOLE: Final = frozenset({"values", "parameters", "headers", "body", "required", "key"})
-"""What a file may have a mapping or a list for."""
-_OURS: Final = frozenset({"schema_json"})
-"""What stands among the options of a dead letter, for whoever replays it."""
-_ITSELF: Final = {"paging": ("type", "kind"), "auth": ("type", "kind"), "cursor": ("path", "field")}
-"""How a section of a file calls the option that has the section's own name."""
 _NEEDS: Final = {
     "header": ("auth.name", "auth.value"),
     "query": ("auth.name", "auth.value"),
@@ -76,65 +69,6 @@ def of_checked(options: Options, variables: Mapping[str, str] | None = None) -> 
     return _OptionReading(options, Environment(variables)).settings()
 
 
-def checked(given: Mapping[str, str], owner: str = "rest source", table: tuple[Option, ...] = OPTIONS) -> Options:
-    """The options with those of their file. Raises IllegalArgumentError for a key of the file that means nothing."""
-    named = {_plain(name): name for option in table for name in (option.name, *option.aliases)}
-    known = {_plain(name): option.name for option in table for name in (option.name, *option.aliases)}
-    own = {
-        known.get(_plain(name), name): value
-        for name, value in given.items()
-        if name not in _OURS and not name.startswith("__")
-    }
-    file = own.get("config")
-    if file is None:
-        return Options.check(owner, table, own)
-    whole = document(Path(file.removeprefix("file://")))
-    if not isinstance(whole, dict):
-        raise IllegalArgumentError(f"{file} must be a mapping of options, not {type(whole).__name__}")
-    found: dict[str, str] = {}
-    for name, value in _flat(whole, ""):
-        option = known.get(_plain(name))
-        if option is None or option == "config":
-            raise IllegalArgumentError(
-                f"{file} has {name!r}, which means nothing here. It may have {', '.join(sorted(named.values()))}."
-            )
-        found[option] = value
-    return Options.check(owner, table, {**found, **own})
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").lower()
-
-
-def _flat(given: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, str]]:
-    """The options of a file as text: sections joined with a dot, lists and mappings that are values as JSON."""
-    for name, value in given.items():
-        full = f"{prefix}{name}"
-        if prefix and str(name).lower() in _ITSELF.get(prefix.rstrip("."), ()):
-            full = prefix.rstrip(".")
-        if value is None:
-            continue
-        if full in _WHOLE and not isinstance(value, str):
-            yield full, json.dumps(value, default=as_text)
-        elif isinstance(value, dict):
-            yield from _flat(value, f"{full}.")
-        else:
-            yield full, as_text(value)
-
-
-def as_text(value: Any) -> str:
-    """A value as the text of an option."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, list | dict):
-        return json.dumps(value, default=as_text)
-    return str(value)
-
-
 class _OptionReading:
     """One look at the options."""
 
@@ -143,13 +77,8 @@ class _OptionReading:
         self._environment = environment
 
     def settings(self) -> RestSettings:
-        url = self._filled("url")
-        parts = urlsplit(url or "")
-        if not url or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise IllegalArgumentError(
-                "The option url must be an address that begins with http:// or https://"
-                + (f", not {parts.scheme}://…" if url and parts.scheme else "")
-            )
+        url = self._address("url")
+        parts = urlsplit(url)
         auth = self._auth()
         parameters = self._mapping("parameters")
         headers = {name: as_text(value) for name, value in self._mapping("headers").items()}
@@ -157,8 +86,9 @@ class _OptionReading:
         transport = self._transport()
         pair = base64.b64encode(f"{auth.user}:{auth.secret}".encode()).decode() if auth.secret else ""
         secrets = {auth.secret, pair, parts.password or "", *self._environment.used}
-        secrets |= {as_text(v) for part in (parameters, headers) for name, v in part.items() if is_telling(name)}
-        secrets |= {v for name, v in parse_qsl(parts.query) if is_telling(name)}
+        for part in (parameters, headers, query_of(parts.query)):
+            telling = [value for name, value in part.items() if is_telling(name)]
+            secrets |= {as_text(one) for value in telling for one in (value if isinstance(value, list) else [value])}
         secrets |= {urlsplit(transport.proxy or "").password or ""}
         return RestSettings(
             url=url,
@@ -188,6 +118,20 @@ class _OptionReading:
     def _filled(self, name: str) -> str | None:
         text = self._options.maybe(name)
         return None if text is None else self._environment.fill(text, name)
+
+    def _address(self, name: str) -> str:
+        url = self._filled(name) or ""
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError as error:
+            raise IllegalArgumentError(f"The option {name} is no address: {error}") from None
+        if not usable:
+            other = f", not {parts.scheme}://…" if parts.scheme not in ("", "http", "https") else ""
+            raise IllegalArgumentError(
+                f"The option {name} must be an address that begins with http:// or https://{other}"
+            )
+        return url
 
     def _one_of(self, name: str, allowed: tuple[str, ...]) -> str:
         value = self._options.text(name).lower()
@@ -242,24 +186,16 @@ class _OptionReading:
                 raise IllegalArgumentError("The option headers must be a JSON object, or lines such as Name: value")
             given = {head.strip(): value.strip() for head, _, value in lines}
         else:
-            given = dict(parse_qsl(text, keep_blank_values=True))
+            given = query_of(text)
             if text and not given:
                 raise IllegalArgumentError(f"The option {name} must be a JSON object, or a=1&b=2")
         filled: dict[str, Any] = self._environment.fill_tree(given, name)
         return {key: value for key, value in filled.items() if value is not None}
 
     def _bindings(self) -> list[Binding]:
-        """The combinations of values: one with nothing if there are none."""
         text = self._options.text("values").strip()
         given = self._environment.fill_tree(self._json("values", text) if text else {}, "values")
-        if isinstance(given, list) and all(isinstance(binding, dict) for binding in given):
-            return [{name: _value(name, value) for name, value in binding.items()} for binding in given]
-        if not isinstance(given, dict):
-            raise IllegalArgumentError(
-                'The option values must be a JSON object such as {"id": [1, 2]}, or a list of them'
-            )
-        listed = [_listed(name, value) for name, value in given.items()]
-        return [dict(zip(given, chosen, strict=True)) for chosen in product(*listed)]
+        return bindings_of(given)
 
     def _body(self) -> Any:
         text = self._options.maybe("body")
@@ -334,7 +270,7 @@ class _OptionReading:
             kind=kind,
             name=(self._filled("auth.name") or "") if "auth.name" in needed else "",
             user=self._filled("auth.user" if kind == "basic" else "auth.clientId") or "",
-            token_url=self._filled("auth.tokenUrl") or "",
+            token_url=self._address("auth.tokenUrl") if kind == "oauth2" else "",
             scope=self._filled("auth.scope") or "",
             secret="" if secret is None else self._filled(secret) or "",
         )
@@ -382,24 +318,6 @@ class _OptionReading:
             interval_s=self._seconds("pollInterval"),
             once=self._one_of("poll", ("again", "once")) == "once",
             pages=self._count("pagesPerBatch"),
-            spool=None if spool is None else spool.removeprefix("file://"),
+            spool=None if spool is None else str(local_path(spool)),
             max_offset_bytes=largest,
         )
-
-
-def _listed(name: str, value: Any) -> list[Any]:
-    """The values of one name. Raises IllegalArgumentError for what cannot be part of a request."""
-    if isinstance(value, str) and value.startswith("@"):
-        try:
-            lines = Path(value[1:]).read_text(encoding="utf-8").splitlines()
-        except OSError as error:
-            raise IllegalArgumentError(f"values: {name}: {value[1:]} cannot be read: {error.strerror}") from None
-        return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
-    found = value if isinstance(value, list) else [value]
-    return list(dict.fromkeys(_value(name, item) for item in found))
-
-
-def _value(name: str, value: Any) -> Any:
-    if not isinstance(value, str | int | float):
-        raise IllegalArgumentError(f"values: {name} has {value!r}: it must be a text or a number, or a list of them")
-    return value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 import pyarrow as pa
@@ -29,6 +30,7 @@ class RecordRows:
         self._settings = settings
         self._bad_records = bad_records
         self._arrow = to_arrow_schema(schema, timezone="UTC")
+        self._decimals = needs_decimals(schema, settings)
         if settings.raw and "value" not in schema.names:
             raise AnalysisError("With raw = true the schema must have the column value, a STRING")
         if settings.request_column in schema.names:
@@ -51,9 +53,10 @@ class RecordRows:
         """The rows of records that were set aside; `fail` is told of those that still do not fit."""
         records: list[Any] = []
         places: list[int] = []
+        kind = Decimal if self._decimals else float
         for index, raw in enumerate(raws):
             try:
-                records.append(json.loads(raw))
+                records.append(json.loads(raw, parse_float=kind))
                 places.append(index)
             except ValueError as error:
                 fail(index, error)
@@ -102,9 +105,9 @@ def _position(page: Page, place: int) -> str:
     return f"{page.url} {key_of(page.values)} page {page.number} record {place + 1}".replace("  ", " ")
 
 
-def needs_decimals(schema: StructType) -> bool:
+def needs_decimals(schema: StructType, settings: RestSettings) -> bool:
     """Whether numbers must keep all their digits."""
-    return "decimal" in schema.json() and any(True for _ in _decimals(schema))
+    return settings.raw or ("decimal" in schema.json() and any(True for _ in _decimals(schema)))
 
 
 def _decimals(kind: Any) -> Iterator[DecimalType]:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
 
 from riacho.connectors.rest.settings import Binding, RestSettings
-from riacho.errors import IllegalArgumentError
+from riacho.errors import IllegalArgumentError, SparkGeneralError
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Ask:
                 raise IllegalArgumentError("paging.in = body needs a body that is a JSON object")
             return replace(self, body={**(self.body or {}), **more})
         parts = urlsplit(self.url)
-        kept = {n: v for n, v in parse_qsl(parts.query, keep_blank_values=True) if n not in more}
+        kept = {n: v for n, v in query_of(parts.query).items() if n not in more}
         url = urlunsplit((parts.scheme, parts.netloc, parts.path, "", ""))
         return replace(self, url=url, parameters={**kept, **self.parameters, **more})
 
@@ -71,15 +71,28 @@ def _filled(value: Any, binding: Binding) -> Any:
     return value
 
 
+def query_of(text: str) -> dict[str, Any]:
+    """The parameters of a query: a list for a name that is there more than once."""
+    found: dict[str, list[str]] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        found.setdefault(name, []).append(value)
+    return {name: values if len(values) > 1 else values[0] for name, values in found.items()}
+
+
 def origin(url: str) -> tuple[str, str | None, int]:
-    """Scheme, host and port: credentials go nowhere else."""
+    """Scheme, host and port: credentials go nowhere else. Raises ValueError for what is no address."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def joined(base: str, link: str) -> str:
-    """An address that a server gave, which may be relative."""
-    return urljoin(base, link)
+    """An address that a server gave, which may be relative. Raises SparkGeneralError if it is none."""
+    try:
+        url = urljoin(base, link)
+        origin(url)
+    except ValueError as error:
+        raise SparkGeneralError(f"{Ask('GET', base).address()} leads to what is no address: {error}") from None
+    return url
 
 
 def key_of(binding: Binding) -> str:

@@ -13,9 +13,10 @@ from pyspark.sql.types import StructField, StructType
 
 from riacho.connectors.rest.client import RestClient
 from riacho.connectors.rest.crawl import Crawl, CrawlProgress, Page
+from riacho.connectors.rest.given import as_text
 from riacho.connectors.rest.inference import schema_of
 from riacho.connectors.rest.offsets import INITIAL, Offset, Store
-from riacho.connectors.rest.reading import as_text, bad_records_of, of_options
+from riacho.connectors.rest.reading import bad_records_of, of_options
 from riacho.connectors.rest.records import RAW_SCHEMA, REQUEST_TYPE, RecordRows, needs_decimals
 from riacho.connectors.rest.settings import RestSettings
 from riacho.connectors.rest.sink import RestBatchWriter, RestStreamWriter, sink_settings
@@ -125,7 +126,7 @@ class RestReader(DataSourceReader):
         bindings, share = partition.value
         client = RestClient(self._settings, share=share)
         try:
-            crawl = Crawl(self._settings, client, bindings, decimals=needs_decimals(self._schema))
+            crawl = Crawl(self._settings, client, bindings, decimals=needs_decimals(self._schema, self._settings))
             count = 0
             for batch in self._rows.batches(crawl.pages(CrawlProgress())):
                 yield batch
@@ -143,7 +144,7 @@ class RestStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         self._settings = settings
         self._schema = schema
         self._rows = rows
-        self._store = Store(settings.stream)
+        self._store = Store(settings.stream, decimals=needs_decimals(schema, settings))
         self._client: RestClient | None = None
         self._polled_ms = 0
         self._looks_left: int | None = None
@@ -232,7 +233,7 @@ class RestStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         if self._client is None:
             self._client = RestClient(self._settings)
         bindings = self._settings.bindings
-        return Crawl(self._settings, self._client, bindings, decimals=needs_decimals(self._schema))
+        return Crawl(self._settings, self._client, bindings, decimals=needs_decimals(self._schema, self._settings))
 
 
 def _now_ms() -> int:
