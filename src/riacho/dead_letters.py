@@ -1,8 +1,8 @@
 """Tables of dead letters: what is in them, and reading letters again after what was wrong has been mended.
 
-A replay is exactly once. It claims letters by an UPDATE, appends their rows to its target under a transaction of its
-own (`txnAppId`), and marks them. All it needs is in the claim, so one that was cut off is finished by the next, and
-what it had written by then is not written again.
+A replay is exactly once. It claims all its letters in one commit, appends their rows to its target under a transaction
+of its own (`txnAppId`), and marks them. All it needs is in the claim, so one that was cut off is finished by the next,
+and what it had written by then is not written again.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from riacho.connectors.bad_records import Replayable
 
-_AT_ONCE: Final = 500
-"""How many letters one UPDATE names."""
+_REASONS: Final = [("id", pa.string()), ("why", pa.string())]
 _WAITING: Final = "replay IS NULL AND replayed IS NULL"
 
 
@@ -108,7 +107,7 @@ class DeadLetters:
 
     def letter(self, start: str) -> dict[str, Any]:
         """The letter whose id begins so. Raises IllegalArgumentError if there is none, or more than one."""
-        found = self._spark.table(self.table).where(f"id LIKE {_text(start + '%')}").limit(2).collect()
+        found = self._spark.table(self.table).where(_begins(start)).limit(2).collect()
         if len(found) != 1:
             raise IllegalArgumentError(
                 f"{'No letter has' if not found else 'Several letters have'} an id like {start}…"
@@ -119,7 +118,7 @@ class DeadLetters:
         """The letters that no replay has taken on, the oldest first. `ids`: only those that begin so."""
         frame = self._frame(source).where(_WAITING)
         if ids:
-            frame = frame.where(" OR ".join(f"id LIKE {_text(start + '%')}" for start in ids))
+            frame = frame.where(" OR ".join(map(_begins, ids)))
         frame = frame.orderBy("time", "source", "position")
         return (frame if limit is None else frame.limit(limit)).toArrow()
 
@@ -150,8 +149,8 @@ class DeadLetters:
 
     def replay(self, claim: ReplayClaim, ids: Sequence[str]) -> int:
         """Claim these letters and replay them; how many this was, fewer if another replay was faster."""
-        for part in _parts(ids):
-            self._update(f"replay = {_text(claim.text)}", f"{_WAITING} AND id IN ({part})")
+        # In one commit: whoever finds a part of a claim and finishes it would leave the rest without its rows.
+        self._merge(pa.table({"id": pa.array(ids, pa.string())}), f"replay = {_text(claim.text)}", _WAITING)
         return self.finish(claim)
 
     def finish(self, claim: ReplayClaim) -> int:
@@ -181,8 +180,8 @@ class DeadLetters:
 
     def tell(self, bad: Mapping[str, str]) -> None:
         """Keep why letters still cannot be read."""
-        for each, why in bad.items():
-            self._update(f"reason = {_text(why)}", f"id = {_text(each)} AND reason <> {_text(why)} AND {_WAITING}")
+        reasons = pa.table({"id": list(bad.keys()), "why": list(bad.values())}, pa.schema(_REASONS))
+        self._merge(reasons, "reason = told.why", f"reason <> told.why AND {_WAITING}")
 
     def _frame(self, source: str | None) -> DataFrame:
         frame = self._spark.table(self.table)
@@ -190,6 +189,20 @@ class DeadLetters:
 
     def _update(self, what: str, which: str) -> None:
         self._spark.sql(f"UPDATE {self.table} SET {what} WHERE {which}").collect()  # noqa: S608 - texts are quoted
+
+    def _merge(self, told: pa.Table, what: str, which: str) -> None:
+        """An UPDATE of the letters that `told` names, in one commit; none if it names none of these."""
+        if not told.num_rows:
+            return
+        view = f"riacho_told_{new_uuid().replace('-', '')}"
+        self._spark.createDataFrame(told).createOrReplaceTempView(view)
+        try:
+            self._spark.sql(
+                f"MERGE INTO {self.table} letters USING {view} told ON letters.id = told.id "
+                f"WHEN MATCHED AND {which} THEN UPDATE SET {what}"
+            ).collect()
+        finally:
+            self._spark.catalog.dropTempView(view)
 
     def _schema(self, options: Mapping[str, str], claim: ReplayClaim) -> StructType:
         from pyspark.sql.types import StructType
@@ -234,9 +247,9 @@ def _source(format: str, options: Mapping[str, str]) -> Replayable:
     return cast("Replayable", cls(dict(options)))
 
 
-def _parts(ids: Sequence[str]) -> Iterator[str]:
-    for start in range(0, len(ids), _AT_ONCE):
-        yield ", ".join(map(_text, ids[start : start + _AT_ONCE]))
+def _begins(start: str) -> str:
+    """The condition that an id begins so, whatever LIKE takes for a pattern."""
+    return f"startswith(id, {_text(start)})"
 
 
 def _text(value: str) -> str:

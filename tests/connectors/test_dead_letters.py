@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
@@ -125,6 +126,53 @@ def test_two_replays_at_the_same_time_share_the_letters(spark: SparkSession, tab
     good = letters.reread(letters.waiting(), first).good
     assert (letters.replay(first, good), letters.replay(second, good)) == (3, 0)
     assert spark.read.format("delta").load(into).count() == 3
+
+
+def test_a_replay_that_another_one_finishes_leaves_nothing_out(spark: SparkSession, table: str, tmp_path: Path) -> None:
+    """The other one may come at any moment: it finds all of a claim or nothing, however many letters there are."""
+    into = str(tmp_path / "orders")
+    with BadRecords("dead_letter", table, "many", "ingest", {"schema_json": SCHEMA}).collecting() as more:
+        for number in range(1200):
+            more.add(b'{"id":"x"}', f"{number}", "field id")
+    other = DeadLetters(spark, table)
+
+    class Watched(DeadLetters):
+        """After each of its commits comes the other one."""
+
+        def _merge(self, *told: Any) -> None:
+            super()._merge(*told)
+            self._others()
+
+        def _update(self, what: str, which: str) -> None:
+            self._others()
+            super()._update(what, which)
+
+        def _others(self) -> None:
+            for each in other.unfinished():
+                other.finish(each)
+
+    letters = Watched(spark, table)
+    claim = new_claim(into, spark.createDataFrame([], "id STRING").schema, {})
+    again = letters.reread(letters.waiting(), claim)
+    assert letters.replay(claim, again.good) in (0, 1203)
+    letters.tell(again.bad)
+    assert spark.read.format("delta").load(into).count() == 1203
+    assert (letters.unfinished(), other.waiting().num_rows) == ([], 1)
+    history = spark.sql(f"DESCRIBE HISTORY delta.`{table}`").where("operation IN ('MERGE', 'UPDATE')")
+    assert history.count() <= 4
+
+
+def test_what_came_from_outside_does_not_reach_the_terminal_as_it_is(remote: str, tmp_path: Path) -> None:
+    table = str(tmp_path / "letters")
+    with BadRecords("dead_letter", table, "x", "ingest", {"schema_json": SCHEMA}).collecting() as letters:
+        letters.add(b"\x1b[31mred\x1b]0;title\x07\r\xff", "0", "not \x1b[5mJSON")
+    for listed in (ask(remote, "list", table), ask(remote, "replay", table, "--into", str(tmp_path / "o"))):
+        assert "\x1b" not in listed.stdout
+    (letter,) = json.loads(ask(remote, "list", table, "--format", "json").stdout)
+    shown = ask(remote, "show", table, letter["id"]).stdout
+    assert r"\x1b[31mred\x1b]0;title\x07\r\xff" in shown
+    assert "\x1b" not in shown
+    assert "No letter has an id like %" in ask(remote, "show", table, "%").stderr
 
 
 def test_what_is_wrong_is_said(remote: str, spark: SparkSession, table: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from rich.text import Text
 from riacho.cli import options
 from riacho.cli.failures import FAILED, CommandError
 from riacho.cli.session import session
-from riacho.cli.terminal import aside, counted, notes, output
+from riacho.cli.terminal import aside, counted, notes, output, printable
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -73,7 +73,9 @@ def list_(
     grid.add_column("reason", overflow="fold")
     for each in summary:
         waits = Text(f"{each.waiting:,}", style="yellow" if each.waiting else "dim")
-        grid.add_row(Text(each.source), waits, f"{each.replayed:,}", _time(each.last), Text(each.reason))
+        grid.add_row(
+            Text(printable(each.source)), waits, f"{each.replayed:,}", _time(each.last), Text(printable(each.reason))
+        )
     output().print(grid)
     if not found:
         return
@@ -82,7 +84,7 @@ def list_(
     grid.add_column("position", overflow="fold", max_width=28)
     grid.add_column("record", overflow="fold", max_width=60)
     for letter in found:
-        grid.add_row(letter["id"][:8], Text(letter["position"]), _bytes(letter["raw"], 120))
+        grid.add_row(letter["id"][:8], Text(printable(letter["position"])), _bytes(letter["raw"], 120))
     output().print(grid)
     aside(notes(), "`riacho dead-letter show TABLE ID` shows one, `replay` reads them again")
 
@@ -107,7 +109,7 @@ def show(
     grid.add_column(overflow="fold")
     for name in ("id", "source", "position", "reason", "exception", "time", "query", "batch", "format"):
         if (value := letter[name]) is not None:
-            grid.add_row(name, _time(value) if name == "time" else Text(str(value)))
+            grid.add_row(name, _time(value) if name == "time" else Text(printable(str(value))))
     grid.add_row("options", Text(_options(letter["options"])))
     grid.add_row("replayed", Text("not yet", "dim") if letter["replayed"] is None else _time(letter["replayed"]))
     output().print(grid)
@@ -189,7 +191,7 @@ def _plan(again: Reread, claim: ReplayClaim) -> None:
     for why in again.bad.values():
         reasons[why] = reasons.get(why, 0) + 1
     for why, count in sorted(reasons.items(), key=lambda each: -each[1])[:10]:
-        grid.add_row(Text("✗", "yellow"), f"{count:,}", Text(f"stay: {why}"))
+        grid.add_row(Text("✗", "yellow"), f"{count:,}", Text(printable(f"stay: {why}")))
     output().print(grid)
 
 
@@ -206,4 +208,4 @@ def _options(text: str) -> str:
 def _bytes(raw: Any, most: int) -> Text:
     data = bytes(raw or b"")
     more = f" … {len(data):,} bytes" if len(data) > most else ""
-    return Text.assemble(data[:most].decode("utf-8", "backslashreplace"), (more, "dim"))
+    return Text.assemble(printable(data[:most].decode("utf-8", "backslashreplace")), (more, "dim"))

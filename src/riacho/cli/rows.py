@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from riacho.cli.options import OutputFormat
+from riacho.cli.terminal import printable
 
 NULL = "NULL"
 _NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
@@ -81,7 +82,7 @@ def _shown(value: Any) -> str:
         case dict() | list():
             return json.dumps(_json(value), ensure_ascii=False)
         case _:
-            return str(value)
+            return printable(str(value))
 
 
 def _cell(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from typing import TextIO
+from unicodedata import category
 
 from rich.console import Console
 from rich.text import Text
@@ -76,3 +77,10 @@ def ago(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 row`, `2 rows`, `1,200 rows`: a noun whose plural ends in s."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def printable(text: str) -> str:
+    """Text from outside, as people may see it: it does not move the cursor, nor colour or name the terminal."""
+    if text.isprintable():
+        return text
+    return "".join(c if category(c) not in {"Cc", "Cs"} or c in "\n\t" else ascii(c)[1:-1] for c in text)

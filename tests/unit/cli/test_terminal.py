@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from riacho.cli.terminal import PLAIN_WIDTH, ago, counted, duration, output, size
+from riacho.cli.terminal import PLAIN_WIDTH, ago, counted, duration, output, printable, size
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,8 @@ def test_without_a_terminal_there_are_no_colours_and_room_enough(
 
     assert capsys.readouterr().out == "warning\n"
     assert console.width == PLAIN_WIDTH
+
+
+def test_what_people_may_see_of_text_from_outside() -> None:
+    assert printable("São\u00a0João\n\tx 👩\u200d👧") == "São\u00a0João\n\tx 👩\u200d👧"
+    assert printable("\x1b[31m\r\x07\x9b\ud800") == r"\x1b[31m\r\x07\x9b\ud800"
