@@ -71,8 +71,36 @@ def test_collections_become_what_the_file_says(mongo: Mongo, tmp_path: Path) -> 
     write(20, "90d", "  new: {}\n  sharded: {shard-key: {a: 1}}\n")
     code, told = run("mongo", "init", file, "-y")
     assert (code, "only a mongos does" in told) == (1, True)
+    assert "not all of it can be done, so nothing is" in told
+    assert "step" not in told
     assert mongo["orders"].index_information()["at_1"]["expireAfterSeconds"] == 60 * 86_400
     assert "new" not in mongo.database.list_collection_names()
+
+
+def test_what_the_server_does_not_understand(mongo: Mongo, tmp_path: Path) -> None:
+    file = tmp_path / "mongo.yml"
+    address = ("-u", mongo.uri, "-d", mongo.database.name)
+    for wrong, told in (
+        ("{schema: {bsonType: zork}}", "validator, failed: Unknown type name alias: zork"),
+        ("{indexes: [{keys: {a: 1}, where: {a: {$zork: 1}}}]}", "a_1, failed: unknown operator: $zork"),
+    ):
+        file.write_text(f"collections:\n  first: {{}}\n  second: {wrong}\n")
+        for command in (("plan", file), ("init", file, "-y")):
+            code, output = run("mongo", *command, *address)
+            assert (code, told in output) == (1, True), output
+    assert mongo.database.list_collection_names() == []
+    # Days of YAML are moments; the server has them as they were given, so a second run has nothing to do.
+    file.write_text(
+        "collections: {days: {validator: {$or: [{at: {$gt: 2026-01-01}}, {at: {$lt: 2025-01-01T00:00:00Z}}]}}}"
+    )
+    assert run("mongo", "init", file, "-y", *address)[0] == 0
+    code, output = run("mongo", "init", file, "-y", *address)
+    assert (code, "nothing to do" in output) == (0, True), output
+    for name, told in (("a b", "database names cannot contain"), ("", "which database?")):
+        code, output = run("mongo", "plan", file, "-u", mongo.uri, "-d", name)
+        assert (code, told in output, "bug" in output) == (1, True, False), output
+    code, output = run("mongo", "plan", file, "-u", "nowhere", "-d", "x")
+    assert (code, "it must begin with mongodb://" in output) == (1, True), output
 
 
 def test_where_it_is_from(mongo: Mongo, tmp_path: Path) -> None:

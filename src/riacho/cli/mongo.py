@@ -91,6 +91,7 @@ def _planned(
     if not name:
         raise CommandError("which database?", "give --database NAME, or write 'database:' in the file")
     server = stack.enter_context(CollectionsServer(address, name))
+    server.check(wanted.collections)
     found = server.collections(one.name for one in wanted.collections)
     return plan(wanted.collections, found, sharded=server.is_sharded()), server
 

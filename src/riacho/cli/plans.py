@@ -54,9 +54,10 @@ class PlanView(Generic[S]):
             table.add_row(Text(mark, style=style), Text(step.name), self.told(step))
         output().print(table)
         changes = sum(self._mark(step) in (CREATE, CHANGE) for step in steps)
-        aside(notes(), f"{counted(changes, 'step')} to do" if changes else "nothing to do: all is as the file says")
         if any(self._mark(step) == IMPOSSIBLE for step in steps):
+            aside(notes(), "not all of it can be done, so nothing is")
             raise typer.Exit(FAILED)
+        aside(notes(), f"{counted(changes, 'step')} to do" if changes else "nothing to do: all is as the file says")
 
     def carry_out(self, steps: Sequence[S], do: Callable[[S], None], *, yes: bool) -> None:
         """Do what a plan that was shown has to do; ask first unless `yes`.

@@ -17,6 +17,8 @@ from riacho.mongo.plan import (
 from riacho.mongo.wanted import WantedCollection, WantedIndex
 
 _MONGOS: Final = "isdbgrid"
+_NO_COLLECTION: Final = "riacho.nothing"
+"""A collection that is not there: looking into it costs nothing."""
 
 
 class CollectionsServer:
@@ -25,7 +27,8 @@ class CollectionsServer:
     def __init__(self, uri: str, database: str) -> None:
         self._uri = uri
         self._connection = client.connect(uri)
-        self._database = self._connection[database]
+        with client.told(uri, f"Looking at the database {database!r}"):
+            self._database = self._connection[database]
 
     def __enter__(self) -> Self:
         return self
@@ -57,6 +60,18 @@ class CollectionsServer:
         if not found or found.get("dropped") or found.get("unsplittable"):
             return None
         return tuple((field, int(way) if isinstance(way, float) else way) for field, way in found["key"].items())
+
+    def check(self, collections: Iterable[WantedCollection]) -> None:
+        """Have the server read the conditions, of validators and of indexes, before anything is done.
+
+        Raises SparkGeneralError for one that it does not understand.
+        """
+        for one in collections:
+            conditions = [("validator", one.validator), *((index.name, index.where) for index in one.indexes)]
+            for what, condition in conditions:
+                if condition is not None:
+                    with client.told(self._uri, f"Reading the condition of {self._database.name}.{one.name}, {what},"):
+                        self._database[_NO_COLLECTION].find_one(condition)
 
     def do(self, step: CollectionStep) -> None:
         """Do one step of a plan; steps that ask for nothing do nothing."""

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from riacho import units
 from riacho.errors import IllegalArgumentError
+from riacho.extras import require
 from riacho.yaml_files import document, mapping
 
 _TOP: Final = frozenset({"uri", "database", "collections"})
@@ -35,6 +37,9 @@ GRANULARITIES: Final = ("seconds", "minutes", "hours")
 _LEVELS: Final = ("strict", "moderate", "off")
 _ACTIONS: Final = ("error", "warn")
 _WAYS: Final = (1, -1, "hashed", "text", "2d", "2dsphere")
+_OF_IDS: Final = (("_id", 1),)
+_LONGEST_NAME: Final = 255
+_LONGEST_S: Final = (1 << 31) - 1
 
 
 @dataclass(frozen=True)
@@ -97,9 +102,22 @@ def wanted(given: Any, where: str) -> WantedCollections:
     named = top.get("collections")
     if not isinstance(named, dict) or not named:
         raise IllegalArgumentError(f"{where} has no collections: list them under 'collections:'")
-    found = tuple(_collection(str(name), own, f"{where}: {name}") for name, own in named.items())
+    found = tuple(_collection(_name(name, where), own, f"{where}: {name}") for name, own in named.items())
     uri, database = top.get("uri"), top.get("database")
     return WantedCollections(found, None if uri is None else str(uri), None if database is None else str(database))
+
+
+def _name(given: Any, where: str) -> str:
+    """The name of a collection that MongoDB makes."""
+    name = str(given)
+    if not name or "$" in name or "\0" in name or name.startswith(("system.", ".")) or name.endswith("."):
+        raise IllegalArgumentError(
+            f"{where}: a collection cannot be called {name!r}: it needs a name without '$', which begins with no "
+            "'system.', and has no dot at its ends"
+        )
+    if len(name.encode()) > _LONGEST_NAME:
+        raise IllegalArgumentError(f"{where}: the name {name[:40]}… is longer than {_LONGEST_NAME} bytes")
+    return name
 
 
 def _collection(name: str, given: Any, place: str) -> WantedCollection:
@@ -117,7 +135,10 @@ def _collection(name: str, given: Any, place: str) -> WantedCollection:
         _word(own.get("validation-level"), f"{place}: validation-level", _LEVELS),
         _word(own.get("validation-action"), f"{place}: validation-action", _ACTIONS),
         _flag(own.get("pre-images"), f"{place}: pre-images"),
-        tuple(_index(one, f"{place}: index {at}") for at, one in enumerate(indexes, 1)),
+        # That of `_id` is there without being asked for.
+        tuple(
+            index for at, one in enumerate(indexes, 1) if (index := _index(one, f"{place}: index {at}")).keys != _OF_IDS
+        ),
         _series(own["time-series"], f"{place}: time-series") if "time-series" in own else None,
         _size(capped.get("size"), f"{place}: capped: size") if capped else None,
         _count(capped.get("documents"), f"{place}: capped: documents"),
@@ -137,7 +158,7 @@ def _index(given: Any, place: str) -> WantedIndex:
     own = mapping(given, place, _OF_INDEX)
     keys = _keys(own.get("keys"), f"{place}: keys")
     name = own.get("name")
-    return WantedIndex(
+    made = WantedIndex(
         keys,
         str(name) if name else "_".join(f"{field}_{way}" for field, way in keys),
         bool(name),
@@ -146,6 +167,16 @@ def _index(given: Any, place: str) -> WantedIndex:
         _any_mapping(own.get("where"), f"{place}: where"),
         _seconds(own.get("expire-after"), f"{place}: expire-after"),
     )
+    ways = {way for _, way in keys}
+    for wrong, why in (
+        (made.expire_s is not None and (len(keys) > 1 or not ways & {1, -1}), "expire-after takes one plain field"),
+        (made.keys == _OF_IDS and own.keys() - {"keys"}, "the index of _id is there as it is, and cannot be changed"),
+        (made.unique and "hashed" in ways, "a hashed index cannot be unique"),
+        (made.sparse and made.where is not None, "an index is sparse or has 'where', not both"),
+    ):
+        if wrong:
+            raise IllegalArgumentError(f"{place}: {why}")
+    return made
 
 
 def _series(given: Any, place: str) -> WantedSeries:
@@ -155,11 +186,19 @@ def _series(given: Any, place: str) -> WantedSeries:
     meta = own.get("meta")
     granularity = _word(own.get("granularity"), f"{place}: granularity", GRANULARITIES)
     expire_s = _seconds(own.get("expire-after"), f"{place}: expire-after")
+    if meta == own["time"] or meta == "_id":
+        raise IllegalArgumentError(
+            f"{place}: meta cannot be {meta!r}: name the field that says whose measurement it is"
+        )
     return WantedSeries(str(own["time"]), None if meta is None else str(meta), granularity, expire_s)
 
 
 def _keys(given: Any, place: str) -> tuple[tuple[str, Any], ...]:
-    if not isinstance(given, dict) or not given or any(way not in _WAYS for way in given.values()):
+    if (
+        not isinstance(given, dict)
+        or not given
+        or not all(type(way) in (int, str) and way in _WAYS for way in given.values())
+    ):
         raise IllegalArgumentError(
             f"{place} must be fields with {', '.join(map(str, _WAYS))} each, such as {{customer: 1, at: -1}}, not "
             f"{given!r}"
@@ -168,8 +207,29 @@ def _keys(given: Any, place: str) -> tuple[tuple[str, Any], ...]:
 
 
 def _any_mapping(given: Any, place: str) -> Mapping[str, Any] | None:
-    if given is not None and not isinstance(given, dict):
+    """A mapping as the server has it when it is asked. Raises IllegalArgumentError for what BSON cannot say."""
+    if given is None:
+        return None
+    if not isinstance(given, dict):
         raise IllegalArgumentError(f"{place} must be a mapping, not {given!r}")
+    bson = require("bson", "mongodb", "riacho mongo")
+    from bson.errors import BSONError
+
+    try:
+        found: Mapping[str, Any] = bson.decode(bson.encode(_moments(given)))
+    except (BSONError, OverflowError, ValueError) as error:
+        raise IllegalArgumentError(f"{place} is nothing that MongoDB can keep: {error}") from None
+    return found
+
+
+def _moments(given: Any) -> Any:
+    """The same with moments where YAML has days."""
+    if isinstance(given, dict):
+        return {name: _moments(value) for name, value in given.items()}
+    if isinstance(given, list):
+        return [_moments(value) for value in given]
+    if isinstance(given, date) and not isinstance(given, datetime):
+        return datetime(given.year, given.month, given.day, tzinfo=UTC)
     return given
 
 
@@ -208,4 +268,6 @@ def _seconds(given: Any, place: str) -> int | None:
     ms = units.time_ms(str(given))
     if ms is None or ms < 0 or ms % 1000:
         raise IllegalArgumentError(f"{place} must be a time such as 30d or 12h, in whole seconds, not {given!r}")
+    if ms // 1000 > _LONGEST_S:
+        raise IllegalArgumentError(f"{place} is {given}, and MongoDB keeps nothing for longer than 24855d")
     return ms // 1000

@@ -133,6 +133,15 @@ def test_shards() -> None:
         ("{capped: {documents: 5}}", "must be a size such as"),
         ("{pre-images: often}", "must be true or false"),
         ("{validator: [1]}", "must be a mapping"),
+        ("{validator: {1: {}}}", "nothing that MongoDB can keep: .* must have only string keys"),
+        ("{indexes: [{keys: {a: yes}}]}", "keys must be fields"),
+        ("{indexes: [{keys: {a: 1.0}}]}", "keys must be fields"),
+        ("{indexes: [{keys: {a: 1, b: 1}, expire-after: 1d}]}", "expire-after takes one plain field"),
+        ("{indexes: [{keys: {a: 1}, expire-after: 30000d}]}", "nothing for longer than 24855d"),
+        ("{indexes: [{keys: {_id: 1}, expire-after: 1d}]}", "the index of _id is there as it is"),
+        ("{indexes: [{keys: {a: hashed}, unique: true}]}", "a hashed index cannot be unique"),
+        ("{indexes: [{keys: {a: 1}, sparse: true, where: {a: 1}}]}", "sparse or has 'where'"),
+        ("{time-series: {time: t, meta: t}}", "meta cannot be 't'"),
     ],
 )
 def test_files_that_are_refused(text: str, told: str) -> None:
@@ -143,3 +152,13 @@ def test_files_that_are_refused(text: str, told: str) -> None:
 def test_a_file_without_collections() -> None:
     with pytest.raises(IllegalArgumentError, match="has no collections"):
         wanted({"database": "shop"}, "f")
+
+
+@pytest.mark.parametrize("name", ["", "a$b", "system.users", ".a", "a.", "x" * 256])
+def test_names_that_no_collection_has(name: str) -> None:
+    with pytest.raises(IllegalArgumentError, match="a collection cannot be called|is longer than 255 bytes"):
+        wanted({"collections": {"good": {}, name: {}}}, "f")
+
+
+def test_the_index_of_ids_is_there_without_being_asked_for() -> None:
+    assert [type(step) for step in steps("{indexes: [{keys: {_id: 1}}]}")] == [CreateCollection]

@@ -20,6 +20,7 @@ ANSWER_LIMIT_MS: Final = 300_000
 """How long a server may be silent. Drivers wait forever unless the connection string says otherwise."""
 _WHAT: Final = 'format("mongodb")'
 _LOGIN: Final = re.compile(r"//([^/@]*)@")
+_SCHEMES: Final = ("mongodb://", "mongodb+srv://")
 _DENIED: Final = (13, 18, 8000)
 
 
@@ -29,6 +30,8 @@ def connect(uri: str) -> MongoClient[dict[str, Any]]:
     Raises AnalysisError without pymongo, IllegalArgumentError for a connection string that is none.
     """
     pymongo = require("pymongo", "mongodb", _WHAT)
+    if not uri.startswith(_SCHEMES):
+        raise IllegalArgumentError(f"Invalid connection string: it must begin with {' or '.join(_SCHEMES)}")
     limits = {"serverSelectionTimeoutMS": SELECTION_LIMIT_MS, "socketTimeoutMS": ANSWER_LIMIT_MS}
     given = uri.lower()
     limits = {name: value for name, value in limits.items() if f"{name.lower()}=" not in given}
