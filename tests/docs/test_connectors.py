@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,17 @@ def test_every_connector_is_in_the_catalogue() -> None:
     assert set(CLASSES) <= listed
     assert {each.name for each in CATALOGUE if each.any_spark} == set(ON_ANY_SPARK)
     assert all(each.extra in (None, *EXTRAS) for each in CATALOGUE)
+
+
+@pytest.mark.parametrize("page", ["README.md", "README.pt-BR.md"])
+def test_the_readme_has_every_connector_and_every_extra(page: str) -> None:
+    text = (DOCS.parent / page).read_text()
+    formats = text[text.index("| format") if page == "README.md" else text.index("| formato") :]
+    assert [each.name for each in CATALOGUE if each.name != "delta" and f"`{each.name}`" not in formats] == []
+    pages = {each.page.partition("#")[0] for each in CATALOGUE}
+    assert [each for each in sorted(pages) if f"(docs/{each}" not in formats] == []
+    extras = tomllib.loads((DOCS.parent / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert [each for each in extras if each != "dev" and f"| `riacho[{each}]` |" not in formats] == []
 
 
 @pytest.mark.parametrize("each", CATALOGUE, ids=lambda each: each.name)
