@@ -27,8 +27,8 @@ def local_path(text: str) -> Path:
     scheme, rest = _scheme(text)
     if scheme not in {"", "file"}:
         raise UnsupportedOperationError(
-            f'No FileSystem for scheme "{scheme}": riacho keeps tables and files on local disks, and {text!r} is on '
-            "none. Give a folder of this machine."
+            f'No FileSystem for scheme "{scheme}": {text!r} is not on a local disk. Object storage is named by '
+            "s3://, s3a://, gs:// or abfss://, where it is possible."
         )
     if scheme and rest.startswith("//") and not rest.startswith("///"):
         raise IllegalArgumentError(f"Wrong FS: {text}, expected: file:///")

@@ -123,6 +123,28 @@ def test_other_files(spark: SparkSession, bucket: Bucket) -> None:
         spark.read.json("s3a://there-is-none/x").count()
 
 
+def test_an_empty_folder_is_a_folder(spark: SparkSession, bucket: Bucket) -> None:
+    """As the console of a store, or Hadoop, makes one; what is not there is told apart from it."""
+    for mark in ("empty/", "new/", "new/g=1/"):
+        bucket.put_any(mark)
+    assert spark.read.schema("id LONG").json(f"{bucket.url}/empty").count() == 0
+    assert spark.read.schema("id LONG").json(f"{bucket.url}/").count() == 0
+    for name in ("empty", "new"):
+        with pytest.raises(AnalysisException, match="UNABLE_TO_INFER_SCHEMA"):
+            spark.read.json(f"{bucket.url}/{name}").count()
+        with pytest.raises(AnalysisException, match="PATH_ALREADY_EXISTS"):
+            spark.range(1).write.json(f"{bucket.url}/{name}")
+    run(stream(spark, f"{bucket.url}/empty"), bucket)
+    put(bucket, "empty/1.json", 1)
+    run(stream(spark, f"{bucket.url}/empty"), bucket)
+    assert ids(spark.read.parquet(f"{bucket.url}/out")) == [1]
+    spark.range(2).withColumn("g", F.lit(1)).write.partitionBy("g").mode("append").json(f"{bucket.url}/new")
+    assert ids(spark.read.json(f"{bucket.url}/new")) == [0, 1]
+    bucket.put_any("odd/a//1.json")
+    with pytest.raises(PySparkException, match="name of an object cannot be used.*empty path segment"):
+        spark.read.json(f"{bucket.url}/odd").count()
+
+
 def test_parquet_is_read_in_ranges(spark: SparkSession, bucket: Bucket, s3_gate: Gate) -> None:
     """Of a large file only the footer and the columns that are asked for are fetched."""
     numbers = pa.array(range(200_000))

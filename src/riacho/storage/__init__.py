@@ -9,10 +9,7 @@ Credentials are the caller's: `settings.using` says whose they are on this threa
 
 from riacho.storage.files import create_new, delete_tree, move, open_input, replace, upload
 from riacho.storage.folders import Folder, Stamp, folder_of
-from riacho.storage.places import (
-    ObjectEntry,
-    ObjectPath,
-    Place,
+from riacho.storage.names import (
     delta_place,
     is_object,
     matching,
@@ -22,6 +19,7 @@ from riacho.storage.places import (
     rebound,
     relative,
 )
+from riacho.storage.places import ObjectEntry, ObjectPath, Place
 from riacho.storage.settings import (
     NO_SETTINGS,
     StorageSettings,

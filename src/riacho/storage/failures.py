@@ -12,12 +12,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from riacho.errors import StorageError
+from riacho.storage.stores import AZURE, GOOGLE, S3
 
 if TYPE_CHECKING:
     from riacho.storage.places import ObjectPath
 
 _REDACTED = "*********(redacted)"
 _LONGEST = 400
+_PANIC = "PanicException"
+"""What the client raises when it fails in a way that its authors did not think of; it is no Exception."""
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 _PARTS = re.compile(r"(X-Amz-[A-Za-z-]+|AWSAccessKeyId|Signature|sig)=[^&\s\"')]+", re.IGNORECASE)
@@ -41,9 +44,13 @@ def asking(what: str, place: ObjectPath, secrets: Callable[[], list[str]]) -> It
         raise
     except (exceptions.BaseError, ValueError) as failure:
         raise _told(what, place, failure, secrets()) from None
+    except BaseException as failure:
+        if type(failure).__name__ != _PANIC:
+            raise
+        raise _told(what, place, failure, secrets()) from None
 
 
-def _told(what: str, place: ObjectPath, failure: Exception, secrets: list[str]) -> StorageError:
+def _told(what: str, place: ObjectPath, failure: BaseException, secrets: list[str]) -> StorageError:
     from obstore import exceptions
 
     text = redacted(str(failure), secrets)
@@ -55,20 +62,22 @@ def _told(what: str, place: ObjectPath, failure: Exception, secrets: list[str]) 
         why = f" ({code[1]})" if code is not None else ""
         return StorageError(
             f"The object store denies access: {what} {place}{why}. Check the keys of the bucket {place.bucket!r} "
-            f"(spark.hadoop.fs.s3a.access.key and secret.key, those of the bucket, or AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY where the server runs), and what they are allowed to do."
+            f"({_KEYS[place.kind]}), and what they are allowed to do."
         )
     if any(word in text for word in _NO_CREDENTIALS):
+        public = _PUBLIC if place.kind == S3 else ""
         return StorageError(
-            f"There are no credentials for {place.scheme}://{place.bucket}: set spark.hadoop.fs.s3a.access.key and "
-            "spark.hadoop.fs.s3a.secret.key in the session, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY where the "
-            "server runs; for a public bucket set spark.hadoop.fs.s3a.aws.credentials.provider to "
-            "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider."
+            f"There are no credentials for {place.scheme}://{place.bucket}: set {_KEYS[place.kind]}{public}."
+        )
+    if any(word in text for word in _BAD_NAMES):
+        return StorageError(
+            f"The name of an object cannot be used: {what} {str(place)!r}. {_short(text)}. Names with empty parts "
+            "('a//b'), '.' or '..' as parts, or control characters are not read and not written: rename the object, "
+            "or use a folder without it."
         )
     if any(word in text for word in _UNREACHABLE):
         return StorageError(
-            f"The object store cannot be reached: {what} {place}. Check spark.hadoop.fs.s3a.endpoint (or "
-            f"AWS_ENDPOINT_URL) and the network. {_short(text)}"
+            f"The object store cannot be reached: {what} {place}. Check {_address(place)}the network. {_short(text)}"
         )
     return StorageError(f"The object store failed: {what} {place}. {_short(text)}")
 
@@ -77,14 +86,31 @@ _DENIED: Final = frozenset(
     {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "Forbidden"}
 )
 _NO_CREDENTIALS = ("169.254.169.254", "169.254.170.2", "metadata.google.internal", "InstanceCredentials")
+_KEYS: Final = {
+    S3: "spark.hadoop.fs.s3a.access.key and spark.hadoop.fs.s3a.secret.key in the session, or AWS_ACCESS_KEY_ID and "
+    "AWS_SECRET_ACCESS_KEY where the server runs",
+    GOOGLE: "spark.hadoop.fs.gs.auth.service.account.json.keyfile, or GOOGLE_APPLICATION_CREDENTIALS where the server "
+    "runs",
+    AZURE: "spark.hadoop.fs.azure.account.key.ACCOUNT.dfs.core.windows.net, or AZURE_STORAGE_ACCOUNT_KEY where the "
+    "server runs",
+}
+_PUBLIC: Final = (
+    "; for a public bucket set spark.hadoop.fs.s3a.aws.credentials.provider to "
+    "org.apache.hadoop.fs.s3a.AnonymousAWSCredentialsProvider"
+)
+_BAD_NAMES = ("object with invalid path", "Could not parse path", "Error parsing Path")
 _UNREACHABLE = ("error sending request", "error trying to connect", "dns error", "Connection refused", "HTTP error")
 
 
 def _missing_bucket(what: str, place: ObjectPath) -> StorageError:
+    endpoint = " and spark.hadoop.fs.s3a.endpoint (or AWS_ENDPOINT_URL)" if place.kind == S3 else ""
     return StorageError(
-        f"The bucket {place.bucket!r} does not exist: {what} {place}. Make it, or check its name and "
-        "spark.hadoop.fs.s3a.endpoint (or AWS_ENDPOINT_URL)."
+        f"The bucket {place.bucket!r} does not exist: {what} {place}. Make it, or check its name{endpoint}."
     )
+
+
+def _address(place: ObjectPath) -> str:
+    return "spark.hadoop.fs.s3a.endpoint (or AWS_ENDPOINT_URL) and " if place.kind == S3 else ""
 
 
 def redacted(text: str, secrets: list[str]) -> str:

@@ -6,7 +6,6 @@ An object store has no folders: a prefix is one for as long as an object lies be
 from __future__ import annotations
 
 import fnmatch
-import posixpath
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,11 +14,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias, cast
 from urllib.parse import quote
 
-from riacho.errors import IllegalArgumentError, StorageError, UnsupportedOperationError
-from riacho.paths import local_path, path_in_name
+from riacho.errors import StorageError
 from riacho.storage import stores
 from riacho.storage.failures import asking
-from riacho.storage.settings import StorageSettings, current
+from riacho.storage.settings import StorageSettings
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -175,7 +173,8 @@ class ObjectPath:
     @property
     def store(self) -> ObjectStore:
         """The client for the bucket. Raises AnalysisError for a missing extra, IllegalArgumentError for settings."""
-        return stores.store_of(self.kind, self.bucket, self.settings)
+        with self.asking("make a client for"):
+            return stores.store_of(self.kind, self.bucket, self.settings)
 
     def options(self) -> dict[str, str]:
         """Endpoint and credentials as delta-rs wants them: to be handed over and never shown."""
@@ -206,8 +205,8 @@ class ObjectPath:
         return True
 
     def is_dir(self) -> bool:
-        """Whether there is an object below."""
-        return next(self.listing(), None) is not None
+        """Whether there is an object below, be it only the mark of an empty folder. A bucket is a folder."""
+        return any(self._chunks(None)) or not self.key
 
     def exists(self) -> bool:
         return self.is_file() or self.is_dir()
@@ -220,8 +219,20 @@ class ObjectPath:
 
         `start_after`: only those whose keys come after this one.
         """
-        store = self.store
         root = len(self.key) + 1 if self.key else 0
+        for chunk in self._chunks(start_after):
+            for found in chunk:
+                if len(found["path"]) > root or not root:
+                    yield self._entry(found)
+
+    def listed(self, start_after: str | None = None) -> Iterator[list[tuple[str, int, int]]]:
+        """As `listing`, in chunks of key, size and time (ms since 1970): a few microseconds for each object."""
+        for chunk in self._chunks(start_after):
+            yield [(found["path"], found["size"], _ns(found["last_modified"]) // 1_000_000) for found in chunk]
+
+    def _chunks(self, start_after: str | None) -> Iterator[Sequence[Any]]:
+        """What the store tells of all objects below, and of the mark of this folder (whose path is the key itself)."""
+        store = self.store
         with self.asking("list"):
             stream = store.list(self.key or None, offset=start_after, chunk_size=_LISTED_AT_ONCE)
         while True:
@@ -232,25 +243,7 @@ class ObjectPath:
                 return  # what a disk of an object store's kind says of a prefix that is not there
             if chunk is None:
                 return
-            for found in chunk:
-                key = found["path"]
-                if len(key) > root or not root:
-                    yield self._entry(found)
-
-    def listed(self, start_after: str | None = None) -> Iterator[list[tuple[str, int, int]]]:
-        """As `listing`, in chunks of key, size and time (ms since 1970): a few microseconds for each object."""
-        store = self.store
-        with self.asking("list"):
-            stream = store.list(self.key or None, offset=start_after, chunk_size=_LISTED_AT_ONCE)
-        while True:
-            try:
-                with self.asking("list"):
-                    chunk = next(stream, None)
-            except FileNotFoundError:
-                return
-            if chunk is None:
-                return
-            yield [(found["path"], found["size"], _ns(found["last_modified"]) // 1_000_000) for found in chunk]
+            yield chunk
 
     def children(self) -> list[ObjectEntry]:
         """What lies directly below: objects, and prefixes as folders, by name."""
@@ -395,79 +388,7 @@ class ObjectPath:
 Place: TypeAlias = Path | ObjectPath
 
 
-def place_of(text: str, settings: StorageSettings | None = None) -> Place:
-    """The place that a path or URI of a user names; `settings`: by default those of this thread.
-
-    Raises UnsupportedOperationError for an unknown scheme, IllegalArgumentError for what is no path.
-    """
-    scheme, mark, rest = text.partition("://")
-    if not mark or scheme.lower() not in stores.KINDS:
-        return local_path(text)
-    scheme = scheme.lower()
-    bucket, _, key = rest.partition("/")
-    if "@" in bucket and stores.KINDS[scheme] != stores.AZURE:
-        raise IllegalArgumentError(
-            f"A path must not hold credentials: {scheme}://…@{bucket.rpartition('@')[2]}. Set fs.s3a.access.key and "
-            "fs.s3a.secret.key instead."
-        )
-    if not bucket:
-        raise IllegalArgumentError(f"There is no bucket in the path {text!r}: write {scheme}://BUCKET/KEY")
-    plain = posixpath.normpath("/" + key).lstrip("/")
-    return ObjectPath(scheme, bucket, plain, current() if settings is None else settings)
-
-
-def delta_place(parts: Sequence[str]) -> Place | None:
-    """The folder in ``delta.`/x` ``, None for another name. Raises as `place_of`."""
-    named = path_in_name(parts)
-    return place_of(named[1]) if named is not None and named[0] == "delta" else None
-
-
-def place_at(path: str) -> Place:
-    """The place whose `str` this is: quicker than `place_of`, and for texts that riacho has made."""
-    return Path(path) if path.startswith("/") else place_of(path)
-
-
-def is_object(text: str) -> bool:
-    """Whether a path of a user is one of object storage."""
-    scheme, mark, _ = text.partition("://")
-    return bool(mark) and scheme.lower() in stores.KINDS
-
-
-def on_disk(place: Place, what: str) -> Path:
-    """A place that must be on this machine, because of `what` ("A state store").
-
-    Raises UnsupportedOperationError for one that is not.
-    """
-    if isinstance(place, Path):
-        return place
-    raise UnsupportedOperationError(f"{what} must be on a local disk, and {place} is in object storage.")
-
-
-def rebound(place: Place) -> Place:
-    """The same place for the credentials of this thread, if there are any."""
-    settings = current()
-    if isinstance(place, Path) or not settings.values:
-        return place
-    return ObjectPath(place.scheme, place.bucket, place.key, settings)
-
-
 def _ns(moment: datetime) -> int:
     """A `datetime` in ns since 1970, without a float in between."""
     whole = int(moment.timestamp() // 1)
     return whole * 1_000_000_000 + moment.microsecond * 1000
-
-
-def matching(folder: Place, pattern: str) -> list[Place]:
-    """What `glob` gives, in the order of names; nothing where there is no folder."""
-    found: list[Place] = []
-    found.extend(folder.glob(pattern))
-    return sorted(found, key=str)
-
-
-def relative(place: Place, folder: Place) -> str:
-    """The path of a place below a folder of the same storage. Raises ValueError if it is not below it."""
-    if isinstance(place, Path) and isinstance(folder, Path):
-        return place.relative_to(folder).as_posix()
-    if isinstance(place, ObjectPath) and isinstance(folder, ObjectPath):
-        return str(place.relative_to(folder))
-    raise ValueError(f"{place} is not below {folder}")

@@ -42,8 +42,11 @@ class StorageSettings:
 
     def over(self, confs: Mapping[str, str]) -> StorageSettings:
         """These with those of `confs` over them, such as the options of a read."""
-        above = StorageSettings.of(confs).values
-        return StorageSettings(tuple(sorted({**dict(self.values), **dict(above)}.items()))) if above else self
+        above = dict(StorageSettings.of(confs).values)
+        # A session token is good for the keys that it was made with, and for no others.
+        tokens = {key.replace(".access.key", ".session.token") for key in above if key.endswith(".access.key")}
+        below = {key: value for key, value in self.values if key not in tokens}
+        return StorageSettings(tuple(sorted({**below, **above}.items()))) if above else self
 
     def get(self, key: str, bucket: str = "", default: str | None = None) -> str | None:
         """What `fs.s3a.{key}` is for a bucket, without blanks around it; None or the default if it is not set."""

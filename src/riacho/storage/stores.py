@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import configparser
 import os
+import re
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from string import ascii_letters
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import urlsplit
 
@@ -41,6 +43,11 @@ _REQUEST_TIME_S = 60.0
 _CONNECT_TIME_S = 5.0
 _RETRY_TIME_S = 60.0
 _ASKED_AGAIN = timedelta(minutes=15)
+_LONGEST_S = 3600.0
+_UNITS: Final = {
+    "": 1e-3, "ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0,
+}  # fmt: skip
+_HOST: Final = re.compile(r"([\w.-]+|\[[0-9A-Fa-f:.]+\])(:\d+)?")
 _PREFIX = "org.apache.hadoop.fs.s3a."
 _STATIC = frozenset({f"{_PREFIX}SimpleAWSCredentialsProvider", f"{_PREFIX}TemporaryAWSCredentialsProvider"})
 _ANONYMOUS = f"{_PREFIX}AnonymousAWSCredentialsProvider"
@@ -133,11 +140,12 @@ def s3_config(bucket: str, settings: StorageSettings) -> dict[str, str]:
         if "://" not in endpoint:
             secure = (settings.get("connection.ssl.enabled", bucket) or "true").lower() != "false"
             endpoint = f"{'https' if secure else 'http'}://{endpoint}"
+        endpoint = _checked(endpoint)
         if path_style is not None and path_style.lower() == "false":
             parts = urlsplit(endpoint)
             endpoint = parts._replace(netloc=f"{bucket}.{parts.netloc}").geturl()
             config["virtual_hosted_style_request"] = "true"
-        config["endpoint"] = config["aws_endpoint_url_s3"] = endpoint.rstrip("/")
+        config["endpoint"] = config["aws_endpoint_url_s3"] = endpoint
     elif path_style is not None and path_style.lower() == "false":
         config["virtual_hosted_style_request"] = "true"
     region = settings.get("endpoint.region", bucket) or _env("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -157,7 +165,9 @@ def static_keys(bucket: str, settings: StorageSettings) -> StaticKeys | None:
         return None
     access, secret = settings.get("access.key", bucket), settings.get("secret.key", bucket)
     if access and secret:
-        return StaticKeys(access, secret, settings.get("session.token", bucket))
+        own = settings.whole(f"fs.s3a.bucket.{bucket}.access.key") is not None
+        general = None if own else settings.get("session.token", bucket)
+        return StaticKeys(access, secret, settings.whole(f"fs.s3a.bucket.{bucket}.session.token") or general)
     if access or secret:
         given, missing = ("access.key", "secret.key") if access else ("secret.key", "access.key")
         raise IllegalArgumentError(
@@ -269,22 +279,28 @@ def _env(*names: str) -> str | None:
 
 
 def _seconds(settings: StorageSettings, bucket: str, key: str, default: float) -> float:
-    """A time of Hadoop's: milliseconds, or a number with a unit."""
+    """A time of Hadoop's: milliseconds, or a number with a unit; 0 is no limit there, and the longest here."""
     text = settings.get(key, bucket)
     if text is None:
         return default
-    digits = text.rstrip("abcdefghijklmnopqrstuvwxyz")
-    unit = {"": 0.001, "ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}.get(text[len(digits) :])
-    if unit is None:
-        raise _wrong(key, text)
-    return max(_number(digits, key) * unit, 0.001)
+    digits = text.rstrip(ascii_letters)
+    unit = _UNITS.get(text[len(digits) :].lower())
+    if unit is None or not digits.isdecimal():
+        raise IllegalArgumentError(f"fs.s3a.{key} must be a time such as 60s or 500ms, found {text!r}")
+    return min(max(int(digits) * unit, 0.001), _LONGEST_S) if int(digits) else _LONGEST_S
 
 
 def _number(text: str | None, key: str) -> int:
-    if text is None or not text.strip().isdigit():
-        raise _wrong(key, text)
+    if text is None or not text.strip().isdecimal():
+        raise IllegalArgumentError(f"fs.s3a.{key} must be a number, found {text!r}")
     return int(text)
 
 
-def _wrong(key: str, text: str | None) -> IllegalArgumentError:
-    return IllegalArgumentError(f"fs.s3a.{key} must be a number, found {text!r}")
+def _checked(endpoint: str) -> str:
+    """Raises IllegalArgumentError for what is no address of a server, and shows no credentials in it."""
+    parts = urlsplit(endpoint)
+    if "@" in parts.netloc or parts.scheme not in {"http", "https"} or _HOST.fullmatch(parts.netloc) is None:
+        raise IllegalArgumentError(
+            f"fs.s3a.endpoint must be https://HOST or http://HOST:PORT, found {endpoint.rpartition('@')[2]!r}"
+        )
+    return endpoint.rstrip("/")

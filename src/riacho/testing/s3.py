@@ -12,7 +12,7 @@ from http import HTTPStatus
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from riacho.testing.servers import running
@@ -64,16 +64,12 @@ class Bucket:
     @classmethod
     def make(cls, endpoint: str, name: str) -> Bucket:
         """Make it on the server. Raises OSError."""
-        address = urlsplit(endpoint)
-        connection = HTTPConnection(address.hostname or "", address.port, timeout=30)
-        try:
-            connection.request("PUT", f"/{name}")
-            reply = connection.getresponse()
-            if reply.status != HTTPStatus.OK:
-                raise OSError(f"no bucket {name!r} was made at {endpoint}: {reply.status} {reply.reason}")
-        finally:
-            connection.close()
+        _put(endpoint, f"/{name}")
         return cls(endpoint, name)
+
+    def put_any(self, key: str, content: bytes = b"") -> None:
+        """As `put`, for keys that our client does not name: marks of folders (`a/b/`), empty parts. Raises OSError."""
+        _put(self.endpoint, f"/{self.name}/{quote(key)}", content)
 
     def put(self, key: str, content: bytes | str) -> None:
         self.store.put(key, content.encode() if isinstance(content, str) else content)
@@ -121,6 +117,18 @@ def environment(endpoint: str) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         "AWS_ALLOW_HTTP": "true",
     }
+
+
+def _put(endpoint: str, path: str, content: bytes = b"") -> None:
+    address = urlsplit(endpoint)
+    connection = HTTPConnection(address.hostname or "", address.port, timeout=30)
+    try:
+        connection.request("PUT", path, content)
+        reply = connection.getresponse()
+        if reply.status != HTTPStatus.OK:
+            raise OSError(f"{path} was not made at {endpoint}: {reply.status} {reply.reason}")
+    finally:
+        connection.close()
 
 
 @cache

@@ -51,9 +51,36 @@ def test_other_texts_are_local_or_refused() -> None:
         place_of("hdfs://host/a")
     with pytest.raises(IllegalArgumentError, match="no bucket"):
         place_of("s3a:///a")
-    with pytest.raises(IllegalArgumentError) as caught:
-        place_of("s3a://key:hidden-secret@lake/a")
-    assert "hidden-secret" not in str(caught.value)
+    with pytest.raises(IllegalArgumentError, match="no bucket"):
+        place_of("s3a:/lake/a")
+    # Secret keys have slashes, and what is cut off at one is no bucket.
+    for text in ("s3a://key:hidden@lake/a", "s3n://key:hid/den@lake/a", "s3a://key:hid/den/x@lake", "s3a://key:hidden"):
+        with pytest.raises(IllegalArgumentError, match="must not hold credentials") as caught:
+            place_of(text)
+        assert not [part for part in ("key:", "hid", "den/") if part in str(caught.value)]
+    for text in ("s3a://two words/a", "gs://a?b/c", "s3://ä/a", "abfss://files/a", "abfss://files@/a"):
+        with pytest.raises(IllegalArgumentError, match="is no name of a bucket|names no container"):
+            place_of(text)
+
+
+class PanicException(BaseException):
+    """As Rust's libraries raise it."""
+
+
+def test_what_a_client_cannot_do_is_an_error_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = place_of("s3a://lake/t")
+    assert isinstance(place, ObjectPath)
+
+    def panics(*_: object) -> None:
+        raise PanicException("request valid: InvalidUri")
+
+    monkeypatch.setattr(stores, "store_of", panics)
+    with pytest.raises(StorageError, match=r"make a client for s3a://lake/t\. request valid"):
+        place.exists()
+    bucket = place_of("gs://lake/t")
+    assert isinstance(bucket, ObjectPath)
+    with pytest.raises(StorageError, match="GOOGLE_APPLICATION_CREDENTIALS"), bucket.asking("read"):
+        raise ValueError("metadata.google.internal does not answer")
 
 
 def test_the_methods_of_paths(bucket: ObjectPath) -> None:
@@ -208,6 +235,55 @@ def test_settings_of_a_bucket_go_before_those_of_all() -> None:
     assert stores.s3_config("lake", virtual)["endpoint"] == "https://lake.s3.example.org"
     with pytest.raises(IllegalArgumentError, match="secret.key is not"):
         stores.static_keys("lake", StorageSettings.of({"fs.s3a.access.key": "alone"}))
+
+
+def test_a_token_goes_with_the_keys_it_was_made_for() -> None:
+    server = StorageSettings.of(
+        {"fs.s3a.access.key": "a", "fs.s3a.secret.key": "b", "fs.s3a.session.token": "of a"}
+        | {"fs.s3a.bucket.lake.access.key": "c", "fs.s3a.bucket.lake.secret.key": "d"}
+    )
+    session = server.over({"fs.s3a.access.key": "e", "fs.s3a.secret.key": "f"})
+    found = [stores.static_keys(bucket, each) for each in (server, session) for bucket in ("other", "lake")]
+    assert [keys and (keys.access_key, keys.token) for keys in found] == [
+        ("a", "of a"), ("c", None), ("e", None), ("c", None),
+    ]  # fmt: skip
+    tokens = session.over({"fs.s3a.bucket.lake.session.token": "of c", "spark.hadoop.fs.s3a.session.token": "of e"})
+    found = [stores.static_keys(bucket, tokens) for bucket in ("other", "lake")]
+    assert [keys and keys.token for keys in found] == ["of e", "of c"]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("500", 0.5),
+        ("60s", 60),
+        ("2M", 120),
+        ("1d", 3600),
+        ("0", 3600),
+        ("1us", 0.001),
+        ("1.5s", None),
+        ("s", None),
+        ("5 min", None),
+    ],
+)
+def test_times_are_hadoops(text: str, seconds: float | None) -> None:
+    settings = StorageSettings.of({"fs.s3a.connection.timeout": text})
+    if seconds is not None:
+        assert stores._seconds(settings, "lake", "connection.timeout", 1) == seconds
+        return
+    with pytest.raises(IllegalArgumentError, match=f"connection.timeout must be a time .* found '{text}'"):
+        stores._seconds(settings, "lake", "connection.timeout", 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["ftp://host", "https://two words", "http://host:port", "https://key:hidden@host", "://"]
+)
+def test_an_endpoint_is_checked(text: str) -> None:
+    with pytest.raises(IllegalArgumentError, match="fs.s3a.endpoint must be https://HOST") as caught:
+        stores.s3_config("lake", StorageSettings.of({"fs.s3a.endpoint": text}))
+    assert "hidden" not in str(caught.value)
+    fine = {"fs.s3a.endpoint": "[::1]:9000/", "fs.s3a.connection.ssl.enabled": "false"}
+    assert stores.s3_config("lake", StorageSettings.of(fine))["endpoint"] == "http://[::1]:9000"
 
 
 def test_a_thread_has_settings_and_a_place_keeps_them() -> None:

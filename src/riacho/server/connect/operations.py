@@ -54,7 +54,7 @@ class Operation:
         self._suffix = suffix
         self._kept: deque[Sent] = deque()
         self._dropped = 0
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
         self._finished = False
         self._interrupted = threading.Event()
         self._pulling = threading.Lock()
@@ -141,7 +141,7 @@ class Operation:
             except StopIteration:
                 self._finished = True
                 return True
-            except Exception as error:  # noqa: BLE001 - kept, and raised to whoever attaches
+            except BaseException as error:  # noqa: BLE001 - kept, and raised to whoever attaches; a panic is no Exception
                 self._failure = canceled() if self._interrupted.is_set() else error
                 self._finished = True
                 return True

@@ -166,7 +166,7 @@ class ConnectService(grpc.GenericRpcHandler):
         def guarded(request: Request, context: grpc.ServicerContext) -> bytes:
             try:
                 return method(request, context)
-            except Exception as error:
+            except BaseException as error:  # a panic of a library in Rust is no Exception
                 self._abort(error, context)
                 raise AssertionError from error  # abort does not return
 
@@ -178,12 +178,14 @@ class ConnectService(grpc.GenericRpcHandler):
         def guarded(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
             try:
                 yield from method(request, context)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the client is told
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001 - whatever it is, the client is told
                 self._abort(error, context)
 
         return guarded
 
-    def _abort(self, error: Exception, context: grpc.ServicerContext) -> None:
+    def _abort(self, error: BaseException, context: grpc.ServicerContext) -> None:
         if not isinstance(error, SparkError):
             _log.error("an unexpected error in a call", exc_info=error)
         context.abort_with_status(to_grpc(as_spark_error(error), self._services.errors))

@@ -6,11 +6,11 @@ from collections.abc import Container, Sequence
 from typing import Literal
 
 from riacho.errors import ParseError
-from riacho.paths import local_path
 from riacho.server.sql.errors import empty_statement, extra, missing, not_allowed, syntax_error
 from riacho.server.sql.statements import Name
 from riacho.server.sql.tokens import Token, TokenKind, closing, identifier, string_value, tokenize
 from riacho.server.sql.words import QUERY_STARTS
+from riacho.storage import place_of
 
 Follower = Literal["", "name", "string", "bracket"]
 """What may follow a missing word: if it does, Spark recognises that only that word is missing."""
@@ -116,7 +116,7 @@ class Cursor:
 
     def name_or_path(self) -> Name:
         """A dotted name, or the path of a Delta table as a string."""
-        return ("delta", str(local_path(self.string()))) if self.at_kind("string") else self.name()
+        return ("delta", str(place_of(self.string()))) if self.at_kind("string") else self.name()
 
     def identifier(self) -> str:
         """A name with a single part."""

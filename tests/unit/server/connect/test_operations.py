@@ -75,6 +75,20 @@ def test_a_failure_is_raised_to_whoever_attaches() -> None:
             read(op)
 
 
+def test_what_is_no_exception_ends_an_operation_too() -> None:
+    class Panic(BaseException):
+        """As libraries in Rust raise it."""
+
+    def failing() -> Iterator[bytes | None]:
+        yield from numbered(1)
+        raise Panic
+
+    op = operation(failing())
+    for _ in range(2):
+        with pytest.raises(Panic):
+            read(op)
+
+
 def test_an_interrupted_operation_is_cancelled_and_closed() -> None:
     closed = []
 
