@@ -104,6 +104,9 @@ def test_every_statement_on_a_table_in_a_bucket(
     theirs(place, s3).create_checkpoint()
     assert 50 in ids(lake.sql(f"SELECT a.id FROM {database}.t a JOIN delta.`{place}` b ON a.id = b.id"))
     assert lake.sql(f"DESCRIBE DETAIL {database}.t").collect()[0].location == place
+    assert lake.sql(f"DESCRIBE DETAIL '{place}/'").collect()[0].location == place
+    assert lake.sql(f"OPTIMIZE '{place}'").collect()[0].path == place
+    assert lake.sql(f"VACUUM '{place}' DRY RUN").collect() == []
     lake.sql(f"DROP TABLE {database}.t")
     assert lake.read.format("delta").load(place).count() == 9
     frame.write.format("delta").mode("overwrite").option("overwriteSchema", True).save(place)
