@@ -144,8 +144,9 @@ def test_streams_that_are_refused(spark: SparkSession, mongo: Mongo, tmp_path: P
 
     assert "require a schema to be explicitly defined, unless using publish full document only" in told(None)
     assert "'x' is not a valid Startup mode" in told(EVENTS, **{"change.stream.startup.mode": "x"})
-    wrong = {**BEGINNING, "change.stream.startup.mode.timestamp.start.at.operation.time": "soon"}
-    assert "Must be either an integer number of seconds since the Epoch" in told(EVENTS, **wrong)
+    for time_text in ("soon", "99999999999"):
+        wrong = {**BEGINNING, "change.stream.startup.mode.timestamp.start.at.operation.time": time_text}
+        assert "Must be either an integer number of seconds since the Epoch" in told(EVENTS, **wrong)
     assert "is not a valid Full Document" in told(EVENTS, **{"change.stream.lookup.full.document": "all"})
     later = {
         **BEGINNING,
@@ -153,6 +154,24 @@ def test_streams_that_are_refused(spark: SparkSession, mongo: Mongo, tmp_path: P
     }
     into(changes(spark, mongo, "a", EVENTS, **later), tmp_path)
     assert table(spark, tmp_path, "operationType") == [("insert",)]
+
+
+def test_stages_of_a_stream(spark: SparkSession, mongo: Mongo, tmp_path: Path) -> None:
+    """They see events, and only those with documents where documents are asked for."""
+    mongo["a"].insert_many([{"_id": i, "v": "x"} for i in range(3)])
+    mongo["a"].delete_one({"_id": 2})
+
+    def staged(schema: str, stages: str, folder: Path, **more: str) -> list[tuple[Any, ...]]:
+        into(changes(spark, mongo, "a", schema, **{"aggregation.pipeline": stages}, **BEGINNING, **more), folder)
+        return table(spark, folder)
+
+    set_w = '{"$addFields": {"fullDocument.w": 1}}'
+    assert staged("_id INT, w INT", set_w, tmp_path / "1", **DOCUMENTS) == [(0, 1), (1, 1), (2, 1)]
+    deletes = '{"$match": {"operationType": "delete"}}'
+    assert staged("operationType STRING", deletes, tmp_path / "2") == [("delete",)]
+    told = failure(lambda: staged("operationType STRING", '{"$project": {"_id": 0}}', tmp_path / "3"))
+    assert "aggregation.pipeline takes away or changes _id" in told
+    assert "oplog" not in told
 
 
 def test_documents_that_do_not_fit(spark: SparkSession, mongo: Mongo, tmp_path: Path) -> None:

@@ -171,7 +171,8 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 ) as stream,
                 rows.bad.collecting() as letters,
             ):
-                for events in _batches(stream, last, positions.time_of(end)):
+                until = positions.time_of(end)
+                for events in _batches(stream, last, until, comes=not self._pipeline):
                     documents = [event.get("fullDocument") for event in events] if self._documents else events
                     yield from rows.of([document for document in documents if document is not None], letters)
 
@@ -188,7 +189,12 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         return [{"$match": {"$or": [mine, {"operationType": "invalidate"}]}}]
 
     def _stages_of_rows(self) -> list[dict[str, Any]]:
-        stages: list[dict[str, Any]] = [{"$match": {"fullDocument": {"$exists": True}}}] if self._documents else []
+        """The user's stages, which see documents only where documents are asked for, and the columns.
+
+        Without the user's, all events come: the last one of a batch is known when it is seen.
+        """
+        of_documents = self._documents and self._pipeline
+        stages: list[dict[str, Any]] = [{"$match": {"fullDocument": {"$exists": True}}}] if of_documents else []
         within = "fullDocument" if self._documents else ""
         return [*stages, *self._pipeline, *projection(self._options, self._schema, within)]
 
@@ -204,6 +210,11 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             except OperationFailure as error:
                 if error.code not in _LOST:
                     raise
+                if "modified by the pipeline" in str(error):
+                    raise IllegalArgumentError(
+                        f"{what} failed: aggregation.pipeline takes away or changes _id, by which events are found "
+                        "again: leave it as it is"
+                    ) from None
                 raise SparkGeneralError(
                     f"{what} cannot go on where it stopped: the server's log (oplog) no longer has that position "
                     f"({(error.details or {}).get('errmsg', error)}; MongoDB's error {error.code}). What happened "
@@ -308,8 +319,13 @@ def watched(connection: MongoClient[Any], database: str, single: str | None, cod
     return found if single is None else found[single]
 
 
-def _batches(stream: ChangeStream[Any], last: Any, until: Timestamp | None) -> Iterator[list[dict[str, Any]]]:
-    """The events of a stream up to one that was seen before. Raises SparkGeneralError if it does not come to it."""
+def _batches(
+    stream: ChangeStream[Any], last: Any, until: Timestamp | None, *, comes: bool
+) -> Iterator[list[dict[str, Any]]]:
+    """The events of a stream up to one that was seen before. Raises SparkGeneralError if it does not come to it.
+
+    `comes`: whether that one cannot have been left out by stages.
+    """
     events: list[dict[str, Any]] = []
     deadline = time.monotonic() + REACH_S
     while True:
@@ -317,7 +333,7 @@ def _batches(stream: ChangeStream[Any], last: Any, until: Timestamp | None) -> I
         if event is None:
             here = positions.time_of_token(stream.resume_token)
             # A server whose tokens tell no time has come to the end of its log, and what is looked for is in it.
-            if here is None or until is None or here >= until:
+            if not comes and (here is None or until is None or here >= until):
                 break
             if time.monotonic() > deadline:
                 raise SparkGeneralError(f"The change stream has not come to {until} again within {REACH_S:.0f} s")

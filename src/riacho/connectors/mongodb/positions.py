@@ -37,9 +37,9 @@ def initial(mode: str, at: str) -> Position:
 def operation_time(text: str) -> Timestamp | None:
     """`change.stream.startup.mode.timestamp.start.at.operation.time`; None for -1. Raises IllegalArgumentError."""
     text = text.strip()
-    if text.lstrip("-").isdigit():
-        return None if int(text) < 0 else Timestamp(int(text), 0)
     try:
+        if text.lstrip("-").isdecimal():
+            return None if int(text) < 0 else Timestamp(int(text), 0)
         if text.startswith("{"):
             found = parse(text)
             if isinstance(found, Timestamp):
