@@ -479,3 +479,34 @@ def test_a_log_that_the_server_has_removed(postgres_home: Path) -> None:
         with pytest.raises(IllegalStateError, match="max_slot_wal_keep_size allows.*The way out"):
             tail.take()
         tail.reader.stop()
+
+
+def test_large_values_of_rows_whose_key_reads_differently_as_text(postgres: Database, follow: Follow) -> None:
+    """A cast to text leaves out a char's blanks, writes `true` for `t`, and a mask behind an address."""
+    postgres.execute("""CREATE TABLE t (c char(5), b bool, a inet, v char(9000), n int, PRIMARY KEY (c, b, a));
+        ALTER TABLE t ALTER v SET STORAGE EXTERNAL; INSERT INTO t VALUES ('x', true, '10.0.0.1', 'v', 1)""")
+    tail = follow()
+    tail.take()
+    postgres.execute("UPDATE t SET n = 2")
+    (row,) = tail.take()
+    assert (row["n"], row["v"], row["_unchanged"]) == (2, "v".ljust(9000), ["v"])
+
+
+def test_tables_that_inherit_are_followed_together(postgres: Database, follow: Follow) -> None:
+    """The log tells rows of a child as the child's: a stream of the parent alone would lack them."""
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE child (PRIMARY KEY (id)) INHERITS (t)")
+    with pytest.raises(AnalysisError, match="The table child inherits from t, .* Name child in the option"):
+        follow()
+    postgres.execute("INSERT INTO t VALUES (1); INSERT INTO child VALUES (2)")
+    tail = follow("t,child")
+    assert sorted(shown(tail.take(), "id", "_table")) == [("read", 1, "public.t"), ("read", 2, "public.child")]
+    postgres.execute("INSERT INTO child VALUES (3)")
+    assert shown(tail.take(), "id", "_table") == [("insert", 3, "public.child")]
+
+
+@pytest.mark.parametrize("form", ["postgresql://me:{}@h/d", "jdbc:postgresql://me:{}@h/d"])
+def test_no_part_of_a_password_is_shown(form: str) -> None:
+    for password in ("s3/same", "12/34same"):
+        with pytest.raises(IllegalArgumentError, match="In a URL a password's / is written %2F") as raised:
+            Tail(PostgresCdcSource, url=form.format(password), tables="t")
+        assert not any(part in str(raised.value) for part in ("s3", "same", "34"))

@@ -101,6 +101,26 @@ def test_numbers_from_a_sequence(postgres: Database, follow: Follow) -> None:
     assert ids(follow("id", startAt="100").take()) == [100, 101, 102]
 
 
+@pytest.mark.parametrize(
+    ("kind", "first", "options"),
+    [
+        ("numeric(5,2)", "1.5", {}),
+        ("smallint", "1", {"lag": "100000"}),
+        ("int", "-2147483648", {}),
+        ("float8", "'Infinity'", {}),
+        ("float4", "'NaN'", {}),
+    ],
+)
+def test_a_lag_beyond_what_the_type_holds(
+    postgres: Database, follow: Follow, kind: str, first: str, options: dict[str, str]
+) -> None:
+    postgres.execute(f"CREATE TABLE t (id int PRIMARY KEY, at {kind}); INSERT INTO t VALUES (1, {first})")
+    tail = follow(**options)
+    assert ids(tail.take()) == [1]
+    postgres.execute("INSERT INTO t VALUES (2, 3)")
+    assert ids(tail.take()) == [2]
+
+
 def test_pages_while_others_write(postgres: Database, follow: Follow) -> None:
     postgres.execute("CREATE TABLE t (id int PRIMARY KEY, at timestamp, v int); CREATE INDEX ON t (at)")
     postgres.execute("INSERT INTO t SELECT g, '2024-01-01', 0 FROM generate_series(1, 100) g")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from riacho.connectors.jdbc.postgres_url import translated
-from riacho.errors import IllegalArgumentError
+from riacho.errors import DatabaseError, IllegalArgumentError
 from riacho.extras import require
 from riacho.options import Option, Options
 
@@ -78,7 +78,10 @@ def _of_url(url: str) -> dict[str, str]:
     if not url:
         return {}
     if url.lower().startswith(_JDBC):
-        url, _ = translated(url[len(_JDBC) :], {})
+        try:
+            url, _ = translated(url[len(_JDBC) :], {})
+        except DatabaseError:
+            raise _no_url() from None
     if not url.lower().startswith(("postgresql://", "postgres://")):
         raise _no_url()
     psycopg = require("psycopg", "postgres", "The PostgreSQL connector")
@@ -86,11 +89,16 @@ def _of_url(url: str) -> dict[str, str]:
         found: dict[str, str] = psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.Error:
         raise _no_url() from None
+    # What comes after an unescaped slash in a password is taken for a port or a database: neither may be shown.
+    ports = found.get("port", "").split(",")
+    if not all(port == "" or port.isdecimal() for port in ports) or "@" in found.get("dbname", ""):
+        raise _no_url()
     return {name: value for name, value in found.items() if value}
 
 
 def _no_url() -> IllegalArgumentError:
     return IllegalArgumentError(
         "Invalid value for option 'url' (not shown, for it may hold a password), must be like "
-        "postgresql://user:password@host:5432/database or jdbc:postgresql://host:5432/database"
+        "postgresql://user:password@host:5432/database or jdbc:postgresql://host:5432/database. In a URL a password's "
+        "/ is written %2F, its @ %40, its : %3A and its % %25; or give the options user and password"
     )

@@ -150,6 +150,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def as_logged(column: str) -> str:
+    """A column as text, as the log and COPY have it: a cast to text leaves out blanks, and writes `true` for `t`."""
+    return f"CASE num_nonnulls({column}) WHEN 1 THEN format('%s', {column}) END"
+
+
 def literal(text: str) -> str:
     """Text as an SQL literal."""
     escaped = text.replace("'", "''").replace("\\", "\\\\")

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from riacho.connectors.postgres.catalog import PgTable
-from riacho.connectors.postgres.client import connection, literal, quoted, resumed
+from riacho.connectors.postgres.client import as_logged, connection, literal, quoted, resumed
 from riacho.connectors.postgres_cdc import shape, slots
 from riacho.connectors.postgres_cdc.changes import ChangeDecoder, ChangeRows, FollowedTable
 from riacho.connectors.postgres_cdc.offsets import lsn_text
@@ -180,7 +180,7 @@ def _fetched(reader: Any, rows: ChangeRows) -> ChangeRows:
     if not keys:
         return rows
     found: dict[tuple[str, ...], Sequence[str | None]] = {}
-    shown = ", ".join(f"{quoted(name)}::text" for name in (*key, *columns))
+    shown = ", ".join(as_logged(quoted(name)) for name in (*key, *columns))
     table = f"{quoted(rows.relation.schema)}.{quoted(rows.relation.name)}"
     distinct = list(dict.fromkeys(keys))
     for first in range(0, len(distinct), _AT_A_TIME):

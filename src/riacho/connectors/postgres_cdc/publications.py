@@ -18,6 +18,10 @@ _LISTED: Final = """
 SELECT format('%%I.%%I', schemaname, tablename)::regclass::oid, to_jsonb(p) -> 'attnames', to_jsonb(p) ->> 'rowfilter'
 FROM pg_publication_tables p WHERE pubname = %s ORDER BY schemaname, tablename
 """
+_CHILDREN: Final = """
+SELECT inhparent::regclass::text, inhrelid::regclass::text FROM pg_inherits
+WHERE inhparent = ANY(%s::oid[]) AND inhrelid <> ALL(%s::oid[]) ORDER BY 1, 2
+"""
 _ANCESTORS: Final = "SELECT relid::oid FROM pg_partition_ancestors(%s::oid)"
 
 
@@ -50,6 +54,7 @@ def following(connection: Any, settings: CdcSettings) -> Following:
         found = catalog.tables(connection, roots)
         if not found:
             raise AnalysisError(f"The publication {name} has no tables: ALTER PUBLICATION {quoted(name)} ADD TABLE …")
+    _all_children(connection, found)
     tables, filters = [], {}
     for table in found:
         known = listed.get(table.oid)
@@ -68,6 +73,18 @@ def following(connection: Any, settings: CdcSettings) -> Following:
         if rows is not None:
             filters[table.full_name] = rows
     return Following(tables, filters, exists)
+
+
+def _all_children(connection: Any, found: Sequence[PgTable]) -> None:
+    """Raises AnalysisError for a table whose rows are partly in others that are not followed: the log tells them as
+    those tables' rows.
+    """
+    oids = [table.oid for table in found if not table.is_partitioned]
+    for parent, child in connection.execute(_CHILDREN, (oids, oids)):
+        raise AnalysisError(
+            f"The table {child} inherits from {parent}, and the stream does not follow it: its rows are rows of "
+            f"{parent} too, but not in the log. Name {child} in the option `tables`, and all other such tables"
+        )
 
 
 def _root(connection: Any, oid: int) -> int:

@@ -29,6 +29,7 @@ _WRAP: Final = 1 << 32
 """The transaction numbers that rows carry are counted modulo this."""
 _TIMES: Final = ("timestamp", "timestamptz", "date")
 _NUMBERS: Final = ("int2", "int4", "int8", "numeric", "float4", "float8")
+_LEAST: Final = {"int2": -(1 << 15), "int4": -(1 << 31), "int8": -(1 << 63)}
 _DEFAULT_MS: Final = 600_000
 _DEFAULT_COUNT: Final = 10_000
 _OPEN: Final = """
@@ -101,6 +102,11 @@ class TableCursor:
     def is_time(self) -> bool:
         return self.column.type.name in _TIMES
 
+    @property
+    def _low_type(self) -> str:
+        """What is less by the lag may have more digits than the column."""
+        return "numeric" if self.column.type.name == "numeric" else self.type
+
     def condition(self, window: Window, upto: int, next_low: str, to: Sequence[str]) -> str:
         """Rows of the window from `window.since` to `upto`, behind `window.at`, up to and with `to`.
 
@@ -116,10 +122,10 @@ class TableCursor:
         else:
             following = "pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
             decided = f"({number} - {upto % _WRAP} + {_WRAP}) % {_WRAP} >= {following} - {upto}"
-            old = f" OR {column} < {literal(next_low)}::{self.type}" if next_low else ""
+            old = f" OR {column} < {literal(next_low)}::{self._low_type}" if next_low else ""
             conditions.append(f"({decided}{old})")
         if window.low:
-            conditions.append(f"{column} >= {literal(window.low)}::{self.type}")
+            conditions.append(f"{column} >= {literal(window.low)}::{self._low_type}")
         if self.start_at is not None:
             conditions.append(f"{column} >= {literal(self.start_at)}::{self.type}")
         if window.at:
@@ -140,13 +146,18 @@ class TableCursor:
 
     def next_low(self, connection: Any) -> str:
         """Where the cursor begins of what is not decided now; empty if the table has no rows."""
-        newest = f"(SELECT max({quoted(self.column.name)}) FROM {self.table.sql})"  # noqa: S608
+        column = quoted(self.column.name)
+        newest = f"(SELECT max({column}) FROM {self.table.sql})"  # noqa: S608
         if self.is_time:
             kind = self.type
             open_since = f"({_OPEN.strip()})::{'timestamptz' if kind.endswith('with time zone') else kind}"
             query = f"SELECT (least({open_since}, {newest}) - {literal(self.lag)}::interval)::{kind}::text"
-        else:
-            query = f"SELECT ({newest} - {literal(self.lag)}::numeric)::text"
+        elif (least := _LEAST.get(self.column.type.name)) is not None:
+            lower = f"greatest(newest - {literal(self.lag)}::numeric, {least})"
+            query = f"SELECT CASE WHEN newest IS NOT NULL THEN {lower} END::text FROM (SELECT {newest}) s(newest)"  # noqa: S608
+        else:  # behind infinity, and what is no number, there is nothing that grows
+            finite = f"(SELECT max({column}) FROM {self.table.sql} WHERE {column} < 'Infinity')"  # noqa: S608
+            query = f"SELECT ({finite} - {literal(self.lag)}::numeric)::text"
         found = connection.execute(query).fetchone()[0]
         return found or ""
 
