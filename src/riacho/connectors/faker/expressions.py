@@ -30,14 +30,29 @@ def _ascii(value: Value) -> Value:
     return pc.replace_substring(plain, " ", ".")
 
 
+def _ratio(one: Value, other: Value) -> Value:
+    return pc.divide(pc.cast(one, pa.float64()), pc.cast(other, pa.float64()))
+
+
+def _floor_ratio(one: Value, other: Value) -> Value:
+    """Rounded down, as Python does; Arrow rounds whole numbers towards 0."""
+    quotient = pc.divide(one, other)
+    if not pa.types.is_integer(quotient.type):
+        return pc.floor(quotient)
+    rest = pc.subtract(one, pc.multiply(quotient, other))
+    down = pc.and_(pc.not_equal(rest, 0), pc.xor(pc.less(rest, 0), pc.less(other, 0)))
+    return pc.if_else(down, pc.subtract(quotient, 1), quotient)
+
+
 _BINARY: Final[dict[type, Callable[[Value, Value], Value]]] = {
-    ast.Sub: pc.subtract,
-    ast.Mult: pc.multiply,
-    ast.Div: lambda one, other: pc.divide(pc.cast(one, pa.float64()), pc.cast(other, pa.float64())),
-    ast.FloorDiv: lambda one, other: pc.floor(pc.divide(one, other)),
-    ast.Mod: lambda one, other: pc.subtract(one, pc.multiply(pc.cast(pc.floor(_ratio(one, other)), one.type), other)),
-    ast.Pow: pc.power,
+    ast.Sub: pc.subtract_checked,
+    ast.Mult: pc.multiply_checked,
+    ast.Div: _ratio,
+    ast.FloorDiv: _floor_ratio,
+    ast.Mod: lambda one, other: pc.subtract(one, pc.multiply(_floor_ratio(one, other), other)),
+    ast.Pow: pc.power_checked,
 }
+"""Whole numbers that get too large are an error: without the check they would begin anew at the other end."""
 _COMPARED: Final[dict[type, Callable[[Value, Value], Value]]] = {
     ast.Eq: pc.equal,
     ast.NotEq: pc.not_equal,
@@ -47,14 +62,14 @@ _COMPARED: Final[dict[type, Callable[[Value, Value], Value]]] = {
     ast.GtE: pc.greater_equal,
 }
 _FUNCTIONS: Final[dict[str, Callable[..., Value]]] = {
-    "abs": pc.abs,
+    "abs": pc.abs_checked,
     "ascii": _ascii,
     "coalesce": pc.coalesce,
     "concat": lambda *parts: pc.binary_join_element_wise(*map(_text, parts), ""),
     "day": pc.day,
     "float": lambda value: pc.cast(value, pa.float64()),
     "hour": pc.hour,
-    "int": lambda value: pc.cast(value, pa.int64(), safe=False),
+    "int": lambda value: pc.cast(pc.trunc(value) if pa.types.is_floating(value.type) else value, pa.int64()),
     "len": pc.utf8_length,
     "lower": pc.utf8_lower,
     "max": pc.max_element_wise,
@@ -70,10 +85,6 @@ _FUNCTIONS: Final[dict[str, Callable[..., Value]]] = {
     "weekday": pc.day_of_week,
     "year": pc.year,
 }
-
-
-def _ratio(one: Value, other: Value) -> Value:
-    return pc.divide(pc.cast(one, pa.float64()), pc.cast(other, pa.float64()))
 
 
 class Expression:
@@ -99,7 +110,9 @@ class Expression:
         """Its values for `count` rows, of which `column` gives a field. Raises IllegalArgumentError."""
         try:
             value = self._of(ast.parse(self.text.strip(), mode="eval").body, column)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
+        except AttributeError:
+            raise self._not_understood("a field stands where it may have a constant only") from None
+        except (pa.ArrowException, TypeError, OverflowError) as error:
             raise self._not_understood(str(error).splitlines()[0]) from None
         if isinstance(value, pa.Scalar):
             return pa.repeat(value, count)
@@ -118,12 +131,12 @@ class Expression:
                 return pc.struct_field(self._of(inner, column), name)
             case ast.JoinedStr(values=parts):
                 return pc.binary_join_element_wise(*(_text(self._of(part, column)) for part in parts), "")
-            case ast.FormattedValue(value=inner):
+            case ast.FormattedValue(value=inner, conversion=-1, format_spec=None):
                 return self._of(inner, column)
             case ast.BinOp(left=left, op=op, right=right):
                 return self._binary(op, self._of(left, column), self._of(right, column))
             case ast.UnaryOp(op=ast.USub(), operand=inner):
-                return pc.negate(self._of(inner, column))
+                return pc.negate_checked(self._of(inner, column))
             case ast.UnaryOp(op=ast.Not(), operand=inner):
                 return pc.invert(self._of(inner, column))
             case ast.BoolOp(op=op, values=parts):
@@ -138,7 +151,7 @@ class Expression:
                 return pc.if_else(self._of(test, column), self._of(body, column), self._of(other, column))
             case ast.Call(func=ast.Name(id=name), args=args):
                 return _FUNCTIONS[name](*(self._of(arg, column) for arg in args))
-            case ast.Subscript(value=inner, slice=ast.Slice(lower=lower, upper=upper)):
+            case ast.Subscript(value=inner, slice=ast.Slice(lower=lower, upper=upper, step=None)):
                 ends = [None if end is None else self._of(end, column).as_py() for end in (lower, upper)]
                 return pc.utf8_slice_codeunits(self._of(inner, column), ends[0] or 0, ends[1])
         raise self._not_understood(f"{ast.unparse(node)} is nothing that it may have")
@@ -147,7 +160,7 @@ class Expression:
         if isinstance(op, ast.Add):
             if pa.types.is_string(left.type) or pa.types.is_string(right.type):
                 return pc.binary_join_element_wise(_text(left), _text(right), "")
-            return pc.add(left, right)
+            return pc.add_checked(left, right)
         if type(op) not in _BINARY:
             raise self._not_understood(f"{type(op).__name__} is no operator that it may have")
         return _BINARY[type(op)](left, right)

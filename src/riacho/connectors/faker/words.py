@@ -63,4 +63,4 @@ def whole(given: Any, where: str, least: int | None = None) -> int:
 
 
 def listed(names: Any) -> str:
-    return ", ".join(map(str, names))
+    return ", ".join(map(str, names)) or "none"
