@@ -127,11 +127,12 @@ def test_events_are_parsed_by_a_schema(connectors: SparkSession, orders: Posted)
 
 
 def test_an_event_that_is_no_row_fails_or_is_left_out(connectors: SparkSession, orders: Posted) -> None:
-    orders.put('{"id":1}', '{"id":"x"}', '{"id":2}', "[3]", "{")
+    orders.put('{"id":1}', '{"id":"x"}', '{"id":2}', "[3]", "{", r'{"id":"\ud800"}')
     said = failure(load(connectors, orders, "id BIGINT"))
     assert 'A record of ingest/orders cannot be read: field id: expected a whole number (int64), got "x"' in said
     assert "position 00000000000000000001" in said
     assert rows(load(connectors, orders, "id BIGINT", bad_data="skip")) == [(1,), (2,)]
+    assert rows(load(connectors, orders, "id STRING", bad_data="skip")) == [("1",), ("2",), ("x",)]
 
 
 def test_a_stream_takes_what_comes_in_batches_of_a_size(

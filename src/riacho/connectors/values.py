@@ -62,7 +62,7 @@ def _fast(values: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             return pa.array(values, pa.string()).cast(kind)
         return pa.array(values, kind)
-    except (pa.ArrowInvalid, OverflowError):
+    except (pa.ArrowInvalid, OverflowError, UnicodeEncodeError):
         return None
 
 
@@ -76,7 +76,7 @@ class _Converter:
         if value is None:
             return None
         if pa.types.is_string(kind):
-            return value if isinstance(value, str) else as_json(value)
+            return _unicode(value, name) if isinstance(value, str) else as_json(value)
         if value == "" and self._empty_as_null and isinstance(value, str):
             return None
         if pa.types.is_list(kind):
@@ -88,7 +88,9 @@ class _Converter:
         if pa.types.is_map(kind):
             if not isinstance(value, dict):
                 raise _misfit(name, "an object", value)
-            return [(str(key), self(item, kind.item_type, f"{name}.{key}")) for key, item in value.items()]
+            return [
+                (_unicode(str(key), name), self(item, kind.item_type, f"{name}.{key}")) for key, item in value.items()
+            ]
         return _scalar(value, kind, name)
 
     def _list(self, value: Any, kind: pa.DataType, name: str) -> list[Any]:
@@ -156,10 +158,22 @@ def _moment(value: Any) -> datetime:
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def _unicode(text: str, name: str) -> str:
+    """The text. Raises MisfitError for half of a surrogate pair, which JSON can escape and UTF-8 cannot hold."""
+    if _encodable(text) != text:
+        raise _misfit(name, "text in Unicode", text)
+    return text
+
+
+def _encodable(text: str) -> str:
+    """The text, with halves of surrogate pairs as JSON escapes them."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def _misfit(name: str, expected: str, value: Any) -> MisfitError:
     shown = as_json(value)
     shown = shown[:_SHOWN] + ("…" if len(shown) > _SHOWN else "")
-    return MisfitError(f"field {name}: expected {expected}, got {shown}")
+    return MisfitError(f"field {_encodable(name)}: expected {expected}, got {shown}")
 
 
 class _UnusualError(Exception):
@@ -179,9 +193,10 @@ def as_json(value: Any, other: Callable[[Any], Any] = str) -> str:
         return other(found)
 
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=default, allow_nan=False)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=default, allow_nan=False)
     except (_UnusualError, ValueError, TypeError):
-        return _written(value, other)
+        text = _written(value, other)
+    return _encodable(text)
 
 
 def _written(value: Any, other: Callable[[Any], Any]) -> str:

@@ -169,7 +169,7 @@ def _cloud_event(text: str) -> EventGroup:
         except (binascii.Error, TypeError, ValueError):
             raise BodyError("data_base64 of a CloudEvent must be base64") from None
     elif isinstance(event.get("data"), str) and not _is_json(event.get("datacontenttype")):
-        value = event["data"].encode()
+        value = _encoded(event["data"])
     else:
         value = _member(text, "data").encode()
     about = {k: v for k, v in event.items() if k not in {"data", "data_base64"} and v is not None}
@@ -187,10 +187,17 @@ def _binary_cloud_event(body: bytes, headers: Mapping[str, str]) -> EventGroup:
 
 
 def _described(value: bytes, about: Mapping[str, str]) -> EventGroup:
-    headers = [("content-type", about.get("datacontenttype", JSON).encode())]
-    headers += [(f"ce_{k}", v.encode()) for k, v in about.items() if k != "datacontenttype"]
+    headers = [("content-type", _encoded(about.get("datacontenttype", JSON)))]
+    headers += [(_encoded(f"ce_{k}").decode(), _encoded(v)) for k, v in about.items() if k != "datacontenttype"]
     key = about.get("partitionkey")
-    return EventGroup([value], headers, None if key is None else [key.encode()])
+    return EventGroup([value], headers, None if key is None else [_encoded(key)])
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise BodyError(f"{ascii(text)[:60]} of a CloudEvent is no text in Unicode") from None
 
 
 def _check_attributes(event: Mapping[str, Any]) -> None:

@@ -130,3 +130,17 @@ def test_packed_bodies() -> None:
         with pytest.raises(BodyError) as raised:
             unpacked(given, encoding, 1000)
         assert raised.value.status == status
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        '"subject":"\\ud800"',
+        '"partitionkey":"\\ud800"',
+        '"x\\ud800":"y"',
+        '"datacontenttype":"text/plain","data":"\\ud800"',
+    ],
+)
+def test_half_a_surrogate_pair_in_a_cloud_event_is_refused(part: str) -> None:
+    event = f'{{"specversion":"1.0","id":"a","source":"s","type":"t",{part}}}'
+    assert "is no text in Unicode" in refused(event.encode(), "application/cloudevents+json")
