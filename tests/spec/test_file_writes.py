@@ -441,3 +441,13 @@ def test_nulls_among_nested_values_survive_in_every_partition(spark: SparkSessio
         frame.write.format(form).partitionBy("p").save(path)
         read = spark.read.schema(frame.schema).format(form).load(path)
         assert rows(read.select("i", "s", "l")) == values, form
+
+
+def test_null_structs_of_fields_that_are_never_null(spark: SparkSession, tmp_path: Path) -> None:
+    one = "CASE WHEN id % 2 = 0 THEN named_struct('x', id, 't', named_struct('y', id)) END"
+    frame = spark.range(3).coalesce(1).selectExpr(f"{one} AS s", f"map('k', {one}) AS m", f"array({one}) AS l")
+    for form in ("parquet", "orc", "json"):
+        path = str(tmp_path / form)
+        frame.write.format(form).save(path)
+        read = spark.read.schema(frame.schema).format(form).load(path)
+        assert rows(read.selectExpr("s.x", "s.t.y", "m['k'].x", "l[0].t.y")) == [(0,) * 4, (2,) * 4, (None,) * 4], form

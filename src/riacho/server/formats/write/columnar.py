@@ -60,19 +60,32 @@ class _ParquetFile:
     def __init__(self, path: Path, schema: pa.Schema, codec: str) -> None:
         kept = {SPARK_SCHEMA: types.to_json(schema).encode()}
         texts = [field.name for field in schema if pa.types.is_string(field.type)]
-        self._writer = pq.ParquetWriter(
-            path, schema.with_metadata(kept), compression=codec, use_dictionary=texts, store_schema=False
-        )
-        self._schema = schema
+        self._schema = pa.schema([_below_null(field) for field in schema], kept)
+        self._writer = pq.ParquetWriter(path, self._schema, compression=codec, use_dictionary=texts, store_schema=False)
 
     def encode(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return batch
+        return batch.cast(self._schema)
 
     def write(self, encoded: pa.RecordBatch) -> None:
         self._writer.write_batch(encoded, row_group_size=_GROUP_ROWS)
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _below_null(field: pa.Field, may_be_null: bool = False) -> pa.Field:
+    """The field with all of a struct nullable where the struct is: a null struct has nulls in it, which Arrow's writer
+    takes for values of the fields.
+    """
+    arrow = field.type
+    if pa.types.is_struct(arrow):
+        may_be = may_be_null or field.nullable
+        field = field.with_type(pa.struct([_below_null(child, may_be) for child in arrow]))
+    elif pa.types.is_map(arrow):
+        field = field.with_type(pa.map_(arrow.key_field, _below_null(arrow.item_field)))
+    elif pa.types.is_list(arrow):
+        field = field.with_type(pa.list_(_below_null(arrow.value_field)))
+    return field.with_nullable(True) if may_be_null else field
 
 
 class _OrcFile:
