@@ -504,6 +504,15 @@ def test_tables_that_inherit_are_followed_together(postgres: Database, follow: F
     assert shown(tail.take(), "id", "_table") == [("insert", 3, "public.child")]
 
 
+def test_names_that_mean_the_same_or_nothing(postgres: Database, follow: Follow) -> None:
+    postgres.execute("CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1)")
+    assert shown(follow("t,public.t").take(), "id") == [("read", 1)]
+    with pytest.raises(AnalysisError, match=r"columns that are not in public\.t: ID\. There are id; capitals count"):
+        follow(slot="other", schema=schema("ID integer, _operation string")).take()
+    with pytest.raises(AnalysisError, match=r"not in public\.t: ID"):
+        follow(slot="other", schema=schema("ID integer"), snapshotMode="never").take()
+
+
 @pytest.mark.parametrize("form", ["postgresql://me:{}@h/d", "jdbc:postgresql://me:{}@h/d"])
 def test_no_part_of_a_password_is_shown(form: str) -> None:
     for password in ("s3/same", "12/34same"):

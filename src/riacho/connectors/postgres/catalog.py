@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -106,7 +106,7 @@ def find(connection: Any, names: Sequence[str]) -> list[int]:
                 relationName=name,
             )
         found.append(oid)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def tables(connection: Any, oids: Sequence[int]) -> list[PgTable]:
@@ -125,6 +125,17 @@ def tables(connection: Any, oids: Sequence[int]) -> list[PgTable]:
             (name,) = connection.execute("SELECT %s::regclass::text", (oid,)).fetchone()
             raise AnalysisError(f"{name} is no table: it has no changes in the log (a view, say, or a foreign table)")
     return [found[oid] for oid in oids]
+
+
+def check_names(names: Iterable[str], of: Sequence[PgTable]) -> None:
+    """Raises AnalysisError for a column of a schema that none of the tables has: it would be null in all rows."""
+    there = list(dict.fromkeys(column.name for table in of for column in table.columns))
+    if unknown := [name for name in names if name not in there]:
+        tables_of = ", ".join(table.full_name for table in of)
+        raise AnalysisError(
+            f"The schema has columns that are not in {tables_of}: {', '.join(unknown)}. "
+            f"There are {', '.join(there)}; capitals count"
+        )
 
 
 def parts(connection: Any, of: Sequence[PgTable]) -> list[TablePart]:

@@ -149,7 +149,7 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             return None
         found = slots.state(reader, settings.slot)
         if settings.snapshot_mode == "never":
-            publish(reader, settings, following(reader, settings))
+            publish(reader, settings, self._known(following(reader, settings)))
             if found is None:
                 return LogPosition(self._create().lsn).json()
             return LogPosition(found.confirmed).json()
@@ -161,6 +161,11 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
                 "snapshotMode = never"
             )
         return None if everything else dict(SLOT)
+
+    def _known(self, found: Following) -> Following:
+        """Raises AnalysisError if the schema of a new stream has columns that no table has."""
+        catalog.check_names(ChangeShape(self._schema, self._settings.prefix).columns, found.tables)
+        return found
 
     def _create(self) -> slots.NewSlot:
         self._may_create()
@@ -178,7 +183,7 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """Make the slot, and note what its snapshot has. Partitions are looked for twice: one that is made between the
         two has file 0, which no table has, so all of its rows are read.
         """
-        found = following(reader, self._settings)
+        found = self._known(following(reader, self._settings))
         if self._settings.snapshot_mode == "only":
             now = slots.flushed(reader)
             (taken,) = reader.execute("SELECT (extract(epoch FROM now()) * 1000000)::bigint").fetchone()

@@ -55,6 +55,7 @@ class IncrementalReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         def ask(reader: Any) -> Window:
             if self._cursor is None:
                 self._cursor = found_cursor(reader, self._settings)
+                catalog.check_names(self._schema.fieldNames(), [self._cursor.table])
             return next_window(reader, self._cursor, begin, rows, self._until)
 
         self._pace.before()
@@ -76,6 +77,8 @@ class IncrementalReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
             nonlocal last
             with connection(self._settings.address) as reader:
                 cursor = found_cursor(reader, self._settings)
+                for window in (start, end):
+                    cursor.check_places(reader, window)
                 condition, at = between(cursor, start, end)
                 if behind := last or at:
                     condition += f" AND {cursor.order.compared('>', behind)}"

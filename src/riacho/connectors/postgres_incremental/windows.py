@@ -23,7 +23,7 @@ from riacho.connectors.postgres.catalog import PgColumn, PgTable
 from riacho.connectors.postgres.client import literal, quoted
 from riacho.connectors.postgres.keys import PLACE, RowKey, key_of
 from riacho.connectors.postgres_incremental.settings import IncrementalSettings
-from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.errors import AnalysisError, IllegalArgumentError, IllegalStateError
 
 _WRAP: Final = 1 << 32
 """The transaction numbers that rows carry are counted modulo this."""
@@ -44,6 +44,7 @@ class Window:
     """What has been read: all of windows before `since`; of the one up to `upto`, if it is begun, the rows up to `at`.
 
     `low`: where the cursor begins in the window after `since`. Texts are empty for none; `since` is 0 at the beginning.
+    `file`: of a table without a key, where its rows lie while a window is begun, for `at` names a place there.
     """
 
     since: int = 0
@@ -51,6 +52,7 @@ class Window:
     upto: int = 0
     at: tuple[str, ...] = ()
     next_low: str = ""
+    file: int = 0
 
     def json(self) -> dict[str, Any]:
         return {
@@ -59,11 +61,13 @@ class Window:
             "upto": self.upto,
             "at": list(self.at),
             "nextLow": self.next_low,
+            "file": self.file,
         }
 
     @classmethod
     def of(cls, offset: Mapping[str, Any]) -> Window:
-        return cls(offset["since"], offset["low"], offset["upto"], tuple(offset["at"]), offset["nextLow"])
+        at, file = tuple(offset["at"]), offset.get("file", 0)
+        return cls(offset["since"], offset["low"], offset["upto"], at, offset["nextLow"], file)
 
 
 @dataclass(frozen=True)
@@ -134,6 +138,23 @@ class TableCursor:
             conditions.append(self.order.compared("<=", to))
         return " AND ".join(conditions)
 
+    def file(self, connection: Any) -> int:
+        """Where the rows lie of a table that has no key; 0 for others."""
+        if PLACE.columns[0] not in self.order.columns:
+            return 0
+        query = "SELECT coalesce(pg_relation_filenode(%s::oid), 0)::bigint"
+        return int(connection.execute(query, (self.table.oid,)).fetchone()[0])
+
+    def check_places(self, connection: Any, window: Window) -> None:
+        """Raises IllegalStateError if the rows lie elsewhere than when the window was begun."""
+        if window.at and window.file and self.file(connection) != window.file:
+            raise IllegalStateError(
+                f"The table {self.table.full_name} has no primary key, and it was written anew (VACUUM FULL, CLUSTER, "
+                "TRUNCATE or ALTER TABLE) while its rows were read in several batches: which were read cannot be told "
+                "any more. Begin anew with another checkpoint, and with the option startAt or an empty target; a "
+                "primary key keeps this from happening"
+            )
+
     def last(self, connection: Any, condition: str, rows: int) -> tuple[int, tuple[str, ...]] | None:
         """How many of the next `rows` rows there are, and where the last is; None if there is none."""
         order = self.order
@@ -192,7 +213,9 @@ def next_window(connection: Any, cursor: TableCursor, start: Window, rows: int, 
             return start
         # In this order: who is open when the numbers are looked at began after `next_low`, or was seen by it.
         next_low = cursor.next_low(connection)
-        window = replace(start, upto=_upto(connection, until), next_low=next_low)
+        file = cursor.file(connection)
+        window = replace(start, upto=_upto(connection, until), next_low=next_low, file=file)
+    cursor.check_places(connection, window)
     condition = cursor.condition(window, window.upto, window.next_low, ())
     found = cursor.last(connection, condition, rows)
     if found is None:
