@@ -167,6 +167,8 @@ STEPS: list[Step] = [
     lambda _, frame: frame.drop("s", "P"),
     lambda _, frame: frame.alias("t").where("t.a > 1").select("t.*"),
     lambda _, frame: frame.alias("p").where("p.a > 1"),
+    lambda _, frame: frame.alias("t").withColumn("a", F.col("k")).where("t.a > 1"),
+    lambda _, frame: frame.withColumn("a", F.col("k")).where(frame["a"] > 1),
     lambda _, frame: frame.distinct(),
     lambda _, frame: frame.dropDuplicates(["k"]).select("k"),
     lambda _, frame: frame.sort("k", F.desc("a")),
@@ -233,6 +235,33 @@ def test_random_plans(spark: SparkSession, orc: str) -> None:
         assert outcome(spark, read[0], steps, True, read[1]) == without
 
     same()
+
+
+def test_what_is_meant_without_being_seen(spark: SparkSession, orc: str) -> None:
+    """Columns that others of their name hide, that get their names by number, or that rows are sorted by."""
+
+    def both(frame: Callable[[DataFrame], DataFrame], pick: Callable[[Any], bool]) -> None:
+        expected = sorted(row[3] for row in ROWS if pick(row))
+        for read in (spark.read.orc(orc), spark.read.format("pruned").option("leaves", 1).load()):
+            assert sorted(row.Cap for row in frame(read).select("Cap").collect()) == expected
+
+    def of_alias(read: DataFrame) -> DataFrame:
+        return read.alias("t").withColumn("a", F.col("k")).where("t.a > 3")
+
+    both(of_alias, lambda row: (row[1] or 0) > 3)
+    both(lambda read: of_alias(read).where("a > 2"), lambda row: (row[1] or 0) > 3 and row[0] > 2)
+    both(lambda read: read.withColumn("a", F.col("k")).where(read["a"] > 3), lambda row: (row[1] or 0) > 3)
+    both(lambda read: read.alias("t").selectExpr("k AS a", "Cap").where("t.a > 3"), lambda row: (row[1] or 0) > 3)
+
+    spark.read.format("pruned").load().createOrReplaceTempView("seen")
+    expected = sorted(row[3] for row in ROWS if (row[1] or 0) > 3)
+    for text in ("seen AS t(w, x, y, z, v, u)", "seen t (w, x, y, z, v, u)"):
+        assert sorted(row.z for row in spark.sql(f"SELECT z FROM {text} WHERE x > 3").collect()) == expected, text
+    # Both parts are sorted in the same way, whatever is wanted of each.
+    for read in (spark.read.orc(orc), spark.read.format("pruned").load()):
+        one, other = read.randomSplit([0.5, 0.5], seed=4)
+        found = [row.Cap for row in [*one.select("Cap").collect(), *other.collect()]]
+        assert sorted(found) == list(range(len(ROWS)))
 
 
 def test_columns_that_are_read(spark: SparkSession, orc: str, tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ of their columns are the read's. What is not known ends the way: then nothing is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
@@ -26,6 +26,8 @@ from riacho.server.plan.walk import Path, child_paths, expressions, top_expressi
 
 ColumnPath = tuple[str, ...]
 """A column of a read, or a field in it, as the read spells them."""
+NamedPath = tuple[str, ColumnPath | None]
+"""A column's name in lower case, and which of the read's it is; None for any other."""
 
 _TRANSPARENT = frozenset({"filter", "sort", "hint", "repartition", "repartition_by_expression", "drop_na"})
 """Relations that give rows of their input, those that they give as they are."""
@@ -36,12 +38,14 @@ _USERS_OWN = frozenset({"common_inline_user_defined_function", "call_function", 
 class Visible:
     """The columns at some place above a read, in order, and which of the read's they are; None for any other.
 
-    `qualifiers`: what may stand before their names. `schema`: the read's.
+    `alias`: what may stand before their names; then they mean the columns that were there when it was given, whatever
+    was made of them since. `schema`: the read's.
     """
 
     schema: pa.Schema
-    columns: tuple[tuple[str, ColumnPath | None], ...]
-    qualifiers: frozenset[str] = frozenset()
+    columns: tuple[NamedPath, ...]
+    alias: str | None = None
+    aliased: tuple[NamedPath, ...] = ()
 
     def of(self, expression: pb.Expression) -> ColumnPath | None:
         """The read's column, or field, that an expression is."""
@@ -61,9 +65,9 @@ class Visible:
 
     def _attribute(self, attribute: pb.Expression.UnresolvedAttribute) -> ColumnPath | None:
         parts = column_parts(attribute.unparsed_identifier)
-        found = [self._named(parts)] if parts else []
-        if len(parts) > 1 and parts[0].lower() in self.qualifiers:
-            found.append(self._named(parts[1:]))
+        found = [self._named(self.columns, parts)] if parts else []
+        if len(parts) > 1 and parts[0].lower() == self.alias:
+            found.append(self._named(self.aliased, parts[1:]))
         known = [path for path in found if path is not None]
         if len(known) != 1:
             return None
@@ -74,8 +78,8 @@ class Visible:
     def _spelled(self, name: str) -> str | None:
         return next((own for own in self.schema.names if own.lower() == name.lower()), None)
 
-    def _named(self, parts: Sequence[str]) -> ColumnPath | None:
-        paths = [path for name, path in self.columns if name == parts[0].lower()]
+    def _named(self, columns: Iterable[NamedPath], parts: Sequence[str]) -> ColumnPath | None:
+        paths = [path for name, path in columns if name == parts[0].lower()]
         return self._field(paths[0], parts[1:]) if len(paths) == 1 and paths[0] is not None else None
 
     def _field(self, path: ColumnPath, names: Sequence[str]) -> ColumnPath | None:
@@ -180,7 +184,7 @@ def _passed(node: pb.Relation, visible: Visible) -> Visible | None:
     columns = visible.columns
     match kind:
         case "subquery_alias" if not node.subquery_alias.qualifier:
-            return Visible(visible.schema, columns, frozenset({node.subquery_alias.alias.lower()}))
+            return Visible(visible.schema, columns, node.subquery_alias.alias.lower(), columns)
         case "project" if node.project.HasField("input"):
             made = [_made(expression, visible) for expression in node.project.expressions]
             if any(each is None for each in made):
@@ -200,11 +204,11 @@ def _passed(node: pb.Relation, visible: Visible) -> Visible | None:
             return visible if kind in _TRANSPARENT else None
 
 
-Columns = list[tuple[str, ColumnPath | None]]
+Columns = list[NamedPath]
 
 
 def _with(visible: Visible, columns: Columns) -> Visible:
-    return Visible(visible.schema, tuple(columns), visible.qualifiers)
+    return replace(visible, columns=tuple(columns))
 
 
 def _made(expression: pb.Expression, visible: Visible) -> Columns | None:
@@ -213,7 +217,8 @@ def _made(expression: pb.Expression, visible: Visible) -> Columns | None:
     if expression.HasField("unresolved_star"):
         target = expression.unresolved_star.unparsed_target
         name = target.removesuffix(".*").lower()
-        own = name in visible.qualifiers and all(name != known for known, _ in visible.columns)
+        own = name == visible.alias and visible.aliased == visible.columns
+        own = own and all(name != known for known, _ in visible.columns)
         return list(visible.columns) if own or not target else None
     if expression.HasField("alias"):
         names = list(expression.alias.name)

@@ -10,19 +10,24 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import pairwise
 from operator import or_
 
 from riacho.identifiers import column_parts, last_part
 from riacho.protos import pb
 from riacho.server.plan.from_sql.expressions import structured
 from riacho.server.plan.walk import expressions
+from riacho.server.sql.references import table_references
 from riacho.server.sql.tokens import Token, tokenize
-from riacho.server.sql.words import words
+from riacho.server.sql.words import NO_ALIAS, words
 
 
 @dataclass(frozen=True)
 class Names:
     """Columns by name, as written: those `named`, and unless `all_but` is None all others but those in it.
+
+    `beneath`: names that may mean a column further down, though another one of that name was made above it: `t.a` and
+    `df["a"]` do so after `withColumn("a", …)`.
 
     Two names that differ in case may mean one column or two, as the session has it. So a column is in here if it is so
     under one of both readings.
@@ -30,21 +35,28 @@ class Names:
 
     named: frozenset[str] = frozenset()
     all_but: frozenset[str] | None = None
+    beneath: frozenset[str] = frozenset()
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self._lower or (self.all_but is not None and name not in self.all_but)
 
     @cached_property
     def _lower(self) -> frozenset[str]:
-        return frozenset(name.lower() for name in self.named)
+        return frozenset(name.lower() for name in self.named | self.beneath)
 
     def __or__(self, other: Names) -> Names:
         both = [names.all_but for names in (self, other) if names.all_but is not None]
-        return Names(self.named | other.named, frozenset.intersection(*both) if both else None)
+        all_but = frozenset.intersection(*both) if both else None
+        return Names(self.named | other.named, all_but, self.beneath | other.beneath)
+
+    @property
+    def asked_for(self) -> Names:
+        """Those that stand there by name."""
+        return Names(self.named, beneath=self.beneath)
 
     def without(self, names: Iterable[str]) -> Names:
         gone = frozenset(names)
-        return Names(self.named - gone, None if self.all_but is None else self.all_but | gone)
+        return Names(self.named - gone, None if self.all_but is None else self.all_but | gone, self.beneath)
 
 
 EVERY = Names(all_but=frozenset())
@@ -93,11 +105,15 @@ def named_in_text(sql: str) -> Names:
     tokens = tokenize(sql)
     if any(token.word in _MEANS_OTHERS or token.is_symbol("|>") for token in tokens) or _has_bare_from(tokens):
         return EVERY
+    if _names_columns_anew(sql, tokens):
+        return EVERY
     if any(_is_star(tokens, at) for at, token in enumerate(tokens) if token.is_symbol("*")):
         return EVERY
     # With `spark.sql.ansi.doubleQuotedIdentifiers` what stands in double quotes is a name.
     quoted = (token.text[1:-1] for token in tokens if token.kind == "string" and token.text.startswith('"'))
-    return Names(frozenset([*quoted, *(token.name for token in tokens if token.name is not None)]))
+    every = frozenset([*quoted, *(token.name for token in tokens if token.name is not None)])
+    behind_dots = (token.name for dot, token in pairwise(tokens) if dot.is_symbol("."))
+    return Names(every, beneath=frozenset(name for name in behind_dots if name is not None))
 
 
 _MAKERS_OF_ROWS = words(
@@ -139,7 +155,10 @@ def _own_columns(expression: pb.Expression) -> Names:
     """What this very expression may use, not those inside it; stars aside."""
     match expression.WhichOneof("expr_type"):
         case "unresolved_attribute":
-            return Names(_parts(expression.unresolved_attribute.unparsed_identifier))
+            attribute = expression.unresolved_attribute
+            parts = _parts(attribute.unparsed_identifier)
+            is_plain = len(parts) == 1 and not attribute.HasField("plan_id")
+            return Names(parts, beneath=frozenset() if is_plain else parts)
         case "expression_string":
             return named_in_text(expression.expression_string.expression)
         case kind if kind in _PLAIN:
@@ -175,6 +194,28 @@ def _has_bare_from(tokens: list[Token]) -> bool:
     froms = [at for at, token in enumerate(tokens) if token.word == "FROM"]
     selects = sum(token.word == "SELECT" for token in tokens)
     return len(froms) > selects or any(at == 0 or tokens[at - 1].is_symbol("(") for at in froms)
+
+
+_TYPES = words("DECIMAL DEC NUMERIC CHAR CHARACTER VARCHAR TIMESTAMP TIME")
+"""Types that may have something in brackets: `CAST(a AS DECIMAL(9, 2))`."""
+
+
+def _names_columns_anew(sql: str, tokens: list[Token]) -> bool:
+    """Whether the columns of a table get names by their number, as in `FROM t AS x(a, b)`."""
+    if any(token.word == "AS" and _is_called(tokens, at + 1, _TYPES) for at, token in enumerate(tokens)):
+        return True
+    if not any(token.word == "FROM" for token in tokens):
+        return False
+    behind = {reference.behind for reference in table_references(sql, tokens)}
+    starts = (at for at in range(1, len(tokens)) if tokens[at - 1].end in behind)
+    return any(_is_called(tokens, at, NO_ALIAS) for at in starts)
+
+
+def _is_called(tokens: list[Token], at: int, not_by: frozenset[str]) -> bool:
+    """Whether a name, none of these words, stands there before a bracket."""
+    if at + 1 >= len(tokens) or not tokens[at + 1].is_symbol("("):
+        return False
+    return tokens[at].name is not None and tokens[at].word not in not_by
 
 
 def _is_star(tokens: list[Token], at: int) -> bool:

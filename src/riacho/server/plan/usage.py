@@ -74,7 +74,7 @@ def _of_inputs(node: pb.Relation, used: Usage, columns: ColumnNames, inputs: int
         case "drop":
             # What is asked for by its name is there all the same: `df.drop("a").where("a > 1")`.
             kept = used.perhaps.without(node.drop.column_names)
-            below = Usage(used.surely, kept | Names(used.perhaps.named))
+            below = Usage(used.surely, kept | used.perhaps.asked_for)
         case "aggregate":
             results = [e for e in node.aggregate.aggregate_expressions if output_name(e) in used.surely]
             surely = mentioned([*node.aggregate.grouping_expressions, *results])
@@ -104,6 +104,8 @@ def _looked_at(node: pb.Relation) -> Usage:
             return named(node.with_watermark.event_time)
         case "drop_na":
             return named(*node.drop_na.cols) if node.drop_na.cols else Usage(perhaps=EVERY)
+        case "sample" if node.sample.deterministic_order:
+            return Usage(perhaps=EVERY)  # it sorts by all columns, so that the parts of `randomSplit` fit together
         case "fill_na":
             return named(*node.fill_na.cols)
         case "replace":
@@ -144,8 +146,8 @@ def _renamed(node: pb.WithColumnsRenamed, used: Usage) -> Usage:
     surely = frozenset(old.get(name, name) for name in used.surely)
     if old.keys() & set(old.values()):
         return Usage(surely, EVERY)  # names that go from one column to another
-    asked = Names(used.perhaps.named)
-    below = Names(asked.named | {before for before, new in pairs if new in asked})
+    asked = used.perhaps.asked_for
+    below = asked | Names(frozenset(before for before, new in pairs if new in asked))
     unused = used.perhaps.all_but
     if unused is not None:
         # A name that was given up does not tell any more which column is unused.
@@ -178,7 +180,7 @@ def _written_name(expression: pb.Expression) -> str | None:
 
 def _only_named(used: Usage) -> Usage:
     """What is asked for by names that are none of a node's columns."""
-    return Usage(perhaps=Names(used.perhaps.named))
+    return Usage(perhaps=used.perhaps.asked_for)
 
 
 def _lower(names: Iterable[str]) -> frozenset[str]:

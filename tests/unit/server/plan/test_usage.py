@@ -229,3 +229,19 @@ def test_text_needs_the_columns_that_it_names() -> None:
     query.with_relations.root.sql.query = "SELECT v * 2 FROM t WHERE K IS NOT NULL"
     query.with_relations.references.add().subquery_alias.CopyFrom(pb.SubqueryAlias(input=SOURCE, alias="t"))
     assert unused(query) == {"ts"}
+
+
+def test_a_name_may_mean_what_another_of_its_name_hides() -> None:
+    def hidden(*asked: pb.Expression) -> set[str]:
+        made = pb.WithColumns(input=SOURCE, aliases=[build.alias(build.col("k"), "v").alias])
+        return unused(build.project(pb.Relation(with_columns=made), [build.col("ts"), *asked]))
+
+    of_a_frame = build.col("v")
+    of_a_frame.unresolved_attribute.plan_id = 1
+    assert hidden(build.col("v")) == {"v"}
+    assert hidden(build.col("t.v")) == hidden(of_a_frame) == hidden(text_expression("t.v + 1")) == set()
+
+
+def test_a_sample_that_sorts_uses_all() -> None:
+    assert unused(ask(on("sample", upper_bound=0.5), "k")) == {"ts", "v"}
+    assert unused(ask(on("sample", upper_bound=0.5, deterministic_order=True), "k")) == set()
