@@ -455,3 +455,8 @@ def test_settings_of_a_write(spark: SparkSession, mongo: Mongo) -> None:
     }
     many.limit(2).write.format("mongodb").mode("append").options(**levels).save()
     assert len(mongo.documents("levels")) == 2
+
+
+def test_rows_without_columns(spark: SparkSession, mongo: Mongo) -> None:
+    assert len(mongo.write(spark.range(3).select(), "t")) == 3
+    assert mongo.read(spark, "t").select().count() == 3

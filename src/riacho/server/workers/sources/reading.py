@@ -205,6 +205,8 @@ def fitted(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
 
 def shaped(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """`batch` with exactly that schema, whose columns it has in that order."""
+    if not schema:
+        return batch.replace_schema_metadata(None)  # made of no columns, it would have no rows
     columns = [
         column if column.type == field.type else column.cast(field.type)
         for field, column in zip(schema, batch.columns, strict=True)
