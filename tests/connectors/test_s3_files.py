@@ -145,6 +145,21 @@ def test_an_empty_folder_is_a_folder(spark: SparkSession, bucket: Bucket) -> Non
         spark.read.json(f"{bucket.url}/odd").count()
 
 
+def test_a_place_has_one_content_by_all_its_names(spark: SparkSession, bucket: Bucket) -> None:
+    """A stream takes no file again because its folder is named by another scheme, or with a slash at the end."""
+    for number, name in enumerate(("a b", "a+b", "a%20b", "a%", "x#y", "x?y", "ä", "[x]", "a:b", "'", "end ")):
+        put(bucket, f"in/{name}.json", number)
+    for scheme in ("s3a", "s3", "S3N"):
+        there = f"{scheme}://{bucket.name}"
+        assert ids(spark.read.json(f"{there}/in/")) == list(range(11))
+        for overwrites in ("false", "true"):
+            reader = spark.readStream.format("cloudFiles").option("cloudFiles.format", "json").schema("id LONG")
+            frame = reader.option("cloudFiles.allowOverwrites", overwrites)
+            run(frame.load(f"{there}/in{'/' * (scheme == 's3')}"), bucket, to=f"out{overwrites}")
+    for overwrites in ("false", "true"):
+        assert ids(spark.read.parquet(f"s3n://{bucket.name}//out{overwrites}/")) == list(range(11))
+
+
 def test_parquet_is_read_in_ranges(spark: SparkSession, bucket: Bucket, s3_gate: Gate) -> None:
     """Of a large file only the footer and the columns that are asked for are fetched."""
     numbers = pa.array(range(200_000))

@@ -74,6 +74,14 @@ def is_object(text: str) -> bool:
     return bool(mark) and scheme.lower() in stores.KINDS
 
 
+def one_name(text: str) -> str:
+    """The same text for each of the schemes by which users name one place (`s3a://b/x`, `s3://b/x`)."""
+    if text.startswith("/"):
+        return text
+    scheme, mark, rest = text.partition("://")
+    return f"{stores.KINDS.get(scheme, scheme)}{mark}{rest}"
+
+
 def on_disk(place: Place, what: str) -> Path:
     """A place that must be on this machine, because of `what` ("A state store").
 

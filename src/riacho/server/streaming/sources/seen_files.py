@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from itertools import filterfalse
 from typing import Final
 
+from riacho.storage import one_name
+
 AGELESS = (1 << 63) - 1
 """No age limit, in milliseconds."""
 
@@ -24,7 +26,7 @@ class SeenFiles:
     """Taken files with their modification times.
 
     `name_only`: a file is known by its name, in whatever folder. `exact`: times are kept to the millisecond, else to
-    the minute, which is enough to forget by.
+    the minute, which is enough to forget by. A folder of object storage is the same by whatever scheme it is named.
     """
 
     def __init__(self, max_age_ms: int, *, name_only: bool = False, exact: bool = False) -> None:
@@ -47,7 +49,7 @@ class SeenFiles:
 
     def unknown(self, folder: str, names: Iterable[str]) -> list[str]:
         """Those of a folder's names that are not of taken files."""
-        known = self._names.get("" if self._name_only else folder)
+        known = self._names.get("" if self._name_only else one_name(folder))
         return list(names) if known is None else list(filterfalse(known.__contains__, names))
 
     def modified_ms(self, path: str) -> int | None:
@@ -107,4 +109,4 @@ class SeenFiles:
 
     def _key(self, path: str) -> tuple[str, str]:
         folder, _, name = path.rpartition("/")
-        return ("" if self._name_only else folder), name
+        return ("" if self._name_only else one_name(folder)), name

@@ -20,7 +20,7 @@ import pyarrow as pa
 from riacho.clock import SystemClock
 from riacho.server.streaming.compact_log import CompactLog, EntryFormat
 from riacho.server.streaming.sources.listing import FileStatus
-from riacho.storage import is_object, place_at
+from riacho.storage import is_object, one_name, place_at
 
 FOLDER: Final = "_spark_metadata"
 COLUMNS: Final = pa.schema(
@@ -64,13 +64,20 @@ def sink_files(path: str) -> list[FileStatus]:
     """
     log = CompactLog(place_at(path) / FOLDER, EntryFormat(SinkEntry.to_json, SinkEntry, COLUMNS), SystemClock())
     files: dict[str, FileStatus] = {}
+    in_store = is_object(path)
     for entry in log.all_entries(log.latest()):
-        local = path_of_url(entry.url)
+        local = _named_as(path, path_of_url(entry.url)) if in_store else path_of_url(entry.url)
         if entry.action == "delete":
             files.pop(local, None)
         else:
             files[local] = FileStatus(entry.modified_ms, local, entry.size)
     return list(files.values())
+
+
+def _named_as(folder: str, file: str) -> str:
+    """A file below a folder by the folder's scheme: whoever wrote the log may have used another (`s3://`)."""
+    one, root = one_name(file), one_name(folder)
+    return folder + one[len(root) :] if one.startswith(f"{root}/") else file
 
 
 def path_of_url(url: str) -> str:
