@@ -26,6 +26,7 @@ from pyspark.sql.datasource import (
 
 from riacho.connectors.mongodb.options import MongoOptions
 from riacho.connectors.mongodb.reader import MongoReader
+from riacho.errors import IllegalArgumentError
 from tests.connectors.mongo import Mongo
 
 ID = ObjectId("65a000000000000000000001")
@@ -130,6 +131,22 @@ def test_names_that_are_paths_for_the_server(mongo: Mongo) -> None:
         (part,) = dotted.partitions()
         found = [tuple(row.values()) for batch in dotted.read(part) for row in batch.to_pylist()]
         assert found == [(1, 5, 7), (2, None, None)]
+
+
+def test_stages_that_are_not_cut_up(mongo: Mongo) -> None:
+    mongo["v"].insert_many([{"_id": i, "v": "x" * 4000} for i in range(900)])
+
+    def parts(pipeline: str) -> int:
+        options = mongo.options("v", partitioner__options__partition__size="1", aggregation__pipeline=pipeline)
+        return len(MongoReader(MongoOptions.read(options), t.StructType().add("v", "string")).partitions())
+
+    assert parts('{"$match": {"v": 1}}') > 2
+    assert parts('[{"$match": {"$text": {"$search": "x"}}}, {"$project": {"v": 1}}]') == 1
+    assert parts('{"$match": {"place": {"$near": [1, 2]}}}') == 1
+    assert parts('{"$limit": 3}') == 1
+    for wrong in ("[{}]", "{}", '{"$match": {}, "$limit": 1}', "5", '["$match"]'):
+        with pytest.raises(IllegalArgumentError, match="Invalid aggregation pipeline"):
+            parts(wrong)
 
 
 def test_ranges_of_ids_of_several_kinds(mongo: Mongo) -> None:

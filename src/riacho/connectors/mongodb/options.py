@@ -172,8 +172,10 @@ class MongoOptions:
             return []
         stages = from_extended_json(text, "aggregation.pipeline")
         stages = [stages] if isinstance(stages, dict) else stages
-        if not isinstance(stages, list) or not all(isinstance(stage, dict) for stage in stages):
-            raise IllegalArgumentError(f"Invalid aggregation pipeline: {text}")
+        if not isinstance(stages, list) or not all(isinstance(stage, dict) and len(stage) == 1 for stage in stages):
+            raise IllegalArgumentError(
+                f"Invalid aggregation pipeline: {text} (give a stage such as {{$match: {{a: 1}}}}, or a list of them)"
+            )
         return stages
 
     def _needed(self, name: str) -> str:

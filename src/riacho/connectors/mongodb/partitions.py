@@ -49,7 +49,7 @@ def ranges(collection: Collection[Any], options: MongoOptions, pipeline: Sequenc
     size = given.positive("partitioner.options.partition.size") or 64
     samples = given.positive("partitioner.options.samples.per.partition", 2) or 10
     most = given.positive("partitioner.options.max.number.of.partitions") or _MOST
-    if name.endswith(SINGLE) or any(next(iter(stage)) not in _ROW_BY_ROW for stage in pipeline):
+    if name.endswith(SINGLE) or any(map(_needs_all, pipeline)):
         return [None]
     stats = _stats(collection)
     count, byte_size = int(stats.get("count", 0)), int(stats.get("size", 0))
@@ -67,6 +67,12 @@ def ranges(collection: Collection[Any], options: MongoOptions, pipeline: Sequenc
     )
     bounds = [found[len(found) * part // wanted]["_id"] for part in range(1, wanted)] if found else []
     return between(list(_distinct(bounds)), _is_of_one_kind(collection, bounds))
+
+
+def _needs_all(stage: Stage) -> bool:
+    """Whether a stage sees more than one document, or must be the first: what searches texts and places must."""
+    (name,) = stage
+    return name not in _ROW_BY_ROW or any(f"'{word}'" in repr(stage) for word in ("$text", "$near", "$nearSphere"))
 
 
 def between(bounds: Sequence[Any], one_kind: bool) -> list[Stage | None]:
