@@ -27,8 +27,9 @@ from riacho.connectors.rest.paging import asked, following
 from riacho.connectors.rest.reading import of_options
 from riacho.connectors.rest.requests import Ask, first_ask
 from riacho.connectors.rest.settings import RestSettings
+from riacho.connectors.rest.source import RestDataSource
 from riacho.connectors.values import as_json, column
-from riacho.errors import IllegalArgumentError, SparkError, SparkGeneralError
+from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, SparkGeneralError
 from tests.connectors.rest_server import Reply, RestServer
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -270,6 +271,30 @@ def test_numbers_keep_their_digits(tmp_path: Path) -> None:
     assert array.to_pylist() == [wide, wide, Decimal("0.13"), None]
     assert list(wrong) == [3]
     assert as_json({1: [float("nan"), float("-inf"), (Decimal("NaN"), "é")]}) == '{"1":["NaN","-Infinity",["NaN","é"]]}'
+
+
+def test_values_stand_as_they_are(tmp_path: Path) -> None:
+    binding = {"a": "{b}", "b": "x", "yes": True}
+    given = settings(url="http://h/{yes}", parameters='{"q": "{a}-{b}-{c}", "all": "{yes}"}')
+    ask = first_ask(given, binding)
+    assert (ask.url, ask.parameters) == ("http://h/true", {"q": "{b}-x-{c}", "all": True})
+    (tmp_path / "binary").write_bytes(b"\xff")
+    with pytest.raises(IllegalArgumentError, match="not a text in UTF-8"):
+        settings(values=json.dumps({"a": f"@{tmp_path / 'binary'}"}))
+
+
+def test_answers_that_are_odd() -> None:
+    with RestServer() as server:
+        url = server.on("/deep", Reply(b"[" * 100_000 + b"]" * 100_000))
+        with pytest.raises(SparkGeneralError, match="nested too deep"):
+            list(records(url=url, retries=0))
+        server.on("/private", Reply("no", 401))
+        server.on("/moved", Reply("", 301, {"Location": server.url.replace("127.0.0.1", "localhost") + "/private"}))
+        with pytest.raises(SparkGeneralError, match="another address is not told who asks"):
+            list(records(url=server.url + "/moved", auth="bearer", **{"auth.token": "s3same"}))
+        own = {"url": server.on("/own", [{"request": 1}]), "requestColumn": "Request"}
+        with pytest.raises(AnalysisError, match="give requestColumn another name"):
+            RestDataSource(own).schema()
 
 
 def test_lines_end_with_line_feeds_only() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -27,6 +27,10 @@ _LEAVES: Final = """
 SELECT n.nspname || '.' || c.relname FROM pg_partition_tree(%s::oid) p
 JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace
 """
+
+_COLUMNS: Final = (
+    "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,8 @@ class LogReader:
         batches: list[pa.RecordBatch] = []
         for rows in changes:
             unchanged = _unchanged(rows)
-            filled = _fetched(reader, rows) if rows.unchanged and self.settings.fetches_toast else rows
+            fetches = rows.unchanged and self.settings.fetches_toast
+            filled = _fetched(reader, rows, self.shape.columns) if fetches else rows
             bad, said = self.settings.bad_records, _said(rows, unchanged)
             batches += self.shape.salvaged(rows.table, said, filled.texts, filled.before, bad, _place_in(rows))
         if len(changes) < 2 or sum(batch.num_rows for batch in batches) < sum(len(rows.order) for rows in changes):
@@ -169,19 +174,21 @@ def _unchanged(rows: ChangeRows) -> pa.Array:
     return pa.array(names, pa.list_(pa.string()))
 
 
-def _fetched(reader: Any, rows: ChangeRows) -> ChangeRows:
-    """The rows with the values that the log does not tell, as the table has them now: of its next state, if it has been
-    changed since, which the next change of the row tells. A row that is gone keeps nulls: its delete follows.
+def _fetched(reader: Any, rows: ChangeRows, names: Collection[str]) -> ChangeRows:
+    """The rows with the values of columns of these `names` that the log does not tell, as the table has them now: of
+    its next state, if it has been changed since, which the next change of the row tells. A row that is gone keeps
+    nulls: its delete follows. So does a column that is gone, or has another name now.
     """
+    table = f"{quoted(rows.relation.schema)}.{quoted(rows.relation.name)}"
+    there = {row[0] for row in reader.execute(_COLUMNS, (table,))}
     key = [name for name, is_key in zip(rows.relation.columns, rows.relation.key, strict=True) if is_key]
     wanted = np.flatnonzero(np.logical_or.reduce(list(rows.unchanged.values())))
-    columns = list(rows.unchanged)
+    columns = [name for name in rows.unchanged if name in names and name in there]
     keys = list(zip(*(rows.texts[name].take(pa.array(wanted)).to_pylist() for name in key), strict=True))
-    if not keys:
+    if not keys or not columns or not there.issuperset(key):
         return rows
     found: dict[tuple[str, ...], Sequence[str | None]] = {}
     shown = ", ".join(as_logged(quoted(name)) for name in (*key, *columns))
-    table = f"{quoted(rows.relation.schema)}.{quoted(rows.relation.name)}"
     distinct = list(dict.fromkeys(keys))
     for first in range(0, len(distinct), _AT_A_TIME):
         given = ", ".join(f"({', '.join(map(literal, values))})" for values in distinct[first : first + _AT_A_TIME])

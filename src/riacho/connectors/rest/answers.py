@@ -50,6 +50,8 @@ def parsed(body: bytes, *, lines: bool, decimals: bool) -> Any:
         return json.loads(text, parse_float=kind)
     except ValueError as error:
         raise NotJsonError(str(error)) from None
+    except RecursionError:
+        raise NotJsonError("its lists and objects are nested too deep") from None
 
 
 def records_of(document: Any, settings: RestSettings, address: str) -> list[Any]:

@@ -27,6 +27,8 @@ def _listed(name: str, value: Any) -> list[Any]:
             lines = Path(value[1:]).read_text(encoding="utf-8").splitlines()
         except OSError as error:
             raise IllegalArgumentError(f"values: {name}: {value[1:]} cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError as error:
+            raise IllegalArgumentError(f"values: {name}: {value[1:]} is not a text in UTF-8: {error}") from None
         return list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     found = value if isinstance(value, list) else [value]
     return list(dict.fromkeys(_value(name, item) for item in found))

@@ -271,6 +271,8 @@ class RestClient:
         if status in (401, 403):
             kind = self._settings.auth.kind
             told_who = "nothing was said of who asks (auth)" if kind == "none" else f"asked with auth = {kind}"
+            if kind != "none" and origin(ask.url) != self._home:
+                told_who = "a redirect led here from the option url, and another address is not told who asks"
             what = f"access denied, {what} ({told_who})"
         return self._failed(ask, what)
 

@@ -79,9 +79,12 @@ class Store:
             return {**offset, "file": self._write(f"{name}-{number:08}-{zlib.crc32(packed):08x}{SUFFIX}", packed)}
         data = base64.b64encode(packed).decode()
         if len(data) > self._most:
+            size = self.size_of(pages)
+            fewer = ", or pagesPerBatch to fewer pages" if len(pages) > 1 and size > self._most / 2 else ""
             raise SparkGeneralError(
                 f"A batch of {len(pages)} pages takes {len(data)} bytes in its offset, more than maxOffsetBytes allows "
-                f"({self._most}). Set spoolLocation to a folder for them, or pagesPerBatch to fewer pages."
+                f"({self._most}): {size} are the pages, the others tell how far each request is and, with cursor or "
+                f"key, which records were seen. Set spoolLocation to a folder for them{fewer}."
             )
         return {**offset, "data": data}
 

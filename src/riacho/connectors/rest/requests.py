@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit, urlunsplit
@@ -44,7 +45,7 @@ def first_ask(settings: RestSettings, binding: Binding) -> Ask:
     """The request for one combination of values. Raises IllegalArgumentError for a `{name}` without a value."""
     url = settings.url
     for name, value in binding.items():
-        url = url.replace(f"{{{name}}}", quote(str(value), safe=""))
+        url = url.replace(f"{{{name}}}", quote(_text(value), safe=""))
     missing = url.partition("{")[2].partition("}")[0]
     if missing and "{" in url:
         raise IllegalArgumentError(f"The option url has {{{missing}}}, and values has nothing of that name")
@@ -59,16 +60,19 @@ def first_ask(settings: RestSettings, binding: Binding) -> Ask:
 
 def _filled(value: Any, binding: Binding) -> Any:
     if isinstance(value, str):
-        for name, bound in binding.items():
-            if value == f"{{{name}}}":
-                return bound
-            value = value.replace(f"{{{name}}}", str(bound))
-        return value
+        if value[:1] + value[-1:] == "{}" and value[1:-1] in binding:
+            return binding[value[1:-1]]
+        # In one go: a value that looks like a name stays as it is.
+        return re.sub(r"\{([^{}]*)\}", lambda at: _text(binding.get(at[1], at[0])), value)
     if isinstance(value, list):
         return [_filled(item, binding) for item in value]
     if isinstance(value, dict):
         return {name: _filled(item, binding) for name, item in value.items()}
     return value
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def query_of(text: str) -> dict[str, Any]:

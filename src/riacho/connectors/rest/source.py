@@ -20,7 +20,7 @@ from riacho.connectors.rest.reading import bad_records_of, of_options
 from riacho.connectors.rest.records import RAW_SCHEMA, REQUEST_TYPE, RecordRows, needs_decimals
 from riacho.connectors.rest.settings import RestSettings
 from riacho.connectors.rest.sink import RestBatchWriter, RestStreamWriter, sink_settings
-from riacho.errors import UnsupportedOperationError
+from riacho.errors import AnalysisError, UnsupportedOperationError
 
 
 class RestDataSource(DataSource):
@@ -76,6 +76,10 @@ def _inferred(settings: RestSettings) -> StructType:
     found = schema_of(records)
     if settings.request_column is None:
         return found
+    if settings.request_column.lower() in (name.lower() for name in found.names):
+        raise AnalysisError(
+            f"The records have a field {settings.request_column} themselves: give requestColumn another name"
+        )
     from pyspark.sql.types import LongType, MapType, StringType, TimestampType
 
     of_request = (
