@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -43,6 +44,12 @@ def test_a_file_is_sent_once_however_often_it_is_sent(tmp_path: Path) -> None:
         )
         assert riacho("ingest", "send", "orders", str(events), "--again", *to) == "7 events sent to orders\n"
         assert riacho("ingest", "send", "orders", str(table), "--batch", "1", *to) == "2 events sent to orders\n"
+        packed = gzip.compress(b'{"id":1}\n')
+        for content in (packed[:-12], b"x", packed[:12] + b"\xff" * 20):
+            broken = tmp_path / "broken.ndjson.gz"
+            broken.write_bytes(content)
+            result = CliRunner().invoke(app, ["ingest", "send", "orders", str(broken), *to])
+            assert (result.exit_code, "is no whole gzip file" in " ".join(result.stderr.split())) == (1, True)
         for _ in range(2):
             assert riacho("ingest", "send", "orders", "-", *to, given='{"id":1}\n') == "1 event sent to orders\n"
         (facts,) = json.loads(riacho("ingest", "status", "--folder", server.folder, "--format", "json"))

@@ -95,7 +95,8 @@ def test_what_is_refused_is_said_and_not_taken(open_server: tuple[str, Path]) ->
     assert ask(url, "/ingest/bad", b"{}", content_encoding="br")[0] == 415
     assert ask(url, "/ingest/bad", b"{}", method="PUT")[0] == 405
     assert ask(url, "/ingest/..%2Fx", b"{}")[0] == 404
-    assert ask(url, "/ingest/.hidden", b"{}")[0] == 404
+    status, told, _ = ask(url, "/ingest/.hidden", b"{}")
+    assert (status, told["error"]) == (404, "There is no endpoint '.hidden': names have letters, digits, . _ and -")
     assert ask(url, "/nowhere", b"{}")[0] == 404
     assert ask(url, "/ingest/bad", b"{}", idempotency_key="")[0] == 400
     assert ask(url, "/healthz", method="GET")[:2] == (200, {"status": "ok"})

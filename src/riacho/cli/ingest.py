@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -255,8 +256,14 @@ def _opened(file: Path) -> Iterator[IO[bytes]]:
     if str(file) == "-":
         yield sys.stdin.buffer
     elif file.suffix == ".gz":
-        with gzip.open(file, "rb") as unpacked:
-            yield unpacked  # type: ignore[misc]
+        try:
+            with gzip.open(file, "rb") as unpacked:
+                yield unpacked  # type: ignore[misc]
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise CommandError(
+                f"{file} is no whole gzip file: {error}",
+                "what was sent stays; get the file again, and send it: what is there already is not added again",
+            ) from None
     else:
         with file.open("rb") as plain:
             yield plain

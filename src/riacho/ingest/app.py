@@ -124,7 +124,8 @@ class IngestServer:
         name = request.path_params["name"]
         config = self._config.endpoint(name)
         if config is None:
-            raise BodyError(f"There is no endpoint {name!r}: the server's file declares them", 404)
+            why = "names have letters, digits, . _ and -" if self._config.open else "the server's file declares them"
+            raise BodyError(f"There is no endpoint {name!r}: {why}", 404)
         headers = request.headers
         if not config.admits(headers.get("authorization", ""), headers.get("x-api-key", "")):
             raise BodyError("The token is missing or wrong: Authorization: Bearer TOKEN", 401)
