@@ -147,10 +147,15 @@ class DeadLetters:
                 portions.append(rows)
         return Reread(portions, good, bad)
 
-    def replay(self, claim: ReplayClaim, ids: Sequence[str]) -> int:
-        """Claim these letters and replay them; how many this was, fewer if another replay was faster."""
+    def replay(self, claim: ReplayClaim, again: Reread) -> int:
+        """Claim the letters that could be read and replay them; how many this was, fewer if another was faster.
+
+        A target that does not take their rows is met before the claim, which nobody could finish then.
+        """
+        for rows in again.portions:
+            self._append(self._spark.createDataFrame(rows).limit(0), claim.into, {})
         # In one commit: whoever finds a part of a claim and finishes it would leave the rest without its rows.
-        self._merge(pa.table({"id": pa.array(ids, pa.string())}), f"replay = {_text(claim.text)}", _WAITING)
+        self._merge(pa.table({"id": pa.array(again.good, pa.string())}), f"replay = {_text(claim.text)}", _WAITING)
         return self.finish(claim)
 
     def finish(self, claim: ReplayClaim) -> int:
@@ -169,12 +174,8 @@ class DeadLetters:
                 f"letters cannot be read now ({next(iter(again.bad.values()))}). Install what it was begun with."
             )
         for number, rows in enumerate(again.portions):
-            writer = self._spark.createDataFrame(rows).write.format("delta").mode("append")
-            writer = writer.option("txnAppId", f"riacho-dead-letters-{claim.id}").option("txnVersion", number)
-            if "/" in claim.into:
-                writer.save(claim.into)
-            else:
-                writer.saveAsTable(claim.into)
+            once = {"txnAppId": f"riacho-dead-letters-{claim.id}", "txnVersion": str(number)}
+            self._append(self._spark.createDataFrame(rows), claim.into, once)
         self._update("replayed = current_timestamp()", mine)
         return int(letters.num_rows)
 
@@ -186,6 +187,14 @@ class DeadLetters:
     def _frame(self, source: str | None) -> DataFrame:
         frame = self._spark.table(self.table)
         return frame if source is None else frame.where(f"source = {_text(source)}")
+
+    @staticmethod
+    def _append(rows: DataFrame, into: str, options: Mapping[str, str]) -> None:
+        writer = rows.write.format("delta").mode("append").options(**options)
+        if "/" in into:
+            writer.save(into)
+        else:
+            writer.saveAsTable(into)
 
     def _update(self, what: str, which: str) -> None:
         self._spark.sql(f"UPDATE {self.table} SET {what} WHERE {which}").collect()  # noqa: S608 - texts are quoted

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from riacho.cli.app import app
 from riacho.connectors.bad_records import BadRecords
-from riacho.dead_letters import DeadLetters, new_claim
+from riacho.dead_letters import DeadLetters, ReplayClaim, new_claim
 from riacho.errors import IllegalArgumentError
 from riacho.testing.servers import riacho_server
 from tests.spec.support import rows
@@ -94,8 +94,8 @@ def test_a_replay_that_was_cut_off_is_finished_by_the_next(
     into = str(tmp_path / "orders")
     letters = DeadLetters(spark, table)
     claim = new_claim(into, spark.createDataFrame([], "id STRING").schema, {})
-    good = letters.reread(letters.waiting(), claim).good
-    assert len(good) == 3
+    again = letters.reread(letters.waiting(), claim)
+    assert len(again.good) == 3
 
     class Cut(DeadLetters):
         def _update(self, what: str, which: str) -> None:
@@ -109,7 +109,7 @@ def test_a_replay_that_was_cut_off_is_finished_by_the_next(
             return super().finish(claim)  # type: ignore[arg-type]
 
     with pytest.raises(InterruptedError):
-        Cut(spark, table).replay(claim, good)
+        Cut(spark, table).replay(claim, again)
     assert letters.unfinished() == [claim]
     assert letters.waiting().num_rows == 1
     next_one = ask(remote, "replay", table, "--into", into, "--yes")
@@ -123,8 +123,8 @@ def test_two_replays_at_the_same_time_share_the_letters(spark: SparkSession, tab
     letters = DeadLetters(spark, table)
     schema = spark.createDataFrame([], "id STRING").schema
     first, second = new_claim(into, schema, {}), new_claim(into, schema, {})
-    good = letters.reread(letters.waiting(), first).good
-    assert (letters.replay(first, good), letters.replay(second, good)) == (3, 0)
+    again = letters.reread(letters.waiting(), first)
+    assert (letters.replay(first, again), letters.replay(second, again)) == (3, 0)
     assert spark.read.format("delta").load(into).count() == 3
 
 
@@ -154,12 +154,31 @@ def test_a_replay_that_another_one_finishes_leaves_nothing_out(spark: SparkSessi
     letters = Watched(spark, table)
     claim = new_claim(into, spark.createDataFrame([], "id STRING").schema, {})
     again = letters.reread(letters.waiting(), claim)
-    assert letters.replay(claim, again.good) in (0, 1203)
+    assert letters.replay(claim, again) in (0, 1203)
     letters.tell(again.bad)
     assert spark.read.format("delta").load(into).count() == 1203
     assert (letters.unfinished(), other.waiting().num_rows) == ([], 1)
     history = spark.sql(f"DESCRIBE HISTORY delta.`{table}`").where("operation IN ('MERGE', 'UPDATE')")
     assert history.count() <= 4
+
+
+def test_a_target_that_does_not_take_the_rows_claims_nothing(
+    remote: str, spark: SparkSession, table: str, tmp_path: Path
+) -> None:
+    other = str(tmp_path / "other")
+    spark.range(1).write.format("delta").save(other)
+    for into, says in (("nowhere.orders", "nowhere"), (other, "id")):
+        failed = ask(remote, "replay", table, "--into", into, "--schema", "id STRING, x STRING", "--yes")
+        assert (failed.exit_code, says in failed.stderr) == (1, True)
+    assert DeadLetters(spark, table).waiting().num_rows == 4
+    assert spark.read.format("delta").load(other).count() == 1
+    # One whose target went away later says how to go on.
+    claim = ReplayClaim("c", "nowhere.orders", SCHEMA.replace("long", "string"))
+    spark.sql(f"UPDATE delta.`{table}` SET replay = r'{claim.text}' WHERE length(raw) > 1").collect()
+    told = " ".join(ask(remote, "replay", table, "--into", other, "--yes").stderr.split())
+    assert "a replay into nowhere.orders was cut off and cannot be finished" in told
+    spark.sql(f"UPDATE delta.`{table}` SET replay = NULL WHERE replayed IS NULL").collect()
+    assert ask(remote, "replay", table, "--into", str(tmp_path / "o"), "--schema", "id STRING", "--yes").exit_code == 0
 
 
 def test_what_came_from_outside_does_not_reach_the_terminal_as_it_is(remote: str, tmp_path: Path) -> None:

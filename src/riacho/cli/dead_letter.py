@@ -146,13 +146,13 @@ def replay(  # noqa: PLR0917 - they are options of a command
     with session(warehouse, remote, verbose=verbose) as spark:
         letters = _letters(spark, table)
         for cut_off in letters.unfinished():
-            done = letters.finish(cut_off)
+            done = _finished(letters, cut_off)
             aside(notes(), f"finished a replay that was cut off: {counted(done, 'letter')} into {cut_off.into}")
         columns = None if schema is None else spark.createDataFrame([], schema).schema
         claim = new_claim(into, columns, parse_confs(option or []))
         waiting = letters.waiting(source, id or (), limit)
         if not waiting.num_rows:
-            aside(notes(), "nothing to do: no letters are waiting")
+            aside(notes(), f"nothing to do: no {'such ' if source or id else ''}letters are waiting")
             return
         again = letters.reread(waiting, claim)
         _plan(again, claim)
@@ -163,7 +163,7 @@ def replay(  # noqa: PLR0917 - they are options of a command
             if not sys.stdin.isatty():
                 raise CommandError("there is something to do, and nobody to ask", "read the plan, and add --yes")
             typer.confirm(f"Replay {counted(len(again.good), 'letter')}?", abort=True, err=True)
-        done = letters.replay(claim, again.good)
+        done = letters.replay(claim, again)
         letters.tell(again.bad)
     output().print(f"{counted(done, 'letter')} replayed into {into}")
 
@@ -178,6 +178,20 @@ def _letters(spark: SparkSession, table: str) -> DeadLetters:
             f"{table} is no table of dead letters", "give the one that bad_data_table or bad_data_path names"
         )
     return letters
+
+
+def _finished(letters: DeadLetters, cut_off: ReplayClaim) -> int:
+    from pyspark.errors import PySparkException
+
+    try:
+        return letters.finish(cut_off)
+    except PySparkException as error:
+        why = str(error).partition("\n")[0]
+        free = f"UPDATE {letters.table} SET replay = NULL WHERE replayed IS NULL"  # noqa: S608 - for people to read
+        raise CommandError(
+            f"a replay into {cut_off.into} was cut off and cannot be finished: {why}",
+            f"mend that table; or, if none of the rows are there, let its letters wait again: riacho sql '{free}'",
+        ) from None
 
 
 def _plan(again: Reread, claim: ReplayClaim) -> None:

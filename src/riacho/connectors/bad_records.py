@@ -282,7 +282,14 @@ def _opened(deltalake: Any, location: str) -> Any:
     """The table as it is now, made first if it is not there."""
     if not deltalake.DeltaTable.is_deltatable(location):
         deltalake.DeltaTable.create(location, schema(), mode="ignore", description="Records that could not be read")
-    return deltalake.DeltaTable(location)
+    table = deltalake.DeltaTable(location)
+    missing = {*schema().names} - {field.name for field in table.schema().fields}
+    if missing:
+        raise SparkRuntimeError(
+            f"{location} is a table, and none of dead letters: it has no {', '.join(sorted(missing))}. Give "
+            "bad_data_table or bad_data_path a table of its own."
+        )
+    return table
 
 
 def _known(table: Any, rows: pa.Table) -> pa.Array:

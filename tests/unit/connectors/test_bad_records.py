@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from pyspark import cloudpickle
 
 from riacho.connectors.bad_records import OPTIONS, BadRecords, identity, located, write
@@ -120,3 +121,10 @@ def test_a_table_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "t").write_text("a file is in the way")
     with pytest.raises(SparkRuntimeError, match=f"dead letters at {tmp_path}/t cannot be written"):
         write(str(tmp_path / "t"), [{"id": "1", "source": "s", "position": "0", "raw": b""}])
+
+
+def test_a_table_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    write_deltalake(str(tmp_path / "t"), pa.table({"id": ["1"], "source": ["s"]}))
+    with pytest.raises(SparkRuntimeError, match=f"{tmp_path}/t is a table, and none of dead letters: it has no batch"):
+        write(str(tmp_path / "t"), [{"id": "1", "source": "s", "position": "0", "raw": b""}])
+    assert DeltaTable(str(tmp_path / "t")).version() == 0
