@@ -26,7 +26,8 @@ from pyspark.sql.datasource import (
 
 from riacho.connectors.mongodb.options import MongoOptions
 from riacho.connectors.mongodb.reader import MongoReader
-from riacho.errors import IllegalArgumentError
+from riacho.connectors.mongodb.source import MongoSource
+from riacho.errors import AnalysisError, IllegalArgumentError
 from tests.connectors.mongo import Mongo
 
 ID = ObjectId("65a000000000000000000001")
@@ -147,6 +148,13 @@ def test_stages_that_are_not_cut_up(mongo: Mongo) -> None:
     for wrong in ("[{}]", "{}", '{"$match": {}, "$limit": 1}', "5", '["$match"]'):
         with pytest.raises(IllegalArgumentError, match="Invalid aggregation pipeline"):
             parts(wrong)
+
+
+def test_a_decimal_that_spark_has_no_type_for(mongo: Mongo) -> None:
+    mongo["v"].insert_one({"v": Decimal128("1E+5")})
+    with pytest.raises(AnalysisError, match="Negative scale is not allowed: '-5'") as caught:
+        MongoSource(mongo.options("v")).schema()
+    assert caught.value.condition == "NEGATIVE_SCALE_DISALLOWED"
 
 
 def test_ranges_of_ids_of_several_kinds(mongo: Mongo) -> None:

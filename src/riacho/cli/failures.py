@@ -62,7 +62,8 @@ def explain(error: BaseException) -> Failure:
         case CommandError():
             return Failure(error.message, error.hint)
         case typer.TyperException():
-            return Failure(_sentence(error.format_message()), _usage_hint(error), error.exit_code)
+            told = _sentence(error.format_message()) or "a command is missing"  # its help has been shown
+            return Failure(told, _usage_hint(error), error.exit_code)
         case SparkError():
             return _from_message(error.message)
         case OSError() if error.strerror:

@@ -130,3 +130,10 @@ def test_verbose_shows_the_traceback(tmp_path: Path) -> None:
 )
 def test_loopback(host: str, safe: bool) -> None:
     assert is_loopback(host) is safe
+
+
+def test_words_that_end_too_early() -> None:
+    result = RUNNER.invoke(app, ["mongo"])
+
+    assert result.exit_code == 2
+    assert result.stderr.endswith("error: a command is missing → `riacho mongo --help` shows how it is used\n")

@@ -216,8 +216,11 @@ def _decimal(value: Decimal128) -> t.DecimalType:
         raise ArithmeticFailure("Negative zero can not be converted to a BigDecimal")
     precision, scale = max(len(digits), -exponent), -exponent
     if scale < 0:
-        raise AnalysisError(
-            f"Negative scale is not allowed: '{scale}'. Give a schema for the decimals of the collection."
+        raise AnalysisError.of(
+            "NEGATIVE_SCALE_DISALLOWED",
+            f"Negative scale is not allowed: '{scale}'. Give a schema for the decimals of the collection.",
+            sql_state="0A000",
+            scale=f"'{scale}'",
         )
     return t.DecimalType(precision, scale)
 
