@@ -114,7 +114,7 @@ def move(source: Place, target: Place, last: Callable[[ObjectEntry], bool] | Non
     if isinstance(source, Path) and isinstance(target, Path):
         source.rename(target)
         return
-    if not isinstance(source, ObjectPath) or not isinstance(target, ObjectPath):
+    if isinstance(source, Path) or isinstance(target, Path) or not target.is_relative_to(source.at("")):
         raise StorageError(f"{source} and {target} are not of the same storage: copy the files instead")
     found = list(source.listing()) or [ObjectEntry(source)]
     if last is not None:

@@ -324,3 +324,8 @@ def test_the_environment_and_the_profile_are_asked_last(monkeypatch: pytest.Monk
 def test_what_moves_between_storages_is_refused(bucket: ObjectPath, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="same storage"):
         storage.move(tmp_path, bucket / "x")
+    (bucket / "x").write_bytes(b"x")
+    for other in ("s3a://other/x", "gs://lake/x"):
+        with pytest.raises(StorageError, match="same storage"):
+            storage.move(bucket / "x", place_of(other))
+    assert (bucket / "x").exists()
