@@ -56,6 +56,7 @@ def test_partitions_have_all_rows_once(spark: SparkSession, small: Database) -> 
     for column, lower, upper in (
         ("id", "1", "20"),
         ("id", "-100", "5"),
+        ("id", "4", "5"),  # no more than one partition is left
         ("amount", "1", "30"),
         ("d", "2020-01-02", "2020-01-20"),
         ("ts", "2020-01-01 01:00:00", "2020-01-01 19:30:00.5"),
@@ -92,6 +93,7 @@ def test_filters_give_the_rows_that_spark_gives(spark: SparkSession, postgres: D
         ("s NOT IN ('a%b', 'x')", [2, 3]),
         ("i IS NULL", [3]),
         ("c = 'b'", [2]),
+        ("c <= 'ab' AND length(c) = 5 AND id + 0 = 1", [1]),
         ("c IS NOT NULL", [1, 2]),
         ("f > 1", [2]),
         ("n >= 1.5BD", [1, 2]),

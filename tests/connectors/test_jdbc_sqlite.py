@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
@@ -114,3 +114,35 @@ def test_nulls_and_new_tables(spark: SparkSession, file: Path, database: sqlite3
     ranged = spark.read.jdbc(url, "made", "id", 0, 30_000, 3)
     assert ranged.count() == 30_000
     assert spark.read.format("jdbc").options(url="jdbc:sqlite::memory:", query="SELECT 1 AS a").load().count() == 1
+
+
+def _padded(spark: SparkSession, file: Path, database: sqlite3.Connection) -> Callable[[str], list[int]]:
+    """A table; what is given has the ids of its rows that meet a condition."""
+    database.execute("CREATE TABLE t (id int, nc text COLLATE NOCASE, c char(4), i integer)")
+    rows = [(1, "a", "ab", 1), (2, "B", "ab ", 2), (3, "c", None, 3)]
+    database.executemany("INSERT INTO t VALUES (?, ?, ?, ?)", rows)
+    read = spark.read.format("jdbc").option("url", f"jdbc:sqlite:{file}").option("dbtable", "t").load()
+    return lambda condition: sorted(row[0] for row in values(read.where(condition).select("id")))
+
+
+def test_blanks_at_the_end_of_padded_texts_do_not_count(
+    spark: SparkSession, file: Path, database: sqlite3.Connection
+) -> None:
+    ids = _padded(spark, file, database)
+    assert ids("c = 'ab'") == ids("c = 'ab  ' AND length(c) = 4") == ids("c = 'ab' AND length(nc) = 1") == [1, 2]
+    assert ids("c <> 'ab'") == ids("c LIKE 'ab'") == []
+    assert ids("id < 99999999999999999999") == ids("id > 0") == [1, 2, 3]
+
+
+@pytest.mark.riacho_only
+def test_texts_are_compared_by_their_bytes_and_numbers_fit(
+    spark: SparkSession, file: Path, database: sqlite3.Connection
+) -> None:
+    """Spark leaves texts to the database, and cuts numbers off."""
+    ids = _padded(spark, file, database)
+    assert (ids("nc = 'B'"), ids("nc > 'B'")) == ([2], [1, 3])
+    database.execute("INSERT INTO t VALUES (4, 'd', NULL, 3000000000)")
+    assert "customSchema, such as 'i BIGINT'" in refusal(partial(ids, "i > 0"))
+    read = spark.read.format("jdbc").option("url", f"jdbc:sqlite:{file}").option("dbtable", "t")
+    wide = read.option("customSchema", "i BIGINT").load()
+    assert values(wide.where("id = 4").select("i")) == [(3_000_000_000,)]

@@ -25,6 +25,7 @@ _DIVIDE: Final = Context(prec=34)
 _WIDE: Final = Context(prec=80)
 _SCALE: Final = Decimal(1).scaleb(-18)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=zones.UTC.tzinfo)
+_LONG = re.compile(r"[+-]?\d+", re.ASCII)
 _TIME = re.compile(r"(?P<y>\d{4,6})(?:-(?P<mo>\d{1,2})(?:-(?P<d>\d{1,2})(?:[ T](?P<time>.*)?)?)?)?", re.ASCII)
 _CLOCK = re.compile(
     r"(?P<h>\d{1,2})(?::(?P<mi>\d{1,2})(?::(?P<s>\d{1,2})(?:\.(?P<f>\d{0,9}))?)?)?\s*(?P<zone>\S.*)?", re.ASCII
@@ -53,6 +54,8 @@ def where_clauses(options: JdbcOptions, schema: StructType) -> list[str | None]:
     if upper - lower < count:
         _log.warning("%d partitions are read instead of %d: there are no more values", upper - lower, count)
         count = upper - lower
+    if count == 1:
+        return [None]
     return _ranges(sql_text.name(field.name), field.dataType, lower, upper, count, zone)
 
 
@@ -103,10 +106,9 @@ def _column(options: JdbcOptions, schema: StructType, name: str) -> StructField:
 def _bound(text: str, kind: DataType, zone: tzinfo) -> int:
     """A bound as Spark counts it: a number, days or microseconds since 1970."""
     if isinstance(kind, NumericType):
-        try:
+        if _LONG.fullmatch(text) and -(1 << 63) <= int(text) < 1 << 63:
             return int(text)
-        except ValueError:
-            raise NumberFormatError(f'For input string: "{text}"') from None
+        raise NumberFormatError(f'For input string: "{text}"')
     try:
         moment = _moment(text.strip(), zone)
     except (ValueError, OverflowError):

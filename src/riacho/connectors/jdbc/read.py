@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
-from pyspark.sql.datasource import DataSourceReader, EqualNullSafe, EqualTo, Filter, In, InputPartition
+from pyspark.sql.datasource import (
+    DataSourceReader,
+    EqualNullSafe,
+    EqualTo,
+    Filter,
+    GreaterThan,
+    GreaterThanOrEqual,
+    In,
+    InputPartition,
+    LessThan,
+    LessThanOrEqual,
+    Not,
+)
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
@@ -23,6 +35,7 @@ _STATEMENT: Final = {
     SQLITE: {"adbc.sqlite.query.batch_rows": "65536"},
 }
 """Batches that are large enough to be quick, and small enough that reading and passing on overlap."""
+_COMPARISONS: Final = (EqualTo, EqualNullSafe, In, GreaterThan, GreaterThanOrEqual, LessThan, LessThanOrEqual)
 
 
 @dataclass
@@ -65,15 +78,11 @@ class JdbcReader(DataSourceReader):
         known = {column.name: column for column in self._known()}
         self._condition = condition(filters, known.get)
         for each in filters:
-            path: tuple[str, ...] = getattr(each, "attribute", ())
+            compared = each.child if isinstance(each, Not) else each
+            path: tuple[str, ...] = getattr(compared, "attribute", ())
             column = known.get(path[0]) if len(path) == 1 else None
-            whole = (
-                column is not None
-                and column.is_padded
-                and isinstance(each, EqualTo | EqualNullSafe | In)
-                and condition([each], known.get) is not None
-            )
-            if not whole:
+            padded = column is not None and column.is_padded and isinstance(compared, _COMPARISONS)
+            if not padded or condition([each], known.get) is None:
                 yield each
 
     def partitions(self) -> Sequence[InputPartition]:

@@ -86,12 +86,20 @@ class SqliteColumn:
             return column.cast(pa.timestamp("us")).cast(arrow, safe=False)
         if self.width:
             return pc.utf8_rpad(column, self.width)
-        return column.cast(arrow)
+        try:
+            return column.cast(arrow)
+        except pa.ArrowInvalid as error:
+            raise SparkGeneralError(
+                f"Job aborted due to stage failure: the column {self.name} has a value that is no "
+                f"{self.kind.simpleString().upper()} ({error}). Read it as another type: option customSchema, such as "
+                f"'{self.name} BIGINT'."
+            ) from None
 
     @property
     def exact(self) -> str | None:
-        comparable = isinstance(self.kind, spark.IntegralType | spark.DoubleType | spark.StringType)
-        return self.selected[0] if comparable and not self.width else None
+        if isinstance(self.kind, spark.StringType):  # by their bytes, whatever COLLATE a column was declared with
+            return f"{f'rtrim({self.selected[0]})' if self.width else self.selected[0]} COLLATE BINARY"
+        return self.selected[0] if isinstance(self.kind, spark.IntegralType | spark.DoubleType) else None
 
     @property
     def quick(self) -> str | None:
@@ -99,17 +107,20 @@ class SqliteColumn:
 
     @property
     def is_padded(self) -> bool:
-        return False
+        return self.width > 0
 
     def literal(self, value: Any) -> str | None:
         if isinstance(self.kind, spark.StringType):
-            return sql_text.text(value) if isinstance(value, str) and "\0" not in value else None
+            plain = isinstance(value, str) and "\0" not in value
+            return sql_text.text(value.rstrip(" ") if self.width else value) if plain else None
         if isinstance(value, float):
             return repr(value) if abs(value) < float("inf") else None
         return f"{value:f}" if isinstance(value, Decimal) else str(value) if type(value) is int else None
 
     def matches(self, kind: type[Filter], value: str) -> str | None:
-        if self.exact is None or not isinstance(self.kind, spark.StringType) or not value or "\0" in value:
+        if self.exact is None or not isinstance(self.kind, spark.StringType) or self.width:
+            return None
+        if not value or "\0" in value:
             return None
         told, length = sql_text.text(value), len(value)
         return {

@@ -193,6 +193,7 @@ class _FiltersOf:
         match pattern.split("%"):
             case [text]:
                 made = [("EqualTo", text)]
+                self._whole = False  # blanks at the end count here, and in a comparison they may not
             case [text, ""] if text:
                 made = [("StringStartsWith", text)]
             case ["", text] if text:

@@ -20,6 +20,7 @@ from riacho.server.batch.read_filters import Pushed, ReadFilter, in_order, pushe
 from riacho.server.plan import build
 from riacho.server.plan.above_reads import Placed, conditions_above, leaves_below, limit_above
 from riacho.server.plan.build import call
+from riacho.server.plan.from_sql.expressions import conjuncts
 from riacho.server.plan.from_sql.query import read_query
 from riacho.server.plan.mentions import EVERY, Names
 from riacho.server.plan.usage import columns_used
@@ -115,23 +116,24 @@ def _key(leaf: pb.Relation) -> bytes:
 def without_done(plan: pb.Relation, read: PlacedRead, done: frozenset[int]) -> None:
     """Take filters out of a plan, in place, that a read does: `done` are numbers of its `wanted.filters`.
 
-    A filter goes as a whole: if all that it says is done, but perhaps for what may not be null.
+    Of the conditions that a filter joins by AND, those go that the read does all of, but perhaps for what may not be
+    null.
     """
-    by_place: dict[Path, list[Pushed]] = {}
+    gone: dict[Path, dict[bytes, Sequence[pb.Expression]]] = {}
     for each in read.said:
-        by_place.setdefault(each.condition.place, []).append(each)
-    for place, said in by_place.items():
+        left = [(made, column) for made, column in each.filters if read.wanted.filters.index(made) not in done]
+        if each.whole and all(made.name == "IsNotNull" for made, _ in left):
+            gone.setdefault(each.condition.place, {})[_bytes(each.condition.expression)] = [
+                call("isnotnull", column) for _, column in left
+            ]
+    for place, instead in gone.items():
         node = at(plan, place)
-        if len(said) < said[0].condition.of or not all(each.whole for each in said):
-            continue
-        left = [
-            (made, column)
-            for each in said
-            for made, column in each.filters
-            if read.wanted.filters.index(made) not in done
-        ]
-        if any(made.name != "IsNotNull" for made, _ in left):
-            continue
-        rest = {column.SerializeToString(deterministic=True): call("isnotnull", column) for _, column in left}
+        parts = conjuncts(node.filter.condition)
+        kept = [new for part in parts for new in instead.get(_bytes(part), [part])]
+        rest = list({_bytes(part): part for part in kept}.values()) or [build.boolean(True)]
         # The node stays: others may name its columns by its id.
-        node.filter.condition.CopyFrom(reduce(partial(call, "and"), rest.values(), build.boolean(True)))
+        node.filter.condition.CopyFrom(reduce(partial(call, "and"), rest))
+
+
+def _bytes(expression: pb.Expression) -> bytes:
+    return expression.SerializeToString(deterministic=True)

@@ -338,8 +338,7 @@ class _ExpressionReader:
         self._at += 1
         if token.kind == "string":
             return Expression(literal=Expression.Literal(string=string_value(token)))
-        if token.text.isdigit():
-            value = int(token.text)
+        if token.text.isdigit() and (value := int(token.text)) < 1 << 63:
             small = value < 1 << 31
             return Expression(literal=Expression.Literal(integer=value) if small else Expression.Literal(long=value))
         return text_expression(token.text)
