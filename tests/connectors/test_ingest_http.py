@@ -225,6 +225,7 @@ def test_too_much_is_refused_for_a_while(declared: str) -> None:
     assert ask(declared, "/ingest/slow", json.dumps(list(range(60))).encode())[0] == 202
     status, told, headers = ask(declared, "/ingest/slow", b"[1]")
     assert (status, int(headers["Retry-After"]) in range(3, 7)) == (429, True), told
+    assert "more comes than its rate allows" in told["error"]
     answers = [ask(declared, "/ingest/calls", b"[1]")[0] for _ in range(4)]
     assert answers[:2] == [202, 202]
     assert 429 in answers
@@ -232,16 +233,19 @@ def test_too_much_is_refused_for_a_while(declared: str) -> None:
 
 def test_a_full_log_is_refused_until_somebody_reads_it(declared: str) -> None:
     assert ask(declared, "/ingest/full", b"[1]")[0] == 202
-    statuses = {ask(declared, "/ingest/full", b"[1]")[0]}
+    status, told, _ = ask(declared, "/ingest/full", b"[1]")
+    statuses, said = {status}, told.get("error")
     with IngestClient(declared, attempts=1) as client:
         for _ in range(200):
             try:
                 client.send("full", [1])
             except IngestRefusedError as error:
                 statuses.add(error.status)
+                said = error.message
                 break
             threading.Event().wait(0.02)
     assert 429 in statuses
+    assert "its log is full: too little of it is read" in str(said)
 
 
 def test_bad_events_as_dead_letters(tmp_path: Path) -> None:

@@ -139,8 +139,9 @@ class IngestServer:
     async def _post(self, request: Request) -> Response:
         try:
             endpoint = await self._endpoint(request, create=True)
-            if wait := endpoint.wait_s():
-                return _later(wait, f"The endpoint {endpoint.config.name} takes no more for now")
+            wait, why = endpoint.wait_s()
+            if wait:
+                return _later(wait, f"The endpoint {endpoint.config.name} takes no more for now: {why}")
             body = await _body(request, endpoint.config.max_body)
             headers = {name.decode("latin-1").lower(): _text(value) for name, value in request.headers.raw}
             if len(body) > INLINE_BYTES or endpoint.config.bad_data == "dead_letter":

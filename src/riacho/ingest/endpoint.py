@@ -44,14 +44,16 @@ class ServedEndpoint:
         self._looked_ms = -float(LOOK_MS)
         self._full = False
 
-    def wait_s(self) -> float:
-        """How long a request has to wait before it is taken; 0: it is taken, and counted."""
+    def wait_s(self) -> tuple[float, str]:
+        """How long a request has to wait before it is taken, and why; 0: it is taken, and counted."""
         wait = max((bucket.wait_s() for bucket in (self._events, self._requests) if bucket), default=0.0)
-        if not wait and self._is_full():
-            return BACKLOG_WAIT_S
-        if not wait and self._requests:
+        if wait:
+            return wait, "more comes than its rate allows"
+        if self._is_full():
+            return BACKLOG_WAIT_S, "its log is full: too little of it is read, or nobody reads it"
+        if self._requests:
             self._requests.take(1)
-        return wait
+        return 0.0, ""
 
     def _is_full(self) -> bool:
         now = self._clock.monotonic_ms()
