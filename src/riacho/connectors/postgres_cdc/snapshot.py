@@ -172,21 +172,33 @@ class SnapshotReader:
             conditions.append(key.compared(">", after))
         if chunk.to is not None:
             conditions.append(key.compared("<=", chunk.to))
-        if (visible := self._visible(reader, chunk.part)) is not None:
+        if (visible := self._visible(reader, chunk, table)) is not None:
             conditions.append(visible)
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         columns = ", ".join([*map(quoted, names), *(f"{text} AS riacho_key_{n}" for n, text in enumerate(key.texts))])
         return f"SELECT {columns} FROM ONLY {chunk.part.sql}{where} ORDER BY {key.sql}"  # noqa: S608
 
-    def _visible(self, reader: Any, part: TablePart) -> str | None:
-        """The condition of rows that belong to the snapshot; None for all rows."""
-        visible = self.snapshot.visible
-        if visible is None:
-            return None
+    def _visible(self, reader: Any, chunk: SnapshotChunk, table: PgTable) -> str | None:
+        """The condition of rows that belong to the snapshot; None for all rows.
+
+        Raises IllegalStateError for a table without a key whose rows lie elsewhere than when some of them were read.
+        """
+        part = chunk.part
         query = """SELECT coalesce(pg_relation_filenode(%s::regclass), 0)::bigint,
           pg_snapshot_xmax(pg_current_snapshot())::text::bigint"""
         file, next_number = reader.execute(query, (part.sql,)).fetchone()
-        if file != part.file:
+        is_elsewhere = file != part.file
+        if is_elsewhere and part.file and not table.key and (chunk.after is not None or chunk.to is not None):
+            raise IllegalStateError(
+                f"{part.sql} has no primary key, and it was written anew (VACUUM FULL, CLUSTER, TRUNCATE or ALTER "
+                "TABLE) while its snapshot was read: which of its rows were read cannot be told any more. Begin "
+                "anew with another checkpoint and slot (and drop this stream's slot), and an empty target. A "
+                "larger maxSnapshotRowsPerTrigger reads it in one batch; a primary key keeps this from happening"
+            )
+        visible = self.snapshot.visible
+        if visible is None:
+            return None
+        if is_elsewhere:
             _log.warning(
                 "%s was written anew while its snapshot was read: rows that changed meanwhile come as a read, and as a "
                 "change",
