@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -279,15 +280,40 @@ def test_writers_of_several_programs_lose_nothing(
     assert theirs(place, s3).version() == 19
 
 
-@pytest.fixture
-def own_server(s3: S3Server, bucket: Bucket, tmp_path: Path) -> Iterator[Server]:
+def warehouse_server(s3: S3Server, bucket: Bucket, folder: Path) -> AbstractContextManager[Server]:
     """A server whose warehouse is in the bucket; its credentials come from its environment."""
     warehouse = f"{bucket.url}/warehouse"
     environment = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
     confs = (f"spark.hadoop.fs.s3a.endpoint={s3.url}", "spark.hadoop.fs.s3a.path.style.access=true")
     arguments = ["--warehouse", warehouse, *(word for conf in confs for word in ("--conf", conf))]
-    with riacho_server(tmp_path / "own", arguments=arguments, environment=environment) as server:
+    return riacho_server(folder, arguments=arguments, environment=environment)
+
+
+@pytest.fixture
+def own_server(s3: S3Server, bucket: Bucket, tmp_path: Path) -> Iterator[Server]:
+    with warehouse_server(s3, bucket, tmp_path / "own") as server:
         yield server
+
+
+def test_two_servers_on_a_warehouse_see_each_others_tables(
+    own_server: Server, s3: S3Server, bucket: Bucket, tmp_path: Path
+) -> None:
+    with warehouse_server(s3, bucket, tmp_path / "second") as second:
+        one, two = (SparkSession.builder.remote(server.url).create() for server in (own_server, second))
+        assert two.sql("SHOW TABLES").collect() == []
+        one.sql("CREATE TABLE plain (id BIGINT) USING json")
+        one.sql("INSERT INTO plain VALUES (1)")
+        assert ids(two.table("plain")) == [1]
+        one.sql("CREATE TABLE again (id BIGINT) USING parquet")
+        one.sql("INSERT INTO again VALUES (2)")
+        assert ids(two.sql("SELECT id FROM again")) == [2]
+        two.sql("INSERT INTO again VALUES (3)")
+        assert ids(one.table("again")) == [2, 3]
+        one.sql("CREATE TABLE versioned (id BIGINT)")
+        two.sql("INSERT INTO versioned VALUES (4)")
+        assert ids(one.sql("SELECT id FROM versioned")) == [4]
+        two.stop()
+        one.stop()
 
 
 def test_a_warehouse_in_a_bucket(own_server: Server, lake: SparkSession, bucket: Bucket, s3: S3Server) -> None:

@@ -87,7 +87,7 @@ class FileReads:
     def _table(self, parts: Sequence[str], around: Surroundings) -> Table | None:
         """The table of that name, if it is files."""
         name = self._qualified(parts, around)
-        entry = None if name is None else self._catalog.listing().tables.get(name)
+        entry = None if name is None or name.path is not None else self._catalog.entry(name)
         if name is None or entry is None or entry.format not in FILE_FORMATS:
             return None
         return self._catalog.table(name)
@@ -103,7 +103,9 @@ class FileReads:
     def _references(self, text: str, around: Surroundings) -> list[TableReference]:
         """Where a text reads files. Not in CREATE VIEW, which only tells the engine of a view's name."""
         listing = self._catalog.listing()
-        if "`" not in text and not listing.has_files and not listing.views:
+        # Other servers may have made what a listing of a store does not show yet.
+        is_known = isinstance(self._catalog.warehouse, Path)
+        if "`" not in text and is_known and not listing.has_files and not listing.views:
             return []
         tokens = tokenize(text)
         if tokens and tokens[0].word == "CREATE":
