@@ -223,6 +223,12 @@ def test_a_lag_that_means_nothing_is_an_error(value: Any) -> None:
         novelty.finish(seen)
 
 
+@pytest.mark.parametrize("value", [None, [1], float("nan"), float("inf")])
+def test_what_is_no_cursor(value: Any) -> None:
+    with pytest.raises(SparkGeneralError, match="no text or number at at, the cursor"):
+        Novelty(settings(cursor="at")).new([{"at": value}], SeenRecords())
+
+
 def test_records_without_their_key_are_an_error() -> None:
     """They would all be taken for one."""
     with pytest.raises(SparkGeneralError, match="has nothing at ID, the key"):

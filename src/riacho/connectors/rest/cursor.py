@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -82,7 +83,7 @@ class Novelty:
             value = json_path.first(_object(record), cursor.path)
             if isinstance(value, Decimal):  # the checkpoint keeps it as a number
                 value = float(value)
-            if value is None or not isinstance(value, str | int | float):
+            if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
                 where = json_path.shown(cursor.path)
                 raise SparkGeneralError(f"A record has no text or number at {where}, the cursor: {self._told(record)}")
             if self._is_before(value, seen):
