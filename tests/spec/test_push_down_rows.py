@@ -253,6 +253,10 @@ def test_what_is_meant_without_being_seen(spark: SparkSession, orc: str) -> None
     both(lambda read: read.withColumn("a", F.col("k")).where(read["a"] > 3), lambda row: (row[1] or 0) > 3)
     both(lambda read: read.alias("t").selectExpr("k AS a", "Cap").where("t.a > 3"), lambda row: (row[1] or 0) > 3)
 
+    spark.conf.set("spark.sql.caseSensitive", "true")
+    both(lambda read: read.withColumn("A", F.col("k")).where("a > 3"), lambda row: (row[1] or 0) > 3)
+    spark.conf.unset("spark.sql.caseSensitive")
+
     spark.read.format("pruned").load().createOrReplaceTempView("seen")
     expected = sorted(row[3] for row in ROWS if (row[1] or 0) > 3)
     for text in ("seen AS t(w, x, y, z, v, u)", "seen t (w, x, y, z, v, u)"):

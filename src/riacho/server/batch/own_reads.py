@@ -13,7 +13,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from riacho.conf import PUSHDOWN
+from riacho.conf import CASE_SENSITIVE, PUSHDOWN
 from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.batch.batch_source import BatchSource, MakeBatchSource
@@ -108,7 +108,9 @@ class OwnReads:
         result = pb.Relation()
         result.CopyFrom(relation)
         zone = around.session.zone
-        pushes = around.rows and PUSHDOWN.read(around.session.get_conf)
+        get_conf = around.session.get_conf
+        # What is known of plans takes names in any case for the same.
+        pushes = around.rows and PUSHDOWN.read(get_conf) and not CASE_SENSITIVE.read(get_conf)
         known: dict[Hashable, tuple[pb.Relation, frozenset[int]]] = {}
         for placed in reads_of(relation, _is_marked, lambda node: source_of(node).schema, zone, pushes=pushes):
             source = source_of(placed.read)
