@@ -67,9 +67,9 @@ class SeenFiles:
         at: str | None = None
         names: dict[str, int] = {}
         for path, ms in zip(paths, modified_ms, strict=True):
-            folder, name = self._key(path)
+            folder, _, name = path.rpartition("/")
             if folder != at:
-                at, names = folder, self._names.setdefault(folder, {})
+                at, names = folder, self._names.setdefault("" if self._name_only else one_name(folder), {})
             time = ms // unit
             names[name] = time if unit == 1 else times.setdefault(time, time)  # one object for equal times
             latest = max(latest, ms)
