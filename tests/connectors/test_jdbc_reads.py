@@ -93,6 +93,7 @@ def test_filters_give_the_rows_that_spark_gives(spark: SparkSession, postgres: D
         ("s NOT IN ('a%b', 'x')", [2, 3]),
         ("i IS NULL", [3]),
         ("c = 'b'", [2]),
+        ("c NOT LIKE 'ab'", [1, 2]),
         ("c <= 'ab' AND length(c) = 5 AND id + 0 = 1", [1]),
         ("c IS NOT NULL", [1, 2]),
         ("f > 1", [2]),

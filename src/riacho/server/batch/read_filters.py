@@ -191,7 +191,7 @@ class _FiltersOf:
         if pattern is None or not pa.types.is_string(self._visible.type_of(path)) or set(pattern) & {"_", "\\"}:
             raise _NoFilterError
         match pattern.split("%"):
-            case [text]:
+            case [text] if not negated:
                 made = [("EqualTo", text)]
                 self._whole = False  # blanks at the end count here, and in a comparison they may not
             case [text, ""] if text:
