@@ -60,6 +60,7 @@ def test_partitions_have_all_rows_once(spark: SparkSession, small: Database) -> 
         ("amount", "1", "30"),
         ("d", "2020-01-02", "2020-01-20"),
         ("ts", "2020-01-01 01:00:00", "2020-01-01 19:30:00.5"),
+        ("ts", "0001-01-02", "9999-12-31 23:59:59"),
         ('"id"', "3", "9"),
     ):
         options: dict[str, Option] = {"partitionColumn": column, "lowerBound": lower, "upperBound": upper}

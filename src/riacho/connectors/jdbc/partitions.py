@@ -63,14 +63,11 @@ def _ranges(column: str, kind: DataType, lower: int, upper: int, count: int, zon
     start, stride = strides(lower, upper, count)
     clauses: list[str | None] = []
     for index in range(count):
-        begin, end = _shown(start, kind, zone), _shown(start + stride, kind, zone)
-        start += stride
-        if index == 0:
-            clauses.append(f"{column} < {end} or {column} is null")
-        elif index == count - 1:
-            clauses.append(f"{column} >= {begin}")
-        else:
-            clauses.append(f"{column} >= {begin} AND {column} < {end}")
+        begin, start = start, start + stride
+        parts = [f"{column} >= {_shown(begin, kind, zone)}"] if index else []
+        if index < count - 1:  # the last one has no end, and what would be its end may be no time at all
+            parts.append(f"{column} < {_shown(start, kind, zone)}")
+        clauses.append(" AND ".join(parts) if index else f"{parts[0]} or {column} is null")
     return clauses
 
 
