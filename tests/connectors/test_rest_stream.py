@@ -277,3 +277,14 @@ def test_cursors_that_cannot_be_used(connectors: SparkSession, rest: RestServer,
     rest.on("/mixed", [{"id": 1, "at": 5}, {"id": 2, "at": "2026-01-01"}, {"id": 3, "at": "x"}])
     with pytest.raises(PySparkException, match="cannot be compared"):
         run(source(connectors, rest.url + "/mixed", cursor="at"), folder)
+
+
+@pytest.mark.riacho_only
+def test_what_would_leave_records_out_or_double_them(connectors: SparkSession, rest: RestServer, folder: Path) -> None:
+    url = rest.on("/events", Events(4))
+    run(source(connectors, url, **INCREMENTAL), folder)
+    with pytest.raises(PySparkException, match="made with cursor = at, and cursor is id now"):
+        run(source(connectors, url, **{**INCREMENTAL, "cursor": "id"}), folder)
+    rest.on("/one", [event(1), event(2)])
+    with pytest.raises(PySparkException, match="Page 2 of .* has the same records .* the parameter 'page'"):
+        run(source(connectors, rest.url + "/one", paging="page", **{"paging.pages": "3"}), folder / "other")

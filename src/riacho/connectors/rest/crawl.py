@@ -9,10 +9,11 @@ from typing import Any
 
 from riacho.connectors.rest.answers import records_of
 from riacho.connectors.rest.client import RestClient
-from riacho.connectors.rest.cursor import Novelty, SeenRecords
+from riacho.connectors.rest.cursor import Novelty, SeenRecords, digest_of
 from riacho.connectors.rest.paging import Position, asked, following
 from riacho.connectors.rest.requests import first_ask, key_of
 from riacho.connectors.rest.settings import Binding, RestSettings
+from riacho.errors import SparkGeneralError
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,11 @@ class Page:
 
 @dataclass
 class Opened:
-    """A request of which some pages are read. `number`: how many."""
+    """A request of which some pages are read. `number`: how many; `last`: a digest of the records of the last one."""
 
     position: Position = None
     number: int = 0
+    last: str = ""
 
 
 @dataclass
@@ -54,7 +56,7 @@ class CrawlProgress:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "opened": {key: [one.position, one.number] for key, one in self.opened.items()},
+            "opened": {key: [one.position, one.number, one.last] for key, one in self.opened.items()},
             "done": sorted(self.done),
             "seen": {key: seen.to_json() for key, seen in self.seen.items()},
         }
@@ -122,6 +124,7 @@ class Crawl:
         answer, document = self._client.fetch(asked(ask, opened.position, settings), decimals=self._decimals)
         records = [] if answer.is_empty else records_of(document, settings, ask.address())
         opened.number += 1
+        self._check_moves(opened, records, ask.address())
         opened.position = (
             None
             if answer.is_empty
@@ -130,3 +133,17 @@ class Crawl:
         new = self._novelty.new(records, seen)
         address = settings.redactor.text(ask.address())
         return Page(address, opened.number, answer.at_us, binding, new)
+
+    def _check_moves(self, opened: Opened, records: list[Any], address: str) -> None:
+        """Raises SparkGeneralError for a page that has the records of the one before: its number is not heeded."""
+        paging = self._settings.paging
+        if paging.kind not in ("page", "offset") or not any(isinstance(record, dict) for record in records):
+            return
+        digest = digest_of(records)
+        if digest == opened.last:
+            raise SparkGeneralError(
+                f"Page {opened.number} of {self._settings.redactor.text(address)} has the same records as the page "
+                f"before it: the interface does not seem to know the parameter {paging.parameter!r}. Set "
+                "paging.parameter to the name that it has, or paging.pages = 1 if there is one page only."
+            )
+        opened.last = digest

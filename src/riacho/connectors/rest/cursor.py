@@ -114,11 +114,16 @@ class Novelty:
                 names = ", ".join(map(json_path.shown, self._key))
                 raise SparkGeneralError(f"A record has nothing at {names}, the key: {self._told(record)}")
             what.append(value)
-        text = json.dumps(what, sort_keys=True, ensure_ascii=False, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return digest_of(what)
 
     def _told(self, record: Any) -> str:
         return self._redactor.text(as_json(record))[:300]
+
+
+def digest_of(value: Any) -> str:
+    """A short text that tells JSON values apart."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _object(record: Any) -> Any:

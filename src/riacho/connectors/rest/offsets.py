@@ -30,7 +30,8 @@ _ENOUGH_IN_FILE: Final = 32 << 20
 
 Offset = dict[str, Any]
 """`batch`: how many there were; `polled`: when the look began, in milliseconds since 1970; `looking`: whether it has
-pages left; `rows`: how many records are stored, in `data` or in `file`; `id`: of the query."""
+pages left; `cursor`: the field whose values are remembered; `rows`: how many records are stored, in `data` or in
+`file`; `id`: of the query."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,10 @@ class Stored:
 class Store:
     """Writes and reads what offsets hold."""
 
-    def __init__(self, stream: Stream, *, decimals: bool = False) -> None:
-        """`decimals`: records keep all digits of numbers with a point."""
+    def __init__(self, stream: Stream, *, decimals: bool = False, cursor: str | None = None) -> None:
+        """`decimals`: records keep all digits of numbers with a point. `cursor`: whose values offsets remember."""
         self._decimals = decimals
+        self._cursor = cursor
         self._most = stream.max_offset_bytes
         self._folder = None if stream.spool is None else Path(stream.spool)
 
@@ -71,6 +73,7 @@ class Store:
             "batch": number,
             "polled": polled_ms,
             "looking": looking,
+            "cursor": self._cursor,
             "rows": sum(len(page.records) for page in pages),
         }
         whole = {"pages": [page.to_json() for page in pages], "progress": progress.to_json()}
@@ -100,6 +103,16 @@ class Store:
         whole = json.loads(text)
         pages = json.loads(text, parse_float=Decimal)["pages"] if self._decimals else whole["pages"]
         return Stored([Page.of_json(page) for page in pages], CrawlProgress.of_json(whole["progress"]))
+
+    def check_goes_on(self, offset: Offset) -> None:
+        """Raises IllegalStateError if the offset remembers the values of another field than the stream looks at."""
+        before = offset.get("cursor", self._cursor)
+        if before != self._cursor:
+            raise IllegalStateError(
+                f"The checkpoint was made with cursor = {before}, and cursor is {self._cursor} now: their values "
+                "cannot be compared, so records would be left out. Give the cursor that it was made with, or begin "
+                "with a new checkpoint."
+            )
 
     def forget_before(self, offset: Offset) -> None:
         """Remove the files of this query's earlier batches: they will not be asked for again."""

@@ -11,6 +11,7 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, DataSourceStrea
 from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMaxFiles, SupportsTriggerAvailableNow
 from pyspark.sql.types import StructField, StructType
 
+from riacho.connectors.rest import json_path
 from riacho.connectors.rest.client import RestClient
 from riacho.connectors.rest.crawl import Crawl, CrawlProgress, Page
 from riacho.connectors.rest.given import as_text
@@ -148,7 +149,8 @@ class RestStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         self._settings = settings
         self._schema = schema
         self._rows = rows
-        self._store = Store(settings.stream, decimals=needs_decimals(schema, settings))
+        cursor = None if settings.cursor is None else json_path.shown(settings.cursor.path)
+        self._store = Store(settings.stream, decimals=needs_decimals(schema, settings), cursor=cursor)
         self._client: RestClient | None = None
         self._polled_ms = 0
         self._looks_left: int | None = None
@@ -195,6 +197,7 @@ class RestStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         looking = start.get("looking", False)
         if not looking and not self._is_due(start):
             return start
+        self._store.check_goes_on(start)
         progress = self._store.load(start).progress
         polled_ms = start["polled"] if looking else self._begin(progress)
         crawl = self._crawl()
