@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
@@ -80,3 +81,12 @@ def _collect(spark: SparkSession, options: dict[str, Option]) -> None:
 
 def _write(spark: SparkSession, options: dict[str, Option]) -> None:
     spark.range(1000).write.format("jdbc").options(**options).mode("append").save()
+
+
+def test_text_is_not_padded(spark: SparkSession, tmp_path: Path) -> None:
+    table: dict[str, Option] = {
+        "url": f"jdbc:sqlite:{tmp_path / 'a.db'}",
+        "query": "SELECT 'ab' AS c",
+        "customSchema": "c CHAR(7)",
+    }
+    assert "riacho does not pad text that it reads" in refusal(partial(_collect, spark, table))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import pyarrow as pa
-from pyspark.sql.types import DataType, NullType, StructField, StructType
+from pyspark.sql.types import CharType, DataType, NullType, StructField, StructType
 
 from riacho.connectors.jdbc import ddl, postgres, sqlite
 from riacho.connectors.jdbc.connection import Connection
@@ -14,7 +14,7 @@ from riacho.connectors.jdbc.errors import DriverError, not_described
 from riacho.connectors.jdbc.filters import Comparable
 from riacho.connectors.jdbc.options import JdbcOptions
 from riacho.connectors.jdbc.url import POSTGRES, Address, address
-from riacho.errors import AnalysisError
+from riacho.errors import AnalysisError, UnsupportedOperationError
 
 
 class ReadColumn(Comparable, Protocol):
@@ -84,6 +84,11 @@ def _customised(found: Sequence[ReadColumn], chosen: Sequence[StructField], opti
     made: list[ReadColumn] = []
     for column in found:
         match = next((field for field in chosen if options.same(field.name, column.name)), None)
+        if match is not None and isinstance(match.dataType, CharType):
+            raise UnsupportedOperationError(
+                f"customSchema = '{match.name} {match.dataType.simpleString().upper()}': riacho does not pad text that "
+                "it reads. Say STRING, and pad with rpad."
+            )
         if match is None or isinstance(column.kind, NullType):
             made.append(column)
         elif isinstance(column, postgres.PostgresColumn):
