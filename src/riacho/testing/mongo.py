@@ -44,7 +44,9 @@ class MongoServer(Service):
         """Start it, and wait until it serves."""
         data = self._folder / "data"
         data.mkdir(parents=True, exist_ok=True)
-        command = [str(self._home / "venv" / "bin" / "secantusd-py"), "--host", "127.0.0.1", "--port", str(self.port)]
+        programs = self._home / "venv" / "bin"  # by its Python: a script remembers where it was installed
+        command = [str(programs / "python"), str(programs / "secantusd-py")]
+        command += ["--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--storage-path", str(data), "--cache-size", "256M", "--log-level", "INFO", *self.arguments]
         if self.auth:
             command.append("--auth")

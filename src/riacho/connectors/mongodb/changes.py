@@ -95,20 +95,23 @@ class MongoStreamReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def prepareForTriggerAvailableNow(self) -> None:
         with self._told(), client.connect(self._options.uri) as connection:
-            self._until = _now(connection, self._database)
+            self._until = client.again(lambda: _now(connection, self._database))
 
     def latestOffset(self, start: Position, limit: ReadLimit) -> Position:
         most = limit.max_rows if isinstance(limit, ReadMaxRows) else None
         with self._told():
-            if self._tails(start):
-                return self._tail.end(start, most)
-            if self._scan is None:
-                self._scan = EventScan(client.connect(self._options.uri), self._options, self._stages_of_all())
-            try:
-                return self._scan.end(start, most, self._until)
-            except BaseException:
-                self.stop()
-                raise
+            return client.again(lambda: self._end(start, most))
+
+    def _end(self, start: Position, most: int | None) -> Position:
+        if self._tails(start):
+            return self._tail.end(start, most)
+        if self._scan is None:
+            self._scan = EventScan(client.connect(self._options.uri), self._options, self._stages_of_all())
+        try:
+            return self._scan.end(start, most, self._until)
+        except BaseException:
+            self.stop()
+            raise
 
     def partitions(self, start: Position, end: Position) -> Sequence[InputPartition]:
         return [Between(start, end)] if start != end else []

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import quote_plus, unquote_plus
 
 from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, SparkGeneralError
@@ -14,10 +14,14 @@ from riacho.extras import require
 if TYPE_CHECKING:
     from pymongo import MongoClient
 
+R = TypeVar("R")
+
 SELECTION_LIMIT_MS: Final = 30_000
 """How long a server is looked for: as in MongoDB's own drivers, but said by us, so that it is known."""
 ANSWER_LIMIT_MS: Final = 300_000
 """How long a server may be silent. Drivers wait forever unless the connection string says otherwise."""
+LOST_ATTEMPTS: Final = 5
+"""How often a call is made whose connection is lost; each looks for a server for `SELECTION_LIMIT_MS` at most."""
 _WHAT: Final = 'format("mongodb")'
 _LOGIN: Final = re.compile(r"//([^/@]*)@")
 _SCHEMES: Final = ("mongodb://", "mongodb+srv://")
@@ -42,6 +46,26 @@ def connect(uri: str) -> MongoClient[dict[str, Any]]:
     except Exception as error:  # noqa: BLE001 - each way in which a text is no address has its own
         raise IllegalArgumentError(f"Invalid connection string: {without_secrets(str(error), uri)}") from None
     return client
+
+
+def again(call: Callable[[], R]) -> R:
+    """The result of `call`, which is made again if a connection was lost on the way: a server that is back takes the
+    next one. The driver itself does that for some calls only. Raises what the last call raised.
+    """
+    from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError
+
+    def is_lost(error: BaseException) -> bool:
+        return isinstance(error, AutoReconnect) and not isinstance(error, ServerSelectionTimeoutError)
+
+    tenacity = require("tenacity", "mongodb", _WHAT)
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(is_lost),
+        wait=tenacity.wait_random_exponential(multiplier=0.1, max=2),
+        stop=tenacity.stop_after_attempt(LOST_ATTEMPTS),
+        reraise=True,
+    )
+    result: R = attempts(call)
+    return result
 
 
 @contextmanager
