@@ -120,10 +120,11 @@ def test_an_interface_that_stops_and_comes_back(connectors: SparkSession, tmp_pa
         asked_twice = threading.Event()
 
         def handler(asked: Asked) -> Any:
-            if asked.query["page"] == "2" and not asked_twice.is_set():
+            page = int(asked.query["page"])
+            if page == 2 and not asked_twice.is_set():
                 asked_twice.set()
                 return Reply([], hang_s=60)
-            return [{"id": number} for number in range(3)] if int(asked.query["page"]) < 3 else []
+            return [{"id": 3 * page + number} for number in range(3)] if page < 3 else []
 
         options = {"paging": "page", "retryWait": "50ms", "retries": "30", "readTimeout": "60s"}
         source = connectors.readStream.format("rest").schema("id INT").option("url", own.on("/x", handler))
@@ -134,7 +135,7 @@ def test_an_interface_that_stops_and_comes_back(connectors: SparkSession, tmp_pa
         own.start()
         finish(query)
     found = connectors.read.format("delta").load(str(tmp_path / "table"))
-    assert sorted(row.id for row in found.collect()) == [0, 0, 1, 1, 2, 2]
+    assert sorted(row.id for row in found.collect()) == [3, 4, 5, 6, 7, 8]
 
 
 @pytest.mark.riacho_only
