@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from riacho.connectors.postgres.address import PgAddress
@@ -90,6 +90,36 @@ def patiently(address: PgAddress, what: str, work: Callable[[], _T]) -> _T:
     except psycopg.Error as error:
         raise translated(error, address, what) from None
     return found
+
+
+class KeptConnection:
+    """A connection that a reader keeps for its questions: made with the first one, and anew after one that failed."""
+
+    def __init__(self, address: PgAddress) -> None:
+        self._address = address
+        self._connection: Any = None
+
+    def asked(self, what: str, ask: Callable[[Any], _T]) -> _T:
+        """What `ask` gives, patiently. Raises as `patiently`."""
+
+        def work() -> _T:
+            if self._connection is None:
+                self._connection = connect(self._address)
+            try:
+                return ask(self._connection)
+            except BaseException:
+                with suppress(Exception):
+                    self.close()
+                self._connection = None
+                raise
+
+        return patiently(self._address, what, work)
+
+    def close(self) -> None:
+        """Let go of it; the next question makes another."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
 def is_passing(error: BaseException) -> bool:

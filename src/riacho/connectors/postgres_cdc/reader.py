@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
@@ -13,7 +12,7 @@ from pyspark.sql.streaming.datasource import ReadAllAvailable, ReadLimit, ReadMa
 from pyspark.sql.types import StructType
 
 from riacho.connectors.postgres import catalog
-from riacho.connectors.postgres.client import connect, connection, literal, patiently
+from riacho.connectors.postgres.client import KeptConnection, connection, literal, patiently
 from riacho.connectors.postgres.pace import IdlePace
 from riacho.connectors.postgres_cdc import offsets, slots, snapshot
 from riacho.connectors.postgres_cdc.log_reader import LogReader
@@ -38,7 +37,7 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         self._settings = settings
         self._schema = schema
         self._own_schema = own_schema
-        self._connection: Any = None
+        self._connection = KeptConnection(settings.address)
         self._until: int | None = None
         self._quiet: int | None = None
         self._end: int | None = None
@@ -52,12 +51,14 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
 
     def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802 - Spark's name
         """What is committed later than now is not read."""
-        self._until = self._asked("find the end of the log", slots.flushed)
+        self._until = self._connection.asked("find the end of the log", slots.flushed)
 
     def latestOffset(self, start: dict[str, Any], limit: ReadLimit) -> dict[str, Any]:  # noqa: N802 - Spark's name
         everything = isinstance(limit, ReadAllAvailable)
         self._pace.before()
-        end = self._asked("find the next changes", lambda reader: self._next(reader, start, everything=everything))
+        end = self._connection.asked(
+            "find the next changes", lambda reader: self._next(reader, start, everything=everything)
+        )
         self._pace.after(found=end != start)
         return end
 
@@ -96,34 +97,18 @@ class ChangeReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         done = offsets.read(end)
         if isinstance(done, LogPosition):
             try:
-                self._asked("move the slot on", lambda reader: slots.advance(reader, self._settings.slot, done.lsn))
+                self._connection.asked(
+                    "move the slot on", lambda reader: slots.advance(reader, self._settings.slot, done.lsn)
+                )
             except SparkError as error:
                 _log.warning("The replication slot %s stays where it is for now: %s", self._settings.slot, error)
 
     def stop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._connection.close()
 
     def _following(self) -> Following:
         with connection(self._settings.address) as reader:
             return following(reader, self._settings)
-
-    def _asked(self, what: str, ask: Callable[[Any], _T]) -> _T:
-        """Ask the server over the connection that the reader keeps, patiently."""
-
-        def work() -> _T:
-            if self._connection is None:
-                self._connection = connect(self._settings.address)
-            try:
-                return ask(self._connection)
-            except BaseException:
-                with suppress(Exception):
-                    self.stop()
-                self._connection = None
-                raise
-
-        return patiently(self._settings.address, what, work)
 
     def _next(self, reader: Any, start: Mapping[str, Any], *, everything: bool) -> dict[str, Any]:
         if start == NEW and (early := self._first(reader, everything=everything)) is not None:

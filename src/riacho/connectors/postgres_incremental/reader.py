@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
@@ -14,7 +13,7 @@ from pyspark.sql.types import StructType
 
 from riacho.connectors.postgres import catalog
 from riacho.connectors.postgres.bad_rows import salvaged, sliced, texts_at
-from riacho.connectors.postgres.client import connect, connection, patiently, quoted, resumed
+from riacho.connectors.postgres.client import KeptConnection, connection, quoted, resumed
 from riacho.connectors.postgres.copies import copied
 from riacho.connectors.postgres.pace import IdlePace
 from riacho.connectors.postgres.texts import BadValueError, as_arrow
@@ -33,7 +32,7 @@ class IncrementalReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
     def __init__(self, settings: IncrementalSettings, schema: StructType) -> None:
         self._settings = settings
         self._schema = schema
-        self._connection: Any = None
+        self._connection = KeptConnection(settings.address)
         self._cursor: TableCursor | None = None
         self._until: int | None = None
         self._pace = IdlePace()
@@ -113,23 +112,10 @@ class IncrementalReader(DataSourceStreamReader, SupportsTriggerAvailableNow):
         """PostgreSQL keeps nothing for this reader."""
 
     def stop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._connection.close()
 
     def _asked(self, ask: Callable[[Any], _T]) -> _T:
-        def work() -> _T:
-            if self._connection is None:
-                self._connection = connect(self._settings.address)
-            try:
-                return ask(self._connection)
-            except BaseException:
-                with suppress(Exception):
-                    self.stop()
-                self._connection = None
-                raise
-
-        return patiently(self._settings.address, f"find new rows of {self._settings.table}", work)
+        return self._connection.asked(f"find new rows of {self._settings.table}", ask)
 
 
 def found_table(reader: Any, settings: IncrementalSettings) -> catalog.PgTable:
