@@ -25,6 +25,7 @@ from riacho.conf import CHAIN_CHECK, CHECKPOINT_LOCATION, LATE_ROWS, OPERATION_C
 from riacho.errors import AnalysisError, IllegalArgumentError
 from riacho.ids import new_uuid
 from riacho.protos import pb
+from riacho.server.engine.asked import asking_once
 from riacho.server.engine.base import EngineSession
 from riacho.server.plan.checks import check_batch_time, check_observations, check_streaming, check_watermarks
 from riacho.server.plan.facts import is_streaming, kind
@@ -55,7 +56,8 @@ def start(context: StreamingContext, request: StartRequest, listener: Listener |
 
 
 def _start(context: StreamingContext, request: StartRequest, listener: Listener | None) -> StreamingQuery:
-    checked = _read(context, request)
+    with asking_once():
+        checked = _read(context, request)
     with ExitStack() as undo:
         # The sink first: what it made in vain is ended even if it failed half way.
         undo.callback(checked.sink.close)
@@ -192,9 +194,10 @@ def _execution(
     checkpoint: Place,
 ) -> Execution:
     zone = session.zone.engine
-    if _is_stateless(planned):
-        return StatelessExecution(planned, session, zone)
-    return prepare_stateful(planned, mode, session, context.engine, checkpoint, zone, late)
+    with asking_once():
+        if _is_stateless(planned):
+            return StatelessExecution(planned, session, zone)
+        return prepare_stateful(planned, mode, session, context.engine, checkpoint, zone, late)
 
 
 def _late(context: StreamingContext, request: StartRequest) -> _Late:

@@ -23,6 +23,7 @@ from riacho.conf import known
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
+from riacho.server.engine import asked
 from riacho.server.engine.base import GLOBAL, Keep, ServerOptions, Surroundings, UserClass
 from riacho.server.engine.sail import ddl, failures
 from riacho.server.engine.sail.links import plain_text
@@ -147,6 +148,10 @@ class SailSession:
         return self.columns(self.prepared(relation, rows=False))
 
     def columns(self, prepared: pb.Relation) -> pa.Schema:
+        question = ("columns", self.session_id, prepared.SerializeToString(deterministic=True))
+        return asked.once(question, lambda: self._columns(prepared))
+
+    def _columns(self, prepared: pb.Relation) -> pa.Schema:
         prepared = self._preparation.bound(prepared, Surroundings(self, rows=False), _nothing_to_keep)
         request = self._analyze()
         request.schema.plan.root.CopyFrom(prepared)
@@ -211,6 +216,9 @@ class SailSession:
         return pa.schema([types.with_comment(field, comment) for field, comment in zip(schema, comments, strict=True)])
 
     def get_conf(self, key: str, default: str | None = None) -> str | None:
+        return asked.once(("conf", self.session_id, key, default), lambda: self._get_conf(key, default))
+
+    def _get_conf(self, key: str, default: str | None) -> str | None:
         request = pb.ConfigRequest(session_id=self.session_id)
         request.user_context.user_id = self.user_id
         conf = known(key)
@@ -235,6 +243,7 @@ class SailSession:
         return {pair.key: pair.value for pair in reply.pairs}
 
     def set_conf(self, key: str, value: str) -> None:
+        asked.forget()
         zone = session_zone(value) if key == TIME_ZONE else None
         request = self._set_conf_request(key, value if zone is None else zone.engine)
         self.call("Config", request)
