@@ -94,6 +94,13 @@ def test_the_server_half_is_met_at_spark_connect() -> None:
     assert inside == INTO_THE_SERVER
 
 
+def test_pipelines_of_users_import_nothing_of_riacho_but_each_other() -> None:
+    """They travel to Spark clusters as they are."""
+    for file in files("pipelines"):
+        for module in imports(file):
+            assert module.split(".")[0] in ("", "pipelines"), f"{file.relative_to(SOURCE)} imports {module}"
+
+
 OF_THE_ENGINE = frozenset({"cli/up.py", "server/connect/backend.py", "server/connect/server.py"})
 """What starts the engine and puts the server together; everything else knows `engine.base`."""
 

@@ -23,6 +23,7 @@ from riacho.server.streaming.definition import QueryDefinition, SourceUse
 from riacho.server.streaming.execution import BatchInput, BatchOutput, Execution
 from riacho.server.streaming.parts import SpooledSource
 from riacho.server.streaming.progress import Durations, Progress, SourceProgress
+from riacho.server.streaming.quality import BatchQuality, CountsRows
 from riacho.server.streaming.query_status import Listener, QueryStatus, StatusMessage
 from riacho.server.streaming.sinks.base import SinkBatch, SinkWriter
 from riacho.server.streaming.sources.base import (
@@ -88,6 +89,7 @@ class _Outcome:
     sources: Sequence[SourceProgress]
     output: BatchOutput
     rows: int | None
+    quality: BatchQuality | None
 
 
 class MicroBatchRun:
@@ -252,7 +254,8 @@ class MicroBatchRun:
             SourceProgress(reader.description, start, end, reader.latest() or end, spooled.rows, spooled.metrics)
             for reader, start, end, spooled in zip(context.readers, batch.start, batch.log.offsets, read, strict=True)
         ]
-        return _Outcome(sources, output, rows)
+        writer = context.writer
+        return _Outcome(sources, output, rows, writer.quality if isinstance(writer, CountsRows) else None)
 
     def _read(self, reader: SourceReader, use: SourceUse, start: Offset | None, end: Offset | None) -> SpooledSource:
         """Put a source's rows into the spool. One without news gives no rows, and the plan runs all the same."""
@@ -302,6 +305,8 @@ class MicroBatchRun:
             event_time=seen[0] if seen else None,
             state=outcome.output.state,
             observed=outcome.output.observed,
+            rows=None if outcome.quality is None else outcome.quality.rows,
+            expectations=() if outcome.quality is None else outcome.quality.expectations,
         )
         self._status.post(entry)
         self._last_report_ms = started_ms

@@ -17,6 +17,7 @@ from riacho.clock import Clock, iso_utc
 from riacho.ids import BatchId, Offset, QueryId, RunId
 from riacho.server.streaming.execution import EventTime
 from riacho.server.streaming.observed import Observed, as_rows, named
+from riacho.server.streaming.quality import ExpectationCount, RowCounts
 
 
 class Durations:
@@ -53,7 +54,11 @@ class SourceProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """One entry of `recentProgress`. `interval_ms`: since the trigger before, infinite for the first."""
+    """One entry of `recentProgress`. `interval_ms`: since the trigger before, infinite for the first.
+
+    `rows` and `expectations` are what a sink that checks rules found out; None and nothing of other sinks, and of a
+    batch that the sink had committed before. They are not part of what Spark's clients read.
+    """
 
     query_id: QueryId
     run_id: RunId
@@ -69,6 +74,8 @@ class Progress:
     event_time: EventTime | None = None
     state: Sequence[Mapping[str, Any]] = ()
     observed: Mapping[str, Observed] = field(default_factory=dict)
+    rows: RowCounts | None = None
+    expectations: Sequence[ExpectationCount] = ()
 
     @property
     def input_rows(self) -> int:
@@ -111,6 +118,8 @@ class Progress:
             event_time=None,
             state=[{key: _idle_count(key, value) for key, value in operator.items()} for operator in self.state],
             observed={},
+            rows=None,
+            expectations=(),
         )
 
     def _event_time(self) -> dict[str, str]:

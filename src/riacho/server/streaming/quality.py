@@ -1,0 +1,86 @@
+"""Expectations: rules that the rows of a dataset are to keep, and what a batch tells of them.
+
+A rule that is NULL for a row counts as broken. Rows are counted for each rule that they break, and each row has one
+fate: it is written, quarantined, dropped, or makes the batch fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
+
+from riacho.protos import pb
+
+
+class Violation(StrEnum):
+    """What happens to a row that breaks a rule. Of several rules, the one that stands last here decides."""
+
+    WARN = "warn"
+    DROP = "drop"
+    QUARANTINE = "quarantine"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A rule. `condition` is about the columns that the flow's query gives; `text` is how people see it.
+
+    `repeats`: the rule says which rows repeat a key, so that its condition may look at other rows (a window).
+    """
+
+    name: str
+    condition: pb.Expression = field(hash=False)
+    on_violation: Violation
+    text: str
+    repeats: bool = False
+
+
+@dataclass(frozen=True)
+class ExpectationCount:
+    """How many rows of a batch kept a rule and how many broke it. `dataset`: whose rule it is."""
+
+    name: str
+    dataset: str
+    passed: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class RowCounts:
+    """Where the rows of a batch went: `rows_in` is the sum of the others.
+
+    `rows_in` are the rows of the flow's query, before operators that keep state dropped `late` and `duplicate` ones.
+    `rescued` rows came from records that did not fit and are kept aside by their source.
+    """
+
+    rows_in: int
+    out: int
+    quarantined: int = 0
+    dropped: int = 0
+    late: int = 0
+    duplicate: int = 0
+    rescued: int = 0
+
+    @property
+    def balances(self) -> bool:
+        """Whether each row is accounted for."""
+        rest = self.out + self.quarantined + self.dropped + self.late + self.duplicate + self.rescued
+        return self.rows_in == rest
+
+
+@dataclass(frozen=True)
+class BatchQuality:
+    """What a sink found out about the rows of a batch while it wrote them."""
+
+    rows: RowCounts
+    expectations: Sequence[ExpectationCount] = ()
+
+
+@runtime_checkable
+class CountsRows(Protocol):
+    """A sink's writer that knows what became of the rows of its last batch."""
+
+    quality: BatchQuality | None
+    """Of the batch that `add_batch` took last; None if it was a repetition of which nothing is known any more."""
