@@ -5,7 +5,7 @@ See `graph.ports` for what each class promises.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from typing import cast
@@ -24,7 +24,9 @@ from riacho.server.graph.flow_sessions import ClonedSessions
 from riacho.server.graph.ports import PipelineSession
 from riacho.server.plan.facts import is_streaming
 from riacho.server.streaming.planning import plan_stream
+from riacho.server.streaming.progress import Progress
 from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.start import run
 from riacho.server.streaming.trigger import AvailableNow
@@ -65,6 +67,7 @@ class FlowStarter:
         checkpoint: Place,
         conf: Mapping[str, str],
         output_mode: str = "append",
+        on_batch: Callable[[Progress], None] | None = None,
     ) -> FlowQuery:
         engine = self._sessions.open(session.engine, conf)
         try:
@@ -84,7 +87,7 @@ class FlowStarter:
                     **({"mergeschema": "true"} if table else {}),
                 },
             )
-            return FlowQuery(run(self._services.streaming(own), request))
+            return FlowQuery(run(self._services.streaming(own), request, Listener(on_batch=on_batch)))
         finally:
             # The query has a clone of its own.
             self._sessions.close(session.engine, engine)

@@ -1,23 +1,70 @@
-"""What a run tells its client, word for word as Spark says it. Source: `FlowProgressEventLogger`, `PipelineExecution`.
+"""What happens in a run: what its client is told, word for word as Spark says it, and what the event log has besides.
 
-Only the time and the text of an event cross the wire. Some texts quote the flow's name and some do not.
+Only the time and the text of an event cross the wire. Some texts quote the flow's name and some do not. Sources of the
+texts: `FlowProgressEventLogger`, `PipelineExecution`. The types, levels and details are those of Lakeflow's event log.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
 
 from riacho.errors import SparkError
+from riacho.ids import new_uuid
 from riacho.protos import pb
 from riacho.server.graph.names import Identifier
 
 
+class EventType(StrEnum):
+    """The kinds of events; each has an object of this name in its details."""
+
+    CREATE_UPDATE = "create_update"
+    UPDATE_PROGRESS = "update_progress"
+    GRAPH_CREATED = "graph_created"
+    DATASET_DEFINITION = "dataset_definition"
+    SINK_DEFINITION = "sink_definition"
+    FLOW_DEFINITION = "flow_definition"
+    PLANNING_INFORMATION = "planning_information"
+    OPERATION_PROGRESS = "operation_progress"
+    FLOW_PROGRESS = "flow_progress"
+    STREAM_PROGRESS = "stream_progress"
+    MAINTENANCE_PROGRESS = "maintenance_progress"
+
+
+class EventLevel(StrEnum):
+    """How much an event matters. `METRICS`: one of many, with figures; people look at it when they ask for it."""
+
+    METRICS = "METRICS"
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"
+
+
 @dataclass(frozen=True)
 class PipelineEvent:
-    """Something happened at `time_ms` (milliseconds since the epoch)."""
+    """Something happened at `time_ms` (milliseconds since the epoch), perhaps to a flow, a dataset or a sink.
 
+    `details`: what stands under the type's name in the details. `once`: the query and the batch that the event is
+    about, if a batch that is run again would tell it again; its `id` is then the same.
+    """
+
+    type: EventType
     message: str
-    time_ms: int
+    time_ms: int = 0
+    level: EventLevel = EventLevel.INFO
+    details: Mapping[str, Any] = field(default_factory=dict)
+    flow: Identifier | None = None
+    dataset: Identifier | None = None
+    sink: Identifier | None = None
+    error: BaseException | None = None
+    once: tuple[str, int] | None = None
+    id: str = field(default_factory=new_uuid)
+
+    def at(self, time_ms: int) -> PipelineEvent:
+        """The same, at that time."""
+        return replace(self, time_ms=time_ms)
 
     def to_proto(self) -> pb.PipelineEventResult:
         """The event as the client gets it."""
@@ -27,58 +74,80 @@ class PipelineEvent:
         return result
 
 
-def queued(flow: Identifier) -> str:
-    return f"Flow {flow} is QUEUED."
+def queued(flow: Identifier) -> PipelineEvent:
+    return _flow(flow, "QUEUED", f"Flow {flow} is QUEUED.")
 
 
-def planning(flow: Identifier) -> str:
+def planning(flow: Identifier) -> PipelineEvent:
     """Of batch flows only."""
-    return f"Flow {flow} is PLANNING."
+    return _flow(flow, "PLANNING", f"Flow {flow} is PLANNING.")
 
 
-def starting(flow: Identifier) -> str:
-    return f"Flow {flow} is STARTING."
+def starting(flow: Identifier) -> PipelineEvent:
+    return _flow(flow, "STARTING", f"Flow {flow} is STARTING.")
 
 
-def running(flow: Identifier) -> str:
-    return f"Flow {flow} is RUNNING."
+def running(flow: Identifier) -> PipelineEvent:
+    return _flow(flow, "RUNNING", f"Flow {flow} is RUNNING.")
 
 
-def completed(flow: Identifier) -> str:
-    return f"Flow {flow} has COMPLETED."
+def completed(flow: Identifier) -> PipelineEvent:
+    return _flow(flow, "COMPLETED", f"Flow {flow} has COMPLETED.")
 
 
-def failed(flow: Identifier, error: BaseException) -> str:
-    """An attempt failed; another may follow."""
-    return _with_error(f"Flow '{flow}' has FAILED.", error)
+def failed(flow: Identifier, error: BaseException, *, final: bool = True) -> PipelineEvent:
+    """An attempt failed; another may follow, if it is not `final`."""
+    message = _with_error(f"Flow '{flow}' has FAILED.", error)
+    return _flow(flow, "FAILED", message, EventLevel.ERROR if final else EventLevel.WARN, error)
 
 
-def gave_up(flow: Identifier, retries: int, error: BaseException) -> str:
+def gave_up(flow: Identifier, retries: int, error: BaseException) -> PipelineEvent:
     """The last attempt of a streaming flow failed."""
-    return _with_error(f"Flow '{flow}' has FAILED more than {retries} times and will not be restarted.", error)
+    message = _with_error(f"Flow '{flow}' has FAILED more than {retries} times and will not be restarted.", error)
+    return _flow(flow, "FAILED", message, EventLevel.ERROR, error)
 
 
-def skipped(flow: Identifier) -> str:
-    return f"Flow '{flow}' SKIPPED due to upstream failure(s)."
+def skipped(flow: Identifier) -> PipelineEvent:
+    return _flow(flow, "SKIPPED", f"Flow '{flow}' SKIPPED due to upstream failure(s).", EventLevel.WARN)
 
 
-def excluded(flow: Identifier) -> str:
-    return f"Flow '{flow}' is EXCLUDED."
+def excluded(flow: Identifier) -> PipelineEvent:
+    return _flow(flow, "EXCLUDED", f"Flow '{flow}' is EXCLUDED.")
 
 
-def stopped(flow: Identifier) -> str:
-    return f"Flow '{flow}' has STOPPED."
+def stopped(flow: Identifier) -> PipelineEvent:
+    return _flow(flow, "STOPPED", f"Flow '{flow}' has STOPPED.")
 
 
-def not_resolved(flow: Identifier, error: BaseException) -> str:
-    return _with_error(f"Failed to resolve flow: '{flow}'.", error)
+def not_resolved(flow: Identifier, error: BaseException) -> PipelineEvent:
+    return _flow(flow, "FAILED", _with_error(f"Failed to resolve flow: '{flow}'.", error), EventLevel.ERROR, error)
 
 
-def not_resolved_downstream(flow: Identifier, error: BaseException) -> str:
-    return _with_error(f"Failed to resolve flow due to upstream failure: '{flow}'.", error)
+def not_resolved_downstream(flow: Identifier, error: BaseException) -> PipelineEvent:
+    message = _with_error(f"Failed to resolve flow due to upstream failure: '{flow}'.", error)
+    return _flow(flow, "SKIPPED", message, EventLevel.WARN, error)
 
 
-RUN_COMPLETED = "Run is COMPLETED."
+def run_completed() -> PipelineEvent:
+    return update("COMPLETED", "Run is COMPLETED.")
+
+
+def update(state: str, message: str, error: BaseException | None = None) -> PipelineEvent:
+    """The run as a whole is in another state."""
+    level = EventLevel.INFO if error is None else EventLevel.ERROR
+    return PipelineEvent(EventType.UPDATE_PROGRESS, message, level=level, details={"state": state}, error=error)
+
+
+def _flow(
+    flow: Identifier,
+    status: str,
+    message: str,
+    level: EventLevel = EventLevel.INFO,
+    error: BaseException | None = None,
+) -> PipelineEvent:
+    return PipelineEvent(
+        EventType.FLOW_PROGRESS, message, level=level, details={"status": status}, flow=flow, error=error
+    )
 
 
 def _with_error(message: str, error: BaseException) -> str:

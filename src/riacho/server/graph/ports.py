@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ from riacho.ids import SessionId
 from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.engine.base import EngineSession
+from riacho.server.streaming.progress import Progress
 from riacho.storage import Place
 
 
@@ -65,10 +66,12 @@ class StreamStarter(Protocol):
         checkpoint: Place,
         conf: Mapping[str, str],
         output_mode: str = "append",
+        on_batch: Callable[[Progress], None] | None = None,
     ) -> RunningFlow:
         """Start a query with trigger availableNow into `table`, or if that is None into a sink of `sink_format`.
 
-        The table is there. Raises SparkError for what is known to be wrong before the first batch.
+        `on_batch`: see `streaming.query_status.Listener`. The table is there. Raises SparkError for what is known to
+        be wrong before the first batch.
         """
 
 

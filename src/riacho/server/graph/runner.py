@@ -85,7 +85,7 @@ class PipelineExecution:
                     yield from self._publish(stage)
                 case _:
                     self._prepare(stage)
-        yield self._event(events.RUN_COMPLETED)
+        yield self._event(events.run_completed())
 
     def _prepare(self, stage: Stage) -> None:
         catalog = self.tools.catalog
@@ -191,7 +191,7 @@ class PipelineExecution:
         if failure.is_final and isinstance(run, StreamFlow):
             yield self._event(events.gave_up(name, self._retries(run), error))
         else:
-            yield self._event(events.failed(name, error))
+            yield self._event(events.failed(name, error, final=failure.is_final))
         for skipped in failure.skipped:
             yield self._event(events.skipped(skipped))
         return error if failure.is_final else None
@@ -248,8 +248,8 @@ class PipelineExecution:
                 raise FlowStoppedError(f"Flow '{run.flow.identifier}' was stopped with its run.")
         return query.exception()
 
-    def _report(self, message: str) -> None:
-        self._reports.put(self._event(message))
+    def _report(self, event: PipelineEvent) -> None:
+        self._reports.put(self._event(event))
 
-    def _event(self, message: str) -> PipelineEvent:
-        return PipelineEvent(message, self.tools.clock.now_ms())
+    def _event(self, event: PipelineEvent) -> PipelineEvent:
+        return event.at(self.tools.clock.now_ms())

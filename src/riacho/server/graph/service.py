@@ -246,7 +246,7 @@ class PipelineService:
             raise
         if command.dry:
             self._log_stages(graph, resolution, selection, storage, session)
-            yield PipelineEvent(events.RUN_COMPLETED, self._tools.clock.now_ms())
+            yield events.run_completed().at(self._tools.clock.now_ms())
             return
         run = PipelineExecution(resolution, session, self._tools, settings)
         self._begin(graph, session, run)
@@ -289,9 +289,9 @@ class PipelineService:
         """What is said of each flow that could not be resolved; those that are at fault themselves come last."""
         now_ms = self._tools.clock.now_ms()
         for failed in error.downstream:
-            yield PipelineEvent(events.not_resolved_downstream(failed.flow, failed.error), now_ms)
+            yield events.not_resolved_downstream(failed.flow, failed.error).at(now_ms)
         for failed in error.direct:
-            yield PipelineEvent(events.not_resolved(failed.flow, failed.error), now_ms)
+            yield events.not_resolved(failed.flow, failed.error).at(now_ms)
 
     def _log_stages(
         self,

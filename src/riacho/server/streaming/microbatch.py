@@ -23,7 +23,7 @@ from riacho.server.streaming.definition import QueryDefinition, SourceUse
 from riacho.server.streaming.execution import BatchInput, BatchOutput, Execution
 from riacho.server.streaming.parts import SpooledSource
 from riacho.server.streaming.progress import Durations, Progress, SourceProgress
-from riacho.server.streaming.quality import BatchQuality, CountsRows
+from riacho.server.streaming.quality import CountsRows
 from riacho.server.streaming.query_status import Listener, QueryStatus, StatusMessage
 from riacho.server.streaming.sinks.base import SinkBatch, SinkWriter
 from riacho.server.streaming.sources.base import (
@@ -82,16 +82,6 @@ class BatchParts:
         return zip(*self.sources, strict=True)
 
 
-@dataclass(frozen=True)
-class _Outcome:
-    """What running a batch gave, for progress."""
-
-    sources: Sequence[SourceProgress]
-    output: BatchOutput
-    rows: int | None
-    quality: BatchQuality | None
-
-
 class MicroBatchRun:
     """See the module. Raises what fails the query; `Stopped` when somebody asked it to stop."""
 
@@ -144,17 +134,17 @@ class MicroBatchRun:
     def _run_trigger(self, started_ms: int) -> bool:
         """One trigger; whether a batch ran."""
         durations = Durations(self._clock)
-        outcome = None
+        entry = None
+        interval_ms = math.inf if self._last_trigger_ms is None else started_ms - self._last_trigger_ms
+        self._last_trigger_ms = started_ms
         with durations.timed("triggerExecution"):
             batch = self._due(durations)
             if batch is not None:
-                outcome = self._execute(batch, durations)
-        interval_ms = math.inf if self._last_trigger_ms is None else started_ms - self._last_trigger_ms
-        self._last_trigger_ms = started_ms
-        if batch is None or outcome is None:
+                entry = self._execute(batch, started_ms, interval_ms, durations)
+        if entry is None:
             self._report_idle(started_ms, durations)
             return False
-        self._report(batch, outcome, started_ms, interval_ms, durations)
+        self._report(replace(entry, durations_ms=durations.as_ms()))
         return True
 
     def _due(self, durations: Durations) -> _PlannedBatch | None:
@@ -217,7 +207,8 @@ class MicroBatchRun:
             if batch.batch_id > self._retain:
                 self._context.checkpoint.purge(BatchId(batch.batch_id - self._retain))
 
-    def _execute(self, batch: _PlannedBatch, durations: Durations) -> _Outcome:
+    def _execute(self, batch: _PlannedBatch, started_ms: int, interval_ms: float, durations: Durations) -> Progress:
+        """Run a batch that was logged; what came of it, with the durations so far."""
         context = self._context
         self._status.available = tuple(batch.log.offsets)
         self._say("Processing new data" if batch.has_data else "No new data but cleaning up state", data=batch.has_data)
@@ -237,6 +228,21 @@ class MicroBatchRun:
         )
         output, rows = self._run_and_write(given, durations)
         next_watermark_ms = self._tracker.advance(output.event_times)
+        sources = [
+            SourceProgress(reader.description, start, end, reader.latest() or end, spooled.rows, spooled.metrics)
+            for reader, start, end, spooled in zip(context.readers, batch.start, batch.log.offsets, read, strict=True)
+        ]
+        quality = context.writer.quality if isinstance(context.writer, CountsRows) else None
+        entry = replace(
+            self._outcome(batch, output, started_ms, durations),
+            sources=sources,
+            output_rows=rows,
+            interval_ms=interval_ms,
+            rows=None if quality is None else quality.rows,
+            expectations=() if quality is None else quality.expectations,
+        )
+        if context.listener.on_batch is not None:
+            context.listener.on_batch(entry)
         with durations.timed("commitOffsets"):
             context.checkpoint.log_commit(batch.batch_id, next_watermark_ms)
         context.execution.committed(batch.batch_id)
@@ -250,12 +256,7 @@ class MicroBatchRun:
         self._status.committed = batch.log.offsets
         self._late_ms = batch.log.watermark_ms
         self._next = BatchId(batch.batch_id + 1)
-        sources = [
-            SourceProgress(reader.description, start, end, reader.latest() or end, spooled.rows, spooled.metrics)
-            for reader, start, end, spooled in zip(context.readers, batch.start, batch.log.offsets, read, strict=True)
-        ]
-        writer = context.writer
-        return _Outcome(sources, output, rows, writer.quality if isinstance(writer, CountsRows) else None)
+        return entry
 
     def _read(self, reader: SourceReader, use: SourceUse, start: Offset | None, end: Offset | None) -> SpooledSource:
         """Put a source's rows into the spool. One without news gives no rows, and the plan runs all the same."""
@@ -291,25 +292,20 @@ class MicroBatchRun:
             return output, rows
         raise AssertionError("unreachable")
 
-    def _report(
-        self, batch: _PlannedBatch, outcome: _Outcome, started_ms: int, interval_ms: float, durations: Durations
-    ) -> None:
-        seen = [event_time for event_time in outcome.output.event_times if event_time is not None]
-        entry = replace(
+    def _outcome(self, batch: _PlannedBatch, output: BatchOutput, started_ms: int, durations: Durations) -> Progress:
+        seen = [event_time for event_time in output.event_times if event_time is not None]
+        return replace(
             self._entry(started_ms, durations),
             batch_id=batch.batch_id,
-            sources=outcome.sources,
-            output_rows=outcome.rows,
-            interval_ms=interval_ms,
             watermark_ms=batch.log.watermark_ms if self._context.execution.watermark_delays_ms else None,
             event_time=seen[0] if seen else None,
-            state=outcome.output.state,
-            observed=outcome.output.observed,
-            rows=None if outcome.quality is None else outcome.quality.rows,
-            expectations=() if outcome.quality is None else outcome.quality.expectations,
+            state=output.state,
+            observed=output.observed,
         )
+
+    def _report(self, entry: Progress) -> None:
         self._status.post(entry)
-        self._last_report_ms = started_ms
+        self._last_report_ms = entry.timestamp_ms
         self._context.listener.on_progress(progress.progress_event(entry))
 
     def _report_idle(self, now_ms: int, durations: Durations) -> None:

@@ -31,11 +31,17 @@ class StatusMessage:
 
 @dataclass
 class Listener:
-    """Who wants to hear of a query. Called on the query's thread with an event's JSON; must not block."""
+    """Who wants to hear of a query. Called on the query's thread with an event's JSON; must not block.
+
+    `on_batch` gets the progress of each batch that the sink has, before the checkpoint says so: what it notes down is
+    never missing for a batch that is done, but it may hear of a batch twice, if the query dies in between. What it
+    raises fails the query. The durations are those so far.
+    """
 
     on_progress: Callable[[str], None] = field(default=lambda _: None)
     on_idle: Callable[[str], None] = field(default=lambda _: None)
     on_terminated: Callable[[str], None] = field(default=lambda _: None)
+    on_batch: Callable[[Progress], None] | None = None
 
 
 class QueryStatus:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from riacho.server.graph.selection import TableSelection
 from riacho.server.graph.settings import PipelineSettings
 from riacho.server.graph.stages import decide
 from riacho.server.graph.storage import Storage
+from riacho.server.streaming.progress import Progress
 from tests.engine.server.graph.support import Pipelines
 from tests.unit.server.graph.support import FakeCatalog, full
 
@@ -97,6 +98,7 @@ class FakeFlows:
         checkpoint: Path,
         conf: Mapping[str, str],
         output_mode: str = "append",
+        on_batch: Callable[[Progress], None] | None = None,
     ) -> RunningFlow:
         name = query_name.rpartition(".")[2]
         self.started.append((query_name, checkpoint, conf))

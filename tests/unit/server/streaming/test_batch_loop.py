@@ -16,6 +16,7 @@ from riacho.server.streaming import parts
 from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.checkpoint import Checkpoint
 from riacho.server.streaming.microbatch import ENGINE_ATTEMPTS
+from riacho.server.streaming.progress import Progress
 from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.sinks.base import OutputMode
@@ -285,3 +286,33 @@ def test_the_rows_of_a_batch_go_with_it(engine: FakeEngine, job: Job) -> None:
     engine.before_run = before_run
     job.run()
     assert spooled == [1, 1, 1]
+
+
+@pytest.mark.parametrize("step", [BatchStep.RAN, BatchStep.WRITTEN, BatchStep.COMMITTED])
+def test_who_notes_batches_misses_none_that_is_done(engine: FakeEngine, job: Job, step: BatchStep) -> None:
+    """It hears of a batch before the checkpoint has it, so again of one that is run again."""
+    noted: list[tuple[int, int, int | None]] = []
+
+    def note(entry: Progress) -> None:
+        done = job.checkpoint.latest_commit()
+        assert (-1 if done is None else done) == entry.batch_id - 1
+        noted.append((entry.batch_id, entry.input_rows, entry.output_rows))
+
+    definition = define(job.source, job.sink, job.checkpoint.folder, engine)
+    run(definition, engine, observer=CrashAfter(step, 1), listener=Listener(on_batch=note))
+    again = define(job.source, job.sink, job.checkpoint.folder, engine)
+    run(again, engine, listener=Listener(on_batch=note))
+
+    assert [batch for batch, *_ in noted] == [0, 1, 2]
+    assert {read for _, read, _ in noted} == {2}
+
+
+def test_a_batch_that_cannot_be_noted_is_not_done(engine: FakeEngine, job: Job) -> None:
+    def note(entry: Progress) -> None:
+        raise SparkGeneralError("no room")
+
+    query = run(define(job.source, job.sink, job.checkpoint.folder, engine), engine, listener=Listener(on_batch=note))
+
+    assert query.cause is not None
+    assert query.cause.message == "no room"
+    assert job.checkpoint.latest_commit() is None
