@@ -9,7 +9,6 @@ imports `pyspark` only.
 from __future__ import annotations
 
 from pyspark.pipelines import (
-    append_flow,
     create_auto_cdc_flow,
     create_sink,
     create_streaming_table,
@@ -17,6 +16,8 @@ from pyspark.pipelines import (
     table,
     temporary_view,
 )
+
+from riacho.pipelines.flows import append_flow
 
 __all__ = [
     "append_flow",

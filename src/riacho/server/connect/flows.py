@@ -28,6 +28,7 @@ from riacho.server.streaming.progress import Progress
 from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.request import StartRequest
+from riacho.server.streaming.sources.once import OnceSource, leaf
 from riacho.server.streaming.start import run
 from riacho.server.streaming.trigger import AvailableNow
 from riacho.storage import Place
@@ -68,12 +69,19 @@ class FlowStarter:
         conf: Mapping[str, str],
         output_mode: str = "append",
         on_batch: Callable[[Progress], None] | None = None,
+        once: bool = False,
     ) -> FlowQuery:
         engine = self._sessions.open(session.engine, conf)
         try:
             own = _with_engine(session, engine)
+            resolved = resolve(own, relation)
+            context = self._services.streaming(own)
+            if once:
+                source = OnceSource.of(resolved, engine)
+                resolved = leaf()
+                context = replace(context, make_source=lambda _: source)
             request = StartRequest(
-                relation=resolve(own, relation),
+                relation=resolved,
                 trigger=AvailableNow(),
                 output_mode=output_mode,
                 name=query_name,
@@ -87,7 +95,7 @@ class FlowStarter:
                     **({"mergeschema": "true"} if table else {}),
                 },
             )
-            return FlowQuery(run(self._services.streaming(own), request, Listener(on_batch=on_batch)))
+            return FlowQuery(run(context, request, Listener(on_batch=on_batch)))
         finally:
             # The query has a clone of its own.
             self._sessions.close(session.engine, engine)

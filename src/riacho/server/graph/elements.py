@@ -87,7 +87,8 @@ class Flow:
     """A query that writes to `target`. The default flow of an output has the output's own name.
 
     `relation`: the query as the client sent it, names not yet resolved; `scope` says what unqualified names mean in it.
-    `conf`: SQL confs of the graph and the flow's own, the latter winning.
+    `conf`: SQL confs of the graph and the flow's own, the latter winning. `once`: a batch query that writes its rows
+    once in the life of its checkpoint.
     """
 
     identifier: Identifier
@@ -95,6 +96,7 @@ class Flow:
     relation: pb.Relation
     scope: CurrentNamespace
     conf: Mapping[str, str] = field(default_factory=dict)
+    once: bool = False
 
     @property
     def is_default(self) -> bool:

@@ -115,6 +115,11 @@ def excluded(flow: Identifier) -> PipelineEvent:
     return _flow(flow, "EXCLUDED", f"Flow '{flow}' is EXCLUDED.")
 
 
+def idle(flow: Identifier) -> PipelineEvent:
+    """Of a flow that was to run once, and has."""
+    return _flow(flow, "IDLE", f"Flow '{flow}' is IDLE.")
+
+
 def stopped(flow: Identifier) -> PipelineEvent:
     return _flow(flow, "STOPPED", f"Flow '{flow}' has STOPPED.")
 

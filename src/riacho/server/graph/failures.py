@@ -64,15 +64,6 @@ def multipart_flow_name(name: Identifier) -> AnalysisError:
     )
 
 
-def once_not_supported(flow_name: str) -> AnalysisError:
-    return AnalysisError.of(
-        "DEFINE_FLOW_ONCE_OPTION_NOT_SUPPORTED",
-        f"Defining a one-time flow {flow_name} with the 'once' option is not supported.",
-        sql_state="0A000",
-        flowName=flow_name,
-    )
-
-
 def duplicate_output(name: Identifier, types: Iterable[str]) -> AnalysisError:
     first, second = sorted(types)[:2]
     return AnalysisError.of(
@@ -304,6 +295,22 @@ def streaming_for_materialized_view(flow: Identifier, table: Identifier) -> Anal
         f"Materialized views may only be defined by a batch relation, but the flow {flow.quoted} attempts to write a "
         f"streaming relation to the materialized view {table.quoted}.",
         tableIdentifier=table.quoted,
+    )
+
+
+def streaming_for_once(flow: Identifier) -> AnalysisError:
+    return _query_type(
+        "STREAMING_RELATION_FOR_ONCE_FLOW",
+        flow,
+        f"{flow.quoted} is an append once-flow that is defined by a streaming relation. Append once-flows may only be "
+        "defined by or return a batch relation.",
+    )
+
+
+def once_for_other_target(flow: Identifier, target: Identifier) -> IllegalArgumentError:
+    return IllegalArgumentError(
+        f"Flow {flow.quoted} is to run once, but its target {target.quoted} is neither a streaming table nor a sink. "
+        "Give it one of these as its target."
     )
 
 

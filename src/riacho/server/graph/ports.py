@@ -67,11 +67,12 @@ class StreamStarter(Protocol):
         conf: Mapping[str, str],
         output_mode: str = "append",
         on_batch: Callable[[Progress], None] | None = None,
+        once: bool = False,
     ) -> RunningFlow:
         """Start a query with trigger availableNow into `table`, or if that is None into a sink of `sink_format`.
 
-        `on_batch`: see `streaming.query_status.Listener`. The table is there. Raises SparkError for what is known to
-        be wrong before the first batch.
+        `on_batch`: see `streaming.query_status.Listener`. The table is there. With `once`, `relation` is a batch query,
+        and its rows are the only batch. Raises SparkError for what is known to be wrong before the first batch.
         """
 
 

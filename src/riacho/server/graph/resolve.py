@@ -45,6 +45,11 @@ class ResolvedFlow:
         return self.flow.identifier
 
     @property
+    def appends(self) -> bool:
+        """Whether it runs as a streaming query, with a checkpoint: it streams, or is a batch to be written once."""
+        return self.streaming or self.flow.once
+
+    @property
     def target(self) -> Identifier:
         return self.flow.target
 

@@ -121,6 +121,8 @@ class PipelineExecution:
             yield self._event(events.queued(name))
         for name in stage.excluded:
             yield self._event(events.excluded(name))
+        for name in stage.idle:
+            yield self._event(events.idle(name))
         first_error: SparkError | None = None
         with ThreadPoolExecutor(self.settings.max_concurrent_flows, "riacho-flow") as pool:
             try:
@@ -143,7 +145,7 @@ class PipelineExecution:
     def _schedule(self, stage: RunFlows) -> Schedule:
         return Schedule(
             stage.needs,
-            excluded=stage.excluded,
+            excluded=(*stage.excluded, *stage.idle),
             retries={name: self._retries(run) for name, run in stage.runs.items()},
             backoff=self.settings.backoff,
         )
@@ -240,6 +242,7 @@ class PipelineExecution:
             query_name=str(run.flow.identifier),
             checkpoint=run.checkpoint.path,
             conf=run.flow.conf,
+            once=run.flow.flow.once,
         )
         self._report(events.running(run.flow.identifier))
         while not query.await_termination(POLL_S):

@@ -198,8 +198,6 @@ class PipelineService:
 
     def _define_flow(self, command: pb.PipelineCommand.DefineFlow, session: PipelineSession) -> Reply:
         graph = self._graph(command.dataflow_graph_id, session)
-        if command.HasField("once"):
-            raise failures.once_not_supported(command.flow_name)
         if command.HasField("auto_cdc_flow_details"):
             raise UnsupportedOperationError(
                 f"The flow '{command.flow_name}' is an AUTO CDC flow, which riacho does not support yet. "
@@ -209,7 +207,14 @@ class PipelineService:
             raise UnsupportedOperationError("DETAILS_NOT_SET not supported")
         name, target = self._flow_names(command, graph)
         graph.add_flow(
-            elements.Flow(name, target, command.relation_flow_details.relation, graph.scope, dict(command.sql_conf))
+            elements.Flow(
+                name,
+                target,
+                command.relation_flow_details.relation,
+                graph.scope,
+                dict(command.sql_conf),
+                command.once,
+            )
         )
         result = pb.PipelineCommandResult()
         _fill(result.define_flow_result.resolved_identifier, name)

@@ -77,7 +77,7 @@ class PublishView:
 
 @dataclass(frozen=True)
 class StreamFlow:
-    """Run a streaming query over all that is available now, into a table or a sink."""
+    """Run a streaming query over all that is available now, or a batch query once, into a table or a sink."""
 
     flow: ResolvedFlow
     checkpoint: FlowCheckpoint
@@ -100,14 +100,15 @@ FlowRun = StreamFlow | RecomputeFlow
 
 @dataclass(frozen=True)
 class RunFlows:
-    """Run the flows, each after all those it depends on; `excluded` ones are not run and count as done.
+    """Run the flows, each after all those it depends on; `excluded` and `idle` ones are not run and count as done.
 
-    `needs` holds all flows to tables and sinks, run or excluded.
+    `needs` holds all flows to tables and sinks, run or not. An idle flow was to run once, and has.
     """
 
     runs: Mapping[Identifier, FlowRun]
     excluded: tuple[Identifier, ...]
     needs: Dag[Identifier]
+    idle: tuple[Identifier, ...] = ()
 
 
 Stage = StartCheckpoint | CreateEmptyTable | EmptyTable | EvolveTable | PublishView | RunFlows
@@ -156,7 +157,7 @@ class _Decision:
         """The checkpoint that each streaming flow runs with, and whether that generation is to be started."""
         checkpoints = {}
         for flow in self._resolution.flows.values():
-            if not flow.streaming or self._definition.is_view(flow.target):
+            if not flow.appends or self._definition.is_view(flow.target):
                 continue
             current, exists = self._storage.current(flow.target, flow.identifier)
             is_new = exists and self._is_reset(flow.target)
@@ -177,6 +178,8 @@ class _Decision:
     def _materialise(self, table: PipelineTable) -> list[Stage]:
         if table.partition_by and table.cluster_by:
             raise failures.clustered_and_partitioned()
+        if table.cluster_by:
+            _log.warning("table %s: CLUSTER BY is ignored: riacho does not cluster tables", table.identifier)
         name = table.identifier.table_name
         schema = self._schema(table)
         properties = _known_properties(table)
@@ -209,16 +212,19 @@ class _Decision:
     def _flows(self, checkpoints: Mapping[Identifier, FlowCheckpoint]) -> RunFlows:
         runs: dict[Identifier, FlowRun] = {}
         excluded: list[Identifier] = []
+        idle: list[Identifier] = []
         for flow in self._materialised_flows():
             if not self._selection.is_selected(flow.target):
                 excluded.append(flow.identifier)
-            elif flow.streaming:
+            elif flow.flow.once and checkpoints[flow.identifier].is_committed:
+                idle.append(flow.identifier)
+            elif flow.appends:
                 runs[flow.identifier] = self._stream(flow, checkpoints[flow.identifier])
             else:
                 table = self._definition.table(flow.target)
                 assert table is not None, "validation: batch flows feed materialized views only"
                 runs[flow.identifier] = RecomputeFlow(flow, table.identifier.table_name, self._schema(table))
-        return RunFlows(runs, tuple(excluded), self._needs())
+        return RunFlows(runs, tuple(excluded), self._needs(), tuple(idle))
 
     def _materialised_flows(self) -> list[ResolvedFlow]:
         """The flows to tables and sinks, as they were defined."""

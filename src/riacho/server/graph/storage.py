@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 from riacho.errors import UnsupportedOperationError
 from riacho.server.graph import failures
 from riacho.server.graph.names import Identifier
+from riacho.server.streaming.checkpoint import Checkpoint
 from riacho.storage import Place, is_object, matching, place_of
 
 CHECKPOINTS = "_checkpoints"
@@ -31,6 +32,11 @@ class FlowCheckpoint:
     @property
     def path(self) -> Place:
         return self.directory / str(self.generation)
+
+    @property
+    def is_committed(self) -> bool:
+        """Whether a batch of it has been written to its end."""
+        return Checkpoint(self.path).latest_commit() is not None
 
     @property
     def next(self) -> FlowCheckpoint:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 from riacho.server.graph import failures
 from riacho.server.graph.dag import Dag
-from riacho.server.graph.elements import PersistedView, PipelineSink, PipelineTable
+from riacho.server.graph.elements import Output, PersistedView, PipelineSink, PipelineTable
 from riacho.server.graph.failures import RESET_ALLOWED, FailedFlow, UnresolvedPipelineError
 from riacho.server.graph.names import Identifier
-from riacho.server.graph.resolve import Resolution
+from riacho.server.graph.resolve import Resolution, ResolvedFlow
 
 
 def validate(resolution: Resolution) -> None:
@@ -107,7 +107,11 @@ def resettable_tables_feed_resettable_ones(resolution: Resolution) -> None:
 def flows_stream_where_they_must(resolution: Resolution) -> None:
     """Streaming tables and sinks take streams, materialized and persisted views take batches. Raises AnalysisError."""
     for flow in resolution.flows.values():
-        match resolution.definition.outputs[flow.target]:
+        output = resolution.definition.outputs[flow.target]
+        if flow.flow.once:
+            _once(flow, output)
+            continue
+        match output:
             case PipelineTable(is_streaming=True) if not flow.streaming:
                 raise failures.batch_for_streaming_table(flow.identifier, flow.target)
             case PipelineTable(is_streaming=False) if flow.streaming:
@@ -116,6 +120,14 @@ def flows_stream_where_they_must(resolution: Resolution) -> None:
                 raise failures.streaming_for_persisted_view(flow.identifier, flow.target)
             case PipelineSink() if not flow.streaming:
                 raise failures.batch_for_sink(flow.identifier, flow.target)
+
+
+def _once(flow: ResolvedFlow, output: Output) -> None:
+    """A flow that runs once is a batch query into what others append to."""
+    if flow.streaming:
+        raise failures.streaming_for_once(flow.identifier)
+    if not isinstance(output, PipelineSink) and not (isinstance(output, PipelineTable) and output.is_streaming):
+        raise failures.once_for_other_target(flow.identifier, flow.target)
 
 
 def every_table_has_columns(resolution: Resolution) -> None:

@@ -99,6 +99,7 @@ class FakeFlows:
         conf: Mapping[str, str],
         output_mode: str = "append",
         on_batch: Callable[[Progress], None] | None = None,
+        once: bool = False,
     ) -> RunningFlow:
         name = query_name.rpartition(".")[2]
         self.started.append((query_name, checkpoint, conf))

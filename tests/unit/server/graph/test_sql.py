@@ -75,6 +75,34 @@ def test_statements(text: str, expected: statements.Parsed) -> None:
 
 
 @pytest.mark.parametrize(
+    ("head", "kind"),
+    [
+        ("CREATE OR REFRESH STREAMING TABLE", TableKind.STREAMING_TABLE),
+        ("CREATE OR REFRESH PRIVATE STREAMING TABLE", TableKind.STREAMING_TABLE),
+        ("CREATE TEMPORARY MATERIALIZED VIEW", TableKind.MATERIALIZED_VIEW),
+        ("CREATE OR REFRESH MATERIALIZED VIEW", TableKind.MATERIALIZED_VIEW),
+    ],
+)
+def test_lakeflows_heads(head: str, kind: TableKind) -> None:
+    parsed = parse(f"{head} t CLUSTER BY (a, b.c) AS SELECT 1")
+    assert parsed == statements.CreatePipelineDataset(
+        kind=kind, name=Identifier(("t",)), cluster_by=("a", "b.c"), query="SELECT 1"
+    )
+    assert parse(f"{head} t CLUSTER BY AUTO AS SELECT 1") == statements.CreatePipelineDataset(
+        kind=kind, name=Identifier(("t",)), query="SELECT 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "once"),
+    [("ONCE t", "t", True), ("once", "once", False), ("ONCE once", "once", True), ("ONCE TABLE t", "t", True)],
+)
+def test_flows_that_run_once(target: str, name: str, once: bool) -> None:
+    parsed = parse(f"CREATE FLOW f AS INSERT INTO {target} BY NAME SELECT 1")
+    assert parsed == statements.CreateFlow(Identifier(("f",)), Identifier((name,)), "SELECT 1", once)
+
+
+@pytest.mark.parametrize(
     ("text", "plan"),
     [
         ("SELECT 1", "Project"),
@@ -100,7 +128,7 @@ def test_statements_that_define_nothing(text: str, plan: str) -> None:
 @pytest.mark.parametrize(
     ("text", "near", "place"),
     [
-        ("CREATE OR REFRESH STREAMING TABLE m AS SELECT 1", "'REFRESH'", "line 1, pos 10"),
+        ("CREATE OR REFRESH VIEW m AS SELECT 1", "'VIEW'", "line 1, pos 18"),
         ("CREATE OR REPLACE MATERIALIZED VIEW m AS SELECT 1", "'MATERIALIZED'", "line 1, pos 18"),
         ("CREATE MATERIALIZED m AS SELECT 1", "'m': missing 'VIEW'", "line 1, pos 20"),
         ("CREATE MATERIALIZED VIEW m AS SELEC 1", "'SELEC'", "line 1, pos 30"),
@@ -129,7 +157,12 @@ def test_syntax_errors_stand_where_spark_sees_them(text: str, near: str, place: 
         ("ROW FORMAT DELIMITED", "Hive SerDe format options are not supported"),
         ("CLUSTERED BY (a) INTO 2 BUCKETS", "Bucketing is not supported"),
         ("COMMENT 'x' COMMENT 'y'", r"Found duplicate clauses: COMMENT"),
-        ("CLUSTER BY (a)", r"Invalid partitioning transform \(cluster_by\(a\)\)"),
+        (
+            "SCHEDULE EVERY 1 HOUR",
+            "SCHEDULE is not supported for CREATE MATERIALIZED VIEW statements: a pipeline runs",
+        ),
+        ("TRIGGER ON UPDATE", "TRIGGER is not supported for CREATE MATERIALIZED VIEW statements: a pipeline runs"),
+        ("WITH ROW FILTER f ON (a)", "Row filters are not supported for CREATE MATERIALIZED VIEW statements"),
         ("PARTITIONED BY (days(a))", r"Invalid partitioning transform \(days\(a\)\)"),
         ("PARTITIONED BY (a.b)", "Multipart partition identifier not allowed"),
     ],

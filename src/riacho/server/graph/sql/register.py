@@ -49,10 +49,10 @@ class _File:
                 self._table(statement)
             case statements.CreatePipelineView():
                 self._view(statement)
-            case statements.CreateFlow(name, target, query):
+            case statements.CreateFlow(name, target, query, once):
                 if not name.is_single:
                     raise failures.multipart_flow_name(name)
-                self._flow(self._scope.qualify(name), self._scope.qualify(target), query)
+                self._flow(self._scope.qualify(name), self._scope.qualify(target), query, once=once)
 
     def _use(self, name: Identifier) -> None:
         if name.is_single:
@@ -70,6 +70,7 @@ class _File:
                 schema=self._parse_columns(statement.columns) if statement.columns else None,
                 format=statement.format,
                 partition_by=statement.partition_by,
+                cluster_by=statement.cluster_by,
                 comment=statement.comment,
                 properties=statement.properties,
             )
@@ -86,6 +87,6 @@ class _File:
             self._graph.add_output(elements.PersistedView(name, statement.query, self._scope, statement.comment))
         self._flow(name, name, statement.query)
 
-    def _flow(self, name: Identifier, target: Identifier, query: str) -> None:
+    def _flow(self, name: Identifier, target: Identifier, query: str, *, once: bool = False) -> None:
         relation = pb.Relation(sql=pb.SQL(query=query))
-        self._graph.add_flow(elements.Flow(name, target, relation, self._scope, dict(self._conf)))
+        self._graph.add_flow(elements.Flow(name, target, relation, self._scope, dict(self._conf), once))

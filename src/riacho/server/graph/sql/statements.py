@@ -1,7 +1,8 @@
 """The head of each statement of a SQL definition file, parsed; queries are kept as text.
 
 The grammar is Spark 4.2's `createPipelineDatasetHeader`, `createView`, `createPipelineFlow`, SET and USE. Statements
-that Spark parses and then refuses get Spark's refusal.
+that Spark parses and then refuses get Spark's refusal. Lakeflow's `OR REFRESH`, `PRIVATE`, `TEMPORARY`, `CLUSTER BY`
+and `INSERT INTO ONCE` are read besides.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ class CreatePipelineDataset:
     columns: str | None = None
     format: str | None = None
     partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = ()
     comment: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
     query: str | None = None
@@ -69,17 +71,19 @@ class CreatePipelineView:
 
 @dataclass(frozen=True)
 class CreateFlow:
-    """`CREATE FLOW name AS INSERT INTO target BY NAME query`."""
+    """`CREATE FLOW name AS INSERT INTO [ONCE] target BY NAME query`."""
 
     name: Identifier
     target: Identifier
     query: str
+    once: bool = False
 
 
 Parsed = SetConf | UseDatabase | SetCatalog | CreatePipelineDataset | CreatePipelineView | CreateFlow
 
 _STREAMING_TABLE = "CREATE STREAMING TABLE"
 _MATERIALIZED_VIEW = "CREATE MATERIALIZED VIEW"
+_PRIVATE = ("PRIVATE", "TEMPORARY", "TEMP")
 _CONSTRAINT_KINDS = frozenset({"PRIMARY", "FOREIGN", "UNIQUE", "CHECK"})
 _REFUSED_CLAUSES = {
     "OPTIONS": "Options are not supported for {} statements. Please remove any OPTIONS lists specified in the "
@@ -91,6 +95,11 @@ _REFUSED_CLAUSES = {
     "STORED": "The STORED AS syntax is not supported for {} statements. Consider using the Data Source based USING "
     "clause instead",
     "ROW": "Hive SerDe format options are not supported for {} statements",
+    "SCHEDULE": "SCHEDULE is not supported for {} statements: a pipeline runs when it is run. Let cron or the like "
+    "call `riacho run`, or keep it running with `riacho run --continuous`",
+    "TRIGGER": "TRIGGER is not supported for {} statements: a pipeline runs when it is run. Let cron or the like call "
+    "`riacho run`, or keep it running with `riacho run --continuous`",
+    "WITH": "Row filters are not supported for {} statements. Write the condition into the query",
 }
 
 
@@ -144,12 +153,19 @@ class _Parser:
     def _create(self) -> Parsed:
         cursor = self._cursor
         cursor.expect("CREATE")
-        if cursor.accept("STREAMING"):
-            cursor.expect("TABLE", then="name")
-            return self._table(TableKind.STREAMING_TABLE, _STREAMING_TABLE)
-        if cursor.accept("MATERIALIZED"):
+        refresh = cursor.accept("OR", "REFRESH")
+        dataset = 1 if cursor.word in _PRIVATE else 0
+        if cursor.word_ahead(dataset) in ("STREAMING", "MATERIALIZED"):
+            if dataset:  # riacho's only catalog shows it all the same
+                cursor.accept_any(*_PRIVATE)
+            if cursor.accept("STREAMING"):
+                cursor.expect("TABLE", then="name")
+                return self._table(TableKind.STREAMING_TABLE, _STREAMING_TABLE)
+            cursor.expect("MATERIALIZED")
             cursor.expect("VIEW", then="name")
             return self._table(TableKind.MATERIALIZED_VIEW, _MATERIALIZED_VIEW)
+        if refresh:
+            raise cursor.error()
         if cursor.accept("FLOW"):
             return self._flow()
         if cursor.accept("OR"):
@@ -181,6 +197,7 @@ class _Parser:
             columns=columns,
             format=clauses.format,
             partition_by=clauses.partition_by,
+            cluster_by=clauses.cluster_by,
             comment=clauses.comment,
             properties=clauses.properties,
             query=query,
@@ -228,10 +245,9 @@ class _Parser:
             elif cursor.accept("PARTITIONED"):
                 cursor.expect("BY", then="bracket")
                 clauses.partition_by = tuple(self._partition(part) for part in cursor.brackets())
-            elif cursor.accept("CLUSTER"):
-                cursor.expect("BY", then="bracket")
-                columns = ", ".join(part.rest() for part in cursor.brackets())
-                raise self._refuse(f"Invalid partitioning transform (cluster_by({columns}))")
+            elif cursor.accept("CLUSTER", "BY"):
+                if not cursor.accept("AUTO"):
+                    clauses.cluster_by = tuple(part.rest() for part in cursor.brackets())
             else:
                 cursor.expect_end()
         return clauses
@@ -274,6 +290,9 @@ class _Parser:
         if cursor.accept("OVERWRITE"):
             raise self._refuse("INSERT OVERWRITE flows not supported.")
         cursor.expect("INTO")
+        once = cursor.word == "ONCE" and cursor.word_ahead(1) not in ("", "BY")
+        if once:
+            cursor.expect("ONCE")
         cursor.accept("TABLE")
         target = self._identifier()
         if cursor.word == "PARTITION":
@@ -286,7 +305,7 @@ class _Parser:
         query = self._query()
         if not by_name:
             raise self._refuse("Only INSERT INTO by name flows supported.")
-        return CreateFlow(name, target, query)
+        return CreateFlow(name, target, query, once)
 
     def _query(self) -> str:
         """The rest, a query. A clause of it that riacho reads and that is wrong is refused with its place here."""
@@ -311,5 +330,6 @@ class _Clauses:
 
     format: str | None = None
     partition_by: tuple[str, ...] = ()
+    cluster_by: tuple[str, ...] = ()
     comment: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)

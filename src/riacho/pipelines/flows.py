@@ -1,0 +1,57 @@
+"""`append_flow`, which can also add the rows of a batch query once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from typing import Any
+
+from pyspark.pipelines.api import append_flow as _append_flow
+from pyspark.pipelines.flow import QueryFunction
+from pyspark.pipelines.graph_element_registry import (
+    get_active_graph_element_registry,
+    graph_element_registration_context,
+)
+
+
+def append_flow(
+    *,
+    target: str,
+    name: str | None = None,
+    spark_conf: dict[str, str] | None = None,
+    once: bool = False,
+) -> Callable[[QueryFunction], None]:
+    """A decorator for a query function whose rows are added to `target`, a streaming table or sink.
+
+    With `once` the function gives a batch query, such as a backfill. It runs once in the life of the flow's checkpoint:
+    later runs leave it out (`IDLE`), and a full refresh of the target runs it again. That is riacho's own: Spark 4.2
+    raises DEFINE_FLOW_ONCE_OPTION_NOT_SUPPORTED.
+    """
+    register = _append_flow(target=target, name=name, spark_conf=spark_conf)
+    return _registered_once(register) if once else register
+
+
+def _registered_once(register: Callable[[QueryFunction], None]) -> Callable[[QueryFunction], None]:
+    """`register`, over a registry that says of each flow that it is to run once."""
+
+    def once(function: QueryFunction) -> None:
+        registry: Any = copy(get_active_graph_element_registry())
+        registry._client = _MarksOnce(registry._client)  # noqa: SLF001 - the client has no way of its own to say it
+        with graph_element_registration_context(registry):
+            register(function)
+
+    return once
+
+
+class _MarksOnce:
+    """A client of a server: the flows that go through it are to run once."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def execute_command(self, command: Any, *arguments: Any, **options: Any) -> Any:
+        command.pipeline_command.define_flow.once = True
+        return self._client.execute_command(command, *arguments, **options)
