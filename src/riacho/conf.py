@@ -364,6 +364,15 @@ VIEW_CHECK: Final = Conf(
     "Refuse batch reads of streaming views, and the reverse.",
     checked=False,  # Spark knows it as a property of flows
 )
+REPLAY: Final = Conf(
+    "riacho.pipelines.replay",
+    STRING,
+    None,
+    "In a graph's confs: its run replays the quarantined rows of these tables (`a,b`, or `*`), and runs no flow.",
+)
+REPLAY_RULES: Final = Conf(
+    "riacho.pipelines.replay.rules", STRING, None, "With it: only rows that broke one of these rules (`a,b`)."
+)
 SERVER_STACK_TRACE: Final = Conf(
     "spark.sql.connect.serverStacktrace.enabled",
     BOOLEAN,

@@ -6,6 +6,7 @@ texts: `FlowProgressEventLogger`, `PipelineExecution`. The types, levels and det
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -15,6 +16,9 @@ from riacho.errors import SparkError
 from riacho.ids import new_uuid
 from riacho.protos import pb
 from riacho.server.graph.names import Identifier
+
+REPLAY = "REPLAY"
+"""The operation that a replay is in `operation_progress`."""
 
 
 class EventType(StrEnum):
@@ -141,6 +145,21 @@ def update(state: str, message: str, error: BaseException | None = None) -> Pipe
     """The run as a whole is in another state."""
     level = EventLevel.INFO if error is None else EventLevel.ERROR
     return PipelineEvent(EventType.UPDATE_PROGRESS, message, level=level, details={"state": state}, error=error)
+
+
+def replayed(table: Identifier, counts: Mapping[str, Any]) -> PipelineEvent:
+    """A replay has done what there was to do for a table. Spark has no replays; the text is riacho's own."""
+    details = {"type": REPLAY, "status": "COMPLETED", **counts}
+    message = f"Replay of {table} has COMPLETED: {json.dumps(counts)}"
+    return PipelineEvent(EventType.OPERATION_PROGRESS, message, details=details, dataset=table)
+
+
+def replay_failed(table: Identifier, error: BaseException) -> PipelineEvent:
+    details = {"type": REPLAY, "status": "FAILED"}
+    message = _with_error(f"Replay of {table} has FAILED.", error)
+    return PipelineEvent(
+        EventType.OPERATION_PROGRESS, message, level=EventLevel.ERROR, details=details, dataset=table, error=error
+    )
 
 
 def _flow(

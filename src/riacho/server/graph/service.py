@@ -27,6 +27,9 @@ from riacho.server.graph.failures import UnresolvedPipelineError
 from riacho.server.graph.graph import DataflowGraph
 from riacho.server.graph.names import CurrentNamespace, Identifier
 from riacho.server.graph.ports import Analyzer, FlowSessions, PipelineSession, StreamStarter, TableWriter
+from riacho.server.graph.replay.request import ReplayRequest
+from riacho.server.graph.replay.rules import rules_of
+from riacho.server.graph.replay.run import ReplayExecution
 from riacho.server.graph.resolve import Resolution, resolve
 from riacho.server.graph.runner import PipelineExecution, UpdateContext
 from riacho.server.graph.schema_locations import with_schema_locations
@@ -52,7 +55,7 @@ class _SessionGraphs:
     """The graphs of one session, and the runs that are under way, both by graph id."""
 
     graphs: dict[str, DataflowGraph] = field(default_factory=dict)
-    runs: dict[str, PipelineExecution] = field(default_factory=dict)
+    runs: dict[str, PipelineExecution | ReplayExecution] = field(default_factory=dict)
 
 
 class PipelineService:
@@ -249,6 +252,10 @@ class PipelineService:
         except UnresolvedPipelineError as error:
             yield from self._failures(error)
             raise
+        replay = ReplayRequest.of(graph.conf, graph.scope)
+        if replay is not None:
+            yield from self._replay(graph, session, resolution, replay, dry=command.dry)
+            return
         if command.dry:
             self._log_stages(graph, resolution, selection, storage, session)
             yield events.run_completed().at(self._tools.clock.now_ms())
@@ -263,12 +270,33 @@ class PipelineService:
             run.stop()
             self._of(session).runs.pop(graph.graph_id, None)
 
+    def _replay(
+        self,
+        graph: DataflowGraph,
+        session: PipelineSession,
+        resolution: Resolution,
+        request: ReplayRequest,
+        *,
+        dry: bool,
+    ) -> Iterator[PipelineEvent]:
+        """Put quarantined rows through the rules that the graph has now, instead of running its flows."""
+        tools = self._tools
+        run = ReplayExecution(
+            resolution, request, session, tools.catalog, tools.sessions, rules_of, tools.clock, dry=dry
+        )
+        self._begin(graph, session, run)
+        try:
+            yield from run.events()
+        finally:
+            run.stop()
+            self._of(session).runs.pop(graph.graph_id, None)
+
     def _decide(
         self, resolution: Resolution, selection: TableSelection, storage: Storage, session: PipelineSession
     ) -> list[Stage]:
         return decide(resolution, selection, self._catalog, storage, SOURCES_DEFAULT.read(session.engine.get_conf))
 
-    def _begin(self, graph: DataflowGraph, session: PipelineSession, run: PipelineExecution) -> None:
+    def _begin(self, graph: DataflowGraph, session: PipelineSession, run: PipelineExecution | ReplayExecution) -> None:
         """Note that a run goes on. Raises SPARK_CONNECT_ILLEGAL_STATE if one does already."""
         runs = self._of(session).runs
         with self._lock:
