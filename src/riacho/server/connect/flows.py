@@ -25,6 +25,7 @@ from riacho.server.graph.ports import PipelineSession
 from riacho.server.plan.facts import is_streaming
 from riacho.server.streaming.planning import plan_stream
 from riacho.server.streaming.progress import Progress
+from riacho.server.streaming.quality import VIOLATED, Checks
 from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.request import StartRequest
@@ -70,6 +71,7 @@ class FlowStarter:
         output_mode: str = "append",
         on_batch: Callable[[Progress], None] | None = None,
         once: bool = False,
+        checks: Checks | None = None,
     ) -> FlowQuery:
         engine = self._sessions.open(session.engine, conf)
         try:
@@ -94,6 +96,7 @@ class FlowStarter:
                     # next attempt has the column, and the table, made before the first, must take it.
                     **({"mergeschema": "true"} if table else {}),
                 },
+                checks=checks,
             )
             return FlowQuery(run(context, request, Listener(on_batch=on_batch)))
         finally:
@@ -114,7 +117,9 @@ class FlowQuery:
         return True
 
     def exception(self) -> SparkError | None:
-        return self._query.failure
+        cause = self._query.cause
+        # Of rows that broke a rule, what is wrong with them is all there is to say.
+        return cause if cause is not None and cause.condition == VIOLATED else self._query.failure
 
     def stop(self) -> None:
         self._query.stop()

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from riacho.protos import pb
 from riacho.server.graph.names import CurrentNamespace, Identifier
+from riacho.server.streaming.quality import Expectation
 
 
 class TableKind(StrEnum):
@@ -23,7 +24,8 @@ class TableKind(StrEnum):
 class PipelineTable:
     """A streaming table (fed by streaming flows, grows) or a materialized view (one batch query, recomputed).
 
-    `schema`: what the user declared, if anything. `format` None means the catalog's default.
+    `schema`: what the user declared, if anything. `format` None means the catalog's default. `expectations`: rules for
+    the rows of all its flows. `quarantine_of`: the dataset whose quarantined rows it holds; its flows are that one's.
     """
 
     identifier: Identifier
@@ -34,6 +36,8 @@ class PipelineTable:
     cluster_by: tuple[str, ...] = ()
     comment: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
+    expectations: tuple[Expectation, ...] = ()
+    quarantine_of: Identifier | None = None
 
     @property
     def is_streaming(self) -> bool:
@@ -88,7 +92,7 @@ class Flow:
 
     `relation`: the query as the client sent it, names not yet resolved; `scope` says what unqualified names mean in it.
     `conf`: SQL confs of the graph and the flow's own, the latter winning. `once`: a batch query that writes its rows
-    once in the life of its checkpoint.
+    once in the life of its checkpoint. `expectations`: rules for its own rows.
     """
 
     identifier: Identifier
@@ -97,6 +101,7 @@ class Flow:
     scope: CurrentNamespace
     conf: Mapping[str, str] = field(default_factory=dict)
     once: bool = False
+    expectations: tuple[Expectation, ...] = ()
 
     @property
     def is_default(self) -> bool:

@@ -19,7 +19,9 @@ from riacho.server.graph.elements import (
     TemporaryView,
     type_name,
 )
+from riacho.server.graph.expectations import quarantine_name, wants_quarantine
 from riacho.server.graph.names import CurrentNamespace, Identifier
+from riacho.server.streaming.quality import Expectation
 
 Kind = TypeVar("Kind", PipelineTable, TemporaryView, PersistedView, PipelineSink)
 
@@ -53,8 +55,17 @@ class PipelineDefinition:
         output = self.outputs.get(name)
         return output if isinstance(output, PipelineTable) else None
 
+    def expectations(self, flow: Flow) -> tuple[Expectation, ...]:
+        """The rules that the rows of a flow are to keep: its target's, then its own."""
+        table = self.table(flow.target)
+        return (*(() if table is None else table.expectations), *flow.expectations)
+
+    def quarantine_of(self, dataset: Identifier) -> PipelineTable | None:
+        """The table for quarantined rows of a dataset, if it has one."""
+        return next((table for table in self.tables if table.quarantine_of == dataset), None)
+
     def flows_to(self, target: Identifier) -> list[Flow]:
-        """The flows that write to an output."""
+        """The flows that write to an output; to a quarantine table, those that write to its dataset."""
         return self._flows_to.get(target, [])
 
     def is_view(self, name: Identifier) -> bool:
@@ -66,6 +77,9 @@ class PipelineDefinition:
         grouped: dict[Identifier, list[Flow]] = {}
         for flow in self.flows.values():
             grouped.setdefault(flow.target, []).append(flow)
+        for table in self.tables:
+            if table.quarantine_of is not None:
+                grouped[table.identifier] = grouped.get(table.quarantine_of, [])
         return grouped
 
     def _of(self, kind: type[Kind]) -> list[Kind]:
@@ -119,7 +133,29 @@ class DataflowGraph:
             raise failures.empty_pipeline()
         _check_outputs(outputs)
         _check_flows(flows, {output.identifier: output for output in outputs})
+        outputs += _quarantines(outputs, flows)
+        _check_outputs(outputs)
         return PipelineDefinition({o.identifier: o for o in outputs}, {f.identifier: f for f in flows})
+
+
+def _quarantines(outputs: Iterable[Output], flows: Iterable[Flow]) -> list[PipelineTable]:
+    """A table for each dataset that has rows to quarantine."""
+    rules: dict[Identifier, list[Expectation]] = {}
+    for flow in flows:
+        rules.setdefault(flow.target, []).extend(flow.expectations)
+    return [
+        PipelineTable(
+            identifier=quarantine_name(table.identifier),
+            kind=table.kind,
+            format="delta",
+            comment=f"Rows that broke a rule of {table.identifier.name}",
+            properties={key: value for key, value in table.properties.items() if key.lower() == failures.RESET_ALLOWED},
+            quarantine_of=table.identifier,
+        )
+        for table in outputs
+        if isinstance(table, PipelineTable)
+        and wants_quarantine([*table.expectations, *rules.get(table.identifier, ())])
+    ]
 
 
 def _check_outputs(outputs: Iterable[Output]) -> None:

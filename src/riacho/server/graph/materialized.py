@@ -6,6 +6,10 @@ failure. Here they see the old rows until the new ones are there.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
 import pyarrow as pa
 
 from riacho import types
@@ -17,6 +21,9 @@ from riacho.server.catalog.base import Table
 from riacho.server.delta.write import DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
+from riacho.server.engine.spool import FolderSpool
+from riacho.server.streaming.quality import BatchQuality, Checks
+from riacho.server.streaming.sifting import Sift, aside_schema, bits_of
 
 
 class DeltaTableWriter:
@@ -27,6 +34,9 @@ class DeltaTableWriter:
 
     def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
         """Raises UnsupportedOperationError if the table is not Delta, and what the write raises."""
+        self._swap(table, [relation], schema, engine)
+
+    def _swap(self, table: Table, relations: Iterable[pb.Relation], schema: pa.Schema, engine: EngineSession) -> None:
         if table.format.lower() != "delta":
             raise UnsupportedOperationError(
                 f"The materialized view {table.name} is a table of format {table.format}, whose rows cannot be "
@@ -35,7 +45,60 @@ class DeltaTableWriter:
         same_columns = types.normalise_schema(table.schema).equals(schema)
         mode = WriteMode(overwrite=True, overwrite_schema=not same_columns, partition_by=table.partition_by)
         writer = RowWriter(DeltaWriter(table.location, with_files=True), engine, mode, self._clock)
-        writer.write([relation], schema, DeltaOperation("WRITE", {"mode": "Overwrite"}))
+        writer.write(relations, schema, DeltaOperation("WRITE", {"mode": "Overwrite"}))
+
+    def replace_checked(
+        self,
+        table: Table,
+        relation: pb.Relation,
+        have: pa.Schema,
+        want: pa.Schema,
+        engine: EngineSession,
+        checks: Checks,
+    ) -> BatchQuality:
+        """See `ports.TableWriter`. Raises as `replace`, and EXPECTATION_VIOLATION."""
+        state = DeltaWriter(table.location).state()
+        version = 0 if state is None else state.version + 1
+        spool = FolderSpool("view", zone=engine.zone.engine)
+        try:
+            sift = Sift(checks, bits_of(checks.expectations), engine, spool, self._clock, checks.dataset)
+            sifted = sift.batch([relation], version, partial(self._put_aside, checks, have, engine))
+            self._swap(table, _Aligned(sifted, have, want), want, engine)
+            assert sifted.quality is not None, "all rows were written"
+            return sifted.quality
+        finally:
+            spool.close()
+
+    def _put_aside(
+        self,
+        checks: Checks,
+        have: pa.Schema,
+        engine: EngineSession,
+        relations: Sequence[pb.Relation],
+        _: pa.Schema,
+    ) -> None:
+        """Make these the only rows of the quarantine table."""
+        assert checks.quarantine is not None, "a dataset that quarantines rows has a table for them"
+        writer = DeltaWriter(checks.quarantine, with_files=True)
+        state = writer.state()
+        if not relations and state is not None and not state.files:
+            return
+        mode = WriteMode(overwrite=True, overwrite_schema=True)
+        RowWriter(writer, engine, mode, self._clock).write(
+            relations, aside_schema(have), DeltaOperation("WRITE", {"mode": "Overwrite"})
+        )
+
+
+@dataclass(frozen=True)
+class _Aligned:
+    """Relations with the columns `have`, each `aligned` to `want`; they can be gone through again."""
+
+    relations: Iterable[pb.Relation]
+    have: pa.Schema
+    want: pa.Schema
+
+    def __iter__(self) -> Iterator[pb.Relation]:
+        return (aligned(relation, self.have, self.want) for relation in self.relations)
 
 
 def aligned(relation: pb.Relation, have: pa.Schema, want: pa.Schema) -> pb.Relation:

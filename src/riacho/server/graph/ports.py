@@ -13,6 +13,7 @@ from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.engine.base import EngineSession
 from riacho.server.streaming.progress import Progress
+from riacho.server.streaming.quality import BatchQuality, Checks
 from riacho.storage import Place
 
 
@@ -68,11 +69,13 @@ class StreamStarter(Protocol):
         output_mode: str = "append",
         on_batch: Callable[[Progress], None] | None = None,
         once: bool = False,
+        checks: Checks | None = None,
     ) -> RunningFlow:
         """Start a query with trigger availableNow into `table`, or if that is None into a sink of `sink_format`.
 
         `on_batch`: see `streaming.query_status.Listener`. The table is there. With `once`, `relation` is a batch query,
-        and its rows are the only batch. Raises SparkError for what is known to be wrong before the first batch.
+        and its rows are the only batch. `checks`: rules that the rows are to keep. Raises SparkError for what is known
+        to be wrong before the first batch.
         """
 
 
@@ -83,6 +86,22 @@ class TableWriter(Protocol):
         """Make the rows of `relation`, which has the columns `schema`, the table's only rows, in one commit.
 
         Who reads meanwhile sees the old rows and columns or the new ones. If it raises SparkError, nothing has changed.
+        """
+
+    def replace_checked(
+        self,
+        table: Table,
+        relation: pb.Relation,
+        have: pa.Schema,
+        want: pa.Schema,
+        engine: EngineSession,
+        checks: Checks,
+    ) -> BatchQuality:
+        """As `replace`, with the rows of `relation` that keep the rules; what there was.
+
+        `relation` has the columns `have`, which the rules are about, and the table is to have the columns `want`. Rows
+        to be quarantined replace those that are there, before the table's own are replaced. Raises
+        EXPECTATION_VIOLATION for a row that breaks a FAIL rule.
         """
 
 

@@ -19,12 +19,14 @@ from riacho.conf import VIEW_CHECK
 from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.engine.spool import empty
-from riacho.server.graph import failures, reads, schemas
+from riacho.server.graph import expectations, failures, reads, schemas
 from riacho.server.graph.elements import Flow, PipelineTable
 from riacho.server.graph.graph import PipelineDefinition
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.reads import Read
 from riacho.server.plan.facts import is_streaming
+from riacho.server.streaming.quality import Expectation
+from riacho.server.streaming.sifting import aside_schema
 
 Analyze = Callable[[pb.Relation, Mapping[str, str]], pa.Schema]
 """The columns that a relation gives under these confs."""
@@ -32,13 +34,17 @@ Analyze = Callable[[pb.Relation, Mapping[str, str]], pa.Schema]
 
 @dataclass(frozen=True)
 class ResolvedFlow:
-    """A flow that is understood. `conf` includes that of the views it reads; `inputs` are names of the pipeline."""
+    """A flow that is understood. `conf` includes that of the views it reads; `inputs` are names of the pipeline.
+
+    `expectations`: the rules that its rows are to keep.
+    """
 
     flow: Flow
     schema: pa.Schema
     streaming: bool
     inputs: tuple[Identifier, ...]
     conf: Mapping[str, str]
+    expectations: tuple[Expectation, ...] = ()
 
     @property
     def identifier(self) -> Identifier:
@@ -119,6 +125,8 @@ def infer_schema(table: PipelineTable, flows: list[ResolvedFlow]) -> pa.Schema:
     USER_SPECIFIED_AND_INFERRED_SCHEMA_NOT_COMPATIBLE.
     """
     inferred = schemas.merge_all(flow.schema for flow in flows)
+    if table.quarantine_of is not None:
+        return aside_schema(inferred)
     if table.schema is None:
         return inferred
     try:
@@ -188,7 +196,10 @@ class _Resolver:
 
         relation = reads.substitute(flow.relation, choose)
         schema = self._analyze(relation, conf)
-        return ResolvedFlow(flow, schema, bool(streams) or is_streaming(relation), inputs, conf)
+        rules = self._definition.expectations(flow)
+        if rules:
+            expectations.check(rules, schema, flow.target, lambda measured: self._analyze(measured, conf))
+        return ResolvedFlow(flow, schema, bool(streams) or is_streaming(relation), inputs, conf, rules)
 
     def _stand_in(self, name: Identifier, read: Read, conf: Mapping[str, str]) -> tuple[pa.Schema, bool]:
         """The columns of a dataset of the pipeline, and whether reading it like this streams."""

@@ -27,6 +27,7 @@ from riacho.server.graph.resolve import Resolution
 from riacho.server.graph.schedule import Schedule
 from riacho.server.graph.settings import PipelineSettings
 from riacho.server.graph.stages import FlowRun, RecomputeFlow, RunFlows, Stage, StreamFlow
+from riacho.server.streaming.quality import VIOLATED, Checks
 
 _log = logging.getLogger(__name__)
 
@@ -188,7 +189,8 @@ class PipelineExecution:
             schedule.abandon(name)
             yield self._event(events.stopped(name))
             return error
-        failure = schedule.fail(name, self.tools.clock.monotonic_ms())
+        # Rows that broke a rule would break it again.
+        failure = schedule.fail(name, self.tools.clock.monotonic_ms(), final=error.condition == VIOLATED)
         run = stage.runs[name]
         if failure.is_final and isinstance(run, StreamFlow):
             yield self._event(events.gave_up(name, self._retries(run), error))
@@ -225,9 +227,14 @@ class PipelineExecution:
             raise SparkGeneralError(f"The table {run.table} was dropped while the pipeline ran.")
         self._report(events.running(run.flow.identifier))
         engine = self.tools.sessions.open(self.session.engine, run.flow.conf)
+        checks = self._checks(run)
         try:
-            relation = aligned(self.resolution.executable(run.flow), run.flow.schema, run.schema)
-            self.tools.writer.replace(table, relation, run.schema, engine)
+            relation = self.resolution.executable(run.flow)
+            if checks is None:
+                relation = aligned(relation, run.flow.schema, run.schema)
+                self.tools.writer.replace(table, relation, run.schema, engine)
+            else:
+                self.tools.writer.replace_checked(table, relation, run.flow.schema, run.schema, engine, checks)
         finally:
             self.tools.sessions.close(self.session.engine, engine)
 
@@ -243,6 +250,7 @@ class PipelineExecution:
             checkpoint=run.checkpoint.path,
             conf=run.flow.conf,
             once=run.flow.flow.once,
+            checks=self._checks(run),
         )
         self._report(events.running(run.flow.identifier))
         while not query.await_termination(POLL_S):
@@ -250,6 +258,18 @@ class PipelineExecution:
                 query.stop()
                 raise FlowStoppedError(f"Flow '{run.flow.identifier}' was stopped with its run.")
         return query.exception()
+
+    def _checks(self, run: FlowRun) -> Checks | None:
+        """The rules that the flow's rows are to keep."""
+        if not run.flow.expectations:
+            return None
+        location = None
+        if run.quarantine is not None:
+            table = self.tools.catalog.table(run.quarantine)
+            if table is None:
+                raise SparkGeneralError(f"The table {run.quarantine} was dropped while the pipeline ran.")
+            location = table.location
+        return Checks(str(run.flow.identifier), str(run.flow.target), run.flow.expectations, location)
 
     def _report(self, event: PipelineEvent) -> None:
         self._reports.put(self._event(event))

@@ -128,13 +128,13 @@ class Schedule:
         """An attempt has gone well. Raises ValueError for a flow that does not run."""
         self._apply(flow, Happening.SUCCEED)
 
-    def fail(self, flow: Identifier, now_ms: float) -> FailureOutcome:
-        """An attempt has failed. `now_ms`: from when the wait for the next one counts.
+    def fail(self, flow: Identifier, now_ms: float, *, final: bool = False) -> FailureOutcome:
+        """An attempt has failed. `now_ms`: from when the wait for the next one counts; `final`: there is to be none.
 
         Raises ValueError for a flow that does not run.
         """
         self._failures[flow] += 1
-        if self._failures[flow] <= self._retries[flow]:
+        if not final and self._failures[flow] <= self._retries[flow]:
             self._apply(flow, Happening.FAIL_FOR_NOW)
             self._retry_at_ms[flow] = now_ms + self._backoff.wait_ms(self._failures[flow])
             return FailureOutcome(is_final=False)

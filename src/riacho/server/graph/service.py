@@ -20,7 +20,7 @@ from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
 from riacho.server.catalog.base import CATALOG_NAME, Catalog
 from riacho.server.catalog.failures import schema_not_found
-from riacho.server.graph import elements, events, failures, names
+from riacho.server.graph import elements, events, expectations, failures, names
 from riacho.server.graph.events import PipelineEvent
 from riacho.server.graph.explain import explain
 from riacho.server.graph.failures import UnresolvedPipelineError
@@ -39,6 +39,7 @@ from riacho.server.graph.sql.register import register
 from riacho.server.graph.stages import Stage, decide
 from riacho.server.graph.storage import Storage
 from riacho.server.graph.validate import validate
+from riacho.server.streaming.quality import Expectation
 
 _log = logging.getLogger(__name__)
 
@@ -172,7 +173,8 @@ class PipelineService:
                 output = elements.PipelineSink(name, details.format, dict(details.options))
             case other:
                 raise IllegalArgumentError(f"Unknown output type: {pb.OutputType.Name(other)}")
-        graph.add_output(output)
+        if not _is_for_others(output):
+            graph.add_output(output)
         result = pb.PipelineCommandResult()
         _fill(result.define_output_result.resolved_identifier, output.identifier)
         return result
@@ -209,16 +211,13 @@ class PipelineService:
         if not command.HasField("relation_flow_details"):
             raise UnsupportedOperationError("DETAILS_NOT_SET not supported")
         name, target = self._flow_names(command, graph)
-        graph.add_flow(
-            elements.Flow(
-                name,
-                target,
-                command.relation_flow_details.relation,
-                graph.scope,
-                dict(command.sql_conf),
-                command.once,
-            )
-        )
+        relation = command.relation_flow_details.relation
+        if not expectations.is_hint(relation, expectations.ONLY_ELSEWHERE):
+            rules: tuple[Expectation, ...] = ()
+            if not graph.is_temporary_view(target):
+                relation, rules = expectations.lifted(relation)
+            conf = dict(command.sql_conf)
+            graph.add_flow(elements.Flow(name, target, relation, graph.scope, conf, command.once, rules))
         result = pb.PipelineCommandResult()
         _fill(result.define_flow_result.resolved_identifier, name)
         return result
@@ -341,6 +340,11 @@ class PipelineService:
             _log.warning("dry run of graph %s: a run would fail: %s", graph.graph_id, error)
         else:
             _log.info("dry run of graph %s:\n%s", graph.graph_id, explain(planned))
+
+
+def _is_for_others(output: elements.Output) -> bool:
+    """Whether an output is defined for servers that do not quarantine rows by themselves."""
+    return isinstance(output, elements.PipelineTable) and expectations.ELSEWHERE in output.properties
 
 
 def _fill(message: pb.ResolvedIdentifier, name: Identifier) -> None:

@@ -18,6 +18,7 @@ from riacho.server.catalog.base import Table as CatalogTable
 from riacho.server.graph import failures, reads, schemas
 from riacho.server.graph.dag import Dag
 from riacho.server.graph.elements import PersistedView, PipelineSink, PipelineTable
+from riacho.server.graph.expectations import wants_quarantine
 from riacho.server.graph.failures import RESET_ALLOWED
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.resolve import Resolution, ResolvedFlow
@@ -77,13 +78,17 @@ class PublishView:
 
 @dataclass(frozen=True)
 class StreamFlow:
-    """Run a streaming query over all that is available now, or a batch query once, into a table or a sink."""
+    """Run a streaming query over all that is available now, or a batch query once, into a table or a sink.
+
+    `quarantine`: the table for rows that break a rule, if there are such rules.
+    """
 
     flow: ResolvedFlow
     checkpoint: FlowCheckpoint
     table: TableName | None
     format: str
     options: Mapping[str, str]
+    quarantine: TableName | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,7 @@ class RecomputeFlow:
     flow: ResolvedFlow
     table: TableName
     schema: pa.Schema
+    quarantine: TableName | None = None
 
 
 FlowRun = StreamFlow | RecomputeFlow
@@ -147,7 +153,7 @@ class _Decision:
             StartCheckpoint(name, checkpoint) for name, (checkpoint, is_new) in checkpoints.items() if is_new
         ]
         for table in self._definition.tables:
-            if self._selection.is_selected(table.identifier):
+            if self._selection.is_selected(table.quarantine_of or table.identifier):
                 stages += self._materialise(table)
         stages += self._views()
         stages.append(self._flows({name: checkpoint for name, (checkpoint, _) in checkpoints.items()}))
@@ -192,7 +198,7 @@ class _Decision:
         if not table.is_streaming:
             # The rows of a materialized view are swapped together with its columns, when its flow has run.
             return _evolve(existing, existing.schema, table.comment, properties)
-        if self._is_reset(table.identifier):
+        if self._is_reset(table.quarantine_of or table.identifier):
             return [EmptyTable(name), *_evolve(existing, schema, table.comment, properties)]
         return _evolve(existing, schemas.merge(existing.schema, schema), table.comment, properties)
 
@@ -223,7 +229,8 @@ class _Decision:
             else:
                 table = self._definition.table(flow.target)
                 assert table is not None, "validation: batch flows feed materialized views only"
-                runs[flow.identifier] = RecomputeFlow(flow, table.identifier.table_name, self._schema(table))
+                name = table.identifier.table_name
+                runs[flow.identifier] = RecomputeFlow(flow, name, self._schema(table), self._quarantine(flow))
         return RunFlows(runs, tuple(excluded), self._needs(), tuple(idle))
 
     def _materialised_flows(self) -> list[ResolvedFlow]:
@@ -236,7 +243,13 @@ class _Decision:
         if isinstance(output, PipelineSink):
             return StreamFlow(flow, checkpoint, None, output.format, output.options)
         assert isinstance(output, PipelineTable), "validation: streaming flows feed streaming tables and sinks only"
-        return StreamFlow(flow, checkpoint, output.identifier.table_name, output.format or self._default_format, {})
+        name, form = output.identifier.table_name, output.format or self._default_format
+        return StreamFlow(flow, checkpoint, name, form, {}, self._quarantine(flow))
+
+    def _quarantine(self, flow: ResolvedFlow) -> TableName | None:
+        """Where the flow's rows go that are to be quarantined."""
+        table = self._definition.quarantine_of(flow.target) if wants_quarantine(flow.expectations) else None
+        return None if table is None else table.identifier.table_name
 
     def _needs(self) -> Dag[Identifier]:
         """Which flows to tables and sinks need which others, also through views."""

@@ -6,6 +6,7 @@ between them means are described in `batch.py`.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -226,7 +227,7 @@ class MicroBatchRun:
         given = BatchInput(
             batch.batch_id, BatchParts(read), batch.late_ms, batch.log.watermark_ms, batch.log.timestamp_ms
         )
-        output, rows = self._run_and_write(given, durations)
+        output, rows = self._run_and_write(given, durations, self._source_text(batch))
         next_watermark_ms = self._tracker.advance(output.event_times)
         sources = [
             SourceProgress(reader.description, start, end, reader.latest() or end, spooled.rows, spooled.metrics)
@@ -269,7 +270,13 @@ class MicroBatchRun:
 
         return SpooledSource(read, self._context.spool, in_parts=self._in_parts, check_stop=self._status.check_stop)
 
-    def _run_and_write(self, given: BatchInput, durations: Durations) -> tuple[BatchOutput, int | None]:
+    def _source_text(self, batch: _PlannedBatch) -> str:
+        """Which part of each source a batch is, as JSON."""
+        places = zip(self._context.readers, batch.start, batch.log.offsets, strict=True)
+        parts = [{"source": reader.description, "start": start, "end": end} for reader, start, end in places]
+        return json.dumps(parts, ensure_ascii=False)
+
+    def _run_and_write(self, given: BatchInput, durations: Durations, source: str) -> tuple[BatchOutput, int | None]:
         """Run the plan and let the sink commit; the whole again if the engine's process goes away meanwhile."""
         for attempt in range(1, ENGINE_ATTEMPTS + 1):
             self._status.check_stop()
@@ -278,7 +285,7 @@ class MicroBatchRun:
                     output = self._context.execution.run(given)
                 self._context.after(BatchStep.RAN, given.batch_id)
                 with durations.timed("addBatch"):
-                    batch = SinkBatch(given.batch_id, output.relations, self._context.definition.schema)
+                    batch = SinkBatch(given.batch_id, output.relations, self._context.definition.schema, source)
                     rows = self._context.writer.add_batch(batch)
                 self._context.after(BatchStep.WRITTEN, given.batch_id)
             except EngineLost:

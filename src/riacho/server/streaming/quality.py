@@ -9,13 +9,38 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
+
+import pyarrow as pa
 
 from riacho.protos import pb
+from riacho.storage import Place
+
+VIOLATED: Final = "EXPECTATION_VIOLATION.VERBOSITY_OUTPUT"
+"""The condition of the error that a broken FAIL rule makes, as Lakeflow names it."""
+
+NOTE: Final = "_quarantine"
+"""The column of a quarantine table that says why a row is there."""
+
+NOTE_TYPE: Final = pa.struct(
+    [
+        ("id", pa.string()),
+        ("rules", pa.list_(pa.field("element", pa.string()))),
+        ("reason", pa.string()),
+        ("flow", pa.string()),
+        ("source", pa.string()),
+        ("batch_id", pa.int64()),
+        ("quarantined_at", pa.timestamp("us", "UTC")),
+        ("replay", pa.int64()),
+    ]
+)
+
+SOURCE: Final = "__riacho_source"
+"""A column that a flow's query may have for its sink alone: the file that a row came from, "" if it is of none."""
 
 
 class Violation(StrEnum):
-    """What happens to a row that breaks a rule. Of several rules, the one that stands last here decides."""
+    """What happens to a row that breaks a rule. Of several rules, the one whose word stands last here decides."""
 
     WARN = "warn"
     DROP = "drop"
@@ -27,7 +52,7 @@ class Violation(StrEnum):
 class Expectation:
     """A rule. `condition` is about the columns that the flow's query gives; `text` is how people see it.
 
-    `repeats`: the rule says which rows repeat a key, so that its condition may look at other rows (a window).
+    `repeats`: the rule tells rows that repeat a key, so that its condition looks at other rows (a window).
     """
 
     name: str
@@ -35,6 +60,16 @@ class Expectation:
     on_violation: Violation
     text: str
     repeats: bool = False
+
+
+@dataclass(frozen=True)
+class Checks:
+    """The rules that a flow's rows are to keep, whose flow and dataset it is, and where quarantined rows go, if any."""
+
+    flow: str
+    dataset: str
+    expectations: tuple[Expectation, ...]
+    quarantine: Place | None = None
 
 
 @dataclass(frozen=True)

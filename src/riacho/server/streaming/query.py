@@ -187,6 +187,8 @@ class StreamingQuery:
                 f"{definition.name or 'query'}-{self.run_id[:8]}", zone=definition.session.zone.engine
             )
             opened.callback(spool.close)
+            sink_spool = self._engine.spool(f"sink-{self.run_id[:8]}", zone=definition.session.zone.engine)
+            opened.callback(sink_spool.close)
             readers: list[SourceReader] = []
             for index, use in enumerate(definition.sources):
                 context = SourceContext(
@@ -213,6 +215,7 @@ class StreamingQuery:
                     session=definition.session,
                     scratch=scratch,
                     check_stop=self._status.check_stop,
+                    spool=sink_spool,
                 )
             )
             opened.callback(writer.stop)

@@ -9,6 +9,7 @@ from typing import Literal
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.streaming import trigger
+from riacho.server.streaming.quality import Checks
 from riacho.server.streaming.trigger import Trigger
 
 
@@ -17,7 +18,7 @@ class StartRequest:
     """What a start asks for, whoever asks: a client's command, or a pipeline's flow. `options`: names in lower case.
 
     `format` "" is the default; `table` and `path` are one or neither; `foreach_batch` and `foreach` are
-    pickled functions of a client, of which one is there at most.
+    pickled functions of a client, of which one is there at most. `checks`: rules that the rows are to keep.
     """
 
     relation: pb.Relation
@@ -33,6 +34,7 @@ class StartRequest:
     foreach: pb.PythonUDF | None = None
     tags: tuple[str, ...] = ()
     operation_id: str = ""
+    checks: Checks | None = None
 
 
 def read_command(request: pb.ExecutePlanRequest, relation: pb.Relation) -> StartRequest:

@@ -27,8 +27,12 @@ from riacho.ids import new_uuid
 from riacho.protos import pb
 from riacho.server.engine.asked import asking_once
 from riacho.server.engine.base import EngineSession
+from riacho.server.plan import build
 from riacho.server.plan.checks import check_batch_time, check_observations, check_streaming, check_watermarks
+from riacho.server.plan.context import Context, is_file_leaf
 from riacho.server.plan.facts import is_streaming, kind
+from riacho.server.plan.rewrite import RESOLVE, rewrite
+from riacho.server.plan.walk import walk
 from riacho.server.streaming import confs
 from riacho.server.streaming.context import StreamingContext
 from riacho.server.streaming.definition import QueryDefinition
@@ -37,10 +41,12 @@ from riacho.server.streaming.operators import LateTarget
 from riacho.server.streaming.operators import prepare as prepare_stateful
 from riacho.server.streaming.operators.late import NOTE, NOTE_TYPE
 from riacho.server.streaming.planning import PlannedStream, plan_stream
+from riacho.server.streaming.quality import SOURCE
 from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.sinks.base import OutputMode, Sink
+from riacho.server.streaming.sinks.checked import CheckedSink
 from riacho.server.streaming.sinks.registry import check_delta, make_sink
 from riacho.server.streaming.stateless import StatelessExecution
 from riacho.storage import Place, delete_tree, place_of
@@ -109,17 +115,32 @@ def _read(context: StreamingContext, request: StartRequest) -> _Checked:
     """Everything that can be decided without making anything."""
     mode = _output_mode(request.output_mode)
     obeyed = confs.of_session(context.session)
-    planned = plan_stream(request.relation, context.views, context.make_source, context.session)
+    relation = _with_source(context, request)
+    planned = plan_stream(relation, context.views, context.make_source, context.session)
     _check(context, planned, mode, obeyed)
     analysed = planned.empty()
-    schema = context.session.schema(analysed)
+    schema = pa.schema([column for column in context.session.schema(analysed) if column.name != SOURCE])
     sink = make_sink(context, request)
+    if request.checks is not None:
+        sink = CheckedSink(sink, request.checks, schema, context.clock)
     checkpoint = _checkpoint(context.session, sink, request)
     sink.check(mode, checkpoint or _NO_CHECKPOINT)
     late = _Late() if _is_stateless(planned) else _late(context, request)
     plan_text = context.session.explain(analysed)
     context.queries.check_name(context.owner, request.name)
     return _Checked(mode, planned, schema, sink, checkpoint, late, obeyed, plan_text)
+
+
+def _with_source(context: StreamingContext, request: StartRequest) -> pb.Relation:
+    """The plan, with a column that tells the file of each row if a quarantine wants it and a row is of one file."""
+    relation = request.relation
+    if request.checks is None or request.checks.quarantine is None:
+        return relation
+    resolved = rewrite(relation, Context(views=context.views), RESOLVE)
+    if kind(resolved) != "stateless" or not any(map(is_file_leaf, walk(resolved))):
+        return relation
+    file = build.alias(build.call("input_file_name"), SOURCE).alias
+    return pb.Relation(with_columns=pb.WithColumns(input=relation, aliases=[file]))
 
 
 def _definition(

@@ -24,6 +24,7 @@ from riacho.server.graph.settings import PipelineSettings
 from riacho.server.graph.stages import decide
 from riacho.server.graph.storage import Storage
 from riacho.server.streaming.progress import Progress
+from riacho.server.streaming.quality import BatchQuality, Checks, RowCounts
 from tests.engine.server.graph.support import Pipelines
 from tests.unit.server.graph.support import FakeCatalog, full
 
@@ -100,6 +101,7 @@ class FakeFlows:
         output_mode: str = "append",
         on_batch: Callable[[Progress], None] | None = None,
         once: bool = False,
+        checks: Checks | None = None,
     ) -> RunningFlow:
         name = query_name.rpartition(".")[2]
         self.started.append((query_name, checkpoint, conf))
@@ -111,6 +113,18 @@ class FakeFlows:
     def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
         if self._fails(table.name.table):
             raise BOOM
+
+    def replace_checked(
+        self,
+        table: Table,
+        relation: pb.Relation,
+        have: pa.Schema,
+        want: pa.Schema,
+        engine: EngineSession,
+        checks: Checks,
+    ) -> BatchQuality:
+        self.replace(table, relation, want, engine)
+        return BatchQuality(RowCounts(0, 0))
 
     def open(self, engine: EngineSession, conf: Mapping[str, str]) -> EngineSession:
         return engine

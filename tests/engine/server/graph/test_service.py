@@ -16,6 +16,7 @@ from riacho.protos import pb
 from riacho.server.catalog.base import Table
 from riacho.server.engine.base import EngineSession
 from riacho.server.graph import PipelineService, PipelineSession
+from riacho.server.streaming.quality import BatchQuality, Checks, RowCounts
 from riacho.testing.clock import ManualClock
 from tests.engine.server.graph.support import Pipelines
 from tests.unit.server.graph.support import FakeCatalog
@@ -44,6 +45,18 @@ class Tools:
     def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
         assert self.may_write.wait(30)
         self.writes.append(str(table.name))
+
+    def replace_checked(
+        self,
+        table: Table,
+        relation: pb.Relation,
+        have: pa.Schema,
+        want: pa.Schema,
+        engine: EngineSession,
+        checks: Checks,
+    ) -> BatchQuality:
+        self.replace(table, relation, want, engine)
+        return BatchQuality(RowCounts(0, 0))
 
     def open(self, engine: EngineSession, conf: object) -> EngineSession:
         return engine

@@ -73,6 +73,7 @@ class _File:
                 cluster_by=statement.cluster_by,
                 comment=statement.comment,
                 properties=statement.properties,
+                expectations=statement.expectations,
             )
         )
         if statement.query is not None:

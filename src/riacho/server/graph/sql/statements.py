@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from riacho.errors import AnalysisError, SparkGeneralError
-from riacho.server.graph import failures
+from riacho.server.graph import expectations, failures
 from riacho.server.graph.elements import TableKind
 from riacho.server.graph.names import Identifier
 from riacho.server.sql.cursor import Cursor
@@ -20,6 +20,7 @@ from riacho.server.sql.plan_names import plan_name
 from riacho.server.sql.references import table_references
 from riacho.server.sql.scripts import Statement
 from riacho.server.sql.words import DATABASE_WORDS, IN_BRACKETS
+from riacho.server.streaming.quality import Expectation, Violation
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class CreatePipelineDataset:
     comment: str | None = None
     properties: Mapping[str, str] = field(default_factory=dict)
     query: str | None = None
+    expectations: tuple[Expectation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class CreatePipelineView:
     temporary: bool
     query: str
     comment: str | None = None
+    expectations: tuple[Expectation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,11 @@ Parsed = SetConf | UseDatabase | SetCatalog | CreatePipelineDataset | CreatePipe
 _STREAMING_TABLE = "CREATE STREAMING TABLE"
 _MATERIALIZED_VIEW = "CREATE MATERIALIZED VIEW"
 _PRIVATE = ("PRIVATE", "TEMPORARY", "TEMP")
+_ON_VIOLATION = (
+    (("DROP", "ROW"), Violation.DROP),
+    (("FAIL", "UPDATE"), Violation.FAIL),
+    (("QUARANTINE", "ROW"), Violation.QUARANTINE),
+)
 _CONSTRAINT_KINDS = frozenset({"PRIMARY", "FOREIGN", "UNIQUE", "CHECK"})
 _REFUSED_CLAUSES = {
     "OPTIONS": "Options are not supported for {} statements. Please remove any OPTIONS lists specified in the "
@@ -182,7 +190,7 @@ class _Parser:
         cursor = self._cursor
         cursor.accept("IF", "NOT", "EXISTS")
         name = self._identifier()
-        columns = self._columns() if cursor.looking_at_symbol("(") else None
+        columns, rules = self._columns() if cursor.looking_at_symbol("(") else (None, ())
         clauses = self._clauses(statement)
         query = None
         if cursor.accept("AS"):
@@ -201,14 +209,19 @@ class _Parser:
             comment=clauses.comment,
             properties=clauses.properties,
             query=query,
+            expectations=rules,
         )
 
-    def _columns(self) -> str:
-        """The text of the column list, without its parentheses."""
+    def _columns(self) -> tuple[str | None, tuple[Expectation, ...]]:
+        """The text of the columns in the list, None if there are none, and the rules in it."""
         columns: list[str] = []
+        rules: list[Expectation] = []
         for column in self._cursor.brackets():
             if column.accept("CONSTRAINT"):
-                column.identifier()
+                name = column.identifier()
+                if column.accept("EXPECT"):
+                    rules.append(self._expectation(name, column))
+                    continue
                 if column.word not in _CONSTRAINT_KINDS:
                     raise column.error()
             if column.word in _CONSTRAINT_KINDS:
@@ -218,7 +231,24 @@ class _Parser:
                     "PK, and FK constraints specified on the pipeline dataset",
                 )
             columns.append(column.rest())
-        return ", ".join(columns)
+        return ", ".join(columns) or None, tuple(rules)
+
+    @staticmethod
+    def _expectation(name: str, constraint: Cursor) -> Expectation:
+        """`(condition) [ON VIOLATION …]`."""
+        if not constraint.looking_at_symbol("("):
+            raise constraint.missing("(")
+        condition = constraint.bracketed_text()
+        violation = Violation.WARN
+        if constraint.accept("ON"):
+            constraint.expect("VIOLATION")
+            for words, violation in _ON_VIOLATION:  # noqa: B007 - which one it was is what counts
+                if constraint.accept(*words):
+                    break
+            else:
+                raise constraint.error()
+        constraint.expect_end()
+        return expectations.from_text(name, condition, violation)
 
     def _clauses(self, statement: str) -> _Clauses:
         cursor = self._cursor
@@ -269,8 +299,9 @@ class _Parser:
         name = self._identifier()
         if temporary and not name.is_single:
             raise qualified_temporary(Identifier(name.parts[-1:]).quoted, Identifier(name.qualifier).quoted)
+        rules: tuple[Expectation, ...] = ()
         if cursor.looking_at_symbol("("):
-            cursor.brackets()  # column names of a view; Spark ignores them in a pipeline
+            _, rules = self._columns()  # column names of a view; Spark ignores them in a pipeline
         comment = None
         while keyword := cursor.accept_any("COMMENT", "TBLPROPERTIES"):
             if keyword == "COMMENT":
@@ -278,7 +309,7 @@ class _Parser:
             else:
                 cursor.properties()
         cursor.expect("AS")
-        return CreatePipelineView(name, temporary, self._query(), comment)
+        return CreatePipelineView(name, temporary, self._query(), comment, rules)
 
     def _flow(self) -> CreateFlow:
         cursor = self._cursor

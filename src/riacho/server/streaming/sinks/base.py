@@ -17,7 +17,7 @@ import pyarrow as pa
 from riacho.ids import BatchId, QueryId, RunId
 from riacho.options import Option
 from riacho.protos import pb
-from riacho.server.engine.base import EngineSession
+from riacho.server.engine.base import EngineSession, Spool
 from riacho.storage import Place
 
 QUERY_OPTIONS: Final = (
@@ -50,6 +50,8 @@ class SinkContext:
     """A folder for this run, on a disk with room; made by whoever needs it, removed after the run."""
     check_stop: Callable[[], None] = lambda: None
     """To be called now and then by a sink that waits for others; raises when somebody asked the query to stop."""
+    spool: Spool | None = None
+    """For rows that a sink hands to the engine; whoever puts some there removes them."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,13 @@ class SinkBatch:
     A sink chooses how it takes the rows: `session.run(relation)` for Arrow, `session.stream(relation)` batch by batch,
     `session.write_parquet(relation, …)` to let the engine write files. A relation gives the same rows each time it is
     run, but only until the next one is asked for; to go through all of them again is allowed, and costs as much.
+    `source`: which part of the query's sources it is, as JSON.
     """
 
     batch_id: BatchId
     relations: Iterable[pb.Relation]
     schema: pa.Schema
+    source: str | None = None
 
     @property
     def relation(self) -> pb.Relation:

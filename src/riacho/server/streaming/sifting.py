@@ -1,0 +1,341 @@
+"""Rows are measured against rules on their way to a table: counted, kept, put aside, dropped, or refused.
+
+    the flow's rows ──engine──► rows + which rules each breaks, as bits ──here──► those that are kept ──► the sink
+                                                                          └────► those put aside ──► <table>_quarantine
+
+One pass over the data: the engine evaluates all rules together with the query, and what becomes of a row is decided on
+columns of Arrow. Rows that are put aside are committed before the sink hears that there are no more rows, so before it
+commits: whoever sees a batch in the table can see its quarantined rows.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from riacho import types
+from riacho.clock import Clock
+from riacho.errors import SparkRuntimeError
+from riacho.protos import pb
+from riacho.server.engine.base import EngineSession, Spool
+from riacho.server.engine.spool import empty
+from riacho.server.plan import build
+from riacho.server.streaming.quality import (
+    NOTE,
+    NOTE_TYPE,
+    SOURCE,
+    VIOLATED,
+    BatchQuality,
+    Checks,
+    Expectation,
+    ExpectationCount,
+    RowCounts,
+    Violation,
+)
+
+_BROKEN: Final = "__riacho_broken_"
+"""Columns of the flow's rows: bit i is set if the row breaks rule i of those that the column is about."""
+_BITS: Final = 62
+_ASIDE_BYTES: Final = 32 << 20
+"""Rows put aside are held in memory up to this size, then go to the spool."""
+_LONGEST_VALUE: Final = 200
+_SECRET: Final = re.compile(r"secret|password|token|access[._]?key", re.IGNORECASE)
+"""Columns whose values are not shown, as `spark.redaction.regex` has it by default."""
+_REDACTED: Final = "*********(redacted)"
+
+Bits = npt.NDArray[np.int64]
+WriteAside = Callable[[Sequence[pb.Relation], pa.Schema], None]
+"""Writes the rows that were put aside, all relations of one schema; called with none too."""
+
+
+def bits_of(expectations: Sequence[Expectation]) -> list[pb.Expression]:
+    """The columns that say which rules a row breaks; a rule that is NULL is broken."""
+    groups = [expectations[start : start + _BITS] for start in range(0, len(expectations), _BITS)]
+    return [
+        build.alias(
+            reduce(
+                lambda one, other: build.call("|", one, other),
+                (
+                    build.call("when", rule.condition, build.integer(0), build.integer(1 << place))
+                    for place, rule in enumerate(group)
+                ),
+            ),
+            f"{_BROKEN}{number}",
+        )
+        for number, group in enumerate(groups)
+    ]
+
+
+def prepared_bits(
+    session: EngineSession, schema: pa.Schema, expectations: Sequence[Expectation]
+) -> list[pb.Expression]:
+    """`bits_of`, as the engine is to have them. Raises what the engine says of a rule."""
+    measured = build.project(empty(schema), bits_of(expectations))
+    return list(session.prepared(measured, rows=False).project.expressions)
+
+
+@dataclass
+class Sift:
+    """The rules of a flow, ready for its batches. `bits` are `bits_of` or `prepared_bits` of them.
+
+    `identity`: what is unique to the flow's batches, before the batch's number.
+    """
+
+    checks: Checks
+    bits: Sequence[pb.Expression]
+    session: EngineSession
+    spool: Spool
+    clock: Clock
+    identity: str
+
+    def batch(
+        self, relations: Iterable[pb.Relation], batch_id: int, write_aside: WriteAside, source: str | None = None
+    ) -> SiftedRows:
+        """The rows of a batch that are kept. `source`: where they came from, for rows that do not say it themselves."""
+        return SiftedRows(self, relations, batch_id, write_aside, source)
+
+
+@dataclass
+class SiftedRows:
+    """See `Sift.batch`. Going through it gives relations of the rows that are kept, as `SinkBatch.relations` has it.
+
+    At the end the rows put aside are written; then `quality` says what there was. Raises EXPECTATION_VIOLATION if a row
+    broke a FAIL rule; then nothing was put aside, and whoever asked for rows is to write none.
+    """
+
+    sift: Sift
+    relations: Iterable[pb.Relation]
+    batch_id: int
+    write_aside: WriteAside
+    source: str | None = None
+    quality: BatchQuality | None = field(default=None, init=False)
+
+    def __iter__(self) -> Iterator[pb.Relation]:
+        self.quality = None
+        tally = _Tally(self)
+        given = iter(self.relations)
+        relation = next(given, None)
+        while relation is not None:
+            kept = self._kept(relation, tally)
+            yield kept
+            relation = next(given, None)
+            if relation is not None:
+                self.sift.spool.remove(kept)
+        tally.refuse()
+        if any(rule.on_violation is Violation.QUARANTINE for rule in self.sift.checks.expectations):
+            self.write_aside(tally.aside.relations(), tally.aside.schema)
+        self.quality = tally.quality()
+
+    def _kept(self, relation: pb.Relation, tally: _Tally) -> pb.Relation:
+        measured = build.project(relation, [build.star(), *self.sift.bits])
+        batches = self.sift.session.stream(measured)
+        first = tally.kept(next(batches))
+
+        def kept() -> Iterator[pa.RecordBatch]:
+            yield first
+            for batch in batches:
+                yield tally.kept(batch)
+
+        written, _ = self.sift.spool.put(kept(), first.schema)
+        return written
+
+
+class _Tally:
+    """What is known of a batch's rows so far."""
+
+    def __init__(self, rows: SiftedRows) -> None:
+        rules = rows.sift.checks.expectations
+        self._checks = rows.sift.checks
+        self._columns = len(rows.sift.bits)
+        self._warn, self._drop, self._quarantine, self._fail = (
+            _mask(rules, violation, self._columns)
+            for violation in (Violation.WARN, Violation.DROP, Violation.QUARANTINE, Violation.FAIL)
+        )
+        self._failed = np.zeros(len(rules), dtype=np.int64)
+        self._rows = self._out = self._refused = 0
+        self._example: dict[str, object] | None = None
+        self.aside = _Aside(rows)
+
+    def kept(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Take in rows and the bits behind them: those that are to be written."""
+        width = batch.num_columns - self._columns
+        bits = [column.to_numpy(zero_copy_only=False) for column in batch.columns[width:]]
+        rows = batch.select([name for name in batch.schema.names[:width] if name != SOURCE])
+        self._rows += batch.num_rows
+        if not any(column.any() for column in bits):
+            self._out += rows.num_rows
+            return rows
+        self._count(bits)
+        refused = _meets(bits, self._fail)
+        if refused.any():
+            if self._example is None:
+                self._example = rows.slice(int(np.argmax(refused)), 1).to_pylist()[0]
+            self._refused += int(np.count_nonzero(refused))
+        quarantined = _meets(bits, self._quarantine)
+        if quarantined.any():
+            self.aside.add(batch, width, quarantined, bits)
+        lost = quarantined | _meets(bits, self._drop)
+        if lost.any():
+            rows = rows.filter(pa.array(~lost))
+        self._out += rows.num_rows
+        return rows
+
+    def refuse(self) -> None:
+        """Raise EXPECTATION_VIOLATION if a row broke a FAIL rule."""
+        if self._refused:
+            raise violated(self._checks, self._failed, self._rows, self._refused, self._example or {})
+
+    def quality(self) -> BatchQuality:
+        quarantined = self.aside.rows
+        return BatchQuality(
+            RowCounts(self._rows, self._out, quarantined=quarantined, dropped=self._rows - self._out - quarantined),
+            [
+                ExpectationCount(rule.name, self._checks.dataset, self._rows - int(failed), int(failed))
+                for rule, failed in zip(self._checks.expectations, self._failed, strict=True)
+            ],
+        )
+
+    def _count(self, bits: Sequence[Bits]) -> None:
+        """Count each rule once for all rows that break the same ones."""
+        for number, column in enumerate(bits):
+            found, times = np.unique(column[column != 0], return_counts=True)
+            for place in range(min(_BITS, len(self._failed) - number * _BITS)):
+                self._failed[number * _BITS + place] += times[(found >> place) & 1 == 1].sum()
+
+
+class _Aside:
+    """Rows that are put aside, with the note that says why."""
+
+    def __init__(self, rows: SiftedRows) -> None:
+        self._batch = rows
+        self._rules = rows.sift.checks.expectations
+        self._spool = rows.sift.spool
+        self._held: list[pa.RecordBatch] = []
+        self._spooled: list[pb.Relation] = []
+        self._now = pa.scalar(rows.sift.clock.now_ms() * 1000, pa.timestamp("us", "UTC"))
+        self.rows = 0
+        self.schema = pa.schema([])
+
+    def add(self, batch: pa.RecordBatch, width: int, wanted: npt.NDArray[np.bool_], bits: Sequence[Bits]) -> None:
+        """Put the `wanted` rows of `batch` aside: its first `width` columns, and what its bits say."""
+        mask = pa.array(wanted)
+        chosen = batch.filter(mask)
+        note = self._note(chosen, [column[wanted] for column in bits])
+        names = [name for name in batch.schema.names[:width] if name != SOURCE]
+        whole = chosen.select(names).append_column(pa.field(NOTE, NOTE_TYPE), note)
+        self.schema = whole.schema
+        self.rows += whole.num_rows
+        self._held.append(whole)
+        if sum(held.nbytes for held in self._held) >= _ASIDE_BYTES:
+            self._flush()
+
+    def relations(self) -> list[pb.Relation]:
+        """All rows that were put aside."""
+        self._flush()
+        return self._spooled
+
+    def _flush(self) -> None:
+        if self._held:
+            self._spooled.append(self._spool.put(self._held, self.schema)[0])
+            self._held = []
+
+    def _note(self, rows: pa.RecordBatch, bits: Sequence[Bits]) -> pa.StructArray:
+        """The column `_quarantine` of rows that break the rules of these bits."""
+        size = rows.num_rows
+        sift = self._batch.sift
+        distinct, which = np.unique(np.stack(bits, axis=1), axis=0, return_inverse=True)
+        broken = [self._broken(row) for row in distinct]
+        names, reasons = (
+            pa.array(values, kind).take(pa.array(which.reshape(-1)))
+            for values, kind in (
+                ([[rule.name for rule in rules] for rules in broken], NOTE_TYPE.field("rules").type),
+                (["; ".join(rule.text for rule in rules) for rules in broken], pa.string()),
+            )
+        )
+        numbers = pa.array(np.arange(self.rows, self.rows + size)).cast(pa.string())
+        prefix = pa.scalar(f"{sift.identity}-{self._batch.batch_id}-")
+        source = pa.scalar(self._batch.source, pa.string())
+        if SOURCE in rows.schema.names:
+            files = rows.column(SOURCE).cast(pa.string())
+            sources = pc.if_else(pc.fill_null(pc.equal(files, ""), True), source, files)
+        else:
+            sources = pa.repeat(source, size)
+        values = {
+            "id": pc.binary_join_element_wise(prefix, numbers, ""),
+            "rules": names,
+            "reason": reasons,
+            "flow": pa.repeat(pa.scalar(sift.checks.flow), size),
+            "source": sources,
+            "batch_id": pa.repeat(pa.scalar(self._batch.batch_id, pa.int64()), size),
+            "quarantined_at": pa.repeat(self._now, size),
+            "replay": pa.nulls(size, pa.int64()),
+        }
+        return pa.StructArray.from_arrays(list(values.values()), fields=list(NOTE_TYPE))
+
+    def _broken(self, bits: npt.NDArray[np.int64]) -> list[Expectation]:
+        """The rules of these bits that keep a row out of its table."""
+        return [
+            rule
+            for number, rule in enumerate(self._rules)
+            if int(bits[number // _BITS]) >> (number % _BITS) & 1 and rule.on_violation is not Violation.WARN
+        ]
+
+
+def _mask(rules: Sequence[Expectation], violation: Violation, columns: int) -> list[int]:
+    """The bits of the rules with that consequence, for each column of bits."""
+    masks = [0] * columns
+    for number, rule in enumerate(rules):
+        if rule.on_violation is violation:
+            masks[number // _BITS] |= 1 << (number % _BITS)
+    return masks
+
+
+def _meets(bits: Sequence[Bits], masks: Sequence[int]) -> npt.NDArray[np.bool_]:
+    """The rows that have one of the bits."""
+    return reduce(np.logical_or, ((column & mask) != 0 for column, mask in zip(bits, masks, strict=True)))
+
+
+def aside_schema(schema: pa.Schema) -> pa.Schema:
+    """The columns of the quarantine table of a dataset whose flow gives `schema`."""
+    own = [column for column in types.nullable(types.normalise_schema(schema)) if column.name != SOURCE]
+    return pa.schema([*own, pa.field(NOTE, NOTE_TYPE)])
+
+
+def violated(
+    checks: Checks, failed: Sequence[int] | Bits, rows: int, refused: int, example: dict[str, object]
+) -> SparkRuntimeError:
+    """The error for rows that broke FAIL rules: which rules, how many rows, and one of them without its secrets."""
+    broken = [
+        f"{rule.name} ({rule.text}), {int(count)} of {rows} rows"
+        for rule, count in zip(checks.expectations, failed, strict=True)
+        if rule.on_violation is Violation.FAIL and count
+    ]
+    shown = {name: _REDACTED if _SECRET.search(name) else value for name, value in example.items()}
+    record = json.dumps({name: _short(value) for name, value in shown.items()}, ensure_ascii=False, default=str)
+    named = "; ".join(broken)
+    return SparkRuntimeError.of(
+        VIOLATED,
+        f"Flow '{checks.flow}' failed to meet the expectation. Violated expectations: '{named}'. "
+        f"Output record: '{record}'. {refused} rows for {checks.dataset} are refused, and nothing of the batch is "
+        "written.",
+        sql_state="22000",
+        flowName=checks.flow,
+        expectationsViolated=named,
+        outputRecord=record,
+    )
+
+
+def _short(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"

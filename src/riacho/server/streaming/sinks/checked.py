@@ -1,0 +1,104 @@
+"""A sink whose rows are measured against rules first: what reaches it are the rows that are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from riacho.clock import Clock
+from riacho.protos import pb
+from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
+from riacho.server.delta.writer import DeltaWriter
+from riacho.server.streaming.quality import BatchQuality, Checks
+from riacho.server.streaming.sifting import Sift, aside_schema, prepared_bits
+from riacho.server.streaming.sinks.base import OutputMode, Sink, SinkBatch, SinkContext, SinkWriter
+from riacho.storage import Place
+
+
+@dataclass(frozen=True)
+class CheckedSink:
+    """See `base.Sink`. `schema`: the columns of the flow's query, which the rules are about."""
+
+    sink: Sink
+    checks: Checks
+    schema: pa.Schema
+    clock: Clock
+
+    @property
+    def name(self) -> str:
+        return self.sink.name
+
+    @property
+    def temporary_checkpoint(self) -> bool:
+        return self.sink.temporary_checkpoint
+
+    def check(self, mode: OutputMode, checkpoint: Place) -> None:
+        self.sink.check(mode, checkpoint)
+
+    def prepare(self) -> None:
+        self.sink.prepare()
+
+    def announce(self, schema: pa.Schema) -> None:
+        self.sink.announce(schema)
+
+    def close(self) -> None:
+        self.sink.close()
+
+    def open(self, context: SinkContext) -> CheckedWriter:
+        """Raises what the engine says of a rule."""
+        bits = prepared_bits(context.session, self.schema, self.checks.expectations)
+        assert context.spool is not None, "a query has a spool for its sink"
+        sift = Sift(self.checks, bits, context.session, context.spool, self.clock, context.query_id)
+        return CheckedWriter(self.sink.open(context), sift, context, self.schema)
+
+
+class CheckedWriter:
+    """See `base.SinkWriter`. Rows that are put aside are committed before the sink commits, once for each batch."""
+
+    quality: BatchQuality | None = None
+
+    def __init__(self, writer: SinkWriter, sift: Sift, context: SinkContext, schema: pa.Schema) -> None:
+        self.description = writer.description
+        self.takes_parts = writer.takes_parts
+        self._writer = writer
+        self._sift = sift
+        self._query_id = context.query_id
+        self._schema = aside_schema(schema)
+        quarantine = sift.checks.quarantine
+        self._aside = (
+            None
+            if quarantine is None
+            else RowWriter(DeltaWriter(quarantine), context.session, WriteMode(merge_schema=True), sift.clock)
+        )
+
+    def add_batch(self, batch: SinkBatch) -> int | None:
+        sifted = self._sift.batch(
+            batch.relations,
+            batch.batch_id,
+            lambda relations, _: self._put_aside(relations, batch.batch_id),
+            batch.source,
+        )
+        try:
+            rows = self._writer.add_batch(SinkBatch(batch.batch_id, sifted, batch.schema))
+        finally:
+            self._sift.spool.clear()
+        self.quality = sifted.quality
+        return rows
+
+    def stop(self) -> None:
+        self._writer.stop()
+
+    def _put_aside(self, relations: Sequence[pb.Relation], batch_id: int) -> None:
+        """Commit the rows put aside, unless that was done before: the batch may be a repetition."""
+        if not relations or self._aside is None:
+            return
+        application = f"{self._query_id}/quarantine"
+        parameters = {"outputMode": "Append", "queryId": application, "epochId": str(batch_id)}
+        self._aside.write(
+            relations,
+            self._schema,
+            DeltaOperation("STREAMING UPDATE", parameters),
+            AppTransaction(application, batch_id),
+        )
