@@ -189,10 +189,10 @@ class PipelineExecution:
             schedule.abandon(name)
             yield self._event(events.stopped(name))
             return error
-        # Rows that broke a rule would break it again.
-        failure = schedule.fail(name, self.tools.clock.monotonic_ms(), final=error.condition == VIOLATED)
+        violated = error.condition == VIOLATED  # rows that broke a rule would break it again
+        failure = schedule.fail(name, self.tools.clock.monotonic_ms(), final=violated)
         run = stage.runs[name]
-        if failure.is_final and isinstance(run, StreamFlow):
+        if failure.is_final and isinstance(run, StreamFlow) and not violated:
             yield self._event(events.gave_up(name, self._retries(run), error))
         else:
             yield self._event(events.failed(name, error, final=failure.is_final))
