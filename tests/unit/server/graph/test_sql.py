@@ -132,7 +132,12 @@ def test_statements_that_define_nothing(text: str, plan: str) -> None:
         ("CREATE OR REPLACE MATERIALIZED VIEW m AS SELECT 1", "'MATERIALIZED'", "line 1, pos 18"),
         ("CREATE MATERIALIZED m AS SELECT 1", "'m': missing 'VIEW'", "line 1, pos 20"),
         ("CREATE MATERIALIZED VIEW m AS SELEC 1", "'SELEC'", "line 1, pos 30"),
-        ("CREATE STREAMING TABLE m (CONSTRAINT c EXPECT (a > 1)) AS SELECT 1", "'EXPECT'", "line 1, pos 39"),
+        ("CREATE STREAMING TABLE m (CONSTRAINT c EXPECT a > 1) AS SELECT 1", "'a': missing '('", "line 1, pos 46"),
+        (
+            "CREATE STREAMING TABLE m (CONSTRAINT c EXPECT (a > 1) ON VIOLATION DROP) AS SELECT 1",
+            "'DROP'",
+            "line 1, pos 67",
+        ),
         ("CREATE MATERIALIZED VIEW m SELECT 1 a", "'SELECT'", "line 1, pos 27"),
         ("CREATE FLOW f AS AUTO CDC INTO t FROM s", "'AUTO'", "line 1, pos 17"),
         ("CREATE STREAMING TABLE t FLOW AUTO CDC FROM s", "'FLOW'", "line 1, pos 25"),

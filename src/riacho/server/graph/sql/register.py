@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.graph import elements, failures
 from riacho.server.graph.graph import DataflowGraph
@@ -80,6 +81,11 @@ class _File:
             self._flow(name, name, statement.query)
 
     def _view(self, statement: statements.CreatePipelineView) -> None:
+        if statement.expectations:
+            raise UnsupportedOperationError(
+                f"The view {statement.name} has expectations, which riacho checks where rows are written. Give them to "
+                "the tables that read the view."
+            )
         if statement.temporary:
             name = statement.name
             self._graph.add_output(elements.TemporaryView(name, statement.comment))
