@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC
@@ -53,26 +54,12 @@ def update(
     whatever else ends the run.
     """
     from pyspark.errors import PySparkException
-    from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph, start_run
 
     view = FlowView(console, quiet=quiet)
     try:
         with view.live("loading definitions"):
-            graph = create_dataflow_graph(spark, spec.catalog, spec.database, spec.configuration)
-            _register(spark, spec, spec_path, graph, console)
-            results = start_run(
-                spark,
-                graph,
-                full_refresh=selection.full_refresh,
-                full_refresh_all=selection.full_refresh_all,
-                refresh=selection.refresh,
-                dry=selection.dry,
-                storage=spec.storage,
-            )
-            for result in results:
-                if "pipeline_event_result" in result:
-                    event = result["pipeline_event_result"].event
-                    view.event(event.message, event.timestamp.ToDatetime().replace(tzinfo=UTC).timestamp())
+            for message, time_s in events(spark, spec, spec_path, selection, console):
+                view.event(message, time_s)
     except KeyboardInterrupt:
         spark.interruptAll()
         raise
@@ -85,6 +72,37 @@ def update(
     finally:
         view.end()
     return view.board
+
+
+def events(
+    spark: SparkSession,
+    spec: PipelineSpec,
+    spec_path: Path,
+    selection: Selection,
+    console: Console,
+    confs: Mapping[str, str] | None = None,
+) -> Iterator[tuple[str, float]]:
+    """Define the pipeline anew and run it; what the server tells of it, each with its time in seconds.
+
+    `confs` go over those of the project, for this graph alone. Raises as `update`, which shows flows besides.
+    """
+    from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph, start_run
+
+    graph = create_dataflow_graph(spark, spec.catalog, spec.database, {**spec.configuration, **(confs or {})})
+    _register(spark, spec, spec_path, graph, console)
+    results = start_run(
+        spark,
+        graph,
+        full_refresh=selection.full_refresh,
+        full_refresh_all=selection.full_refresh_all,
+        refresh=selection.refresh,
+        dry=selection.dry,
+        storage=spec.storage,
+    )
+    for result in results:
+        if "pipeline_event_result" in result:
+            event = result["pipeline_event_result"].event
+            yield event.message, event.timestamp.ToDatetime().replace(tzinfo=UTC).timestamp()
 
 
 def _register(spark: SparkSession, spec: PipelineSpec, spec_path: Path, graph: str, console: Console) -> None:

@@ -147,6 +147,12 @@ def update(state: str, message: str, error: BaseException | None = None) -> Pipe
     return PipelineEvent(EventType.UPDATE_PROGRESS, message, level=level, details={"state": state}, error=error)
 
 
+def replaying() -> PipelineEvent:
+    """A replay begins: who asked for it knows by this that the server knows replays."""
+    details = {"type": REPLAY, "status": "STARTED"}
+    return PipelineEvent(EventType.OPERATION_PROGRESS, "Replay has STARTED.", details=details)
+
+
 def replayed(table: Identifier, counts: Mapping[str, Any]) -> PipelineEvent:
     """A replay has done what there was to do for a table. Spark has no replays; the text is riacho's own."""
     details = {"type": REPLAY, "status": "COMPLETED", **counts}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from riacho.conf import check
 from riacho.server.engine.base import Engine, EngineSession
 
-_OF_THE_PIPELINE = ("pipelines.", "spark.sql.pipelines.")
+_OF_THE_PIPELINE = ("pipelines.", "spark.sql.pipelines.", "riacho.pipelines.")
 """Confs of a flow that its session need not have: whoever runs the flow looks at them."""
 
 

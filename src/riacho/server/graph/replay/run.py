@@ -80,6 +80,7 @@ class ReplayExecution:
     def events(self) -> Iterator[PipelineEvent]:
         """Replay table by table, telling of each. Raises the first table's error when all have had their turn."""
         first_error: SparkError | None = None
+        yield self._now(events.replaying())
         for table in self.request.chosen(self.resolution):
             if self._stopped.is_set():
                 raise SparkGeneralError("Pipeline run was canceled.")
