@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 EXAMPLES = """[bold]Examples[/]
-  riacho quarantine list systems/telecom              [dim]how many rows, of which tables, since when[/]
-  riacho quarantine show systems/telecom --table silver.valid_events --rule valid_ip
-  riacho quarantine replay systems/telecom --dry-run  [dim]what would pass the rules as they are now[/]
+  riacho quarantine list systems/telecom              [dim]how many, since when[/]
+  riacho quarantine show systems/telecom -t silver.valid_events -r valid_ip
+  riacho quarantine replay systems/telecom --dry-run  [dim]what would pass now[/]
   riacho quarantine replay systems/telecom            [dim]put it into its tables[/]
 """
 _EVERYTHING = "*"
