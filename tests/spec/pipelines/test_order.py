@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from pyspark import pipelines as dp
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from tests.spec.pipelines.support import Project
 from tests.spec.support import write_json
@@ -105,3 +107,26 @@ def test_streams_in_sql(project: Project, events: Define) -> None:
     assert project.table("plain") == [(1,), (2,)]
     assert project.table("bracketed") == [(2, "two")]
     assert project.table("of_view") == [(2,), (4,)]
+
+
+@pytest.mark.spark_bug("analyses watermarks and deduplication while a file is read, when the table is not there yet")
+def test_what_only_streams_can_do_with_a_table_of_the_pipeline(project: Project, events: Define) -> None:
+    """Deduplication within a watermark, session windows and watermarks over a table that is not there yet."""
+
+    def define() -> None:
+        @dp.table
+        def once() -> DataFrame:
+            read = project.spark.readStream.table("events").withColumn("ts", F.timestamp_seconds("id"))
+            return read.withWatermark("ts", "1 minute").dropDuplicatesWithinWatermark(["id"])
+
+        @dp.table
+        def visits() -> DataFrame:
+            read = project.spark.readStream.table("once").withWatermark("ts", "1 second")
+            counted = read.groupBy(F.session_window("ts", "1 second"), "id").agg(F.count("*").alias("n"))
+            return counted.select("id", "n", F.col("session_window.start").alias("start"))
+
+    outcome = project.run(events, define)
+
+    assert outcome.completed, outcome
+    assert project.columns("once") == "struct<id:bigint,name:string,ts:timestamp>"
+    assert project.columns("visits") == "struct<id:bigint,n:bigint,start:timestamp>"

@@ -29,6 +29,7 @@ from riacho.server.streaming.quality import VIOLATED, Checks
 from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.request import StartRequest
+from riacho.server.streaming.sources.empty import EmptySource
 from riacho.server.streaming.sources.once import OnceSource, leaf
 from riacho.server.streaming.start import run
 from riacho.server.streaming.trigger import AvailableNow
@@ -46,7 +47,8 @@ class FlowAnalyzer:
         own = _with_engine(session, engine)
         resolved = resolve(own, relation)
         if is_streaming(resolved):
-            resolved = plan_stream(resolved, own.views, self._services.make_source(own), engine).empty()
+            make = self._services.make_source(own)
+            resolved = plan_stream(resolved, own.views, lambda leaf: EmptySource.of(leaf) or make(leaf), engine).empty()
         return engine.schema(resolved)
 
 

@@ -27,6 +27,7 @@ from riacho.server.graph.reads import Read
 from riacho.server.plan.facts import is_streaming
 from riacho.server.streaming.quality import Expectation
 from riacho.server.streaming.sifting import aside_schema
+from riacho.server.streaming.sources.empty import leaf as empty_stream
 
 Analyze = Callable[[pb.Relation, Mapping[str, str]], pa.Schema]
 """The columns that a relation gives under these confs."""
@@ -192,7 +193,7 @@ class _Resolver:
             schema, streaming = self._stand_in(name, read, conf)
             if streaming:
                 streams.append(name)
-            return reads.aliased(empty(schema), name)
+            return reads.aliased(empty_stream(schema) if streaming else empty(schema), name)
 
         relation = reads.substitute(flow.relation, choose)
         schema = self._analyze(relation, conf)
