@@ -357,6 +357,17 @@ LONGEST_RETRY_WAIT: Final = Conf(
 CONCURRENT_FLOWS: Final = Conf(
     "spark.sql.pipelines.execution.maxConcurrentFlows", INT, "16", "How many flows of a run run at once."
 )
+EVENT_LOG: Final = Conf(
+    "riacho.pipelines.eventLog", STRING, None, "Table name under which the catalog shows a pipeline's event log."
+)
+EVENT_RETENTION: Final = Conf(
+    "riacho.pipelines.eventLog.retention",
+    TIME_MS,
+    "30d",
+    "How long events stay in a pipeline's event log.",
+    accepts=_positive,
+    demand="Please set riacho.pipelines.eventLog.retention to a time above 0.",
+)
 VIEW_CHECK: Final = Conf(
     "pipelines.incompatibleViewCheck.enabled",
     BOOLEAN,

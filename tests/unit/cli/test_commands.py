@@ -28,7 +28,9 @@ def test_help_lists_the_commands_with_or_without_being_asked() -> None:
     assert unasked.stdout.split() == asked.stdout.split()
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "quarantine replay", "generate telecom", "topics apply", "schemas register"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "quarantine replay", "generate telecom", "topics apply", "schemas register"]
+)
 def test_each_command_explains_itself_and_its_examples_fit_80_columns(command: str) -> None:
     narrow, wide = (
         RUNNER.invoke(app, [*command.split(), "--help"], env={"COLUMNS": columns}).stdout for columns in ("80", "200")

@@ -97,6 +97,7 @@ class Backend:
             writer=DeltaTableWriter(clock),
             sessions=flow_sessions,
             clock=clock,
+            housekeeper=self._services.housekeeper,
         )
         self.service = ConnectService(self._services)
         threading.Thread(target=self._expire_sessions, name="riacho-sessions", daemon=True).start()

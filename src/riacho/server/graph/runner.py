@@ -18,7 +18,9 @@ from riacho.clock import Clock
 from riacho.conf import FLOW_RETRIES
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.server.catalog.base import Catalog
-from riacho.server.graph import events, stages
+from riacho.server.graph import definition_events, events, stages
+from riacho.server.graph.batch_events import batch_done
+from riacho.server.graph.event_log import EventRecorder, Unrecorded
 from riacho.server.graph.events import PipelineEvent
 from riacho.server.graph.materialized import aligned
 from riacho.server.graph.names import Identifier
@@ -58,6 +60,10 @@ class FlowStoppedError(SparkGeneralError):
     """A flow did not end by itself: the run was stopped."""
 
 
+class RunCanceledError(SparkGeneralError):
+    """The run was stopped."""
+
+
 @dataclass
 class PipelineExecution:
     """One run of a pipeline. `stop` may be called from any thread; the rest belongs to whoever reads `events`."""
@@ -66,6 +72,7 @@ class PipelineExecution:
     session: PipelineSession
     tools: UpdateContext
     settings: PipelineSettings
+    log: EventRecorder = field(default_factory=Unrecorded)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _reports: SimpleQueue[PipelineEvent | _Ended] = field(default_factory=SimpleQueue)
 
@@ -86,6 +93,8 @@ class PipelineExecution:
                     yield from self._publish(stage)
                 case _:
                     self._prepare(stage)
+            if (done := definition_events.done(stage)) is not None:
+                self._note(done)
         yield self._event(events.run_completed())
 
     def _prepare(self, stage: Stage) -> None:
@@ -139,7 +148,7 @@ class PipelineExecution:
                 self.stop()  # whoever read the events has gone: flows that still run end now
                 raise
         if self._stopped.is_set():
-            raise SparkGeneralError("Pipeline run was canceled.")
+            raise RunCanceledError("Pipeline run was canceled.")
         if first_error is not None:
             raise first_error
 
@@ -251,6 +260,7 @@ class PipelineExecution:
             conf=run.flow.conf,
             once=run.flow.flow.once,
             checks=self._checks(run),
+            on_batch=lambda progress: self._note(batch_done(run, progress)),
         )
         self._report(events.running(run.flow.identifier))
         while not query.await_termination(POLL_S):
@@ -275,4 +285,11 @@ class PipelineExecution:
         self._reports.put(self._event(event))
 
     def _event(self, event: PipelineEvent) -> PipelineEvent:
-        return event.at(self.tools.clock.now_ms())
+        """An event that happens now; the log has it too."""
+        happened = event.at(self.tools.clock.now_ms())
+        self.log.record(happened)
+        return happened
+
+    def _note(self, event: PipelineEvent) -> None:
+        """An event that only the log has."""
+        self._event(event)

@@ -20,7 +20,8 @@ from riacho.ids import SessionId, new_uuid
 from riacho.protos import pb
 from riacho.server.catalog.base import CATALOG_NAME, Catalog
 from riacho.server.catalog.failures import schema_not_found
-from riacho.server.graph import elements, events, expectations, failures, names
+from riacho.server.delta.maintenance import Housekeeper
+from riacho.server.graph import definition_events, elements, events, expectations, failures, names
 from riacho.server.graph.events import PipelineEvent
 from riacho.server.graph.explain import explain
 from riacho.server.graph.failures import UnresolvedPipelineError
@@ -38,6 +39,7 @@ from riacho.server.graph.settings import PipelineSettings
 from riacho.server.graph.sql.register import register
 from riacho.server.graph.stages import Stage, decide
 from riacho.server.graph.storage import Storage
+from riacho.server.graph.update_log import UpdateLog, UpdateLogs
 from riacho.server.graph.validate import validate
 from riacho.server.streaming.quality import Expectation
 
@@ -71,11 +73,13 @@ class PipelineService:
         writer: TableWriter,
         sessions: FlowSessions,
         clock: Clock,
+        housekeeper: Housekeeper | None = None,
     ) -> None:
         self._catalog = catalog
         self._analyzer = analyzer
         self._sessions = sessions
         self._tools = UpdateContext(catalog=catalog, writer=writer, streams=streams, sessions=sessions, clock=clock)
+        self._updates = UpdateLogs(catalog, clock, housekeeper)
         self._by_session: dict[SessionId, _SessionGraphs] = {}
         self._lock = threading.Lock()
 
@@ -246,6 +250,17 @@ class PipelineService:
         selection = TableSelection.of(command, graph.scope)
         storage = Storage.at(command.storage)
         settings = PipelineSettings.read(session.engine.get_conf)
+        if command.dry:
+            yield from self._dry_run(graph, selection, storage, session)
+            return
+        with self._updates.log_of(graph, storage, session.engine) as log:
+            log.record(definition_events.created(log.update_id, selection, storage=str(storage.root), user=log.user_id))
+            yield from self._run(graph, selection, storage, settings, session, log)
+
+    def _dry_run(
+        self, graph: DataflowGraph, selection: TableSelection, storage: Storage, session: PipelineSession
+    ) -> Iterator[PipelineEvent]:
+        """Check a pipeline. Nothing is changed, so nothing is logged either."""
         try:
             resolution = self._resolve(graph, session, storage)
         except UnresolvedPipelineError as error:
@@ -253,17 +268,41 @@ class PipelineService:
             raise
         replay = ReplayRequest.of(graph.conf, graph.scope)
         if replay is not None:
-            yield from self._replay(graph, session, resolution, replay, dry=command.dry)
+            yield from self._replay(graph, session, resolution, replay, dry=True)
             return
-        if command.dry:
-            self._log_stages(graph, resolution, selection, storage, session)
-            yield events.run_completed().at(self._tools.clock.now_ms())
+        self._log_stages(graph, resolution, selection, storage, session)
+        yield events.run_completed().at(self._tools.clock.now_ms())
+
+    def _run(
+        self,
+        graph: DataflowGraph,
+        selection: TableSelection,
+        storage: Storage,
+        settings: PipelineSettings,
+        session: PipelineSession,
+        log: UpdateLog,
+    ) -> Iterator[PipelineEvent]:
+        try:
+            resolution = self._resolve(graph, session, storage)
+        except UnresolvedPipelineError as error:
+            for event in self._failures(error):
+                log.record(event)
+                yield event
+            raise
+        log.record_all(definition_events.graph_created(resolution))
+        replay = ReplayRequest.of(graph.conf, graph.scope)
+        if replay is not None:
+            for event in self._replay(graph, session, resolution, replay, dry=False):
+                log.record(event)
+                yield event
             return
-        run = PipelineExecution(resolution, session, self._tools, settings)
+        run = PipelineExecution(resolution, session, self._tools, settings, log)
         self._begin(graph, session, run)
         try:
             planned = self._decide(resolution, selection, storage, session)
             _log.info("run of graph %s:\n%s", graph.graph_id, explain(planned))
+            log.record_all(definition_events.planned(planned))
+            log.record(events.update("RUNNING", f"Update {log.update_id} is RUNNING."))
             yield from run.events(planned)
         finally:
             run.stop()
