@@ -29,7 +29,6 @@ from riacho.server.graph.graph import DataflowGraph
 from riacho.server.graph.names import CurrentNamespace, Identifier
 from riacho.server.graph.ports import Analyzer, FlowSessions, PipelineSession, StreamStarter, TableWriter
 from riacho.server.graph.replay.request import ReplayRequest
-from riacho.server.graph.replay.rules import rules_of
 from riacho.server.graph.replay.run import ReplayExecution
 from riacho.server.graph.resolve import Resolution, resolve
 from riacho.server.graph.runner import PipelineExecution, UpdateContext
@@ -319,9 +318,7 @@ class PipelineService:
     ) -> Iterator[PipelineEvent]:
         """Put quarantined rows through the rules that the graph has now, instead of running its flows."""
         tools = self._tools
-        run = ReplayExecution(
-            resolution, request, session, tools.catalog, tools.sessions, rules_of, tools.clock, dry=dry
-        )
+        run = ReplayExecution(resolution, request, session, tools.catalog, tools.sessions, tools.clock, dry=dry)
         self._begin(graph, session, run)
         try:
             yield from run.events()

@@ -40,8 +40,8 @@ from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 from riacho.server.graph.materialized import aligned
 from riacho.server.graph.replay.judge import Numbers, Verdicts, with_fields
-from riacho.server.graph.replay.request import QUARANTINE
 from riacho.server.plan import build
+from riacho.server.streaming.quality import NOTE
 
 APPLICATION: Final = "riacho-replay"
 _REPLAY: Final = "replay"
@@ -99,11 +99,11 @@ class ReplayTables:
                 raise UnsupportedOperationError(
                     f"The table {table.name} has the format {table.format}; a replay needs Delta tables."
                 )
-        column = quarantine.schema.field(QUARANTINE).type if QUARANTINE in quarantine.schema.names else None
+        column = quarantine.schema.field(NOTE).type if NOTE in quarantine.schema.names else None
         fields = {each.name for each in column} if column is not None and pa.types.is_struct(column) else set()
         if not {_REPLAY, _RULES, _REASON, _FLOW} <= fields:
             raise UnsupportedOperationError(
-                f"{quarantine.name} is no quarantine table: it has no column {QUARANTINE} that says which rules a row "
+                f"{quarantine.name} is no quarantine table: it has no column {NOTE} that says which rules a row "
                 "breaks. Rename it, or the table of the pipeline that it would belong to."
             )
         self._quarantine = quarantine
@@ -155,7 +155,7 @@ class ReplayTables:
             self._release(number)
             return 0
         counts = delete_rows(
-            self._runner, self._quarantine.location, self._scope, _marked(number), f"{QUARANTINE}.replay = {number}"
+            self._runner, self._quarantine.location, self._scope, _marked(number), f"{NOTE}.replay = {number}"
         )
         return counts["num_affected_rows"]
 
@@ -194,13 +194,11 @@ class ReplayTables:
 
     def _marked_rows(self, job: Job, number: int) -> tuple[pb.Relation, pa.Schema]:
         """The rows of a replay with their own columns, in the types that these have in the target."""
-        schema, batches = numbered_rows(job.snapshot, [QUARANTINE])
+        schema, batches = numbered_rows(job.snapshot, [NOTE])
         table = pa.Table.from_batches(batches, schema)
-        marked = pc.fill_null(pc.equal(pc.struct_field(table[QUARANTINE], _REPLAY), number), False)
+        marked = pc.fill_null(pc.equal(pc.struct_field(table[NOTE], _REPLAY), number), False)
         hits = by_file(table[ROW].filter(marked).to_numpy().astype(np.int64))
-        have, rows = numbered_rows(
-            job.snapshot, [name for name in job.snapshot.schema.names if name != QUARANTINE], hits
-        )
+        have, rows = numbered_rows(job.snapshot, [name for name in job.snapshot.schema.names if name != NOTE], hits)
         relation = spooled(job, (have, rows))
         types = {field.name.lower(): field.type for field in self._target.schema}
         want = [field.with_type(types.get(field.name.lower(), field.type)) for field in have if field.name != ROW]
@@ -221,9 +219,9 @@ class ReplayTables:
         writer.commit(decide)
 
     def _release(self, number: int) -> None:
-        unmarked = Assignment((QUARANTINE, _REPLAY), build.cast(build.null(), pa.int64()))
+        unmarked = Assignment((NOTE, _REPLAY), build.cast(build.null(), pa.int64()))
         location = self._quarantine.location
-        update(self._runner, location, self._scope, [unmarked], _marked(number), f"{QUARANTINE}.replay = {number}")
+        update(self._runner, location, self._scope, [unmarked], _marked(number), f"{NOTE}.replay = {number}")
 
 
 def _state(table: Table) -> TableState:
@@ -235,14 +233,14 @@ def _state(table: Table) -> TableState:
 
 
 def _marked(number: int) -> pb.Expression:
-    return build.call("==", build.field_of(build.col(QUARANTINE), _REPLAY), build.integer(number))
+    return build.call("==", build.field_of(build.col(NOTE), _REPLAY), build.integer(number))
 
 
 def _waiting(snapshot: Snapshot, rules: Sequence[str]) -> tuple[list[int], WaitingRows]:
     """The numbers of replays that have marked rows, and the rows that wait for one."""
-    schema, batches = numbered_rows(snapshot, [QUARANTINE])
+    schema, batches = numbered_rows(snapshot, [NOTE])
     table = pa.Table.from_batches(batches, schema)
-    column = table[QUARANTINE]
+    column = table[NOTE]
     replay = pc.struct_field(column, _REPLAY)
     marked = sorted(int(number) for number in pc.unique(pc.drop_null(replay)).to_pylist())
     chosen = pc.is_null(replay)
@@ -276,13 +274,13 @@ def _change(snapshot: Snapshot, verdicts: Verdicts, number: int, change: TableCh
         old = batch.drop_columns([ROW])
         stays = np.isin(rows, staying)
         at = pa.array(np.searchsorted(staying, rows), mask=~stays)
-        struct = batch.column(QUARANTINE)
+        struct = batch.column(NOTE)
         told = pc.struct_field(struct, _RULES), pc.struct_field(struct, _REASON)
         fresh = rules.take(at).cast(told[0].type), reasons.take(at).cast(told[1].type)
         mark = pa.array(np.full(len(rows), number, np.int64), mask=stays)
         new = with_fields(
             old,
-            QUARANTINE,
+            NOTE,
             {
                 _REPLAY: mark,
                 _RULES: pc.if_else(pa.array(stays), fresh[0], told[0]),

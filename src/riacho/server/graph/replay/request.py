@@ -13,8 +13,6 @@ from riacho.server.graph.names import CurrentNamespace, Identifier
 from riacho.server.graph.resolve import Resolution
 
 EVERYTHING = "*"
-QUARANTINE = "_quarantine"
-"""What the name of a table's quarantine ends with, and the column that says why a row is there."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class ReplayRequest:
 
     def chosen(self, resolution: Resolution) -> list[PipelineTable]:
         """The tables of the pipeline that the request means. Raises IllegalArgumentError for one that is not there."""
-        tables = resolution.definition.tables
+        tables = [table for table in resolution.definition.tables if table.quarantine_of is None]
         if self.tables is None:
             return tables
         known = {table.identifier.table_name: table for table in tables}
@@ -50,11 +48,6 @@ class ReplayRequest:
             )
         wanted = {name.table_name for name in self.tables}
         return [table for name, table in known.items() if name in wanted]
-
-
-def quarantine_of(table: Identifier) -> Identifier:
-    """The name of a table's quarantine."""
-    return Identifier((*table.qualifier, f"{table.name}{QUARANTINE}"))
 
 
 def _listed(text: str) -> tuple[str, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
 
 from riacho.clock import Clock
-from riacho.errors import SparkError, SparkGeneralError
+from riacho.errors import SparkError, SparkGeneralError, SparkRuntimeError
 from riacho.protos import pb
 from riacho.server.catalog.base import CatalogReader
 from riacho.server.catalog.row_changes.job import Job
@@ -20,15 +20,16 @@ from riacho.server.engine.base import EngineSession
 from riacho.server.graph import events
 from riacho.server.graph.elements import PipelineTable
 from riacho.server.graph.events import PipelineEvent
+from riacho.server.graph.expectations import quarantine_name
 from riacho.server.graph.materialized import aligned
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.ports import FlowSessions, PipelineSession
 from riacho.server.graph.replay.commits import ReplayTables, UnfinishedReplayError, WaitingRows
 from riacho.server.graph.replay.judge import Verdicts, judge
-from riacho.server.graph.replay.request import ReplayRequest, quarantine_of
-from riacho.server.graph.resolve import Resolution, ResolvedFlow
+from riacho.server.graph.replay.request import ReplayRequest
+from riacho.server.graph.resolve import Resolution
 from riacho.server.plan import build
-from riacho.server.streaming.quality import Expectation
+from riacho.server.streaming.quality import VIOLATED, Expectation
 
 _log = logging.getLogger(__name__)
 
@@ -55,10 +56,6 @@ class ReplayCounts:
     note: str = ""
 
 
-RulesOf = Callable[[ResolvedFlow], Sequence[Expectation]]
-"""The rules of a flow as they are defined now."""
-
-
 @dataclass
 class ReplayExecution:
     """One replay. `stop` may be called from any thread."""
@@ -68,7 +65,6 @@ class ReplayExecution:
     session: PipelineSession
     catalog: CatalogReader
     sessions: FlowSessions
-    rules_of: RulesOf
     clock: Clock
     dry: bool = False
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -100,9 +96,10 @@ class ReplayExecution:
     def _replay(self, table: PipelineTable) -> ReplayCounts | None:
         """None for a table that has no quarantine."""
         name = table.identifier
-        quarantine = self.catalog.table(quarantine_of(name).table_name)
+        quarantine = self.catalog.table(quarantine_name(name).table_name)
         target = self.catalog.table(name.table_name)
-        if quarantine is None or target is None or quarantine_of(name) in self.resolution.definition.outputs:
+        own = self.resolution.definition.table(quarantine_name(name))
+        if quarantine is None or target is None or (own is not None and own.quarantine_of != name):
             return None
         if not table.is_streaming:
             note = "a materialized view: its next refresh puts all its rows through the rules of now"
@@ -123,8 +120,7 @@ class ReplayExecution:
 
     def _judges(self, table: Identifier) -> list[FlowRules]:
         return [
-            FlowRules(str(flow.identifier), flow.schema, tuple(self.rules_of(flow)))
-            for flow in self.resolution.flows_to(table)
+            FlowRules(str(flow.identifier), flow.schema, flow.expectations) for flow in self.resolution.flows_to(table)
         ]
 
 
@@ -249,9 +245,13 @@ def _is_broken(rule: Expectation, place: int) -> pb.Expression:
     return build.alias(build.call("not", met), f"__riacho_broken_{place}")
 
 
-def rule_violated(table: str, rules: Sequence[str]) -> SparkGeneralError:
+def rule_violated(table: str, rules: Sequence[str]) -> SparkRuntimeError:
     """A row breaks a rule that ends the flow."""
-    return SparkGeneralError(
-        f"Rows in the quarantine of {table} break rules that fail its flow: {', '.join(rules)}. Nothing was changed: "
-        "correct these rows with UPDATE, remove them with DELETE, or have the rule quarantine them."
+    named = ", ".join(rules)
+    return SparkRuntimeError.of(
+        VIOLATED,
+        f"Rows in the quarantine of {table} break rules that fail its flow now: {named}. Nothing was changed: "
+        "correct these rows with UPDATE, remove them with DELETE, or let the rules quarantine them.",
+        sql_state="22000",
+        expectationsViolated=named,
     )
