@@ -25,8 +25,8 @@ from riacho.server.delta.log import LOG_FOLDER, DeltaLog
 from riacho.storage import ObjectPath, Place, of_session, on_disk, place_of
 
 _LOOKERS = 16
-_NAME = re.compile(r"[^\W_]\w*", re.ASCII)
-"""Folders that may be tables; what begins with `_` is hidden from every reader."""
+_NAME = re.compile(r"(?!_riacho$)\w+", re.ASCII)
+"""Folders that may be tables: all but that of the catalog's own records. Spark lets names begin with `_` too."""
 LOOK_AGAIN_S = 5.0
 """How long a listing of object storage holds, in which others may make tables without a trace."""
 _SETTLED_NS = 50_000_000

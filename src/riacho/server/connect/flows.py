@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import pyarrow as pa
@@ -20,9 +21,11 @@ from riacho.server.connect.relations import resolve
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
 from riacho.server.engine.base import ConnectSession, EngineSession
+from riacho.server.graph.cdc.sink import CdcSink, CdcTarget
 from riacho.server.graph.flow_sessions import ClonedSessions
 from riacho.server.graph.ports import PipelineSession
 from riacho.server.plan.facts import is_streaming
+from riacho.server.streaming.context import StreamingContext
 from riacho.server.streaming.planning import plan_stream
 from riacho.server.streaming.progress import Progress
 from riacho.server.streaming.quality import VIOLATED, Checks
@@ -74,6 +77,7 @@ class FlowStarter:
         on_batch: Callable[[Progress], None] | None = None,
         once: bool = False,
         checks: Checks | None = None,
+        changes: CdcTarget | None = None,
     ) -> FlowQuery:
         engine = self._sessions.open(session.engine, conf)
         try:
@@ -99,11 +103,16 @@ class FlowStarter:
                     **({"mergeschema": "true"} if table else {}),
                 },
                 checks=checks,
+                make_sink=None if changes is None else partial(_changing, changes),
             )
             return FlowQuery(run(context, request, Listener(on_batch=on_batch)))
         finally:
             # The query has a clone of its own.
             self._sessions.close(session.engine, engine)
+
+
+def _changing(target: CdcTarget, context: StreamingContext) -> CdcSink:
+    return CdcSink(target, context.catalog, context.clock, context.housekeeper)
 
 
 class FlowQuery:

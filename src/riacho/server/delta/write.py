@@ -141,7 +141,7 @@ class RowWriter:
         """
         for _ in range(MAX_REPLANS):
             state = self._writer.state()
-            if _repeated(state, numbered):
+            if repeated(state, numbered):
                 return Written(None)
             plan = self._planned(state, schema)
             if plan.route is AppendRoute.COMPUTED:
@@ -185,7 +185,7 @@ class RowWriter:
         rows = sum(file.rows for file in new)
 
         def decide(state: TableState | None) -> list[Json] | None:
-            if _repeated(state, numbered):
+            if repeated(state, numbered):
                 return None
             if self._planned(state, schema) != plan:
                 raise _TableChangedError
@@ -280,7 +280,8 @@ def _removed(state: TableState | None, new: Sequence[files.NewFile], mode: Write
     return [file.removed(now_ms) for file in held if partitions.canonical(file.partition_values, schema) in touched]
 
 
-def _repeated(state: TableState | None, numbered: AppTransaction | None) -> bool:
+def repeated(state: TableState | None, numbered: AppTransaction | None) -> bool:
+    """Whether the table has this write, or a later one of the same application, already."""
     if state is None or numbered is None:
         return False
     return state.transactions.get(numbered.application, -1) >= numbered.number

@@ -16,6 +16,7 @@ from riacho.server.graph.resolve import Resolution, ResolvedFlow
 from riacho.server.graph.selection import TableSelection
 from riacho.server.graph.stages import (
     CreateEmptyTable,
+    DropTable,
     EmptyTable,
     EvolveTable,
     PublishView,
@@ -110,6 +111,8 @@ def done(stage: Stage) -> PipelineEvent | None:
             return _operation("CREATE_TABLE", f"Table {stage.name} was created.", str(stage.name))
         case EmptyTable():
             return _operation("TRUNCATE_TABLE", f"Table {stage.name} was emptied.", str(stage.name))
+        case DropTable():
+            return _operation("DROP_TABLE", f"Table {stage.name} was dropped.", str(stage.name))
         case EvolveTable():
             return _operation("ALTER_TABLE", f"Table {stage.name} was altered.", str(stage.name))
         case PublishView():

@@ -9,6 +9,7 @@ from enum import StrEnum
 import pyarrow as pa
 
 from riacho.protos import pb
+from riacho.server.graph.cdc.definition import AutoCdc
 from riacho.server.graph.names import CurrentNamespace, Identifier
 from riacho.server.streaming.quality import Expectation
 
@@ -92,7 +93,8 @@ class Flow:
 
     `relation`: the query as the client sent it, names not yet resolved; `scope` says what unqualified names mean in it.
     `conf`: SQL confs of the graph and the flow's own, the latter winning. `once`: a batch query that writes its rows
-    once in the life of its checkpoint. `expectations`: rules for its own rows.
+    once in the life of its checkpoint. `expectations`: rules for its own rows. `cdc`: what becomes of the rows, if they
+    are events that change others; `relation` is then the source as it is.
     """
 
     identifier: Identifier
@@ -102,6 +104,7 @@ class Flow:
     conf: Mapping[str, str] = field(default_factory=dict)
     once: bool = False
     expectations: tuple[Expectation, ...] = ()
+    cdc: AutoCdc | None = None
 
     @property
     def is_default(self) -> bool:

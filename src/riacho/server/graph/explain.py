@@ -25,6 +25,8 @@ def _lines(stage: Stage) -> Iterator[str]:
                 yield f"    partitioned by {', '.join(stage.partition_by)}"
         case stages.EmptyTable():
             yield f"empty table {stage.name}"
+        case stages.DropTable():
+            yield f"drop table {stage.name}"
         case stages.EvolveTable():
             yield f"alter table {stage.name} to ({types.to_ddl(stage.schema)})"
         case stages.PublishView():
@@ -43,4 +45,5 @@ def _flow(stage: stages.RunFlows, name: Identifier) -> str:
             return f"{name}: recompute {run.table}"
         case stages.StreamFlow():
             target = run.table or f"sink {run.flow.target}"
-            return f"{name}: stream into {target}, checkpoint {run.checkpoint.path}"
+            verb = "stream into" if run.changes is None else "apply changes to"
+            return f"{name}: {verb} {target}, checkpoint {run.checkpoint.path}"

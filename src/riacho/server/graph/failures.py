@@ -324,6 +324,22 @@ def streaming_for_persisted_view(flow: Identifier, view: Identifier) -> Analysis
     )
 
 
+def changes_for_temporary_view(flow: Identifier, view: Identifier) -> AnalysisError:
+    return _query_type(
+        "AUTOCDC_RELATION_FOR_TEMPORARY_VIEW",
+        flow,
+        "AutoCDC flows must target a streaming table because their reconciliation semantics require a streaming-table "
+        f"sink, but the flow {flow.quoted} attempts to write an AutoCDC relation to the temporary view {view.quoted}.",
+        viewIdentifier=view.quoted,
+    )
+
+
+def changes_for_other_target(flow: Identifier, target: Identifier) -> AnalysisError:
+    return AnalysisError(
+        f"AutoCDC flows must target a streaming table, but the flow {flow.quoted} attempts to write to {target.quoted}."
+    )
+
+
 def batch_for_sink(flow: Identifier, sink: Identifier) -> AnalysisError:
     return AnalysisError(
         f"Sinks may only be fed by streaming relations, but the flow {flow.quoted} attempts to write a batch relation "

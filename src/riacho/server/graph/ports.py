@@ -12,6 +12,7 @@ from riacho.ids import SessionId
 from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.engine.base import EngineSession
+from riacho.server.graph.cdc.sink import CdcTarget
 from riacho.server.streaming.progress import Progress
 from riacho.server.streaming.quality import BatchQuality, Checks
 from riacho.storage import Place
@@ -70,12 +71,14 @@ class StreamStarter(Protocol):
         on_batch: Callable[[Progress], None] | None = None,
         once: bool = False,
         checks: Checks | None = None,
+        changes: CdcTarget | None = None,
     ) -> RunningFlow:
         """Start a query with trigger availableNow into `table`, or if that is None into a sink of `sink_format`.
 
         `on_batch`: see `streaming.query_status.Listener`. The table is there. With `once`, `relation` is a batch query,
-        and its rows are the only batch. `checks`: rules that the rows are to keep. Raises SparkError for what is known
-        to be wrong before the first batch.
+        and its rows are the only batch. `checks`: rules that the rows are to keep. `changes`: the rows are events that
+        change `table`, and are not appended to it. Raises SparkError for what is known to be wrong before the first
+        batch.
         """
 
 

@@ -11,15 +11,18 @@ Reads of other tables are left to the engine, under their full name. Source: Spa
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
 
-from riacho.conf import VIEW_CHECK
+from riacho import types
+from riacho.conf import CASE_SENSITIVE, VIEW_CHECK
 from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.engine.spool import empty
 from riacho.server.graph import expectations, failures, reads, schemas
+from riacho.server.graph.cdc.definition import SEQUENCE, AutoCdc, CdcFlow, resolved
+from riacho.server.graph.cdc.strategies import STRATEGIES
 from riacho.server.graph.elements import Flow, PipelineTable
 from riacho.server.graph.graph import PipelineDefinition
 from riacho.server.graph.names import Identifier
@@ -37,7 +40,8 @@ Analyze = Callable[[pb.Relation, Mapping[str, str]], pa.Schema]
 class ResolvedFlow:
     """A flow that is understood. `conf` includes that of the views it reads; `inputs` are names of the pipeline.
 
-    `expectations`: the rules that its rows are to keep.
+    `schema`: the columns that its target gets from it. `expectations`: the rules that its rows are to keep. `cdc`: an
+    AUTO CDC flow over its source.
     """
 
     flow: Flow
@@ -46,6 +50,7 @@ class ResolvedFlow:
     inputs: tuple[Identifier, ...]
     conf: Mapping[str, str]
     expectations: tuple[Expectation, ...] = ()
+    cdc: CdcFlow | None = None
 
     @property
     def identifier(self) -> Identifier:
@@ -90,7 +95,8 @@ class Resolution:
 
     def executable(self, flow: ResolvedFlow) -> pb.Relation:
         """The flow's query as it runs: tables of the pipeline are read from the catalog, its views are written out."""
-        return self._executable(flow.flow)
+        relation = self._executable(flow.flow)
+        return relation if flow.cdc is None else flow.cdc.events(relation)
 
     def _executable(self, flow: Flow) -> pb.Relation:
         def choose(read: Read) -> pb.Relation | Identifier:
@@ -177,9 +183,22 @@ class _Resolver:
 
     def _attempt(self, flow: Flow) -> None:
         try:
-            self._resolved[flow.identifier] = self._resolve(flow)
+            found = self._resolve(flow)
         except SparkError as error:
             self._failed[flow.identifier] = Unresolved(flow, error, self._inputs[flow.identifier])
+        else:
+            self._resolved[flow.identifier] = found if flow.cdc is None else self._changes(found, flow.cdc)
+
+    def _changes(self, source: ResolvedFlow, definition: AutoCdc) -> ResolvedFlow:
+        """An AUTO CDC flow, given what its source is. What is wrong with it ends the run, as in Spark."""
+        given = source.conf.get(CASE_SENSITIVE.key)
+        sensitive = CASE_SENSITIVE.read(self._session_conf) if given is None else CASE_SENSITIVE.parse(given)
+        flow = resolved(definition, source.schema, case_sensitive=sensitive)
+        name = find(Read(definition.source, streaming=True), source.flow, self._definition)
+        events = self._analyze(flow.events(reads.aliased(empty(source.schema), name)), source.conf)
+        flow = replace(flow, sequence=events.field(SEQUENCE).type)
+        schema = STRATEGIES[flow.stored_as].target_schema(flow)
+        return replace(source, schema=types.normalise_schema(schema), cdc=flow)
 
     def _resolve(self, flow: Flow) -> ResolvedFlow:
         inputs = self._inputs[flow.identifier]

@@ -113,6 +113,8 @@ class PipelineExecution:
                 )
             case stages.EmptyTable():
                 catalog.truncate(stage.name)
+            case stages.DropTable():
+                catalog.drop_table(stage.name, if_exists=True)
             case stages.EvolveTable():
                 catalog.evolve(stage.name, stage.schema, comment=stage.comment, properties=stage.properties)
             case _:
@@ -261,6 +263,7 @@ class PipelineExecution:
             once=run.flow.flow.once,
             checks=self._checks(run),
             on_batch=lambda progress: self._note(batch_done(run, progress)),
+            changes=run.changes,
         )
         self._report(events.running(run.flow.identifier))
         while not query.await_termination(POLL_S):

@@ -22,6 +22,7 @@ from riacho.server.catalog.base import CATALOG_NAME, Catalog
 from riacho.server.catalog.failures import schema_not_found
 from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.graph import definition_events, elements, events, expectations, failures, names
+from riacho.server.graph.cdc.definition import AutoCdc, from_proto
 from riacho.server.graph.events import PipelineEvent
 from riacho.server.graph.explain import explain
 from riacho.server.graph.failures import UnresolvedPipelineError
@@ -206,21 +207,22 @@ class PipelineService:
 
     def _define_flow(self, command: pb.PipelineCommand.DefineFlow, session: PipelineSession) -> Reply:
         graph = self._graph(command.dataflow_graph_id, session)
-        if command.HasField("auto_cdc_flow_details"):
-            raise UnsupportedOperationError(
-                f"The flow '{command.flow_name}' is an AUTO CDC flow, which riacho does not support yet. "
-                "Apply the changes with MERGE INTO in a foreachBatch query instead."
-            )
-        if not command.HasField("relation_flow_details"):
-            raise UnsupportedOperationError("DETAILS_NOT_SET not supported")
+        rules: tuple[Expectation, ...] = ()
+        cdc: AutoCdc | None = None
+        match command.WhichOneof("details"):
+            case "auto_cdc_flow_details":
+                cdc = from_proto(command.auto_cdc_flow_details, once=command.once)
+                relation = cdc.source_read
+            case "relation_flow_details":
+                relation = command.relation_flow_details.relation
+            case kind:
+                raise UnsupportedOperationError(f"{(kind or 'DETAILS_NOT_SET').upper()} not supported")
         name, target = self._flow_names(command, graph)
-        relation = command.relation_flow_details.relation
         if not expectations.is_hint(relation, expectations.ONLY_ELSEWHERE):
-            rules: tuple[Expectation, ...] = ()
             if not graph.is_temporary_view(target):
                 relation, rules = expectations.lifted(relation)
             conf = dict(command.sql_conf)
-            graph.add_flow(elements.Flow(name, target, relation, graph.scope, conf, command.once, rules))
+            graph.add_flow(elements.Flow(name, target, relation, graph.scope, conf, command.once, rules, cdc))
         result = pb.PipelineCommandResult()
         _fill(result.define_flow_result.resolved_identifier, name)
         return result

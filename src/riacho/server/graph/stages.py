@@ -16,6 +16,8 @@ from riacho import types
 from riacho.server.catalog.base import CatalogReader, TableName, View
 from riacho.server.catalog.base import Table as CatalogTable
 from riacho.server.graph import failures, reads, schemas
+from riacho.server.graph.cdc.auxiliary import auxiliary_name
+from riacho.server.graph.cdc.sink import CdcTarget
 from riacho.server.graph.dag import Dag
 from riacho.server.graph.elements import PersistedView, PipelineSink, PipelineTable
 from riacho.server.graph.expectations import wants_quarantine
@@ -59,6 +61,13 @@ class EmptyTable:
 
 
 @dataclass(frozen=True)
+class DropTable:
+    """Drop the auxiliary table of a table that starts from scratch, if it is there."""
+
+    name: TableName
+
+
+@dataclass(frozen=True)
 class EvolveTable:
     """Give an existing table the columns, comment and properties that the pipeline defines; rows stay."""
 
@@ -90,6 +99,14 @@ class StreamFlow:
     options: Mapping[str, str]
     quarantine: TableName | None = None
 
+    @property
+    def changes(self) -> CdcTarget | None:
+        """What it changes, if it is an AUTO CDC flow."""
+        if self.flow.cdc is None:
+            return None
+        assert self.table is not None, "validation: AUTO CDC flows feed streaming tables only"
+        return CdcTarget(self.flow.cdc, str(self.flow.identifier), self.table, self.flow.target.quoted)
+
 
 @dataclass(frozen=True)
 class RecomputeFlow:
@@ -117,7 +134,7 @@ class RunFlows:
     idle: tuple[Identifier, ...] = ()
 
 
-Stage = StartCheckpoint | CreateEmptyTable | EmptyTable | EvolveTable | PublishView | RunFlows
+Stage = StartCheckpoint | CreateEmptyTable | EmptyTable | DropTable | EvolveTable | PublishView | RunFlows
 
 
 def decide(
@@ -192,15 +209,21 @@ class _Decision:
         existing = self._catalog.table(name)
         if existing is None:
             new_format = table.format or self._default_format
-            return [CreateEmptyTable(name, schema, new_format, table.partition_by, table.comment, properties)]
+            made = CreateEmptyTable(name, schema, new_format, table.partition_by, table.comment, properties)
+            return [*(self._without_state(name) if self._is_reset(table.identifier) else ()), made]
         if existing.partition_by != table.partition_by:
             raise failures.partitioning_changed(existing.partition_by, table.partition_by)
         if not table.is_streaming:
             # The rows of a materialized view are swapped together with its columns, when its flow has run.
             return _evolve(existing, existing.schema, table.comment, properties)
         if self._is_reset(table.quarantine_of or table.identifier):
-            return [EmptyTable(name), *_evolve(existing, schema, table.comment, properties)]
+            return [EmptyTable(name), *self._without_state(name), *_evolve(existing, schema, table.comment, properties)]
         return _evolve(existing, schemas.merge(existing.schema, schema), table.comment, properties)
+
+    def _without_state(self, name: TableName) -> list[Stage]:
+        """What was kept of the events that a table without rows was made of must go too."""
+        beside = auxiliary_name(name)
+        return [] if self._catalog.table(beside) is None else [DropTable(beside)]
 
     def _schema(self, table: PipelineTable) -> pa.Schema:
         """The columns that a table is to have: as declared, else those of its flows, which may all be null."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from riacho.errors import AnalysisError
 from riacho.server.graph import failures
+from riacho.server.graph.cdc import failures as cdc_failures
 from riacho.server.graph.dag import Dag
-from riacho.server.graph.elements import Output, PersistedView, PipelineSink, PipelineTable
+from riacho.server.graph.elements import Output, PersistedView, PipelineSink, PipelineTable, TemporaryView
 from riacho.server.graph.failures import RESET_ALLOWED, FailedFlow, UnresolvedPipelineError
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.resolve import Resolution, ResolvedFlow
@@ -71,6 +73,14 @@ def materialized_views_have_one_query(resolution: Resolution) -> None:
             raise failures.several_queries(table.identifier, [flow.identifier for flow in flows])
 
 
+def cdc_targets_have_one_flow(resolution: Resolution) -> None:
+    """A table that an AUTO CDC flow changes is changed by no other flow. Raises AUTOCDC_MULTIPLE_FLOWS_TO_TARGET."""
+    for table in resolution.definition.tables:
+        flows = resolution.flows_to(table.identifier)
+        if len(flows) > 1 and any(flow.cdc is not None for flow in flows):
+            raise cdc_failures.several_flows(table.identifier, [flow.identifier for flow in flows])
+
+
 def persisted_views_read_no_temporary_ones(resolution: Resolution) -> None:
     """A view that outlives the run cannot read one that does not. Raises AnalysisError."""
     temporary = {view.identifier for view in resolution.definition.temporary_views}
@@ -108,6 +118,8 @@ def flows_stream_where_they_must(resolution: Resolution) -> None:
     """Streaming tables and sinks take streams, materialized and persisted views take batches. Raises AnalysisError."""
     for flow in resolution.flows.values():
         output = resolution.definition.outputs[flow.target]
+        if flow.flow.cdc is not None and not isinstance(output, PipelineTable):
+            raise _not_changeable(flow, output)
         if flow.flow.once:
             _once(flow, output)
             continue
@@ -120,6 +132,12 @@ def flows_stream_where_they_must(resolution: Resolution) -> None:
                 raise failures.streaming_for_persisted_view(flow.identifier, flow.target)
             case PipelineSink() if not flow.streaming:
                 raise failures.batch_for_sink(flow.identifier, flow.target)
+
+
+def _not_changeable(flow: ResolvedFlow, output: Output) -> AnalysisError:
+    if isinstance(output, TemporaryView):
+        return failures.changes_for_temporary_view(flow.identifier, flow.target)
+    return failures.changes_for_other_target(flow.identifier, flow.target)
 
 
 def _once(flow: ResolvedFlow, output: Output) -> None:
@@ -140,6 +158,7 @@ CHECKS: tuple[Callable[[Resolution], None], ...] = (
     every_flow_is_resolved,
     declared_schemas_hold,
     materialized_views_have_one_query,
+    cdc_targets_have_one_flow,
     persisted_views_read_no_temporary_ones,
     every_dataset_has_a_flow,
     resettable_tables_feed_resettable_ones,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.streaming import trigger
 from riacho.server.streaming.quality import Checks
 from riacho.server.streaming.trigger import Trigger
+
+if TYPE_CHECKING:
+    from riacho.server.streaming.context import StreamingContext
+    from riacho.server.streaming.sinks.base import Sink
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class StartRequest:
 
     `format` "" is the default; `table` and `path` are one or neither; `foreach_batch` and `foreach` are
     pickled functions of a client, of which one is there at most. `checks`: rules that the rows are to keep.
+    `make_sink` makes a sink that has no format, whatever the others say.
     """
 
     relation: pb.Relation
@@ -32,6 +37,7 @@ class StartRequest:
     partition_by: tuple[str, ...] = ()
     foreach_batch: pb.PythonUDF | None = None
     foreach: pb.PythonUDF | None = None
+    make_sink: Callable[[StreamingContext], Sink] | None = None
     tags: tuple[str, ...] = ()
     operation_id: str = ""
     checks: Checks | None = None

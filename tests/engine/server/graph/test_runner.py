@@ -16,6 +16,7 @@ from riacho.ids import SessionId
 from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.engine.base import EngineSession
+from riacho.server.graph.cdc.sink import CdcTarget
 from riacho.server.graph.ports import PipelineSession, RunningFlow
 from riacho.server.graph.runner import PipelineExecution, UpdateContext
 from riacho.server.graph.schedule import Backoff
@@ -102,6 +103,7 @@ class FakeFlows:
         on_batch: Callable[[Progress], None] | None = None,
         once: bool = False,
         checks: Checks | None = None,
+        changes: CdcTarget | None = None,
     ) -> RunningFlow:
         name = query_name.rpartition(".")[2]
         self.started.append((query_name, checkpoint, conf))

@@ -194,7 +194,7 @@ def test_what_flows_cannot_be(client: Client) -> None:
     graph = client.graph()
     with pytest.raises(SparkError, match="MULTIPART_FLOW_NAME_NOT_SUPPORTED"):
         client.flow(graph, "a.b", "t")
-    with pytest.raises(UnsupportedOperationError, match="'f' is an AUTO CDC flow"):
+    with pytest.raises(SparkError, match="AUTOCDC_MISSING_SEQUENCE_BY"):
         client.flow(graph, "f", "t", auto_cdc_flow_details=pb.PipelineCommand.DefineFlow.AutoCdcFlowDetails(source="s"))
 
 

@@ -13,12 +13,12 @@ from riacho.clock import Clock, SystemClock
 from riacho.errors import SparkGeneralError
 from riacho.server.delta import changes, files
 from riacho.server.delta import schema as schemas
-from riacho.server.delta.actions import AddFile, ChangeFile, Json, Metadata
+from riacho.server.delta.actions import AddFile, ChangeFile, Json, Metadata, transaction
 from riacho.server.delta.constraints import Demands
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.protocol import APPEND_ONLY, CHANGE_FEED, append_route, enabled, require_readable
 from riacho.server.delta.state import TableState, not_a_table, require_whole
-from riacho.server.delta.write import DeltaOperation
+from riacho.server.delta.write import AppTransaction, DeltaOperation, repeated
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession, Spool
 from riacho.server.engine.spool import FolderSpool
@@ -89,6 +89,15 @@ class Job:
     session: EngineSession
 
 
+@dataclass(frozen=True)
+class Applied:
+    """What became of a change. `version`: None if none was made; `repetition`: it had been made before."""
+
+    version: int | None
+    counts: Counts
+    repetition: bool = False
+
+
 class Runner:
     """Runs statements that change rows of a table."""
 
@@ -104,22 +113,39 @@ class Runner:
         raises, DELTA_PATH_DOES_NOT_EXIST, DELTA_CANNOT_MODIFY_APPEND_ONLY, DELTA_CONCURRENT_WRITE,
         DELTA_UNSUPPORTED_FEATURES_FOR_READ and …_WRITE; then the table is as it was.
         """
-        writer = DeltaWriter(folder, with_files=True)
+        return self.apply(DeltaWriter(folder, with_files=True), operation, make).counts
+
+    def apply(
+        self,
+        writer: DeltaWriter,
+        operation: DeltaOperation,
+        make: Callable[[Job, TableChange], None],
+        numbered: AppTransaction | None = None,
+    ) -> Applied:
+        """As `run`, with a writer that may have been used before: one that was made with the table's files.
+
+        A `numbered` change that the table has already is not made again; `make` is not even called.
+        """
+        folder = writer.log.table
         for _ in range(MAX_RUNS):
-            snapshot = _snapshot(folder, writer.state())
+            state = writer.state()
+            if repeated(state, numbered):
+                return Applied(None, {}, repetition=True)
+            snapshot = snapshot_of(folder, state)
             change = TableChange()
             try:
                 with closing(FolderSpool("dml", zone=self.session.zone.engine)) as spool:
                     make(Job(snapshot, spool, self.session), change)
-                if not change.empty:
-                    self._commit(writer, snapshot, operation, change)
+                if change.empty:
+                    return Applied(None, change.counts)
+                version = self._commit(writer, snapshot, operation, change, numbered)
             except _OvertakenError:
                 change.discard(folder)
             except BaseException:
                 change.discard(folder)
                 raise
             else:
-                return change.counts
+                return Applied(version, change.counts)
         raise SparkGeneralError.of(
             "DELTA_CONCURRENT_WRITE",
             f"ConcurrentWriteException: Other writers changed the rows of the Delta table at {folder} while "
@@ -127,7 +153,14 @@ class Runner:
             sql_state="2D521",
         )
 
-    def _commit(self, writer: DeltaWriter, snapshot: Snapshot, operation: DeltaOperation, change: TableChange) -> None:
+    def _commit(
+        self,
+        writer: DeltaWriter,
+        snapshot: Snapshot,
+        operation: DeltaOperation,
+        change: TableChange,
+        numbered: AppTransaction | None,
+    ) -> int:
         def decide(state: TableState | None) -> Sequence[Json]:
             if state is None:
                 raise not_a_table(snapshot.folder)
@@ -141,18 +174,23 @@ class Runner:
             recorded = (
                 ChangeFile(new.add.path, new.add.size, new.add.partition_values).to_json() for new in change.recorded
             )
+            noted = [] if numbered is None else [transaction(numbered.application, numbered.number, now_ms)]
             return [
                 info,
                 *altered,
+                *noted,
                 *(file.removed(now_ms) for file in change.removed),
                 *(new.add.to_json() for new in change.added),
                 *recorded,
             ]
 
-        writer.commit(decide)
+        committed = writer.commit(decide)
+        assert committed is not None, "a change of rows is always decided"
+        return committed.version
 
 
-def _snapshot(folder: Place, state: TableState | None) -> Snapshot:
+def snapshot_of(folder: Place, state: TableState | None) -> Snapshot:
+    """The table as a statement sees it. Raises what `Runner.run` says of tables that cannot be changed."""
     if state is None:
         raise not_a_table(folder)
     require_readable(folder, state.protocol, state.metadata)

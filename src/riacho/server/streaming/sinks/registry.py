@@ -42,6 +42,8 @@ def make_sink(context: StreamingContext, request: StartRequest) -> Sink:
 
     Raises DATA_SOURCE_NOT_FOUND for an unknown format, and what a sink says of its options.
     """
+    if request.make_sink is not None:
+        return request.make_sink(context)
     if request.foreach_batch is not None:
         _check_options("foreachBatch", request)
         return _foreach_batch(context, request)
