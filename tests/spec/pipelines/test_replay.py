@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,36 @@ def test_several_flows_and_a_view(spark: SparkSession, project: Project, raw: Ca
     assert ids(project, "gold_quarantine") == [2, 3, 4]
     wrong = replay(project, raw, text, tables="two, nobody")
     assert "nobody" in str(wrong.error)
+
+
+def test_rows_arrive_while_replays_go_on(spark: SparkSession, project: Project) -> None:
+    base = f"{project.database}.base"
+    spark.sql(f"CREATE TABLE {base} (id BIGINT, price DOUBLE, name STRING)").collect()
+    raw = f"CREATE STREAMING TABLE raw AS SELECT * FROM STREAM {base};"
+    rounds, size = 5, 40
+    problems: list[object] = []
+
+    def feed() -> None:
+        for number in range(rounds):
+            start = number * size
+            rows = f"SELECT id, CAST(id % 2 - 1 AS DOUBLE) + 0.5, 'x' FROM range({start}, {start + size})"
+            spark.sql(f"INSERT INTO {base} {rows}").collect()
+            outcome = project.run(raw, kept(positive()))
+            problems.extend([outcome.error] if outcome.error else [])
+
+    feeding = threading.Thread(target=feed)
+    feeding.start()
+    replayed = 0
+    relaxed = raw, kept(positive(condition="price > -5"))
+    while feeding.is_alive():
+        outcome = replay(project, *relaxed)
+        problems.extend([outcome.error] if outcome.error else [])
+        replayed += sum(each["replayed"] for each in counts(outcome).values())
+    feeding.join(60)
+    replayed += counts(replay(project, *relaxed))["kept"]["replayed"]
+    assert not problems
+    assert ids(project, "kept") == list(range(rounds * size))
+    assert ids(project, "kept_quarantine") == []
+    assert replayed == rounds * size // 2
+    assert project.run(raw, kept(positive())).completed
+    assert ids(project, "after") == list(range(rounds * size))
