@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 
 from riacho.errors import IllegalArgumentError
-from riacho.units import time_ms
+from riacho.units import byte_size, time_ms
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ def choice(*choices: str) -> ConfType[str]:
 STRING: Final = ConfType[str]("string", lambda text: text)
 BOOLEAN: Final = ConfType[bool]("boolean", _boolean)
 INT: Final = ConfType[int]("int", _integer)
+BYTES: Final = ConfType[int]("size in BYTES", byte_size)
 TIME_MS: Final = ConfType[int]("time in MILLISECONDS", _time_ms)
 TIME_S: Final = ConfType[int]("time in SECONDS", lambda text: _time_ms(text, "s"))
 """Read in milliseconds all the same."""
@@ -383,6 +384,26 @@ REPLAY: Final = Conf(
 )
 REPLAY_RULES: Final = Conf(
     "riacho.pipelines.replay.rules", STRING, None, "With it: only rows that broke one of these rules (`a,b`)."
+)
+CONTINUOUS: Final = Conf(
+    "pipelines.continuous",
+    BOOLEAN,
+    "false",
+    "Of a pipeline's `configuration`: keep its flows running (see continuous).",
+    checked=False,  # it means nothing to a session
+)
+TRIGGER_INTERVAL: Final = Conf(
+    "pipelines.trigger.interval",
+    STRING,
+    "0 seconds",
+    "Continuous pipelines, flows, or as a table's property: least time between two batches or refreshes.",
+    checked=False,  # as above
+)
+HANDOVER: Final = Conf(
+    "riacho.delta.handover.maxBytes",
+    BYTES,
+    "64m",
+    "How much of what is written to a Delta table is kept in memory for streams that read it; 0: nothing.",
 )
 SERVER_STACK_TRACE: Final = Conf(
     "spark.sql.connect.serverStacktrace.enabled",

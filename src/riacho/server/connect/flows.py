@@ -35,7 +35,7 @@ from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.sources.empty import EmptySource
 from riacho.server.streaming.sources.once import OnceSource, leaf
 from riacho.server.streaming.start import run
-from riacho.server.streaming.trigger import AvailableNow
+from riacho.server.streaming.trigger import AvailableNow, OnNews
 from riacho.storage import Place
 
 
@@ -78,6 +78,7 @@ class FlowStarter:
         once: bool = False,
         checks: Checks | None = None,
         changes: CdcTarget | None = None,
+        interval_ms: int | None = None,
     ) -> FlowQuery:
         engine = self._sessions.open(session.engine, conf)
         try:
@@ -90,7 +91,7 @@ class FlowStarter:
                 context = replace(context, make_source=lambda _: source)
             request = StartRequest(
                 relation=resolved,
-                trigger=AvailableNow(),
+                trigger=AvailableNow() if interval_ms is None else OnNews(interval_ms),
                 output_mode=output_mode,
                 name=query_name,
                 format=sink_format,
@@ -120,6 +121,14 @@ class FlowQuery:
 
     def __init__(self, query: StreamingQuery) -> None:
         self._query = query
+
+    @property
+    def batches(self) -> int:
+        return self._query.batches
+
+    @property
+    def waits_for_data(self) -> bool:
+        return self._query.waits_for_data
 
     def await_termination(self, timeout_s: float) -> bool:
         # The failure is asked for by `exception`; here it only means that the query has ended.

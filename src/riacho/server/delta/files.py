@@ -23,6 +23,7 @@ from riacho.ids import new_uuid
 from riacho.protos import pb
 from riacho.server.delta import partitions
 from riacho.server.delta.actions import AddFile, data_place, logged_path
+from riacho.server.delta.commits import COMMITS
 from riacho.server.delta.deletion_vectors import Rows, deleted_rows
 from riacho.server.delta.stats import read_stats
 from riacho.server.engine.base import EngineSession
@@ -73,16 +74,32 @@ def read_batches(
         with pq.ParquetFile(source, memory_map=True, coerce_int96_timestamp_unit="us") as content:
             present = {name.lower(): name for name in content.schema_arrow.names}
             wanted = [present[f.name.lower()] for f in schema if f.name.lower() in present]
-            first_row = 0
-            for batch in content.iter_batches(rows, columns=wanted):
-                # First the types: files of other writers may hold some that cannot be filtered (string_view).
-                conformed = _conform(
-                    batch, schema, file.partition_values, number and (number[0], number[1] + first_row)
-                )
-                yield _kept(conformed, file, first_row)
-                first_row += batch.num_rows
+            yield from _wanted_rows(content.iter_batches(rows, columns=wanted), file, schema, number)
     except (OSError, pa.ArrowException, ValueError) as failure:
         raise _unreadable(file.path, failure) from failure
+
+
+def held_batches(rows: pa.Table, file: DataFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """What `read_batches` gives for a file, from the rows that went into it: see `commits`."""
+    present = {name.lower(): name for name in rows.column_names}
+    wanted = rows.select([present[f.name.lower()] for f in schema if f.name.lower() in present])
+    if not wanted.num_columns:  # Arrow would forget how many rows there are
+        wanted = rows.select([0])
+    try:
+        yield from _wanted_rows(wanted.to_batches(max_chunksize=READ_ROWS), file, schema)
+    except (pa.ArrowException, ValueError) as failure:
+        raise _unreadable(file.path, failure) from failure
+
+
+def _wanted_rows(
+    batches: Iterable[pa.RecordBatch], file: DataFile, schema: pa.Schema, number: tuple[str, int] | None = None
+) -> Iterator[pa.RecordBatch]:
+    first_row = 0
+    for batch in batches:
+        # First the types: files of other writers may hold some that cannot be filtered (string_view).
+        conformed = _conform(batch, schema, file.partition_values, number and (number[0], number[1] + first_row))
+        yield _kept(conformed, file, first_row)
+        first_row += batch.num_rows
 
 
 def _kept(batch: pa.RecordBatch, file: DataFile, first_row: int) -> pa.RecordBatch:
@@ -174,9 +191,10 @@ def write_relations(
     """Execute `relations`, one after the other, and write their rows as new data files of `table`; none for no rows.
 
     Without partitions the engine writes the files itself, on all cores. It cannot be left to it with partitions: it
-    refuses some types. Raises what the engine raises; then nothing is left behind.
+    refuses some types. Nor if somebody waits for the rows (see `commits`). Raises what the engine raises; then nothing
+    is left behind.
     """
-    if partition_by:
+    if partition_by or COMMITS.wants_rows(table):
         batches = (batch for relation in relations for batch in session.stream(relation))
         return write_batches(batches, table, partition_by)
     with _staged(table) as staging:
@@ -208,7 +226,9 @@ def write_batches(
                 number = next(numbers)
                 file = staging.folder / f"{number}.parquet"
                 pq.write_table(part, file, compression="snappy", use_dictionary=False)
-                staging.adopt(file, number, values, below)
+                new = staging.adopt(file, number, values, below)
+                if new is not None and not below:
+                    COMMITS.offer(table, new.add.path, part)
     return staging.files
 
 
@@ -247,6 +267,7 @@ def remove_stale_staging(table: Place, older_than_s: float, now_s: float) -> Non
 def discard(table: Place, files: Iterable[NewFile]) -> None:
     """Remove files that no version will ever name."""
     for new in files:
+        COMMITS.withdraw(table, new.add.path)
         with suppress(StorageError):  # what is left does no harm, and VACUUM removes it
             data_place(table, new.add.path).unlink(missing_ok=True)
 
@@ -299,12 +320,14 @@ class _Staging:
         self._pool: ThreadPoolExecutor | None = None
         self._sent: deque[tuple[NewFile, Future[None]]] = deque()
 
-    def adopt(self, file: Path, number: int, values: Mapping[str, str | None] | None = None, below: str = "") -> None:
+    def adopt(
+        self, file: Path, number: int, values: Mapping[str, str | None] | None = None, below: str = ""
+    ) -> NewFile | None:
         """Give a staged file its name in the table, and note what its add action is; nothing for one without rows."""
         stats = read_stats(file)
         if stats.rows == 0:
             file.unlink()
-            return
+            return None
         folder = self._table / below / partitions.folder(values or {})
         target = folder / f"part-{number:05d}-{new_uuid()}-{_SUFFIX}"
         if isinstance(target, Path):
@@ -318,12 +341,13 @@ class _Staging:
         new = NewFile(add, stats.rows, stats.null_counts)
         if isinstance(target, Path):
             self.files.append(new)
-            return
+            return new
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="riacho-upload")
         self._sent.append((new, self._pool.submit(_send, file, target)))
         while len(self._sent) > _UPLOADS:
             self._take()
+        return new
 
     def finish(self) -> None:
         """Wait until all are there. Raises StorageError."""

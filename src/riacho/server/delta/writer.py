@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from riacho.errors import SparkGeneralError
 from riacho.server.delta.actions import Json, parse_commit, render
+from riacho.server.delta.commits import COMMITS
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState, blank_state, newest_state
 from riacho.storage import ObjectPath, Place, Stamp
@@ -93,6 +94,7 @@ class DeltaWriter:
                 state = blank_state(self._with_files)
             state.apply(commit)
             self._hold(state)
+            COMMITS.announce(self.log.table)
             return Committed(version, state)
         raise SparkGeneralError.of(
             "DELTA_MAX_COMMIT_RETRIES_EXCEEDED",

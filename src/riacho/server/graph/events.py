@@ -128,6 +128,11 @@ def stopped(flow: Identifier) -> PipelineEvent:
     return _flow(flow, "STOPPED", f"Flow '{flow}' has STOPPED.")
 
 
+def waiting(flow: Identifier) -> PipelineEvent:
+    """Of a flow that keeps running."""
+    return _flow(flow, "IDLE", f"Flow '{flow}' is IDLE, waiting for new data.")
+
+
 def not_resolved(flow: Identifier, error: BaseException) -> PipelineEvent:
     return _flow(flow, "FAILED", _with_error(f"Failed to resolve flow: '{flow}'.", error), EventLevel.ERROR, error)
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, SparkGeneralError
+from riacho.errors import AnalysisError, IllegalArgumentError, IllegalStateError, SparkError, SparkGeneralError
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.schemas import tree_string
 
@@ -34,6 +34,13 @@ def graph_is_running(graph_id: str) -> SparkError:
         f"{graph_id} already exists. Stop the existing execution before starting a new one.",
         sql_state="XXSC0",
         graphId=graph_id,
+    )
+
+
+def flow_is_running(flow: Identifier) -> SparkError:
+    return IllegalStateError(
+        f"The flow '{flow}' is being run by another update, in this server or in another process. Stop that update "
+        "first (a continuous one runs until it is stopped), or leave the table out with a refresh of others."
     )
 
 

@@ -41,7 +41,15 @@ class Analyzer(Protocol):
 
 
 class RunningFlow(Protocol):
-    """A streaming query that works off what is available now."""
+    """A streaming query that works off what is available now, or goes on until it is stopped."""
+
+    @property
+    def batches(self) -> int:
+        """How many batches it has committed."""
+
+    @property
+    def waits_for_data(self) -> bool:
+        """Whether it has nothing to do."""
 
     def await_termination(self, timeout_s: float) -> bool:
         """Wait until the query has ended, at most `timeout_s`; whether it has. Does not raise the query's error."""
@@ -72,9 +80,12 @@ class StreamStarter(Protocol):
         once: bool = False,
         checks: Checks | None = None,
         changes: CdcTarget | None = None,
+        interval_ms: int | None = None,
     ) -> RunningFlow:
-        """Start a query with trigger availableNow into `table`, or if that is None into a sink of `sink_format`.
+        """Start a query into `table`, or if that is None into a sink of `sink_format`.
 
+        It ends when it has worked off what is there (trigger availableNow), unless `interval_ms` says how far apart its
+        batches are at least: then it goes on.
         `on_batch`: see `streaming.query_status.Listener`. The table is there. With `once`, `relation` is a batch query,
         and its rows are the only batch. `checks`: rules that the rows are to keep. `changes`: the rows are events that
         change `table`, and are not appended to it. Raises SparkError for what is known to be wrong before the first

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import count
 from queue import Empty, SimpleQueue
 
 from riacho import storage
@@ -20,14 +21,17 @@ from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.server.catalog.base import Catalog
 from riacho.server.graph import definition_events, events, stages
 from riacho.server.graph.batch_events import batch_done
+from riacho.server.graph.dag import Dag
 from riacho.server.graph.event_log import EventRecorder, Unrecorded
 from riacho.server.graph.events import PipelineEvent
+from riacho.server.graph.inputs import ChangeWatch, inputs_of
 from riacho.server.graph.materialized import aligned
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.ports import FlowSessions, PipelineSession, StreamStarter, TableWriter
+from riacho.server.graph.pulse import FlowPulse, RefreshPace
 from riacho.server.graph.resolve import Resolution
 from riacho.server.graph.schedule import Schedule
-from riacho.server.graph.settings import PipelineSettings
+from riacho.server.graph.settings import PipelineSettings, least_interval_ms
 from riacho.server.graph.stages import FlowRun, RecomputeFlow, RunFlows, Stage, StreamFlow
 from riacho.server.streaming.quality import VIOLATED, Checks
 
@@ -56,8 +60,15 @@ class _Ended:
     error: SparkError | None
 
 
+@dataclass(frozen=True)
+class _Progressed:
+    """A flow that keeps running has got somewhere."""
+
+    flow: Identifier
+
+
 class FlowStoppedError(SparkGeneralError):
-    """A flow did not end by itself: the run was stopped."""
+    """A flow did not end by itself: it was stopped, as a rule with its run."""
 
 
 class RunCanceledError(SparkGeneralError):
@@ -74,17 +85,20 @@ class PipelineExecution:
     settings: PipelineSettings
     log: EventRecorder = field(default_factory=Unrecorded)
     _stopped: threading.Event = field(default_factory=threading.Event)
-    _reports: SimpleQueue[PipelineEvent | _Ended] = field(default_factory=SimpleQueue)
+    _reports: SimpleQueue[PipelineEvent | _Ended | _Progressed] = field(default_factory=SimpleQueue)
 
     def stop(self) -> None:
         """End the run: nothing more starts, streaming flows are stopped. Returns at once."""
         self._stopped.set()
 
-    def events(self, planned: Iterable[Stage]) -> Iterator[PipelineEvent]:
-        """Carry out the stages; what happens, as it happens.
+    def events(self, planned: Iterable[Stage]) -> Iterator[PipelineEvent | None]:
+        """Carry out the stages; what happens, as it happens, and None now and then while nothing does.
 
         Raises what makes the run fail: a stage's error at once, a flow's error when no flow runs any more.
         """
+        planned = list(planned)
+        for run in (run for stage in planned if isinstance(stage, RunFlows) for run in stage.runs.values()):
+            self._interval_ms(run)  # a wrong one is refused before anything is done
         for stage in planned:
             match stage:
                 case RunFlows():
@@ -127,7 +141,7 @@ class PipelineExecution:
         except SparkError as error:
             yield self._event(events.failed(stage.identifier, error))
 
-    def _run_flows(self, stage: RunFlows) -> Iterator[PipelineEvent]:
+    def _run_flows(self, stage: RunFlows) -> Iterator[PipelineEvent | None]:
         schedule = self._schedule(stage)
         for name in stage.runs:
             yield self._event(events.queued(name))
@@ -136,27 +150,36 @@ class PipelineExecution:
         for name in stage.idle:
             yield self._event(events.idle(name))
         first_error: SparkError | None = None
-        with ThreadPoolExecutor(self.settings.max_concurrent_flows, "riacho-flow") as pool:
+        with ThreadPoolExecutor(self._at_once(stage), "riacho-flow") as pool:
             try:
                 while not schedule.is_done:
                     yield from self._start_flows(stage, schedule, pool)
                     report = self._next_report(schedule)
-                    if isinstance(report, PipelineEvent):
-                        yield report
-                    elif report is not None:
-                        error = yield from self._ended(report, stage, schedule)
-                        first_error = first_error or error
+                    match report:
+                        case _Progressed():
+                            schedule.progressed(report.flow)
+                        case _Ended():
+                            error = yield from self._ended(report, stage, schedule)
+                            first_error = first_error or error
+                        case _:
+                            yield report
             except GeneratorExit:
                 self.stop()  # whoever read the events has gone: flows that still run end now
                 raise
+        if first_error is not None and (self.settings.continuous or not self._stopped.is_set()):
+            raise first_error
         if self._stopped.is_set():
             raise RunCanceledError("Pipeline run was canceled.")
-        if first_error is not None:
-            raise first_error
+
+    def _at_once(self, stage: RunFlows) -> int:
+        """How many flows run side by side: in a continuous run all, for none of them ends."""
+        return max(1, len(stage.runs)) if self.settings.continuous else self.settings.max_concurrent_flows
 
     def _schedule(self, stage: RunFlows) -> Schedule:
+        # In a continuous run no flow waits for another: each goes on with what is there.
+        needs = Dag(dict.fromkeys(stage.needs, ())) if self.settings.continuous else stage.needs
         return Schedule(
-            stage.needs,
+            needs,
             excluded=(*stage.excluded, *stage.idle),
             retries={name: self._retries(run) for name, run in stage.runs.items()},
             backoff=self.settings.backoff,
@@ -166,7 +189,7 @@ class PipelineExecution:
         if self._stopped.is_set():
             schedule.cancel()
             return
-        room = self.settings.max_concurrent_flows - len(schedule.running)
+        room = self._at_once(stage) - len(schedule.running)
         for name in schedule.startable(self.tools.clock.monotonic_ms())[: max(0, room)]:
             run = stage.runs[name]
             schedule.start(name)
@@ -174,7 +197,7 @@ class PipelineExecution:
                 yield self._event(events.planning(name))
             pool.submit(storage.carried(self._attempt), run)
 
-    def _next_report(self, schedule: Schedule) -> PipelineEvent | _Ended | None:
+    def _next_report(self, schedule: Schedule) -> PipelineEvent | _Ended | _Progressed | None:
         """What a flow reports next; None if it is time to look whether another flow may start."""
         wait_s = POLL_S
         next_attempt_ms = schedule.next_attempt_ms()
@@ -199,7 +222,8 @@ class PipelineExecution:
         if isinstance(error, FlowStoppedError):
             schedule.abandon(name)
             yield self._event(events.stopped(name))
-            return error
+            self.stop()  # if somebody stopped this one alone, the others do not go on without it
+            return None
         violated = error.condition == VIOLATED  # rows that broke a rule would break it again
         failure = schedule.fail(name, self.tools.clock.monotonic_ms(), final=violated)
         run = stage.runs[name]
@@ -209,6 +233,8 @@ class PipelineExecution:
             yield self._event(events.failed(name, error, final=failure.is_final))
         for skipped in failure.skipped:
             yield self._event(events.skipped(skipped))
+        if failure.is_final and self.settings.continuous:
+            self.stop()
         return error if failure.is_final else None
 
     def _retries(self, run: FlowRun) -> int:
@@ -221,7 +247,10 @@ class PipelineExecution:
             self._report(events.starting(run.flow.identifier))
             if isinstance(run, StreamFlow):
                 error = self._stream(run)
+            elif self.settings.continuous:
+                self._keep_fresh(run)
             else:
+                self._report(events.running(run.flow.identifier))
                 self._recompute(run)
         except SparkError as failed:
             error = failed
@@ -236,7 +265,6 @@ class PipelineExecution:
         table = self.tools.catalog.table(run.table)
         if table is None:
             raise SparkGeneralError(f"The table {run.table} was dropped while the pipeline ran.")
-        self._report(events.running(run.flow.identifier))
         engine = self.tools.sessions.open(self.session.engine, run.flow.conf)
         checks = self._checks(run)
         try:
@@ -251,6 +279,7 @@ class PipelineExecution:
 
     def _stream(self, run: StreamFlow) -> SparkError | None:
         """Run a streaming flow to its end; what it died of, if it did. Raises what is wrong before it runs."""
+        goes_on = self.settings.continuous and not run.flow.flow.once
         query = self.tools.streams.start_flow(
             relation=self.resolution.executable(run.flow),
             session=self.session,
@@ -264,12 +293,19 @@ class PipelineExecution:
             checks=self._checks(run),
             on_batch=lambda progress: self._note(batch_done(run, progress)),
             changes=run.changes,
+            interval_ms=(self._interval_ms(run) or 0) if goes_on else None,
         )
-        self._report(events.running(run.flow.identifier))
+        name = run.flow.identifier
+        pulse = FlowPulse(self._tell, name)
+        pulse.runs()
         while not query.await_termination(POLL_S):
             if self._stopped.is_set():
                 query.stop()
-                raise FlowStoppedError(f"Flow '{run.flow.identifier}' was stopped with its run.")
+                raise _stopped(name)
+            if goes_on:
+                pulse.look(query.batches, waits=query.waits_for_data)
+        if goes_on and query.exception() is None:
+            raise _stopped(name)
         return query.exception()
 
     def _checks(self, run: FlowRun) -> Checks | None:
@@ -284,6 +320,45 @@ class PipelineExecution:
             location = table.location
         return Checks(str(run.flow.identifier), str(run.flow.target), run.flow.expectations, location)
 
+    def _interval_ms(self, run: FlowRun) -> int | None:
+        """The least time between two batches or refreshes of a flow, if anybody said. Raises as `least_interval_ms`."""
+        table = self.resolution.definition.table(run.flow.target)
+        return least_interval_ms(run.flow.conf, {} if table is None else table.properties)
+
+    def _keep_fresh(self, run: RecomputeFlow) -> None:
+        """Refresh a view whenever what it reads has changed, until the run is stopped. Raises what a refresh raises."""
+        inputs = inputs_of(self.resolution.executable(run.flow), self.tools.catalog, run.flow.flow.scope)
+        pulse = FlowPulse(self._tell, run.flow.identifier)
+        rest = RefreshPace(self._interval_ms(run), inputs)
+        watch = ChangeWatch(inputs)
+        try:
+            for refreshes in count(1):
+                started_ms = self.tools.clock.monotonic_ms()
+                pulse.runs()
+                watch.note()
+                self._recompute(run)
+                pulse.look(refreshes, waits=False)
+                took_s = (self.tools.clock.monotonic_ms() - started_ms) / 1000
+                if self._stopped.wait(rest.pause_s(took_s)):
+                    raise _stopped(run.flow.identifier)
+                due_s = rest.unasked_s
+                while not watch.wait(min(POLL_S, due_s)) and due_s > 0:
+                    if self._stopped.is_set():
+                        raise _stopped(run.flow.identifier)
+                    pulse.look(refreshes, waits=True)
+                    due_s -= POLL_S
+                if self._stopped.is_set():
+                    raise _stopped(run.flow.identifier)
+        finally:
+            watch.close()
+
+    def _tell(self, flow: Identifier, event: PipelineEvent | None) -> None:
+        """What the pulse of a flow gives: something to say, or that it has got somewhere."""
+        if event is None:
+            self._reports.put(_Progressed(flow))
+        else:
+            self._report(event)
+
     def _report(self, event: PipelineEvent) -> None:
         self._reports.put(self._event(event))
 
@@ -296,3 +371,7 @@ class PipelineExecution:
     def _note(self, event: PipelineEvent) -> None:
         """An event that only the log has."""
         self._event(event)
+
+
+def _stopped(flow: Identifier) -> FlowStoppedError:
+    return FlowStoppedError(f"Flow '{flow}' was stopped with its run.")

@@ -141,6 +141,10 @@ class Schedule:
         self._apply(flow, Happening.FAIL_FOR_GOOD)
         return FailureOutcome(is_final=True, skipped=self._skip(self._needs.downstream(flow)))
 
+    def progressed(self, flow: Identifier) -> None:
+        """A running flow has got somewhere: failures before that no longer count."""
+        self._failures[flow] = 0
+
     def abandon(self, flow: Identifier) -> None:
         """A running flow was stopped. Raises ValueError for one that does not run."""
         self._apply(flow, Happening.FAIL_FOR_GOOD)

@@ -23,6 +23,7 @@ from riacho.server.catalog.failures import schema_not_found
 from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.graph import definition_events, elements, events, expectations, failures, names
 from riacho.server.graph.cdc.definition import AutoCdc, from_proto
+from riacho.server.graph.claims import Claims
 from riacho.server.graph.events import PipelineEvent
 from riacho.server.graph.explain import explain
 from riacho.server.graph.failures import UnresolvedPipelineError
@@ -81,10 +82,14 @@ class PipelineService:
         self._tools = UpdateContext(catalog=catalog, writer=writer, streams=streams, sessions=sessions, clock=clock)
         self._updates = UpdateLogs(catalog, clock, housekeeper)
         self._by_session: dict[SessionId, _SessionGraphs] = {}
+        self._claims = Claims()
         self._lock = threading.Lock()
 
-    def handle(self, command: pb.PipelineCommand, session: PipelineSession) -> Iterator[Reply]:
-        """Answer a command: events while a run goes on, then always one result. Raises SparkError."""
+    def handle(self, command: pb.PipelineCommand, session: PipelineSession) -> Iterator[Reply | None]:
+        """Answer a command: events while a run goes on, then always one result. Raises SparkError.
+
+        None comes now and then while nothing happens, so that its caller can look up.
+        """
         kind = command.WhichOneof("command_type")
         match kind:
             case "create_dataflow_graph":
@@ -101,7 +106,7 @@ class PipelineService:
                 yield pb.PipelineCommandResult()
             case "start_run":
                 for event in self._start_run(command.start_run, session):
-                    yield event.to_proto()
+                    yield None if event is None else event.to_proto()
                 yield pb.PipelineCommandResult()
             case _:
                 raise UnsupportedOperationError(f"{(kind or 'COMMANDTYPE_NOT_SET').upper()} not supported")
@@ -246,11 +251,13 @@ class PipelineService:
             parse_columns=session.engine.parse_ddl,
         )
 
-    def _start_run(self, command: pb.PipelineCommand.StartRun, session: PipelineSession) -> Iterator[PipelineEvent]:
+    def _start_run(
+        self, command: pb.PipelineCommand.StartRun, session: PipelineSession
+    ) -> Iterator[PipelineEvent | None]:
         graph = self._graph(command.dataflow_graph_id, session)
         selection = TableSelection.of(command, graph.scope)
         storage = Storage.at(command.storage)
-        settings = PipelineSettings.read(session.engine.get_conf)
+        settings = PipelineSettings.read(session.engine.get_conf, graph.conf)
         if command.dry:
             yield from self._dry_run(graph, selection, storage, session)
             return
@@ -282,7 +289,7 @@ class PipelineService:
         settings: PipelineSettings,
         session: PipelineSession,
         log: UpdateLog,
-    ) -> Iterator[PipelineEvent]:
+    ) -> Iterator[PipelineEvent | None]:
         try:
             resolution = self._resolve(graph, session, storage)
         except UnresolvedPipelineError as error:
@@ -304,7 +311,8 @@ class PipelineService:
             _log.info("run of graph %s:\n%s", graph.graph_id, explain(planned))
             log.record_all(definition_events.planned(planned))
             log.record(events.update("RUNNING", f"Update {log.update_id} is RUNNING."))
-            yield from run.events(planned)
+            with self._claims.of(planned):
+                yield from run.events(planned)
         finally:
             run.stop()
             self._of(session).runs.pop(graph.graph_id, None)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from riacho import types
+from riacho.conf import TRIGGER_INTERVAL
 from riacho.server.catalog.base import CatalogReader, TableName, View
 from riacho.server.catalog.base import Table as CatalogTable
 from riacho.server.graph import failures, reads, schemas
@@ -306,6 +307,8 @@ def _known_properties(table: PipelineTable) -> dict[str, str]:
         lower = key.lower()
         if lower == RESET_ALLOWED:
             known[RESET_ALLOWED] = value
+        elif lower == TRIGGER_INTERVAL.key:
+            continue  # whoever runs the flow looks at it
         elif lower.startswith(PIPELINES_PREFIX):
             _log.warning("table %s: unknown property %s is ignored", table.identifier, key)
         else:

@@ -25,20 +25,24 @@ from riacho.server.streaming.execution import BatchInput, BatchOutput, Execution
 from riacho.server.streaming.parts import SpooledSource
 from riacho.server.streaming.progress import Durations, Progress, SourceProgress
 from riacho.server.streaming.quality import CountsRows
-from riacho.server.streaming.query_status import Listener, QueryStatus, StatusMessage
+from riacho.server.streaming.query_status import WAITING, Listener, QueryStatus, StatusMessage
 from riacho.server.streaming.sinks.base import SinkBatch, SinkWriter
 from riacho.server.streaming.sources.base import (
     KnowsBatch,
     ReadLimit,
     SourceData,
     SourceReader,
+    TellsNews,
     TellsOthers,
     batch_schema,
 )
-from riacho.server.streaming.trigger import AvailableNow, Once, ProcessingTime
+from riacho.server.streaming.trigger import AvailableNow, Once, OnNews, ProcessingTime
 from riacho.server.streaming.watermark import WatermarkPolicy, WatermarkTracker
 
 ENGINE_ATTEMPTS = 4
+
+UNHEARD_MS = 100
+"""Between looks for what sources that tell news do not hear of: what other processes commit."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class MicroBatchRun:
         self._conf = confs.after_restart(context.definition.conf, recovery.conf)
         self._retain = batches_to_retain(self._conf)
         self._polling_delay_ms = max(POLLING_DELAY.of(self._conf), 0)
+        hears_all = all(isinstance(reader, TellsNews) and reader.tells_news for reader in context.readers)
+        self._unheard_ms = max(self._polling_delay_ms, UNHEARD_MS) if hears_all else self._polling_delay_ms
         self._idle_interval_ms = IDLE_PROGRESS_INTERVAL.of(self._conf)
         policy = WatermarkPolicy.of(self._conf)
         self._tracker = WatermarkTracker(context.execution.watermark_delays_ms, policy, recovery.watermark_ms)
@@ -121,7 +127,15 @@ class MicroBatchRun:
                     if ran:
                         self._status.check_stop()
                     else:
-                        self._wait(self._polling_delay_ms, "Waiting for data to arrive")
+                        self._wait_for_data(self._polling_delay_ms)
+                case OnNews():
+                    if not ran:
+                        self._wait_for_data(self._unheard_ms)
+                    elif self._trigger.least_ms:
+                        due_ms = started_ms + self._trigger.least_ms
+                        self._wait(max(due_ms - self._clock.now_ms(), 0), "Waiting for next trigger")
+                    else:
+                        self._status.check_stop()
                 case ProcessingTime():
                     due_ms = self._trigger.next_start_ms(started_ms)
                     self._wait(max(due_ms - self._clock.now_ms(), 0), "Waiting for next trigger")
@@ -255,6 +269,7 @@ class MicroBatchRun:
         self._ran_before = True
         self._starts = list(batch.log.offsets)
         self._status.committed = batch.log.offsets
+        self._status.batches += 1
         self._late_ms = batch.log.watermark_ms
         self._next = BatchId(batch.batch_id + 1)
         return entry
@@ -346,6 +361,10 @@ class MicroBatchRun:
 
     def _say(self, message: str, *, data: bool = False) -> None:
         self._status.current = StatusMessage(message, is_data_available=data, is_trigger_active=True)
+
+    def _wait_for_data(self, ms: float) -> None:
+        self._status.current = StatusMessage(WAITING)
+        self._status.sleep_until_woken(ms)
 
     def _wait(self, ms: float, message: str) -> None:
         self._status.current = StatusMessage(message)

@@ -24,9 +24,10 @@ from riacho.server.streaming.definition import QueryDefinition
 from riacho.server.streaming.lifecycle import QueryEvent, QueryState
 from riacho.server.streaming.microbatch import MicroBatchRun, RunContext
 from riacho.server.streaming.progress import Progress
-from riacho.server.streaming.query_status import Listener, QueryStatus, StatusMessage, Stopped
+from riacho.server.streaming.query_status import WAITING, Listener, QueryStatus, StatusMessage, Stopped
 from riacho.server.streaming.sinks.base import SinkContext
 from riacho.server.streaming.sources.base import SourceContext, SourceReader
+from riacho.server.streaming.trigger import OnNews, ProcessingTime
 from riacho.storage import Place, delete_tree
 
 STOP_TIMEOUT_S = 60.0
@@ -75,6 +76,16 @@ class StreamingQuery:
     @property
     def status(self) -> StatusMessage:
         return self._status.current
+
+    @property
+    def batches(self) -> int:
+        """How many batches this run has committed."""
+        return self._status.batches
+
+    @property
+    def waits_for_data(self) -> bool:
+        """Whether the last look found nothing new."""
+        return self._status.current.message == WAITING
 
     @property
     def recent_progress(self) -> list[Progress]:
@@ -200,6 +211,7 @@ class StreamingQuery:
                     definition.session.zone.text,
                     self._status.check_stop,
                     self.query_id,
+                    self._status.wake if isinstance(definition.trigger, ProcessingTime | OnNews) else None,
                 )
                 readers.append(use.source.open(context))
                 opened.callback(readers[-1].stop)

@@ -14,6 +14,7 @@ from riacho.ids import Offset
 from riacho.server.streaming.progress import Progress
 
 PROGRESS_TO_KEEP = 100
+WAITING = "Waiting for data to arrive"
 
 
 class Stopped(Exception):  # noqa: N818 - what happened, not what is wrong
@@ -53,8 +54,11 @@ class QueryStatus:
         self.available: Sequence[Offset | None] = ()
         self._recent: deque[Progress] = deque(maxlen=progress_to_keep)
         self._stop_asked = threading.Event()
+        self._woken = threading.Event()
         self._changed = threading.Condition()
         self._idle_triggers = 0
+        self.batches = 0
+        """How many batches this run has committed."""
         self._over = False
 
     @property
@@ -76,6 +80,11 @@ class QueryStatus:
 
     def ask_to_stop(self) -> None:
         self._stop_asked.set()
+        self._woken.set()
+
+    def wake(self) -> None:
+        """There is news for a source: whoever waits for data looks at once, or at the next wait."""
+        self._woken.set()
 
     def check_stop(self) -> None:
         """Raises Stopped if somebody asked the query to stop."""
@@ -86,6 +95,12 @@ class QueryStatus:
         """Wait, but not beyond a request to stop, which raises Stopped."""
         if self._stop_asked.wait(ms / 1000):
             raise Stopped
+
+    def sleep_until_woken(self, ms: float) -> None:
+        """Wait, but not beyond news for a source, and as `sleep`."""
+        if self._woken.wait(ms / 1000):
+            self._woken.clear()
+        self.check_stop()
 
     def found_nothing(self) -> None:
         """A trigger ended without new data."""

@@ -35,7 +35,18 @@ class Once:
     """All that is there in one batch, limits ignored, then the query ends (deprecated in Spark)."""
 
 
-Trigger = ProcessingTime | AvailableNow | Once
+@dataclass(frozen=True)
+class OnNews:
+    """A batch as soon as there is something new, but not before `least_ms` after the last one began.
+
+    What a continuous pipeline runs with; no client can ask for it. Unlike `ProcessingTime`, it does not let data wait
+    for a round time of the clock, and it lets sources sleep that tell when there is news.
+    """
+
+    least_ms: int = 0
+
+
+Trigger = ProcessingTime | AvailableNow | Once | OnNews
 
 
 def from_command(command: pb.WriteStreamOperationStart) -> Trigger:

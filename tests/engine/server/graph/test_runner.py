@@ -65,6 +65,8 @@ class FakeQuery:
     failure: SparkError | None = None
     endless: bool = False
     stopped: threading.Event = field(default_factory=threading.Event)
+    batches: int = 0
+    waits_for_data: bool = False
 
     def await_termination(self, timeout_s: float) -> bool:
         return not self.endless or self.stopped.wait(min(timeout_s, 0.01))
@@ -104,6 +106,7 @@ class FakeFlows:
         once: bool = False,
         checks: Checks | None = None,
         changes: CdcTarget | None = None,
+        interval_ms: int | None = None,
     ) -> RunningFlow:
         name = query_name.rpartition(".")[2]
         self.started.append((query_name, checkpoint, conf))
@@ -161,6 +164,8 @@ class Bench:
         told: list[str] = []
         try:
             for event in self.last.events(stages):
+                if event is None:
+                    continue
                 told.append(event.message.replace("spark_catalog.default.", ""))
                 if "a is RUNNING" in event.message and self.flows.endless:
                     self.last.stop()

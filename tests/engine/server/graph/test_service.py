@@ -77,7 +77,8 @@ class Client:
         return list(self.stream(**command))
 
     def stream(self, **command: object) -> Iterator[pb.PipelineEventResult | pb.PipelineCommandResult]:
-        return self.service.handle(pb.PipelineCommand(**command), self.session)  # type: ignore[arg-type]
+        replies = self.service.handle(pb.PipelineCommand(**command), self.session)  # type: ignore[arg-type]
+        return (reply for reply in replies if reply is not None)
 
     def one(self, **command: object) -> pb.PipelineCommandResult:
         (reply,) = self.send(**command)
@@ -113,7 +114,7 @@ class Client:
         )
         return parts(self.one(define_flow=define).define_flow_result.resolved_identifier)
 
-    def run(self, graph: str, **details: object) -> Iterator[pb.PipelineEventResult | pb.PipelineCommandResult]:
+    def run(self, graph: str, **details: object) -> Iterator[pb.PipelineEventResult | pb.PipelineCommandResult | None]:
         start = {"dataflow_graph_id": graph, "storage": self.storage, **details}
         return self.stream(start_run=pb.PipelineCommand.StartRun(**start))  # type: ignore[arg-type]
 
@@ -122,7 +123,7 @@ def parts(name: pb.ResolvedIdentifier) -> list[str]:
     return [part for part in (name.catalog_name, *name.namespace, name.table_name) if part]
 
 
-def told(replies: Iterator[pb.PipelineEventResult | pb.PipelineCommandResult]) -> list[str]:
+def told(replies: Iterator[pb.PipelineEventResult | pb.PipelineCommandResult | None]) -> list[str]:
     """The events' texts; the last reply must be the empty result."""
     *events, result = replies
     assert result == pb.PipelineCommandResult()

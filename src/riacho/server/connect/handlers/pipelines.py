@@ -11,6 +11,9 @@ from riacho.server.connect.session import ServerSession
 def command(services: Services, session: ServerSession, request: pb.ExecutePlanRequest) -> Responses:
     """PipelineCommand: events while a run goes on, then one result. Raises what is wrong with the graph, or its run."""
     for reply in services.pipelines.handle(request.plan.command.pipeline_command, session):
+        if reply is None:
+            yield None
+            continue
         response = pb.ExecutePlanResponse()
         if isinstance(reply, pb.PipelineEventResult):
             response.pipeline_event_result.CopyFrom(reply)

@@ -56,6 +56,8 @@ class SourceContext:
     zone: str = "UTC"
     check_stop: Callable[[], None] = lambda: None
     query_id: str = ""
+    wake: Callable[[], None] | None = None
+    """Tells the query that there is something new; None for a query that does not wait for data. From any thread."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,14 @@ class TellsOthers(Protocol):
 
     def committed(self, end: Offset) -> None:
         """The batch that ends there is in the checkpoint as done. May be skipped. Raises nothing."""
+
+
+@runtime_checkable
+class TellsNews(Protocol):
+    """A reader that calls its context's `wake` when there is something new, if it also has this."""
+
+    tells_news: bool
+    """Whether it hears of nearly all news, so that it need be asked for the rest only now and then."""
 
 
 @runtime_checkable

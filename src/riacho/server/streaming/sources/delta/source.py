@@ -9,12 +9,14 @@ from functools import partial
 import pyarrow as pa
 
 from riacho import storage, types
+from riacho.conf import HANDOVER
 from riacho.errors import AnalysisError, SparkError
 from riacho.ids import Offset
 from riacho.paths import qualified
 from riacho.server.delta import feed, files, history
 from riacho.server.delta import schema as schemas
 from riacho.server.delta.actions import AddFile
+from riacho.server.delta.commits import COMMITS, Subscription
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.protocol import require_readable
 from riacho.server.delta.state import TableState, load_state
@@ -105,6 +107,8 @@ class DeltaReader:
         self._available_now = False
         self._bound: DeltaOffset | None = None
         self._feed_checked = False
+        self._news = _subscribe(source, context)
+        self.tells_news = self._news is not None
 
     def prepare_available_now(self) -> None:
         self._available_now = True
@@ -140,7 +144,8 @@ class DeltaReader:
         return None
 
     def stop(self) -> None:
-        """Nothing is held open."""
+        if self._news is not None:
+            self._news.close()
 
     def _next(self, begin: DeltaOffset | None, admission: Admission) -> DeltaOffset | None:
         """The end of the batch after `begin`: `begin` itself, or None at the very start, if there is nothing new."""
@@ -234,7 +239,10 @@ class DeltaReader:
         for action in actions:
             assert isinstance(action, AddFile), "a plain stream reads nothing else"
             file = files.data_file(table, action)
+            held = self._news and self._news.take(action.path)
             read = partial(files.read_batches, file, columns)
+            if held is not None:
+                read = partial(files.held_batches, held, file, columns)
             yield FileRead(file.path, action.size, partial(filled, read, self._source.schema))
 
     def _used_columns(self) -> pa.Schema:
@@ -245,6 +253,15 @@ class DeltaReader:
 
     def _wanted(self, path: str) -> bool:
         return self._options.exclude is None or self._options.exclude.search(path) is None
+
+
+def _subscribe(source: DeltaSource, context: SourceContext) -> Subscription | None:
+    """Hear of commits to the table; their rows come along unless a read wants more than a file's rows."""
+    if context.wake is None:
+        return None
+    only_rows = not source.options.read_change_feed and not context.with_metadata
+    hold_bytes = HANDOVER.read(context.session.get_conf) if only_rows else 0
+    return COMMITS.subscribe(source.path, context.wake, hold_bytes)
 
 
 def _open(log: DeltaLog) -> TableState:
