@@ -9,7 +9,7 @@ from pyspark.errors import AnalysisException, ParseException, PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.types import LongType, StructField, StructType
 
-from tests.spec.support import rows
+from tests.spec.support import finish, rows
 
 
 def columns(spark: SparkSession, text: str) -> str:
@@ -251,6 +251,38 @@ class TestRows:
         with pytest.raises(PySparkException, match="DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"):
             spark.sql(f"INSERT INTO {table} VALUES (-1)")
         assert rows(spark.table(table)) == [(1,)]
+
+    def test_constraints_are_about_the_rows_that_are_written(
+        self, spark: SparkSession, database: str, tmp_path: Path
+    ) -> None:
+        source, table, view = (f"{database}.{name}" for name in ("s", "t", "nested"))
+        spark.sql(f"CREATE TABLE {source} (id BIGINT, a BIGINT, n STRUCT<r: BIGINT>) USING delta")
+        spark.sql(
+            f"INSERT INTO {source} VALUES (1, 5, named_struct('r', 7L)), (2, 50, NULL), (3, 7, named_struct('r', 8L))"
+        )
+        spark.sql(f"CREATE TABLE {table} (id BIGINT, a BIGINT) USING delta")
+        spark.sql(f"ALTER TABLE {table} ADD CONSTRAINT small CHECK (a < 10)")
+        spark.sql(f"INSERT INTO {table} SELECT id, a FROM {source} WHERE id = 1")
+        spark.sql(f"INSERT INTO {table} SELECT id + 10, a + id - id AS a FROM {source} WHERE n.r > 0")
+        spark.table(source).where("a < 6 OR id = 3").drop("n").write.format("delta").mode("append").saveAsTable(table)
+        stream = spark.readStream.table(source).where("id <> 2").selectExpr("id + 20 AS id", "a").writeStream
+        finish(
+            stream.format("delta")
+            .option("checkpointLocation", f"{tmp_path}/kept")
+            .trigger(availableNow=True)
+            .toTable(table)
+        )
+        written = [(1, 5), (1, 5), (3, 7), (11, 5), (13, 7), (21, 5), (23, 7)]
+        assert sorted(rows(spark.table(table))) == written
+        # The row that is told is the one that broke the rule.
+        with pytest.raises(PySparkException, match=r"violated by row with values:\n - a : 50"):
+            spark.sql(f"INSERT INTO {table} SELECT id, a FROM {source}")
+        spark.sql(f"CREATE TABLE {view} (n STRUCT<r: BIGINT>) USING delta")
+        spark.sql(f"ALTER TABLE {view} ADD CONSTRAINT large CHECK (n.r > 7)")
+        spark.sql(f"INSERT INTO {view} SELECT n FROM {source} WHERE id = 3")
+        with pytest.raises(PySparkException, match="DELTA_VIOLATE_CONSTRAINT_WITH_VALUES"):
+            spark.sql(f"INSERT INTO {view} SELECT n FROM {source}")
+        assert spark.table(view).count() == 1
 
     def test_columns_that_must_not_be_null(self, spark: SparkSession, database: str) -> None:
         spark.sql(f"CREATE TABLE {database}.t (id BIGINT NOT NULL) USING delta")

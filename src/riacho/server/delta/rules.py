@@ -3,8 +3,11 @@
 The engine checks them while it writes the rows: a row that breaks a rule makes it raise.
 
     before          after
-    relation        Filter CASE WHEN NOT coalesce(rule, false) THEN raise_error('…') … ELSE true END
+    relation        Project CASE WHEN NOT coalesce(rule, false) THEN raise_error('…') … ELSE c END AS c, …
                       relation, with the columns that it lacks as nulls
+
+Not a filter: the engine puts filters together and tests them all on rows of which only some are written, so that a row
+that a WHERE takes out would be refused; and it makes AND and OR of a CASE of booleans, and tells of another row.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -20,7 +24,7 @@ from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
 from riacho.server.delta.actions import Metadata
 from riacho.server.engine.base import EngineSession
-from riacho.server.engine.pieces import prepared_condition
+from riacho.server.engine.pieces import prepared_value
 from riacho.server.plan import build
 from riacho.server.sql.tokens import Edit, splice, tokenize
 
@@ -64,32 +68,43 @@ def broken(rule: str) -> pb.Expression:
     return build.call("not", build.call("coalesce", parsed(rule), build.boolean(False)))
 
 
-def guard(session: EngineSession, table: pa.Schema, rules: Mapping[str, str]) -> pb.Expression | None:
-    """What fails at a row that breaks a rule of the table, and is true of others; None without rules.
+@dataclass(frozen=True)
+class Guard:
+    """A column of a table, and an expression that has its value, or fails at a row that breaks a rule of the table."""
+
+    column: str
+    value: pb.Expression
+
+
+def guard(session: EngineSession, table: pa.Schema, rules: Mapping[str, str]) -> Guard | None:
+    """What stands guard over the rows of a table; None without rules.
 
     Raises what the engine says of a rule that it cannot resolve.
     """
     if not rules:
         return None
+    column = next((field for field in table if not pa.types.is_nested(field.type)), table.field(0))
     cases: list[pb.Expression] = []
     for name, rule in rules.items():
         raised = build.call("raise_error", _message(name, rule, table))
-        cases += [broken(rule), build.cast(raised, pa.bool_())]
-    return prepared_condition(session, table, build.call("when", *cases, build.boolean(True)))
+        cases += [broken(rule), raised if pa.types.is_nested(column.type) else build.cast(raised, column.type)]
+    value = build.alias(build.call("when", *cases, build.col(column.name)), column.name)
+    return Guard(column.name, prepared_value(session, table, value))
 
 
-def guarded(relation: pb.Relation, given: list[str], table: pa.Schema, condition: pb.Expression | None) -> pb.Relation:
+def guarded(relation: pb.Relation, given: list[str], table: pa.Schema, rules: Guard | None) -> pb.Relation:
     """`relation`, whose columns are `given`, with the guard of the table that it goes to.
 
     Raises UNSUPPORTED_DATATYPE.
     """
-    if condition is None:
+    if rules is None:
         return relation
     missing = [field for field in table if field.name not in given]
     if missing:
         nulls = [build.alias(build.cast(build.null(), field.type), field.name) for field in missing]
         relation = build.project(relation, [*map(build.col, given), *nulls])
-    return build.where(relation, condition)
+    names = [*given, *(field.name for field in missing)]
+    return build.project(relation, [rules.value if name == rules.column else build.col(name) for name in names])
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from riacho.server.delta.actions import Json, Metadata, Protocol, transaction
 from riacho.server.delta.constraints import Demands, checked
 from riacho.server.delta.fit import Fit, fit, fresh
 from riacho.server.delta.protocol import APPEND_ONLY, CHANGE_FEED, AppendRoute, append_route, enabled
-from riacho.server.delta.rules import checks, guard, guarded, told
+from riacho.server.delta.rules import Guard, checks, guard, guarded, told
 from riacho.server.delta.state import TableState
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
@@ -92,10 +92,10 @@ class _WritePlan:
     rules: Mapping[str, str] = field(default_factory=dict)
     """CHECK constraints and invariants, by name."""
 
-    def project(self, relation: pb.Relation, condition: pb.Expression | None) -> pb.Relation:
-        """The rows as they are written, checked on the way. `condition`: see `rules.guard`."""
+    def project(self, relation: pb.Relation, rules: Guard | None) -> pb.Relation:
+        """The rows as they are written, checked on the way."""
         given = [column.target for column in self.fit.columns]
-        return self._with_partitions(guarded(self.fit.project(relation), given, self.fit.table, condition), given)
+        return self._with_partitions(guarded(self.fit.project(relation), given, self.fit.table, rules), given)
 
     def _with_partitions(self, relation: pb.Relation, given: Sequence[str]) -> pb.Relation:
         """The rows with the partition columns that they lack, as NULL: files may lack columns, folders may not."""

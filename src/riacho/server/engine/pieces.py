@@ -1,4 +1,4 @@
-"""Conditions that are prepared once and then stand in plans that are made anew for each batch."""
+"""Expressions that are prepared once and then stand in plans that are made anew for each batch."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from riacho.server.engine.spool import empty
 from riacho.server.plan import build
 
 
-def prepared_condition(session: EngineSession, schema: pa.Schema, condition: pb.Expression) -> pb.Expression:
-    """`condition`, of rows of `schema`, as the engine is to have it. Raises SparkError."""
-    return session.prepared(build.where(empty(schema), condition), rows=False).filter.condition
+def prepared_value(session: EngineSession, schema: pa.Schema, value: pb.Expression) -> pb.Expression:
+    """`value`, an expression under a name, over rows of `schema`, as the engine is to have it. Raises SparkError."""
+    return session.prepared(build.project(empty(schema), [value]), rows=False).project.expressions[0]

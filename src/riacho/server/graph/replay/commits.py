@@ -185,8 +185,6 @@ class ReplayTables:
         operation = DeltaOperation("WRITE", {"mode": "Append", "replay": str(number)})
 
         def write(job: Job, _: TableChange) -> None:
-            # Not a filtered read of the table: the engine tests the conditions of the target on rows that a filter
-            # below takes out.
             relation, schema = self._marked_rows(job, number)
             writer.write([relation], schema, operation, AppTransaction(self._application(number), Fate.APPENDED))
 
