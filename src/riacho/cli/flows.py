@@ -38,6 +38,7 @@ class FlowStatus(StrEnum):
 
 
 _UNDER_WAY = (FlowStatus.PLANNING, FlowStatus.STARTING, FlowStatus.RUNNING)
+_ALIVE = (*_UNDER_WAY, FlowStatus.IDLE)
 _OVER: dict[FlowStatus, Mark] = {
     FlowStatus.COMPLETED: "done",
     FlowStatus.SKIPPED: "skipped",
@@ -73,6 +74,11 @@ class FlowBoard:
         return list(self._failed.values())
 
     @property
+    def states(self) -> dict[str, FlowStatus]:
+        """Where each flow stands, in the order in which they were heard of."""
+        return dict(self._states)
+
+    @property
     def under_way(self) -> list[str]:
         """The flows that run now, in the order of their start."""
         return sorted((f for f, s in self._states.items() if s in _UNDER_WAY), key=lambda flow: self._started[flow])
@@ -97,24 +103,26 @@ class FlowBoard:
         if unresolved := _UNRESOLVED.match(text):
             # Those that merely read from it say nothing new, and come first.
             return (
-                None if unresolved["upstream"] else Line("failed", _short(unresolved["flow"]), None, first_line(error))
+                None
+                if unresolved["upstream"]
+                else Line("failed", short_name(unresolved["flow"]), None, first_line(error))
             )
         found = _FLOW.match(text)
         if found is None or found["state"] not in FlowStatus.__members__:
             return None if text.startswith("Run is ") else Line("note", first_line(message))
-        return self._move(_short(found["flow"]), FlowStatus(found["state"]), at, error)
+        return self._move(short_name(found["flow"]), FlowStatus(found["state"]), at, error)
 
     def _move(self, flow: str, state: FlowStatus, at: float, error: str) -> Line | None:
         before = self._states.get(flow)
         self._states[flow] = state
         if state in _UNDER_WAY:
-            if before in _UNDER_WAY:
+            if before in _ALIVE:
                 return None
             self._started[flow] = at
             self._attempts[flow] = self._attempts.get(flow, 0) + 1
             failure = self._failed.pop(flow, None)
             return failure and replace(failure, mark="retried")
-        seconds = at - self._started[flow] if before in _UNDER_WAY else None
+        seconds = at - self._started[flow] if before in _ALIVE else None
         if state is FlowStatus.FAILED:
             self._failed[flow] = Line("failed", flow, seconds, first_line(error))
             return None
@@ -125,6 +133,6 @@ class FlowBoard:
         return Line(_OVER[state], flow, seconds, "what it reads has failed" if state is FlowStatus.SKIPPED else retried)
 
 
-def _short(flow: str) -> str:
+def short_name(flow: str) -> str:
     """A name without the catalog that everybody has."""
     return flow.removeprefix(_CATALOG)

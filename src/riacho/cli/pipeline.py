@@ -47,15 +47,16 @@ def update(
     console: Console,
     *,
     quiet: bool = False,
+    view: FlowView | None = None,
 ) -> FlowBoard:
     """Define the pipeline anew on the server of `spark` and run it, showing its progress; the flows as they ended.
 
-    Raises CommandError for a definition that cannot be loaded and for flows that failed, and PySpark's exception for
-    whatever else ends the run.
+    `view`: what shows it, if not the usual one. Raises CommandError for a definition that cannot be loaded and for
+    flows that failed, and PySpark's exception for whatever else ends the run.
     """
     from pyspark.errors import PySparkException
 
-    view = FlowView(console, quiet=quiet)
+    view = view or FlowView(console, quiet=quiet)
     try:
         with view.live("loading definitions"):
             for message, time_s in events(spark, spec, spec_path, selection, console):
