@@ -8,22 +8,38 @@ imports `pyspark` only.
 
 from __future__ import annotations
 
-from pyspark.pipelines import (
-    create_auto_cdc_flow,
-    create_sink,
-    create_streaming_table,
-    materialized_view,
-    table,
-    temporary_view,
-)
+from pyspark.pipelines import create_auto_cdc_flow, create_sink, create_streaming_table
 
+from riacho.pipelines.datasets import materialized_view, table, temporary_view
 from riacho.pipelines.flows import append_flow
+from riacho.pipelines.rules import (
+    checked,
+    expect,
+    expect_all,
+    expect_all_or_drop,
+    expect_all_or_fail,
+    expect_all_or_quarantine,
+    expect_or_drop,
+    expect_or_fail,
+    expect_or_quarantine,
+    expect_unique,
+)
 
 __all__ = [
     "append_flow",
+    "checked",
     "create_auto_cdc_flow",
     "create_sink",
     "create_streaming_table",
+    "expect",
+    "expect_all",
+    "expect_all_or_drop",
+    "expect_all_or_fail",
+    "expect_all_or_quarantine",
+    "expect_or_drop",
+    "expect_or_fail",
+    "expect_or_quarantine",
+    "expect_unique",
     "materialized_view",
     "table",
     "temporary_view",

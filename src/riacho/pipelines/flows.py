@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from copy import copy
 from typing import Any
 
@@ -13,6 +12,10 @@ from pyspark.pipelines.graph_element_registry import (
     graph_element_registration_context,
 )
 
+from riacho.pipelines.datasets import Decorator, registering
+from riacho.pipelines.locations import user_location
+from riacho.pipelines.rules import Registered
+
 
 def append_flow(
     *,
@@ -20,27 +23,27 @@ def append_flow(
     name: str | None = None,
     spark_conf: dict[str, str] | None = None,
     once: bool = False,
-) -> Callable[[QueryFunction], None]:
+) -> Decorator:
     """A decorator for a query function whose rows are added to `target`, a streaming table or sink.
 
     With `once` the function gives a batch query, such as a backfill. It runs once in the life of the flow's checkpoint:
     later runs leave it out (`IDLE`), and a full refresh of the target runs it again. That is riacho's own: Spark 4.2
     raises DEFINE_FLOW_ONCE_OPTION_NOT_SUPPORTED.
     """
-    register = _append_flow(target=target, name=name, spark_conf=spark_conf)
-    return _registered_once(register) if once else register
+    decorator = registering(_append_flow(target=target, name=name, spark_conf=spark_conf), name, user_location())
+    return _once(decorator) if once else decorator
 
 
-def _registered_once(register: Callable[[QueryFunction], None]) -> Callable[[QueryFunction], None]:
-    """`register`, over a registry that says of each flow that it is to run once."""
+def _once(decorator: Decorator) -> Decorator:
+    """`decorator`, over a registry that says of each flow that it is to run once."""
 
-    def once(function: QueryFunction) -> None:
+    def decorated(function: QueryFunction) -> Registered:
         registry: Any = copy(get_active_graph_element_registry())
         registry._client = _MarksOnce(registry._client)  # noqa: SLF001 - the client has no way of its own to say it
         with graph_element_registration_context(registry):
-            register(function)
+            return decorator(function)
 
-    return once
+    return decorated
 
 
 class _MarksOnce:
@@ -53,5 +56,6 @@ class _MarksOnce:
         return getattr(self._client, name)
 
     def execute_command(self, command: Any, *arguments: Any, **options: Any) -> Any:
-        command.pipeline_command.define_flow.once = True
+        if command.pipeline_command.HasField("define_flow"):
+            command.pipeline_command.define_flow.once = True
         return self._client.execute_command(command, *arguments, **options)

@@ -6,33 +6,202 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pyspark import pipelines as stock
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from riacho import pipelines as dp
 from tests.spec.pipelines.support import Project
 from tests.spec.support import files, write_json
 
-ROWS = [
+SCHEMA = "id BIGINT, price DOUBLE, name STRING"
+ROWS: list[dict[str, object]] = [
     {"id": 1, "price": 5.0, "name": "a"},
     {"id": 2, "price": -1.0, "name": "b"},
     {"id": 3, "name": "c"},
     {"id": 4, "price": 7.5},
     {"id": 5, "price": -2.0},
+    {"id": 1, "price": 9.0, "name": "z"},
 ]
 SOURCE = "SELECT * FROM STREAM raw"
 
 
 @pytest.fixture
-def raw(spark: SparkSession, tmp_path: Path) -> Callable[[], None]:
-    """A definition: the streaming table `raw` of five rows in one file."""
+def landing(tmp_path: Path) -> Path:
     write_json(tmp_path / "landing" / "0.json", ROWS)
+    return tmp_path / "landing"
+
+
+@pytest.fixture
+def raw(spark: SparkSession, landing: Path) -> Callable[[], None]:
+    """A definition: the streaming table `raw` of the rows above."""
 
     def define() -> None:
-        @dp.table
+        @dp.table(format="delta")
         def raw() -> DataFrame:
-            return files(spark, tmp_path / "landing", "id BIGINT, price DOUBLE, name STRING")
+            return files(spark, landing, SCHEMA)
 
     return define
+
+
+def noted(project: Project, table: str) -> list[tuple[object, ...]]:
+    """Quarantined rows, with the parts of the note that every Spark knows."""
+    rows = project.spark.table(f"{project.database}.{table}")
+    flow = F.element_at(F.split("_quarantine.flow", "[.]"), -1)
+    columns = ("id", "price", "name", "_quarantine.rules", "_quarantine.reason", flow)
+    return [tuple(row) for row in rows.select(*columns).orderBy("id").collect()]
+
+
+def test_one_file_of_rules_for_every_spark(
+    spark: SparkSession, project: Project, raw: Callable[[], None], landing: Path
+) -> None:
+    def define() -> None:
+        @stock.table(format="delta")  # type: ignore[call-overload]
+        @dp.expect("named", "name IS NOT NULL")
+        @dp.expect_or_drop("positive", F.col("price") > 0)
+        def below() -> DataFrame:
+            return spark.readStream.table("raw")
+
+        @dp.expect_or_quarantine("positive", "price > 0")
+        @dp.table(format="delta")
+        @dp.expect_or_quarantine("named", "name IS NOT NULL")
+        def above() -> DataFrame:
+            return files(spark, landing, SCHEMA)
+
+        @dp.expect_unique("one", "id", on_violation="quarantine", order_by=F.col("price").desc())
+        @dp.materialized_view(format="delta")
+        @dp.expect_all_or_quarantine({"positive": "price > 0"})
+        def view() -> DataFrame:
+            return spark.read.table("raw")
+
+        @dp.temporary_view
+        @dp.expect_or_drop("named", "name IS NOT NULL")
+        def batches() -> DataFrame:
+            return spark.read.table("raw")
+
+        @stock.temporary_view
+        @dp.expect_all_or_drop({"named": "name IS NOT NULL", "small": "id < 3"})
+        def streams() -> DataFrame:
+            return spark.readStream.table("raw")
+
+        @dp.materialized_view(format="delta")
+        def of_batches() -> DataFrame:
+            return spark.read.table("batches")
+
+        @dp.table(format="delta")
+        def of_streams() -> DataFrame:
+            return spark.readStream.table("streams")
+
+        @dp.table(format="delta")
+        @dp.expect_unique("first", ["id"])
+        def unique() -> DataFrame:
+            return files(spark, landing, SCHEMA)
+
+        dp.create_streaming_table("many", format="delta")
+
+        @dp.append_flow(target="many")
+        @dp.expect_or_quarantine("small", "id < 3")
+        def first_flow() -> DataFrame:
+            return spark.readStream.table("raw")
+
+        @stock.append_flow(target="many", name="second_flow")
+        @dp.expect_all({"small": "id < 3"})
+        def second() -> DataFrame:
+            return spark.readStream.table("raw").where("id = 5")
+
+    outcome = project.run(raw, define)
+    assert outcome.completed, (outcome.events, outcome.error)
+    one, first = (1, 5.0, "a"), (1, 9.0, "z")
+    assert project.table("below") == [one, first, (4, 7.5, None)]
+    assert project.table("above") == [one, first]
+    assert noted(project, "above_quarantine") == [
+        (2, -1.0, "b", ["positive"], "price > 0", "above"),
+        (3, None, "c", ["positive"], "price > 0", "above"),
+        (4, 7.5, None, ["named"], "name IS NOT NULL", "above"),
+        (5, -2.0, None, ["positive", "named"], "price > 0; name IS NOT NULL", "above"),
+    ]
+    sources = spark.table(f"{project.database}.above_quarantine").select("_quarantine.source").distinct().collect()
+    assert [row[0] for row in sources] == [f"file://{landing}/0.json"]
+    assert project.table("view") == [first, (4, 7.5, None)]
+    assert noted(project, "view_quarantine") == [
+        (1, 5.0, "a", ["one"], "unique (id)", "view"),
+        (2, -1.0, "b", ["positive"], "price > 0", "view"),
+        (3, None, "c", ["positive"], "price > 0", "view"),
+        (5, -2.0, None, ["positive"], "price > 0", "view"),
+    ]
+    assert project.table("of_batches") == [one, first, (2, -1.0, "b"), (3, None, "c")]
+    assert project.table("of_streams") == [one, first, (2, -1.0, "b")]
+    assert [row[0] for row in project.table("unique")] == [1, 2, 3, 4, 5]
+    assert project.table("many") == [one, first, (2, -1.0, "b"), (5, -2.0, None)]
+    assert [row[0] for row in noted(project, "many_quarantine")] == [3, 4, 5]
+
+
+@pytest.mark.parametrize("kind", ["table", "materialized_view"])
+def test_a_rule_that_fails_the_flow(project: Project, raw: Callable[[], None], kind: str) -> None:
+    spark = project.spark
+
+    def define() -> None:
+        @getattr(dp, kind)(format="delta")
+        @dp.expect_or_fail("positive", "price > 0")
+        @dp.expect_all_or_fail({"named": "name IS NOT NULL"})
+        def strict() -> DataFrame:
+            return spark.readStream.table("raw") if kind == "table" else spark.read.table("raw")
+
+        @dp.materialized_view(format="delta")
+        @dp.expect_all_or_fail({"known": "id > 0"})
+        def fine() -> DataFrame:
+            return spark.read.table("raw")
+
+    outcome = project.run(raw, define, conf={"spark.sql.pipelines.maxFlowRetryAttempts": "0"})
+    assert not outcome.completed
+    (failed,) = (event for event in outcome.events if "strict' has FAILED" in event)
+    assert "failed to meet the expectation. Violated expectations: '" in failed
+    assert "positive (price > 0)" in failed or "price > 0" in failed
+    assert project.table("strict") == []
+    assert len(project.table("fine")) == len(ROWS)
+
+
+def test_rules_of_a_query_outside_a_pipeline(spark: SparkSession, landing: Path, tmp_path: Path) -> None:
+    """The same operations; what was counted is in the query's progress."""
+    checked = dp.checked(
+        files(spark, landing, SCHEMA),
+        dp.expect("named", "name IS NOT NULL"),
+        dp.expect_or_drop("positive", "price > 0"),
+        name="orders",
+    )
+    query = (
+        checked.writeStream.format("parquet")
+        .option("checkpointLocation", str(tmp_path / "checkpoint"))
+        .trigger(availableNow=True)
+        .start(str(tmp_path / "out"))
+    )
+    assert query.awaitTermination(60)
+    progress = query.recentProgress[0]
+    assert progress["observedMetrics"]["riacho_expectations.orders"]["values"] == [6, 0, 3, 2, 3]
+    assert sorted(row.id for row in spark.read.parquet(str(tmp_path / "out")).collect()) == [1, 1, 4]
+
+
+def test_what_decorators_refuse(project: Project) -> None:
+    def query() -> DataFrame:
+        raise AssertionError("not called")
+
+    with pytest.raises(ValueError, match="two expectations 'a'"):
+        dp.expect("a", "x > 1")(dp.expect_or_drop("a", "x > 2")(query))
+    with pytest.raises(TypeError, match=r"put it below, or use the decorator of riacho.pipelines"):
+        dp.expect("a", "x > 1")(None)
+    with pytest.raises(TypeError, match="is SQL text or a Column, not int"):
+        dp.expect("a", 1)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="on_violation is one of"):
+        dp.expect_unique("a", "id", on_violation="explode")
+    with pytest.raises(ValueError, match="at least one key"):
+        dp.expect_unique("a", [])
+    stream = project.spark.readStream.format("rate").load()
+    with pytest.raises(ValueError, match="a stream can only drop them"):
+        dp.checked(stream, dp.expect_unique("a", "value", on_violation="fail"))
+    with pytest.raises(ValueError, match="Leave order_by out"):
+        dp.checked(stream, dp.expect_unique("a", "value", order_by="timestamp"))
+    with pytest.raises(ValueError, match="cannot quarantine rows"):
+        dp.checked(stream, dp.expect_or_quarantine("a", "value > 1"))
 
 
 @pytest.mark.riacho_only
@@ -54,9 +223,9 @@ def test_rules_in_sql(spark: SparkSession, project: Project, raw: Callable[[], N
     """
     outcome = project.run(raw, text)
     assert outcome.completed, (outcome.events, outcome.error)
-    assert [row[0] for row in project.table("silver")] == [1, 4]
-    assert project.table("kept") == [(1, 5.0, "a")]
-    assert project.table("gold") == [(1, 5.0), (4, 7.5)]
+    assert [row[0] for row in project.table("silver")] == [1, 1, 4]
+    assert project.table("kept") == [(1, 5.0, "a"), (1, 9.0, "z")]
+    assert project.table("gold") == [(1, 5.0), (1, 9.0), (4, 7.5)]
     assert project.table("bad") == [(4,)]
     note = "_quarantine.rules, _quarantine.reason, _quarantine.flow, _quarantine.batch_id"
     quarantined = spark.sql(f"SELECT id, price, name, {note} FROM {project.database}.kept_quarantine ORDER BY id")

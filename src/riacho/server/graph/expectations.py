@@ -12,7 +12,7 @@ riacho takes the query and the rules out of it; its sinks measure the rows thems
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -26,10 +26,9 @@ from riacho.server.plan.mentions import function_names, makes_rows
 from riacho.server.plan.pushdown import NOT_DETERMINISTIC
 from riacho.server.plan.rules.global_aggregates import is_aggregate
 from riacho.server.plan.walk import children, expressions
-from riacho.server.streaming.quality import NOTE, Expectation, Violation
+from riacho.server.streaming.quality import FAILED, NOTE, RULES, VIOLATED, Expectation, Violation
 
 CHECKED: Final = "riacho_checked"
-RULES: Final = "riacho_expectations"
 ONLY_ELSEWHERE: Final = "riacho_quarantine"
 """The hint at the top of a flow that fills a quarantine table on stock Spark, which riacho does by itself."""
 ELSEWHERE: Final = "riacho.quarantine"
@@ -37,6 +36,7 @@ ELSEWHERE: Final = "riacho.quarantine"
 QUARANTINE: Final = "_quarantine"
 """Behind the name of a dataset: its quarantine table."""
 
+_HELPER: Final = "__riacho_holds_"
 _REPEATS: Final = "unique:"
 """Before the action of a rule that tells rows which repeat a key."""
 _RANDOM: Final = frozenset(name.upper() for name in NOT_DETERMINISTIC)
@@ -88,6 +88,52 @@ def quarantine_name(dataset: Identifier) -> Identifier:
 
 def wants_quarantine(rules: Iterable[Expectation]) -> bool:
     return any(rule.on_violation is Violation.QUARANTINE for rule in rules)
+
+
+def kept(relation: pb.Relation, rules: Sequence[Expectation], dataset: str, *, observed: bool) -> pb.Relation:
+    """`relation` without the rows that a view's rules do away with; an error at those that must not be there.
+
+    `observed`: with counts, as the metric `riacho_expectations.<dataset>` of the query that reads the view.
+    """
+    helpers = {f"{_HELPER}{at}": rule.condition for at, rule in enumerate(rules) if rule.repeats}
+    if helpers:  # a filter has no windows
+        aliases = [build.alias(condition, name).alias for name, condition in helpers.items()]
+        relation = pb.Relation(with_columns=pb.WithColumns(input=relation, aliases=aliases))
+    broken = {
+        rule.name: build.call(
+            "not",
+            build.call(
+                "coalesce",
+                build.col(f"{_HELPER}{at}") if rule.repeats else rule.condition,
+                build.boolean(False),
+            ),
+        )
+        for at, rule in enumerate(rules)
+    }
+    if observed:
+        relation = pb.Relation(
+            collect_metrics=pb.CollectMetrics(input=relation, name=f"{RULES}.{dataset}", metrics=_metrics(broken))
+        )
+    cases: list[pb.Expression] = []
+    for rule in sorted(rules, key=lambda rule: rule.on_violation is not Violation.FAIL):
+        if rule.on_violation is Violation.FAIL:
+            said = (
+                f"Flow '{dataset}' failed to meet the expectation. Violated expectations: '{rule.name} ({rule.text})'"
+            )
+            raised = build.call("raise_error", build.text(f"[{VIOLATED}] {said}"))
+            cases += [broken[rule.name], build.cast(raised, pa.bool_())]
+        elif rule.on_violation is not Violation.WARN:
+            cases += [broken[rule.name], build.boolean(False)]
+    if cases:
+        relation = build.where(relation, build.call("when", *cases, build.boolean(True)))
+    return build.drop(relation, helpers) if helpers else relation
+
+
+def _metrics(broken: Mapping[str, pb.Expression]) -> list[pb.Expression]:
+    return [
+        build.alias(build.call("count", build.integer(1)), "rows"),
+        *(build.alias(build.call("count_if", failed), f"{FAILED}{name}") for name, failed in broken.items()),
+    ]
 
 
 def check(

@@ -111,6 +111,11 @@ class DataflowGraph:
         with self._lock:
             self._flows.append(replace(flow, conf={**self.conf, **flow.conf}))
 
+    def has_output(self, name: Identifier) -> bool:
+        """Whether an output of that name is registered already."""
+        with self._lock:
+            return any(output.identifier == name for output in self._outputs)
+
     def is_sink(self, name: Identifier) -> bool:
         """Whether a sink of that name is registered already."""
         with self._lock:

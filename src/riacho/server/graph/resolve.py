@@ -102,12 +102,20 @@ class Resolution:
         def choose(read: Read) -> pb.Relation | Identifier:
             name = find(read, flow, self.definition)
             if self.definition.is_view(name) and name in self.definition.flows:
-                return reads.aliased(self._executable(self.definition.flows[name]), name)
+                return reads.aliased(self._view(self.definition.flows[name]), name)
             if read.streaming and name in self.definition.inputs:
                 return reads.aliased(reads.table_read(name, streaming=True, options=read.options), name)
             return name
 
         return reads.substitute(flow.relation, choose)
+
+    def _view(self, flow: Flow) -> pb.Relation:
+        """The query of a view with its rules, which have no sink to see to them."""
+        resolved = self.flows[flow.identifier]
+        relation = self._executable(flow)
+        if not resolved.expectations:
+            return relation
+        return expectations.kept(relation, resolved.expectations, str(flow.target), observed=resolved.streaming)
 
 
 def resolve(definition: PipelineDefinition, analyze: Analyze, session_conf: Callable[[str], str | None]) -> Resolution:

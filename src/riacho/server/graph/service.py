@@ -182,7 +182,7 @@ class PipelineService:
                 output = elements.PipelineSink(name, details.format, dict(details.options))
             case other:
                 raise IllegalArgumentError(f"Unknown output type: {pb.OutputType.Name(other)}")
-        if not _is_for_others(output):
+        if not _is_for_others(output, graph):
             graph.add_output(output)
         result = pb.PipelineCommandResult()
         _fill(result.define_output_result.resolved_identifier, output.identifier)
@@ -223,9 +223,8 @@ class PipelineService:
             case kind:
                 raise UnsupportedOperationError(f"{(kind or 'DETAILS_NOT_SET').upper()} not supported")
         name, target = self._flow_names(command, graph)
-        if not expectations.is_hint(relation, expectations.ONLY_ELSEWHERE):
-            if not graph.is_temporary_view(target):
-                relation, rules = expectations.lifted(relation)
+        if not expectations.is_hint(relation, expectations.ONLY_ELSEWHERE) or graph.has_output(target):
+            relation, rules = expectations.lifted(relation)
             conf = dict(command.sql_conf)
             graph.add_flow(elements.Flow(name, target, relation, graph.scope, conf, command.once, rules, cdc))
         result = pb.PipelineCommandResult()
@@ -388,9 +387,13 @@ class PipelineService:
             _log.info("dry run of graph %s:\n%s", graph.graph_id, explain(planned))
 
 
-def _is_for_others(output: elements.Output) -> bool:
-    """Whether an output is defined for servers that do not quarantine rows by themselves."""
-    return isinstance(output, elements.PipelineTable) and expectations.ELSEWHERE in output.properties
+def _is_for_others(output: elements.Output, graph: DataflowGraph) -> bool:
+    """Whether an output is defined for servers that do not quarantine rows by themselves.
+
+    Rows of a temporary view, which is no table, are quarantined as they are there.
+    """
+    dataset = output.properties.get(expectations.ELSEWHERE) if isinstance(output, elements.PipelineTable) else None
+    return dataset is not None and not graph.is_temporary_view(names.parse(dataset))
 
 
 def _fill(message: pb.ResolvedIdentifier, name: Identifier) -> None:

@@ -22,9 +22,10 @@ from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.checkpoint import BatchLog, Checkpoint, batches_to_retain, recover
 from riacho.server.streaming.definition import QueryDefinition, SourceUse
 from riacho.server.streaming.execution import BatchInput, BatchOutput, Execution
+from riacho.server.streaming.observed import named
 from riacho.server.streaming.parts import SpooledSource
 from riacho.server.streaming.progress import Durations, Progress, SourceProgress
-from riacho.server.streaming.quality import CountsRows
+from riacho.server.streaming.quality import CountsRows, counted
 from riacho.server.streaming.query_status import WAITING, Listener, QueryStatus, StatusMessage
 from riacho.server.streaming.sinks.base import SinkBatch, SinkWriter
 from riacho.server.streaming.sources.base import (
@@ -254,7 +255,7 @@ class MicroBatchRun:
             output_rows=rows,
             interval_ms=interval_ms,
             rows=None if quality is None else quality.rows,
-            expectations=() if quality is None else quality.expectations,
+            expectations=[*(() if quality is None else quality.expectations), *counted(named(output.observed))],
         )
         if context.listener.on_batch is not None:
             context.listener.on_batch(entry)

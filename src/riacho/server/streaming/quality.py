@@ -6,10 +6,10 @@ fate: it is written, quarantined, dropped, or makes the batch fail.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -34,6 +34,12 @@ NOTE_TYPE: Final = pa.struct(
         ("replay", pa.int64()),
     ]
 )
+
+RULES: Final = "riacho_expectations"
+"""The hint that holds rules, and before a dataset's name the metric that counts them where no sink does."""
+
+FAILED: Final = "failed: "
+"""Before a rule's name in that metric; `rows` are all rows."""
 
 SOURCE: Final = "__riacho_source"
 """A column that a flow's query may have for its sink alone: the file that a row came from, "" if it is of none."""
@@ -111,6 +117,18 @@ class BatchQuality:
 
     rows: RowCounts
     expectations: Sequence[ExpectationCount] = ()
+
+
+def counted(observed: Mapping[str, Mapping[str, Any]]) -> list[ExpectationCount]:
+    """What observed metrics, by name, say of the rules of views."""
+    counts = []
+    for name, values in observed.items():
+        if name.startswith(f"{RULES}."):
+            dataset, rows = name.removeprefix(f"{RULES}."), values.get("rows") or 0
+            for key, failed in values.items():
+                if key.startswith(FAILED):
+                    counts.append(ExpectationCount(key.removeprefix(FAILED), dataset, rows - failed, failed))
+    return counts
 
 
 @runtime_checkable

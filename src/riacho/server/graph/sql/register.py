@@ -10,10 +10,12 @@ import pyarrow as pa
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.graph import elements, failures
+from riacho.server.graph.expectations import wants_quarantine
 from riacho.server.graph.graph import DataflowGraph
 from riacho.server.graph.names import CurrentNamespace, Identifier
 from riacho.server.graph.sql import statements
 from riacho.server.sql.scripts import statements as split
+from riacho.server.streaming.quality import Expectation
 
 ParseColumns = Callable[[str], pa.Schema]
 """The schema of DDL text, as the engine parses it."""
@@ -81,10 +83,15 @@ class _File:
             self._flow(name, name, statement.query)
 
     def _view(self, statement: statements.CreatePipelineView) -> None:
-        if statement.expectations:
+        if statement.expectations and not statement.temporary:
             raise UnsupportedOperationError(
-                f"The view {statement.name} has expectations, which riacho checks where rows are written. Give them to "
-                "the tables that read the view."
+                f"The view {statement.name} has expectations, but nothing runs it: it is read by whoever wants to. "
+                "Make it a materialized view or a temporary one."
+            )
+        if wants_quarantine(statement.expectations):
+            raise UnsupportedOperationError(
+                f"The temporary view {statement.name} cannot quarantine rows, as it has no place for them. Let the "
+                "tables that read it do so."
             )
         if statement.temporary:
             name = statement.name
@@ -92,8 +99,16 @@ class _File:
         else:
             name = self._scope.qualify(statement.name)
             self._graph.add_output(elements.PersistedView(name, statement.query, self._scope, statement.comment))
-        self._flow(name, name, statement.query)
+        self._flow(name, name, statement.query, rules=statement.expectations)
 
-    def _flow(self, name: Identifier, target: Identifier, query: str, *, once: bool = False) -> None:
+    def _flow(
+        self,
+        name: Identifier,
+        target: Identifier,
+        query: str,
+        *,
+        once: bool = False,
+        rules: tuple[Expectation, ...] = (),
+    ) -> None:
         relation = pb.Relation(sql=pb.SQL(query=query))
-        self._graph.add_flow(elements.Flow(name, target, relation, self._scope, dict(self._conf), once))
+        self._graph.add_flow(elements.Flow(name, target, relation, self._scope, dict(self._conf), once, rules))
