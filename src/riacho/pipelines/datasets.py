@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, overload
 
 from pyspark.pipelines import api
 from pyspark.pipelines.graph_element_registry import (
@@ -24,6 +24,25 @@ _api: Any = api
 Decorator = Callable[[QueryFunction], Registered]
 
 
+@overload
+def table(query_function: QueryFunction) -> Registered: ...
+
+
+@overload
+def table(
+    query_function: None = None,
+    *,
+    name: str | None = ...,
+    comment: str | None = ...,
+    spark_conf: dict[str, str] | None = ...,
+    table_properties: dict[str, str] | None = ...,
+    partition_cols: list[str] | None = ...,
+    cluster_by: list[str] | None = ...,
+    schema: StructType | str | None = ...,
+    format: str | None = ...,
+) -> Decorator: ...
+
+
 def table(
     query_function: QueryFunction | None = None,
     *,
@@ -35,7 +54,7 @@ def table(
     cluster_by: list[str] | None = None,
     schema: StructType | str | None = None,
     format: str | None = None,
-) -> Any:
+) -> Registered | Decorator:
     """A streaming table: see `pyspark.pipelines.table`."""
     made = _api.table(
         name=name,
@@ -50,6 +69,25 @@ def table(
     return _decorated(made, query_function, name)
 
 
+@overload
+def materialized_view(query_function: QueryFunction) -> Registered: ...
+
+
+@overload
+def materialized_view(
+    query_function: None = None,
+    *,
+    name: str | None = ...,
+    comment: str | None = ...,
+    spark_conf: dict[str, str] | None = ...,
+    table_properties: dict[str, str] | None = ...,
+    partition_cols: list[str] | None = ...,
+    cluster_by: list[str] | None = ...,
+    schema: StructType | str | None = ...,
+    format: str | None = ...,
+) -> Decorator: ...
+
+
 def materialized_view(
     query_function: QueryFunction | None = None,
     *,
@@ -61,7 +99,7 @@ def materialized_view(
     cluster_by: list[str] | None = None,
     schema: StructType | str | None = None,
     format: str | None = None,
-) -> Any:
+) -> Registered | Decorator:
     """A materialized view: see `pyspark.pipelines.materialized_view`."""
     made = _api.materialized_view(
         name=name,
@@ -76,20 +114,34 @@ def materialized_view(
     return _decorated(made, query_function, name)
 
 
+@overload
+def temporary_view(query_function: QueryFunction) -> Registered: ...
+
+
+@overload
+def temporary_view(
+    query_function: None = None,
+    *,
+    name: str | None = ...,
+    comment: str | None = ...,
+    spark_conf: dict[str, str] | None = ...,
+) -> Decorator: ...
+
+
 def temporary_view(
     query_function: QueryFunction | None = None,
     *,
     name: str | None = None,
     comment: str | None = None,
     spark_conf: dict[str, str] | None = None,
-) -> Any:
+) -> Registered | Decorator:
     """A temporary view: see `pyspark.pipelines.temporary_view`."""
     return _decorated(api.temporary_view(name=name, comment=comment, spark_conf=spark_conf), query_function, name)
 
 
 def _decorated(
     register: Callable[[QueryFunction], None], query_function: QueryFunction | None, name: str | None
-) -> Any:
+) -> Registered | Decorator:
     decorator = registering(register, name, user_location())
     return decorator if query_function is None else decorator(query_function)
 

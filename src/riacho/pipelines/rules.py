@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import update_wrapper
 from inspect import unwrap
-from typing import Any, Final
+from typing import Final, TypeVar, cast
 
 from pyspark.pipelines.source_code_location import SourceCodeLocation
 from pyspark.sql import Column, DataFrame
@@ -27,6 +27,8 @@ from riacho.pipelines.locations import user_location
 from riacho.pipelines.plans import DROP, FAIL, QUARANTINE, WARN, Condition, Rule, Unique
 
 QueryFunction = Callable[[], DataFrame]
+Decorated = TypeVar("Decorated")
+"""A query function, or what a decorator above it made of it."""
 
 
 def expect(name: str, condition: Condition) -> Expect:
@@ -142,7 +144,7 @@ class Expect:
             _PENDING.remove(self)
         return self
 
-    def __call__(self, function: Any) -> Any:
+    def __call__(self, function: Decorated) -> Decorated:
         """`function` with these rules. Raises TypeError for what is no query function, ValueError for a name twice."""
         if isinstance(function, Registered):
             if self.taken_by is not function:
@@ -157,7 +159,7 @@ class Expect:
                 f"The expectation '{self.rules[0].name}' stands above a decorator of pyspark.pipelines, which has "
                 "defined its dataset already: put it below, or use the decorator of riacho.pipelines."
             )
-        return with_rules(function, self.rules)
+        return with_rules(cast(QueryFunction, function), self.rules)  # type: ignore[return-value]
 
 
 _PENDING: Final[deque[Expect]] = deque(maxlen=10_000)

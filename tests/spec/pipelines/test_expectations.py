@@ -56,7 +56,7 @@ def test_one_file_of_rules_for_every_spark(
     spark: SparkSession, project: Project, raw: Callable[[], None], landing: Path
 ) -> None:
     def define() -> None:
-        @stock.table(format="delta")  # type: ignore[call-overload]
+        @stock.table(format="delta")  # type: ignore[call-overload,untyped-decorator]
         @dp.expect("named", "name IS NOT NULL")
         @dp.expect_or_drop("positive", F.col("price") > 0)
         def below() -> DataFrame:
@@ -141,7 +141,9 @@ def test_a_rule_that_fails_the_flow(project: Project, raw: Callable[[], None], k
     spark = project.spark
 
     def define() -> None:
-        @getattr(dp, kind)(format="delta")
+        dataset = dp.table if kind == "table" else dp.materialized_view
+
+        @dataset(format="delta")
         @dp.expect_or_fail("positive", "price > 0")
         @dp.expect_all_or_fail({"named": "name IS NOT NULL"})
         def strict() -> DataFrame:
