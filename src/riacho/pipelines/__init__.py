@@ -8,8 +8,9 @@ imports `pyspark` only.
 
 from __future__ import annotations
 
-from pyspark.pipelines import create_auto_cdc_flow, create_sink, create_streaming_table
+from pyspark.pipelines import create_sink, create_streaming_table
 
+from riacho.pipelines.changes import create_auto_cdc_flow
 from riacho.pipelines.datasets import materialized_view, table, temporary_view
 from riacho.pipelines.flows import append_flow
 from riacho.pipelines.rules import (

@@ -215,13 +215,13 @@ class PipelineService:
         rules: tuple[Expectation, ...] = ()
         cdc: AutoCdc | None = None
         match command.WhichOneof("details"):
-            case "auto_cdc_flow_details":
-                cdc = from_proto(command.auto_cdc_flow_details, once=command.once)
+            case "auto_cdc_flow_details" | "extension":
+                cdc = from_proto(command)
                 relation = cdc.source_read
             case "relation_flow_details":
                 relation = command.relation_flow_details.relation
-            case kind:
-                raise UnsupportedOperationError(f"{(kind or 'DETAILS_NOT_SET').upper()} not supported")
+            case _:
+                raise UnsupportedOperationError("DETAILS_NOT_SET not supported")
         name, target = self._flow_names(command, graph)
         if not expectations.is_hint(relation, expectations.ONLY_ELSEWHERE) or graph.has_output(target):
             relation, rules = expectations.lifted(relation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Literal
 
 from riacho.errors import ParseError
@@ -224,6 +224,15 @@ class Cursor:
 
     def text_until_symbol(self, symbol: str, *words: str) -> str:
         """As `text_until`, and a symbol ends it too."""
+        return self._text_until(lambda: self.looking_at_symbol(symbol) or self.word in words)
+
+    def text_until_words(self, *phrases: tuple[str, ...]) -> str:
+        """As `text_until`, up to several keywords in a row; one of them alone may be the name of a column."""
+        return self._text_until(
+            lambda: any(all(self.word_ahead(at) == word for at, word in enumerate(words)) for words in phrases)
+        )
+
+    def _text_until(self, ends: Callable[[], bool]) -> str:
         start = self._at
         cases = 0
         while not self.done:
@@ -234,7 +243,7 @@ class Cursor:
                 cases += 1
             elif token.word == "END" and cases:
                 cases -= 1
-            elif not cases and (token.is_symbol(symbol) or token.word in words):
+            elif not cases and ends():
                 break
             self._at += 1
         if start == self._at:

@@ -139,8 +139,7 @@ def test_statements_that_define_nothing(text: str, plan: str) -> None:
             "line 1, pos 67",
         ),
         ("CREATE MATERIALIZED VIEW m SELECT 1 a", "'SELECT'", "line 1, pos 27"),
-        ("CREATE FLOW f AS AUTO CDC INTO t FROM s", "'AUTO'", "line 1, pos 17"),
-        ("CREATE STREAMING TABLE t FLOW AUTO CDC FROM s", "'FLOW'", "line 1, pos 25"),
+        ("CREATE STREAMING TABLE t FLOW INSERT INTO s", "'FLOW'", "line 1, pos 25"),
         ("CREATE FLOW f AS\nMERGE INTO t USING s", "'MERGE'", "line 2, pos 0"),
     ],
 )

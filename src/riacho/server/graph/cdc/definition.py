@@ -6,9 +6,11 @@ same once the columns of its source are known. Source: Spark's `ChangeArgs`, `Au
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Final
 
 import pyarrow as pa
 
@@ -27,6 +29,10 @@ METADATA = PREFIX + "metadata"
 SEQUENCE = PREFIX + "sequence"
 DELETE = PREFIX + "delete"
 TRUNCATE = PREFIX + "truncate"
+
+
+ARGUMENTS = "pipelines.autocdc.arguments"
+"""Where `riacho.pipelines` says what the message has no field for."""
 
 
 class ScdType(IntEnum):
@@ -56,6 +62,10 @@ class ColumnSelection:
             raise failures.columns_not_found(missing, schema.names, case_sensitive)
         named = set(found.values())
         return [name for name in schema.names if (name in named) != self.excluded]
+
+
+EVERY: Final = ColumnSelection((), excluded=True)
+"""All columns, but keys."""
 
 
 @dataclass(frozen=True)
@@ -107,31 +117,69 @@ def selection(include: Sequence[str], exclude: Sequence[str]) -> ColumnSelection
     return ColumnSelection(tuple(exclude), excluded=True) if exclude else None
 
 
-def from_proto(details: pb.PipelineCommand.DefineFlow.AutoCdcFlowDetails, *, once: bool = False) -> AutoCdc:
-    """What a client's `create_auto_cdc_flow` says.
+def from_proto(command: pb.PipelineCommand.DefineFlow) -> AutoCdc:
+    """What a client's `create_auto_cdc_flow` says, Spark's own or that of `riacho.pipelines`.
 
     Raises AUTOCDC_MISSING_SOURCE, AUTOCDC_MISSING_SEQUENCE_BY, AUTOCDC_NON_COLUMN_IDENTIFIER,
     AUTOCDC_MULTIPART_COLUMN_IDENTIFIER, and what `AutoCdc` and `selection` raise.
     """
+    details, more = command.auto_cdc_flow_details, _More()
+    if command.HasField("extension"):
+        extended = pb.PipelineCommand.DefineFlow()
+        if not command.extension.Unpack(extended) or not extended.HasField("auto_cdc_flow_details"):
+            raise UnsupportedOperationError("Unsupported DefineFlow details case: EXTENSION")
+        details = extended.auto_cdc_flow_details
+        more = _More.read(extended.sql_conf.get(ARGUMENTS, "{}"))
     if not details.HasField("source"):
         raise failures.missing_source()
     if not details.HasField("sequence_by"):
         raise failures.missing_sequence_by()
     columns = selection(column_names(details.column_list), column_names(details.except_column_list))
+    ignored = selection(
+        [*column_names(details.ignore_null_updates_column_list), *more.ignore_nulls],
+        [*column_names(details.ignore_null_updates_except_column_list), *more.ignore_nulls_except],
+    )
     return AutoCdc(
         source=parse(details.source),
         keys=tuple(column_names(details.keys)),
         sequence_by=details.sequence_by,
-        stored_as=_scd_type(details.stored_as_scd_type),
+        stored_as=_scd_type(more.scd_type or details.stored_as_scd_type),
         apply_as_deletes=details.apply_as_deletes if details.HasField("apply_as_deletes") else None,
         apply_as_truncates=details.apply_as_truncates if details.HasField("apply_as_truncates") else None,
         columns=columns,
-        ignore_nulls=selection(
-            column_names(details.ignore_null_updates_column_list),
-            column_names(details.ignore_null_updates_except_column_list),
-        ),
-        once=once,
+        ignore_nulls=ignored or (EVERY if more.ignore_all_nulls else None),
+        track_history=selection(more.track_history, more.track_history_except),
+        once=command.once,
     )
+
+
+@dataclass(frozen=True)
+class _More:
+    """The arguments for which the message has no field."""
+
+    scd_type: int = 0
+    ignore_all_nulls: bool = False
+    ignore_nulls: tuple[str, ...] = ()
+    ignore_nulls_except: tuple[str, ...] = ()
+    track_history: tuple[str, ...] = ()
+    track_history_except: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, text: str) -> _More:
+        """Raises AUTOCDC_MULTIPART_COLUMN_IDENTIFIER, PARSE_SYNTAX_ERROR."""
+        given = json.loads(text)
+
+        def names(argument: str) -> tuple[str, ...]:
+            return tuple(single_name(dotted_name(name)) for name in given.get(argument, ()))
+
+        return cls(
+            given.get("stored_as_scd_type", 0),
+            bool(given.get("ignore_null_updates")) or given.get("ignore_null_updates_except_column_list") == [],
+            names("ignore_null_updates_column_list"),
+            names("ignore_null_updates_except_column_list"),
+            names("track_history_column_list"),
+            names("track_history_except_column_list"),
+        )
 
 
 def column_names(expressions: Iterable[pb.Expression]) -> list[str]:

@@ -109,13 +109,13 @@ def reserved_name(column: str, prefix: str, case_sensitive: bool) -> AnalysisErr
 
 
 def several_flows(table: Identifier, flows: Iterable[Identifier]) -> AnalysisError:
-    listed = ", ".join(sorted(flow.quoted for flow in flows))
+    listed = ", ".join(sorted(str(flow) for flow in flows))
     return AnalysisError.of(
         "AUTOCDC_MULTIPLE_FLOWS_TO_TARGET",
-        f"Invalid AutoCDC destination {table.quoted} with multiple flows: {listed}. An AutoCDC target table must have "
+        f"Invalid AutoCDC destination {table} with multiple flows: {listed}. An AutoCDC target table must have "
         "exactly one flow writing to it.",
         sql_state="42000",
-        tableName=table.quoted,
+        tableName=str(table),
         flows=listed,
     )
 

@@ -24,6 +24,7 @@ from riacho.server.catalog.row_changes import rewrite
 from riacho.server.catalog.row_changes.change import Kept
 from riacho.server.catalog.row_changes.job import Job, Runner, Snapshot, TableChange, snapshot_of
 from riacho.server.catalog.row_changes.scan import by_file, spooled
+from riacho.server.commands.describe import simple_type
 from riacho.server.delta.constraints import checked
 from riacho.server.delta.files import conform
 from riacho.server.delta.maintenance import Housekeeper
@@ -163,7 +164,7 @@ class CdcWriter:
 
     def _check(self, rows: pa.Table, sequence: pa.ChunkedArray, batch_id: int) -> None:
         if not has_order(sequence.type):
-            raise failures.not_orderable(self._target.label, batch_id, types.type_to_ddl(sequence.type).lower())
+            raise failures.not_orderable(self._target.label, batch_id, simple_type(sequence.type))
         if sequence.null_count:
             raise failures.null_sequence(self._target.label, batch_id, sequence.null_count)
         nulls = {key: rows.column(key).null_count for key in self._flow.keys}

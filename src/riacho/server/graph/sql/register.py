@@ -10,6 +10,7 @@ import pyarrow as pa
 from riacho.errors import UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.graph import elements, failures
+from riacho.server.graph.cdc.definition import AutoCdc
 from riacho.server.graph.expectations import wants_quarantine
 from riacho.server.graph.graph import DataflowGraph
 from riacho.server.graph.names import CurrentNamespace, Identifier
@@ -56,6 +57,10 @@ class _File:
                 if not name.is_single:
                     raise failures.multipart_flow_name(name)
                 self._flow(self._scope.qualify(name), self._scope.qualify(target), query, once=once)
+            case statements.CreateCdcFlow(name, target, changes):
+                if name is not None and not name.is_single:
+                    raise failures.multipart_flow_name(name)
+                self._changes(self._scope.qualify(name or target), self._scope.qualify(target), changes)
 
     def _use(self, name: Identifier) -> None:
         if name.is_single:
@@ -81,6 +86,8 @@ class _File:
         )
         if statement.query is not None:
             self._flow(name, name, statement.query)
+        if statement.changes is not None:
+            self._changes(name, name, statement.changes)
 
     def _view(self, statement: statements.CreatePipelineView) -> None:
         if statement.expectations and not statement.temporary:
@@ -112,3 +119,9 @@ class _File:
     ) -> None:
         relation = pb.Relation(sql=pb.SQL(query=query))
         self._graph.add_flow(elements.Flow(name, target, relation, self._scope, dict(self._conf), once, rules))
+
+    def _changes(self, name: Identifier, target: Identifier, changes: AutoCdc) -> None:
+        conf = dict(self._conf)
+        self._graph.add_flow(
+            elements.Flow(name, target, changes.source_read, self._scope, conf, changes.once, cdc=changes)
+        )

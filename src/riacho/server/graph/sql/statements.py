@@ -2,7 +2,7 @@
 
 The grammar is Spark 4.2's `createPipelineDatasetHeader`, `createView`, `createPipelineFlow`, SET and USE. Statements
 that Spark parses and then refuses get Spark's refusal. Lakeflow's `OR REFRESH`, `PRIVATE`, `TEMPORARY`, `CLUSTER BY`
-and `INSERT INTO ONCE` are read besides.
+`INSERT INTO ONCE` and AUTO CDC are read besides.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 
 from riacho.errors import AnalysisError, SparkGeneralError
 from riacho.server.graph import expectations, failures
+from riacho.server.graph.cdc.definition import AutoCdc
 from riacho.server.graph.elements import TableKind
 from riacho.server.graph.names import Identifier
+from riacho.server.graph.sql.changes import auto_cdc
 from riacho.server.sql.cursor import Cursor
 from riacho.server.sql.errors import not_allowed, qualified_temporary, refused, temporary_if_not_exists
 from riacho.server.sql.plan_names import plan_name
@@ -59,6 +61,7 @@ class CreatePipelineDataset:
     properties: Mapping[str, str] = field(default_factory=dict)
     query: str | None = None
     expectations: tuple[Expectation, ...] = ()
+    changes: AutoCdc | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,16 @@ class CreateFlow:
     once: bool = False
 
 
-Parsed = SetConf | UseDatabase | SetCatalog | CreatePipelineDataset | CreatePipelineView | CreateFlow
+@dataclass(frozen=True)
+class CreateCdcFlow:
+    """`CREATE FLOW name AS AUTO CDC [ONCE] INTO target FROM …`, and `APPLY CHANGES INTO`, which names no flow."""
+
+    name: Identifier | None
+    target: Identifier
+    changes: AutoCdc
+
+
+Parsed = SetConf | UseDatabase | SetCatalog | CreatePipelineDataset | CreatePipelineView | CreateFlow | CreateCdcFlow
 
 _STREAMING_TABLE = "CREATE STREAMING TABLE"
 _MATERIALIZED_VIEW = "CREATE MATERIALIZED VIEW"
@@ -141,6 +153,8 @@ class _Parser:
                 return UseDatabase(name)
             case "CREATE":
                 return self._create()
+            case "APPLY" if cursor.accept("APPLY", "CHANGES", "INTO"):
+                return CreateCdcFlow(None, self._identifier(), auto_cdc(cursor))
             case _:
                 raise self._unsupported()
 
@@ -193,8 +207,11 @@ class _Parser:
         columns, rules = self._columns() if cursor.looking_at_symbol("(") else (None, ())
         clauses = self._clauses(statement)
         query = None
+        changes = None
         if cursor.accept("AS"):
             query = self._query()
+        elif kind is TableKind.STREAMING_TABLE and cursor.accept("FLOW", "AUTO", "CDC"):
+            changes = auto_cdc(cursor, once=cursor.accept("ONCE"))
         else:
             cursor.expect_end()
             if kind is TableKind.MATERIALIZED_VIEW:
@@ -210,6 +227,7 @@ class _Parser:
             properties=clauses.properties,
             query=query,
             expectations=rules,
+            changes=changes,
         )
 
     def _columns(self) -> tuple[str | None, tuple[Expectation, ...]]:
@@ -254,7 +272,7 @@ class _Parser:
         cursor = self._cursor
         clauses = _Clauses()
         seen: set[str] = set()
-        while (keyword := cursor.word) not in ("", "AS"):
+        while (keyword := cursor.word) not in ("", "AS") and not self._at_changes:
             if keyword in _REFUSED_CLAUSES:
                 raise not_allowed(cursor.text, _REFUSED_CLAUSES[keyword].format(statement))
             if keyword in seen:
@@ -281,6 +299,12 @@ class _Parser:
             else:
                 cursor.expect_end()
         return clauses
+
+    @property
+    def _at_changes(self) -> bool:
+        """Whether the clauses of a table are over and those of its AUTO CDC flow come."""
+        cursor = self._cursor
+        return (cursor.word, cursor.word_ahead(1), cursor.word_ahead(2)) == ("FLOW", "AUTO", "CDC")
 
     def _partition(self, part: Cursor) -> str:
         """The column that a part names. `PARTITIONED BY (a INT)` declares it as well; Spark takes the name only."""
@@ -311,12 +335,16 @@ class _Parser:
         cursor.expect("AS")
         return CreatePipelineView(name, temporary, self._query(), comment, rules)
 
-    def _flow(self) -> CreateFlow:
+    def _flow(self) -> CreateFlow | CreateCdcFlow:
         cursor = self._cursor
         name = self._identifier()
         if cursor.accept("COMMENT"):
             cursor.string()
         cursor.expect("AS")
+        if cursor.accept("AUTO", "CDC"):
+            once = cursor.accept("ONCE")
+            cursor.expect("INTO", then="name")
+            return CreateCdcFlow(name, self._identifier(), auto_cdc(cursor, once=once))
         cursor.expect("INSERT")
         if cursor.accept("OVERWRITE"):
             raise self._refuse("INSERT OVERWRITE flows not supported.")

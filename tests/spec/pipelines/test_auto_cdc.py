@@ -1,0 +1,328 @@
+"""AUTO CDC flows: what is said of their arguments, what columns targets get, and SCD type 1.
+
+Spark 4.2 applies changes only to tables whose connector has row-level operations, which Delta's has not; so what a
+flow makes of its target is tested on riacho alone. The expected rows follow from Spark's `Scd1BatchProcessor`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.errors import PySparkNotImplementedError
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from riacho import pipelines as dp
+from tests.spec.pipelines.support import Project
+from tests.spec.support import write_json
+
+SCHEMA = "id BIGINT, name STRING, seq BIGINT, op STRING"
+FLOW: dict[str, Any] = {
+    "target": "t",
+    "source": "feed",
+    "keys": ["id"],
+    "sequence_by": "seq",
+    "apply_as_deletes": "op = 'D'",
+}
+
+
+class Feed:
+    """A pipeline over files of events, and one AUTO CDC flow."""
+
+    def __init__(self, project: Project, folder: Path) -> None:
+        self.project = project
+        self._folder = folder
+        self._files = 0
+        self._folder.mkdir()
+
+    def put(self, *events: tuple[Any, ...], columns: str = "id name seq op") -> None:
+        """One more file of events."""
+        rows = [{k: v for k, v in zip(columns.split(), event, strict=True) if v is not None} for event in events]
+        write_json(self._folder / f"{self._files:03d}.json", rows)
+        self._files += 1
+
+    def define(self, schema: str = SCHEMA, one_by_one: bool = False) -> None:
+        limit = {"maxFilesPerTrigger": "1"} if one_by_one else {}
+        spark = self.project.spark
+
+        @dp.table
+        def feed() -> DataFrame:
+            return spark.readStream.schema(schema).options(**limit).json(str(self._folder))
+
+    def flow(self, schema: str = SCHEMA, **arguments: Any) -> Callable[[], None]:
+        """The whole pipeline as a definition."""
+
+        def define() -> None:
+            self.define(schema)
+            dp.create_streaming_table("t", format="delta")
+            dp.create_auto_cdc_flow(**{**FLOW, **arguments})
+
+        return define
+
+    def rows(self, columns: str = "id, name") -> list[tuple[Any, ...]]:
+        frame = self.project.spark.sql(f"SELECT {columns} FROM {self.project.database}.t ORDER BY id")
+        return [tuple(row) for row in frame.collect()]
+
+    def tombstones(self) -> list[tuple[Any, ...]]:
+        table = f"{self.project.database}.__spark_autocdc_aux_state_t"
+        deleted = self.project.spark.sql(f"SELECT id, __spark_autocdc_metadata.deleteSequence FROM {table} ORDER BY id")
+        return [tuple(row) for row in deleted.collect()]
+
+
+@pytest.fixture
+def feed(project: Project, tmp_path: Path) -> Feed:
+    project.spark.conf.set("spark.sql.pipelines.maxFlowRetryAttempts", "0")
+    return Feed(project, tmp_path / "events")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "condition"),
+    [
+        ({"keys": []}, "AUTOCDC_EMPTY_KEYS"),
+        ({"keys": ["a.b"]}, "AUTOCDC_MULTIPART_COLUMN_IDENTIFIER"),
+        ({"keys": [F.col("id") + 1]}, "AUTOCDC_NON_COLUMN_IDENTIFIER"),
+        ({"column_list": [F.lit(1)]}, "AUTOCDC_NON_COLUMN_IDENTIFIER"),
+        ({"column_list": ["id"], "except_column_list": ["op"]}, "AUTOCDC_BOTH_COLUMN_LIST_AND_EXCEPT_COLUMN_LIST"),
+        ({"name": "a.b"}, "MULTIPART_FLOW_NAME_NOT_SUPPORTED"),
+        ({"keys": ["nope"]}, "AUTOCDC_KEY_NOT_IN_SELECTED_SCHEMA"),
+        ({"column_list": ["name"]}, "AUTOCDC_KEY_NOT_IN_SELECTED_SCHEMA"),
+        ({"except_column_list": ["ID"]}, "AUTOCDC_KEY_NOT_IN_SELECTED_SCHEMA"),
+        ({"column_list": ["id", "no", "nor"]}, "AUTOCDC_COLUMNS_NOT_FOUND_IN_SCHEMA"),
+        ({"except_column_list": ["no"]}, "AUTOCDC_COLUMNS_NOT_FOUND_IN_SCHEMA"),
+        ({"sequence_by": "nope"}, "UNRESOLVED_COLUMN"),
+    ],
+)
+def test_arguments_that_are_wrong(feed: Feed, arguments: dict[str, Any], condition: str) -> None:
+    outcome = feed.project.dry_run(feed.flow(**arguments))
+    assert condition in str(outcome.error), outcome
+    assert outcome.events == []
+
+
+def test_texts_of_errors(feed: Feed) -> None:
+    def text(**arguments: Any) -> str:
+        return str(feed.project.dry_run(feed.flow(**arguments)).error)
+
+    assert "got the multi-part identifier feed.id (parts: feed, id)." in text(keys=["feed.id"])
+    assert (
+        "Using case-insensitive column name comparison, the following columns are not present in the changeDataFeed "
+        "schema: no, nor. Available columns: id, name, seq, op." in text(column_list=["no", "id", "nor"])
+    )
+    assert "the AutoCDC key column `a.b` is not present in the flow's selected source schema." in text(keys=["`a.b`"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"keys": ["ID"]},
+        {"keys": ["id", "name"], "column_list": ["NAME", "id"]},
+        {"column_list": []},
+        {"sequence_by": F.col("seq")},
+        {"sequence_by": "struct(seq, name)", "apply_as_deletes": F.col("op") == "D"},
+        {"sequence_by": "feed.seq", "name": "other", "stored_as_scd_type": "1"},
+        {"apply_as_deletes": None, "stored_as_scd_type": 1},
+    ],
+    ids=str,
+)
+def test_arguments_that_are_right(feed: Feed, arguments: dict[str, Any]) -> None:
+    outcome = feed.project.dry_run(feed.flow(**arguments))
+    assert outcome.completed, outcome
+
+
+def test_columns_of_the_source_that_are_reserved(feed: Feed) -> None:
+    outcome = feed.project.dry_run(feed.flow(SCHEMA + ", __Spark_AutoCDC_x INT"))
+    assert (
+        "[AUTOCDC_RESERVED_COLUMN_NAME_PREFIX_CONFLICT] The column `__Spark_AutoCDC_x` in the changeDataFeed schema "
+        "collides with the reserved AutoCDC column name prefix `__spark_autocdc_` (using case-insensitive column name "
+        "comparison)." in str(outcome.error)
+    )
+
+
+def test_targets_that_are_wrong(feed: Feed) -> None:
+    def second() -> None:
+        feed.flow()()
+        dp.create_auto_cdc_flow(**{**FLOW, "name": "second"})
+
+    outcome = feed.project.dry_run(second)
+    database = feed.project.database
+    assert (
+        f"[AUTOCDC_MULTIPLE_FLOWS_TO_TARGET] Invalid AutoCDC destination spark_catalog.{database}.t with multiple "
+        f"flows: spark_catalog.{database}.second, spark_catalog.{database}.t." in str(outcome.error)
+    )
+
+    def missing() -> None:
+        feed.define()
+        dp.create_auto_cdc_flow(**FLOW)
+
+    assert "Unsupported destination" in str(feed.project.dry_run(missing).error)
+
+    def without_source() -> None:
+        dp.create_streaming_table("t", format="delta")
+        dp.create_auto_cdc_flow(**{**FLOW, "source": "missing"})
+
+    failed = feed.project.dry_run(without_source)
+    assert "TABLE_OR_VIEW_NOT_FOUND" in failed.events[0]
+    assert f"Flows with errors: spark_catalog.{database}.t" in str(failed.error)
+
+
+def test_columns_of_the_target(feed: Feed) -> None:
+    feed.put((1, "a", 1, "U"))
+    feed.project.run(feed.flow(column_list=["NAME", "id"], sequence_by="struct(seq, op)"))
+    sequence = "struct<seq:bigint,op:string>"
+    metadata = f"__spark_autocdc_metadata:struct<deleteSequence:{sequence},upsertSequence:{sequence}>"
+    assert feed.project.columns("t") == f"struct<id:bigint,name:string,{metadata}>"
+
+
+@pytest.mark.spark_only
+def test_spark_does_not_change_delta_tables(feed: Feed) -> None:
+    outcome = feed.project.run(feed.flow())
+    assert "[AUTOCDC_TARGET_DOES_NOT_SUPPORT_MERGE]" in str(outcome.error)
+
+
+@pytest.mark.spark_only
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"stored_as_scd_type": 2}, "stored_as_scd_type=2"),
+        ({"ignore_null_updates": True}, "ignore_null_updates"),
+        ({"ignore_null_updates_column_list": ["name"]}, "ignore_null_updates_column_list"),
+        ({"apply_as_truncates": "op = 'T'"}, "apply_as_truncates"),
+        ({"once": True}, "once"),
+    ],
+    ids=str,
+)
+def test_what_spark_cannot_do_is_refused_there(feed: Feed, arguments: dict[str, Any], named: str) -> None:
+    outcome = feed.project.dry_run(feed.flow(**arguments))
+    assert isinstance(outcome.error, PySparkNotImplementedError)
+    assert f"only riacho can: {named}" in str(outcome.error)
+
+
+@pytest.mark.riacho_only
+def test_out_of_order_and_repeated(feed: Feed) -> None:
+    feed.put((1, "a", 1, "U"), (2, "b", 2, None), (3, None, 5, "D"))
+    assert feed.project.run(feed.flow()).completed
+    assert feed.rows() == [(1, "a"), (2, "b")]
+    assert feed.tombstones() == [(3, 5)], "a delete that came first"
+
+    feed.put((1, None, 1, "D"), (2, None, 3, "D"), (3, "late", 4, "U"), (4, "one", 4, "U"), (4, "two", 4, "U"))
+    assert feed.project.run(feed.flow()).completed
+    assert feed.rows() == [(1, "a"), (4, "two")], "an upsert wins over a delete, the last of equal ones over others"
+    assert feed.tombstones() == [(1, 1), (2, 3), (3, 5)]
+
+    feed.put((3, "again", 5, "U"), (2, "late", 2, "U"), (4, "two", 4, "U"))
+    assert feed.project.run(feed.flow()).completed
+    assert feed.rows() == [(1, "a"), (3, "again"), (4, "two")]
+    assert feed.rows("id, __spark_autocdc_metadata") == [(1, (None, 1)), (3, (None, 5)), (4, (None, 4))]
+    assert feed.tombstones() == [(1, 1), (2, 3)]
+    properties = feed.project.spark.sql(f"SHOW TBLPROPERTIES {feed.project.database}.__spark_autocdc_aux_state_t")
+    assert {
+        ("pipelines.autocdc.keyColumnNames", '["id"]'),
+        ("pipelines.autocdc.scdType", "SCD1"),
+    } <= {tuple(row) for row in properties.collect()}
+
+    assert feed.project.run(feed.flow(), full_refresh=["t"]).completed
+    assert feed.rows() == [(1, "a"), (3, "again"), (4, "two")]
+    assert feed.tombstones() == [(2, 3)], "all in one batch: the newest event of each key alone counts"
+
+
+@pytest.mark.riacho_only
+def test_columns_that_come_and_go(feed: Feed) -> None:
+    feed.put((1, "a", 1, "U"), (2, "b", 1, "U"))
+    assert feed.project.run(feed.flow(except_column_list=["op"])).completed
+    feed.put((1, "A", 2, "U", 10), (3, "c", 2, "U", 30), columns="id name seq op more")
+    outcome = feed.project.run(feed.flow(SCHEMA + ", more INT", column_list=["id", "seq", "more"]))
+    assert outcome.completed, outcome
+    assert feed.rows("id, name, seq, more") == [(1, "a", 2, 10), (2, "b", 1, None), (3, None, 2, 30)]
+    metadata = "__spark_autocdc_metadata:struct<deleteSequence:bigint,upsertSequence:bigint>"
+    assert feed.project.columns("t") == f"struct<id:bigint,name:string,seq:bigint,{metadata},more:int>"
+
+
+@pytest.mark.riacho_only
+def test_keys_must_stay_as_they_are(feed: Feed) -> None:
+    feed.put((1, "a", 1, "U"))
+    assert feed.project.run(feed.flow()).completed
+    drifted = feed.project.run(feed.flow(keys=["id", "name"]))
+    auxiliary = f"spark_catalog.{feed.project.database}.__spark_autocdc_aux_state_t"
+    assert (
+        f"[AUTOCDC_INVALID_STATE.KEY_SCHEMA_DRIFT] AutoCDC flow spark_catalog.{feed.project.database}.t detected an "
+        "invalid state: The AutoCDC flow's current key columns id BIGINT,name STRING do not match the keys recorded in "
+        f"the auxiliary table {auxiliary} (recorded keys id BIGINT)." in str(drifted.error)
+    )
+    assert drifted.of("t")[-1] == "has FAILED more than 0 times and will not be restarted."
+    assert feed.project.dry_run(feed.flow(keys=["name"])).completed
+    assert feed.project.run(feed.flow(keys=["id", "name"]), full_refresh=["t"]).completed
+    assert feed.rows() == [(1, "a")]
+    feed.project.spark.sql(f"ALTER TABLE {auxiliary} UNSET TBLPROPERTIES ('pipelines.autocdc.keyColumnNames')")
+    broken = feed.project.run(feed.flow(keys=["id", "name"]))
+    assert "AUTOCDC_INVALID_STATE.AUXILIARY_TABLE_PROPERTY_MISSING" in str(broken.error)
+
+
+@pytest.mark.riacho_only
+@pytest.mark.parametrize(
+    ("event", "arguments", "text"),
+    [
+        ((1, "a", None, "U"), {}, "NULL_SEQUENCE] "),
+        ((None, None, 1, "U"), {"keys": ["id", "name"]}, "column(s): `id`=1, `name`=1."),
+        ((1, "a", 1, "U"), {"sequence_by": "map(1, 2)"}, "non-orderable type map<int,int>."),
+    ],
+)
+def test_batches_that_are_refused(feed: Feed, event: tuple[Any, ...], arguments: dict[str, Any], text: str) -> None:
+    feed.put((1, "a", 1, "U"), event)
+    outcome = feed.project.run(feed.flow(**arguments))
+    assert "AUTOCDC_MICROBATCH_VALIDATION" in str(outcome.error), outcome
+    assert text in str(outcome.error)
+    assert f"table `spark_catalog`.`{feed.project.database}`.`t` in batch 0" in str(outcome.error)
+    assert feed.rows("id") == []
+
+
+@pytest.mark.riacho_only
+def test_in_sql(feed: Feed) -> None:
+    feed.put((1, "a", 1, "U"), (2, "b", 1, "U"), (2, None, 2, "D"))
+    clauses = "KEYS (id) APPLY AS DELETE WHEN op = 'D' SEQUENCE BY seq COLUMNS * EXCEPT (op, seq) STORED AS SCD TYPE 1"
+    outcome = feed.project.run(
+        feed.define,
+        f"""CREATE OR REFRESH STREAMING TABLE t FLOW AUTO CDC FROM STREAM(feed) {clauses};
+        CREATE STREAMING TABLE u;
+        CREATE FLOW f AS AUTO CDC INTO u FROM feed {clauses};
+        CREATE STREAMING TABLE v;
+        APPLY CHANGES INTO v FROM STREAM feed {clauses};
+        CREATE STREAMING TABLE w;
+        CREATE FLOW g AS AUTO CDC ONCE INTO w FROM feed {clauses};
+        CREATE MATERIALIZED VIEW below AS SELECT count(*) AS n FROM t""",
+    )
+    assert outcome.completed, outcome
+    for table in "tuvw":
+        assert project_rows(feed, table) == [(1, "a")], table
+    assert feed.project.table("below") == [(1,)]
+
+
+def project_rows(feed: Feed, table: str) -> list[tuple[Any, ...]]:
+    frame = feed.project.spark.sql(f"SELECT id, name FROM {feed.project.database}.{table} ORDER BY id")
+    return [tuple(row) for row in frame.collect()]
+
+
+@pytest.mark.riacho_only
+def test_partitions_constraints_and_the_change_feed_of_a_target(feed: Feed, spark: SparkSession) -> None:
+    def define() -> None:
+        feed.define()
+        properties = {"delta.enableChangeDataFeed": "true", "delta.constraints.named": "name <> 'bad'"}
+        dp.create_streaming_table("t", format="delta", partition_cols=["op"], table_properties=properties)
+        dp.create_auto_cdc_flow(**FLOW)
+
+    feed.put((1, "a", 1, "U"), (2, "b", 1, "I"))
+    assert feed.project.run(define).completed
+    feed.put((1, "A", 2, "I"), (2, None, 2, "D"), (3, "c", 2, "U"))
+    assert feed.project.run(define).completed
+    assert feed.rows("id, name, op") == [(1, "A", "I"), (3, "c", "U")]
+    reader = spark.read.option("readChangeFeed", "true").option("startingVersion", 2)
+    changes = reader.table(f"{feed.project.database}.t").select("id", "name", "_change_type")
+    assert [tuple(row) for row in changes.sort("id", "_change_type").collect()] == [
+        (1, "A", "update_postimage"),
+        (1, "a", "update_preimage"),
+        (2, "b", "delete"),
+        (3, "c", "insert"),
+    ]
+    feed.put((4, "bad", 3, "U"))
+    assert "CONSTRAINT" in str(feed.project.run(define).error).upper()
