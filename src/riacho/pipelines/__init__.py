@@ -25,6 +25,7 @@ from riacho.pipelines.rules import (
     expect_or_quarantine,
     expect_unique,
 )
+from riacho.pipelines.sinks import foreach_batch_sink
 
 __all__ = [
     "append_flow",
@@ -41,6 +42,7 @@ __all__ = [
     "expect_or_fail",
     "expect_or_quarantine",
     "expect_unique",
+    "foreach_batch_sink",
     "materialized_view",
     "table",
     "temporary_view",

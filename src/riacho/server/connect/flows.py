@@ -14,9 +14,9 @@ from typing import cast
 import pyarrow as pa
 
 from riacho.errors import SparkError
-from riacho.identifiers import quoted
 from riacho.protos import pb
 from riacho.server.catalog.base import TableName
+from riacho.server.connect.pipeline_sinks import destination
 from riacho.server.connect.relations import resolve
 from riacho.server.connect.services import Services
 from riacho.server.connect.session import ServerSession
@@ -89,20 +89,15 @@ class FlowStarter:
                 source = OnceSource.of(resolved, engine)
                 resolved = leaf()
                 context = replace(context, make_source=lambda _: source)
+            to = destination(table, sink_format, sink_options)
+            to["options"] = {**to["options"], "checkpointlocation": str(checkpoint)}
             request = StartRequest(
                 relation=resolved,
                 trigger=AvailableNow() if interval_ms is None else OnNews(interval_ms),
                 output_mode=output_mode,
                 name=query_name,
-                format=sink_format,
-                table=quoted((table.catalog, table.database, table.table)) if table else "",
-                options={
-                    **{key.lower(): value for key, value in sink_options.items()},
-                    "checkpointlocation": str(checkpoint),
-                    # A source that learns a new column while it runs (`cloudFiles`) fails its flow once; the flow's
-                    # next attempt has the column, and the table, made before the first, must take it.
-                    **({"mergeschema": "true"} if table else {}),
-                },
+                shared=True,
+                **to,
                 checks=checks,
                 make_sink=None if changes is None else partial(_changing, changes),
             )

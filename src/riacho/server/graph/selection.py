@@ -13,7 +13,11 @@ from riacho.server.graph.names import CurrentNamespace, Identifier
 
 @dataclass(frozen=True)
 class TableSelection:
-    """`refresh` and `full_refresh` name tables; None in either stands for all of them."""
+    """`refresh` and `full_refresh` name tables and sinks; None in either stands for all of them.
+
+    A name of one part stands there twice: as a table's full name, and as it is, which a sink may have. Spark knows
+    tables only, so that a sink cannot be chosen there.
+    """
 
     refresh: frozenset[Identifier] | None = None
     full_refresh: frozenset[Identifier] | None = frozenset()
@@ -38,7 +42,7 @@ class TableSelection:
         full_refresh = _qualified(command.full_refresh_selection, scope)
         both = refresh & full_refresh
         if both:
-            listed_names = ", ".join(sorted(name.quoted for name in both))
+            listed_names = ", ".join(sorted(name.quoted for name in both if not name.is_single))
             raise IllegalArgumentError(
                 f"Datasets specified for refresh and full refresh cannot overlap: {listed_names}"
             )
@@ -58,4 +62,5 @@ class TableSelection:
 
 
 def _qualified(listed: Iterable[str], scope: CurrentNamespace) -> frozenset[Identifier]:
-    return frozenset(scope.qualify(names.parse(name)) for name in listed)
+    parsed = [names.parse(name) for name in listed]
+    return frozenset([*map(scope.qualify, parsed), *(name for name in parsed if name.is_single)])

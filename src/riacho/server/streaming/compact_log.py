@@ -53,6 +53,10 @@ class EntryFormat(Generic[Entry]):
     kept: Callable[[Entry, int], bool] | None = None
 
 
+class EntryTakenError(IllegalStateError):
+    """Another writer has added a batch of that number."""
+
+
 class CompactLog(Generic[Entry]):
     """The log in `folder`. One writer at a time: a second one fails when it adds a batch."""
 
@@ -74,7 +78,7 @@ class CompactLog(Generic[Entry]):
     def add(self, batch: int, entries: Sequence[Entry]) -> None:
         """Write what `batch` added, durable when this returns.
 
-        Raises IllegalStateError if it is there already, and as `all_entries`.
+        Raises EntryTakenError if it is there already, and as `all_entries`.
         """
         compact = (batch + 1) % self._interval == 0
         path = self._folder / (f"{batch}{COMPACT}" if compact else str(batch))
@@ -89,7 +93,7 @@ class CompactLog(Generic[Entry]):
         try:
             write_new(path, (VERSION.encode(), *earlier, lines.encode()))
         except FileExistsError:
-            raise IllegalStateError(
+            raise EntryTakenError(
                 f"Concurrent update to the log. Multiple streaming jobs detected for {batch} in {self._folder}. "
                 "Run one query at a time on a checkpoint."
             ) from None

@@ -23,7 +23,8 @@ class StartRequest:
 
     `format` "" is the default; `table` and `path` are one or neither; `foreach_batch` and `foreach` are
     pickled functions of a client, of which one is there at most. `checks`: rules that the rows are to keep.
-    `make_sink` makes a sink that has no format, whatever the others say.
+    `make_sink` makes a sink that has no format, whatever the others say. `shared`: other queries may write to the same
+    files, as several flows of a pipeline do.
     """
 
     relation: pb.Relation
@@ -41,6 +42,7 @@ class StartRequest:
     tags: tuple[str, ...] = ()
     operation_id: str = ""
     checks: Checks | None = None
+    shared: bool = False
 
 
 def read_command(request: pb.ExecutePlanRequest, relation: pb.Relation) -> StartRequest:

@@ -105,7 +105,7 @@ def _file_table(context: StreamingContext, request: StartRequest, table: Table) 
     entry = context.catalog.listing().tables.get(table.name)
     kept = {} if entry is None or entry.record is None else entry.record.options
     options = {**{key.lower(): value for key, value in kept.items()}, **request.options}
-    return FileSink(table.format, table.location, table.partition_by, options, context.clock)
+    return FileSink(table.format, table.location, table.partition_by, options, context.clock, request.shared)
 
 
 def _new_table(context: StreamingContext, request: StartRequest, name: TableName) -> Sink:
@@ -158,7 +158,7 @@ def _binary_files(_: StreamingContext, __: StartRequest) -> Sink:
 
 
 def _file_sink(context: StreamingContext, request: StartRequest, form: str, path: Place) -> FileSink:
-    return FileSink(form, path, request.partition_by, request.options, context.clock)
+    return FileSink(form, path, request.partition_by, request.options, context.clock, request.shared)
 
 
 def _memory(context: StreamingContext, request: StartRequest) -> Sink:

@@ -24,7 +24,13 @@ from riacho.storage import is_object, one_name, place_at
 
 FOLDER: Final = "_spark_metadata"
 COLUMNS: Final = pa.schema(
-    [("path", pa.string()), ("size", pa.int64()), ("modificationTime", pa.int64()), ("action", pa.string())]
+    [
+        ("path", pa.string()),
+        ("size", pa.int64()),
+        ("modificationTime", pa.int64()),
+        ("action", pa.string()),
+        ("writer", pa.string()),
+    ]
 )
 """What matters of an entry: the values of a `SinkEntry`, in its order."""
 _BLOCK_BYTES: Final = 32 << 20
@@ -33,12 +39,16 @@ _BLOCK_BYTES: Final = 32 << 20
 
 @dataclass(frozen=True)
 class SinkEntry:
-    """A file that a batch added, or, with another `action`, that somebody has taken out again."""
+    """A file that a batch added, or, with another `action`, that somebody has taken out again.
+
+    `writer`: the query and the batch, if the folder has several writers; Spark does not look at it.
+    """
 
     url: str
     size: int
     modified_ms: int
     action: str = "add"
+    writer: str | None = None
 
     def to_json(self) -> str:
         entry = {
@@ -50,6 +60,8 @@ class SinkEntry:
             "blockSize": _BLOCK_BYTES,
             "action": self.action,
         }
+        if self.writer is not None:
+            entry["writer"] = self.writer
         return json.dumps(entry, separators=(",", ":"), ensure_ascii=False)
 
 
