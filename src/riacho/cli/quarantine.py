@@ -170,7 +170,8 @@ def replay(
                 "let riacho run on its tables: `riacho up --warehouse …`, or move the rows with INSERT and DELETE",
             )
         done, failed = _replayed(spark, spec, spec_path, confs, dry=dry_run)
-    _print_counts(done, dry=dry_run)
+    if done or failed is None:
+        _print_counts(done, dry=dry_run)
     if failed is not None:
         raise CommandError(failed, "nothing of it was changed; mend it and replay again")
 

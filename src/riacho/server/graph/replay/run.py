@@ -104,6 +104,9 @@ class ReplayExecution:
         if not table.is_streaming:
             note = "a materialized view: its next refresh puts all its rows through the rules of now"
             return ReplayCounts(str(name), note=note)
+        if any(flow.cdc is not None for flow in self.resolution.flows_to(name)):
+            note = "its rows are changes that AUTO CDC applies: give the rules to its source, and replay there"
+            return ReplayCounts(str(name), note=note)
         engine = self.sessions.open(self.session.engine, self._conf(name))
         try:
             tables = ReplayTables(quarantine, target, engine, self.clock)
