@@ -113,10 +113,17 @@ class RowCounts:
 
 @dataclass(frozen=True)
 class BatchQuality:
-    """What a sink found out about the rows of a batch while it wrote them."""
+    """What a sink found out about the rows of a batch while it wrote them.
+
+    `in_quarantine`: how many rows of the batch the quarantine table has, as its log says; None if there is none.
+    `fates`: of a sink that does not append each row (AUTO CDC), what became of those that are `out`, by name
+    (`upserted`, `deleted`).
+    """
 
     rows: RowCounts
     expectations: Sequence[ExpectationCount] = ()
+    in_quarantine: int | None = None
+    fates: Mapping[str, int] | None = None
 
 
 def counted(observed: Mapping[str, Mapping[str, Any]]) -> list[ExpectationCount]:
