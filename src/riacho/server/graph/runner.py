@@ -20,7 +20,7 @@ from riacho.conf import FLOW_RETRIES
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.server.catalog.base import Catalog
 from riacho.server.graph import definition_events, events, stages
-from riacho.server.graph.batch_events import batch_done
+from riacho.server.graph.batch_events import batch_done, view_done
 from riacho.server.graph.dag import Dag
 from riacho.server.graph.event_log import EventRecorder, Unrecorded
 from riacho.server.graph.events import PipelineEvent
@@ -273,7 +273,10 @@ class PipelineExecution:
                 relation = aligned(relation, run.flow.schema, run.schema)
                 self.tools.writer.replace(table, relation, run.schema, engine)
             else:
-                self.tools.writer.replace_checked(table, relation, run.flow.schema, run.schema, engine, checks)
+                quality = self.tools.writer.replace_checked(
+                    table, relation, run.flow.schema, run.schema, engine, checks
+                )
+                self._note(view_done(run, quality.rows.out, quality))
         finally:
             self.tools.sessions.close(self.session.engine, engine)
 

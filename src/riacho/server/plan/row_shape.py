@@ -1,19 +1,22 @@
 """How the rows that a streaming plan gives relate to those that it reads: what a count of both can be held against.
 
-    one for one                         project, watermark, union all: each row read comes out
-    but for those dropped by name       dropDuplicates and the like: the operator counts what it drops
-    but for those filtered              where, na.drop: some do not come out, and nobody counts them
-    otherwise                           aggregates, joins, explode, limit: no row is any row read
+one for one                         project, watermark, union all: each row read comes out
+but for those dropped by name       dropDuplicates and the like: the operator counts what it drops
+but for those filtered              where, na.drop: some do not come out, and nobody counts them
+otherwise                           aggregates, joins, explode, limit: no row is any row read
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from riacho.errors import ParseError
 from riacho.protos import pb
 from riacho.server.plan.facts import is_streaming, is_streaming_leaf
+from riacho.server.plan.from_sql.query import read_query
 from riacho.server.plan.mentions import function_names
 from riacho.server.plan.walk import children, expressions
+from riacho.server.sql.pieces import UnknownSqlError
 
 _KEEPING = frozenset(
     {"project", "with_columns", "with_columns_renamed", "drop", "to_df", "to_schema", "subquery_alias", "hint",
@@ -56,7 +59,11 @@ def row_shape(relation: pb.Relation) -> RowShape:
         if is_streaming_leaf(node):
             continue
         if kind == "with_relations":
-            pending.append(node.with_relations.root)
+            read = _read(node.with_relations)
+            if read is None:
+                others.add("sql text")
+            else:
+                pending.append(read)
             continue
         if kind in _FILTERING:
             filtered = True
@@ -68,10 +75,22 @@ def row_shape(relation: pb.Relation) -> RowShape:
         if any(not function_names(part).isdisjoint(_GENERATORS) for part in expressions(node)):
             others.add("explode")
         below = list(children(node))
-        if not all(map(is_streaming, below)):
+        streams = [child for child in below if is_streaming(child)]
+        if len(streams) < len(below):
             others.add(kind.replace("_", " "))
-        pending += below
+        pending += streams
     return RowShape(filtered, tuple(sorted(others)))
+
+
+def _read(node: pb.WithRelations) -> pb.Relation | None:
+    """SQL text and what stands beside it as one relation; None for text that is not understood."""
+    if node.root.WhichOneof("rel_type") != "sql":
+        return node.root
+    beside = {each.subquery_alias.alias: each for each in node.references if each.HasField("subquery_alias")}
+    try:
+        return read_query(node.root.sql.query, beside)
+    except (UnknownSqlError, ParseError):
+        return None
 
 
 def _is_union_all(operation: pb.SetOperation) -> bool:

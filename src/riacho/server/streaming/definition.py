@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from riacho.ids import SessionId
 from riacho.server.engine.base import EngineSession
+from riacho.server.plan.row_shape import RowShape
 from riacho.server.streaming.execution import Execution
 from riacho.server.streaming.sinks.base import OutputMode, Sink
 from riacho.server.streaming.sources.base import Source
@@ -33,7 +34,7 @@ class QueryDefinition:
     read (one that is read twice stands there twice), which is how the offset log has them. `prepare` makes the
     execution, once the checkpoint is known; `schema` are the columns it gives. `session` is the query's own clone of
     the client's session, whose id is `owner`. `temporary` checkpoints are removed when the query ends without a
-    failure. `tags` and `operation_id` let the client interrupt it.
+    failure. `tags` and `operation_id` let the client interrupt it. `shape`: how its rows relate to those it reads.
     """
 
     owner: SessionId
@@ -52,3 +53,4 @@ class QueryDefinition:
     tags: Sequence[str] = ()
     operation_id: str = ""
     plan_text: str = ""
+    shape: RowShape | None = None

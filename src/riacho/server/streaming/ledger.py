@@ -81,7 +81,7 @@ def ledger(progress: Progress) -> RowLedger:
     rescued = sum(int(source.metrics.get("numRecordsSetAside", 0)) for source in progress.sources)
     late, duplicate = _sum(progress.state, _LATE), _sum(progress.state, _DUPLICATE)
     quality = progress.quality
-    shape = progress.shape or RowShape(others=("unknown",))
+    shape = progress.shape
     found = RowLedger(
         read + rescued,
         progress.output_rows,
@@ -90,6 +90,8 @@ def ledger(progress: Progress) -> RowLedger:
         rescued=rescued,
         figures=_figures(progress, shape),
     )
+    if shape is None:
+        return _said(found, Balance.UNCHECKED, "the sink does not know what became of the rows")
     return _checked(found, shape, quality)
 
 
@@ -135,9 +137,9 @@ def _said(filled: RowLedger, balance: Balance, why: str, missing: int = 0) -> Ro
     return replace(filled, balance=balance, why=why, missing=missing)
 
 
-def _figures(progress: Progress, shape: RowShape) -> dict[str, int]:
+def _figures(progress: Progress, shape: RowShape | None) -> dict[str, int]:
     """What operators that keep state did, where rows do not pass one for one."""
-    if shape.is_exact or not progress.state:
+    if shape is None or shape.is_exact or not progress.state:
         return {}
     return {
         "state_rows_updated": sum(int(each.get("numRowsUpdated", 0)) for each in progress.state),

@@ -245,17 +245,30 @@ class MicroBatchRun:
         output, rows = self._run_and_write(given, durations, self._source_text(batch))
         next_watermark_ms = self._tracker.advance(output.event_times)
         sources = [
-            SourceProgress(reader.description, start, end, reader.latest() or end, spooled.rows, spooled.metrics)
-            for reader, start, end, spooled in zip(context.readers, batch.start, batch.log.offsets, read, strict=True)
+            SourceProgress(
+                reader.description,
+                start,
+                end,
+                reader.latest() or end,
+                spooled.rows,
+                spooled.metrics,
+                self._places.count(index),
+            )
+            for index, (reader, start, end, spooled) in enumerate(
+                zip(context.readers, batch.start, batch.log.offsets, read, strict=True)
+            )
         ]
+        counts = isinstance(context.writer, CountsRows)
         quality = context.writer.quality if isinstance(context.writer, CountsRows) else None
         entry = replace(
             self._outcome(batch, output, started_ms, durations),
             sources=sources,
             output_rows=rows,
             interval_ms=interval_ms,
-            rows=None if quality is None else quality.rows,
             expectations=[*(() if quality is None else quality.expectations), *counted(named(output.observed))],
+            quality=quality,
+            # What a sink that counts does not know cannot be held against what was read.
+            shape=None if counts and quality is None else context.definition.shape,
         )
         if context.listener.on_batch is not None:
             context.listener.on_batch(entry)

@@ -15,9 +15,10 @@ from typing import Any
 
 from riacho.clock import Clock, iso_utc
 from riacho.ids import BatchId, Offset, QueryId, RunId
+from riacho.server.plan.row_shape import RowShape
 from riacho.server.streaming.execution import EventTime
 from riacho.server.streaming.observed import Observed, as_rows, named
-from riacho.server.streaming.quality import ExpectationCount, RowCounts
+from riacho.server.streaming.quality import BatchQuality, ExpectationCount
 
 
 class Durations:
@@ -50,14 +51,16 @@ class SourceProgress:
     latest: Offset | None
     rows: int = 0
     metrics: Mapping[str, str] = field(default_factory=dict)
+    places: int = 1
+    """How many times the plan reads these rows."""
 
 
 @dataclass(frozen=True)
 class Progress:
     """One entry of `recentProgress`. `interval_ms`: since the trigger before, infinite for the first.
 
-    `rows` and `expectations` are what a sink that checks rules found out; None and nothing of other sinks, and of a
-    batch that the sink had committed before. They are not part of what Spark's clients read.
+    `quality` is what a sink that checks rules found out, None of other sinks; `expectations` are its counts and those
+    that the plan observes; `shape`: what the plan makes of rows. They are not part of what Spark's clients read.
     """
 
     query_id: QueryId
@@ -74,8 +77,9 @@ class Progress:
     event_time: EventTime | None = None
     state: Sequence[Mapping[str, Any]] = ()
     observed: Mapping[str, Observed] = field(default_factory=dict)
-    rows: RowCounts | None = None
+    quality: BatchQuality | None = None
     expectations: Sequence[ExpectationCount] = ()
+    shape: RowShape | None = None
 
     @property
     def input_rows(self) -> int:
@@ -118,7 +122,7 @@ class Progress:
             event_time=None,
             state=[{key: _idle_count(key, value) for key, value in operator.items()} for operator in self.state],
             observed={},
-            rows=None,
+            quality=None,
             expectations=(),
         )
 

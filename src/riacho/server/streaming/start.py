@@ -32,6 +32,7 @@ from riacho.server.plan.checks import check_batch_time, check_observations, chec
 from riacho.server.plan.context import Context, is_file_leaf
 from riacho.server.plan.facts import is_streaming, kind
 from riacho.server.plan.rewrite import RESOLVE, rewrite
+from riacho.server.plan.row_shape import row_shape
 from riacho.server.plan.walk import walk
 from riacho.server.streaming import confs
 from riacho.server.streaming.context import StreamingContext
@@ -165,6 +166,7 @@ def _definition(
         tags=request.tags,
         operation_id=request.operation_id,
         plan_text=checked.plan_text,
+        shape=row_shape(planned.resolved),
     )
 
 

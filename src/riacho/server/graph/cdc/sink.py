@@ -135,7 +135,10 @@ class CdcWriter:
         self.counts = counts
         out = counts.upserted + counts.deleted
         rows_in = out + counts.late + counts.duplicate
-        self.quality = BatchQuality(RowCounts(rows_in, out, late=counts.late, duplicate=counts.duplicate))
+        self.quality = BatchQuality(
+            RowCounts(rows_in, out, late=counts.late, duplicate=counts.duplicate),
+            fates={"upserted": counts.upserted, "deleted": counts.deleted},
+        )
 
     def _session_snapshot(self, writer: DeltaWriter) -> Callable[[], Snapshot]:
         return lambda: snapshot_of(writer.log.table, writer.state())

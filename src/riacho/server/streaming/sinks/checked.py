@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from riacho.clock import Clock
+from riacho.errors import SparkRuntimeError
 from riacho.protos import pb
+from riacho.server.delta.transactions import committed_rows
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
-from riacho.server.streaming.quality import BatchQuality, Checks
-from riacho.server.streaming.sifting import Sift, aside_schema, prepared_bits
+from riacho.server.streaming.quality import VIOLATED, BatchQuality, Checks
+from riacho.server.streaming.sifting import Sift, SiftedRows, aside_schema, prepared_bits
 from riacho.server.streaming.sinks.base import OutputMode, Sink, SinkBatch, SinkContext, SinkWriter
 from riacho.storage import Place
 
@@ -58,6 +60,7 @@ class CheckedWriter:
     """See `base.SinkWriter`. Rows that are put aside are committed before the sink commits, once for each batch."""
 
     quality: BatchQuality | None = None
+    _in_quarantine: int | None = None
 
     def __init__(self, writer: SinkWriter, sift: Sift, context: SinkContext, schema: pa.Schema) -> None:
         self.description = writer.description
@@ -74,6 +77,7 @@ class CheckedWriter:
         )
 
     def add_batch(self, batch: SinkBatch) -> int | None:
+        self._in_quarantine = None if self._aside is None else 0
         sifted = self._sift.batch(
             batch.relations,
             batch.batch_id,
@@ -82,9 +86,12 @@ class CheckedWriter:
         )
         try:
             rows = self._writer.add_batch(SinkBatch(batch.batch_id, sifted, batch.schema))
+            if sifted.quality is None:
+                _count(sifted)
         finally:
             self._sift.spool.clear()
-        self.quality = sifted.quality
+        counted = sifted.quality
+        self.quality = None if counted is None else replace(counted, in_quarantine=self._in_quarantine)
         return rows
 
     def stop(self) -> None:
@@ -96,9 +103,18 @@ class CheckedWriter:
             return
         application = f"{self._query_id}/quarantine"
         parameters = {"outputMode": "Append", "queryId": application, "epochId": str(batch_id)}
-        self._aside.write(
-            relations,
-            self._schema,
-            DeltaOperation("STREAMING UPDATE", parameters),
-            AppTransaction(application, batch_id),
-        )
+        numbered = AppTransaction(application, batch_id)
+        written = self._aside.write(relations, self._schema, DeltaOperation("STREAMING UPDATE", parameters), numbered)
+        repeated = written.version is None
+        self._in_quarantine = committed_rows(self._aside.table, numbered) if repeated else written.rows
+
+
+def _count(sifted: SiftedRows) -> None:
+    """Go through the rows of a repetition, which the sink does not, so that it is known what there was."""
+    try:
+        for _ in sifted:
+            pass
+    except SparkRuntimeError as error:
+        if error.condition != VIOLATED:
+            raise
+        # Its rules are others than when it was committed.

@@ -20,6 +20,7 @@ from riacho.options import Option
 from riacho.server.delta.files import remove_stale_staging
 from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.delta.options import DeltaOptions
+from riacho.server.delta.transactions import committed_rows
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.streaming.sinks.base import QUERY_OPTIONS, OutputMode, PlainSink, SinkBatch, SinkContext
@@ -99,13 +100,12 @@ class DeltaSinkWriter:
             "queryId": context.query_id,
             "epochId": str(batch.batch_id),
         }
-        written = self._rows.write(
-            batch.relations,
-            batch.schema,
-            DeltaOperation("STREAMING UPDATE", parameters),
-            AppTransaction(context.query_id, batch.batch_id),
-        )
-        if written.version is not None and self._sink.housekeeper is not None:
+        numbered = AppTransaction(context.query_id, batch.batch_id)
+        operation = DeltaOperation("STREAMING UPDATE", parameters)
+        written = self._rows.write(batch.relations, batch.schema, operation, numbered)
+        if written.version is None:
+            return committed_rows(self._sink.path, numbered)
+        if self._sink.housekeeper is not None:
             self._sink.housekeeper.after_commit(self._sink.path, written.version)
         return written.rows
 
