@@ -317,7 +317,7 @@ class TestTablesOfOthers:
         write_deltalake(table, ids(1))
         DeltaTable(table).alter.add_constraint({"positive": "id > 0"})
         assert query.write(ids(2)) == 1
-        assert query.write(ids(2), batch_id=0) == 0
+        assert query.write(ids(2), batch_id=0) == 1
         with pytest.raises(SparkError, match="DELTA_VIOLATE_CONSTRAINT_WITH_VALUES.*positive"):
             query.write(ids(-1))
         assert rows(table) == [{"id": 1}, {"id": 2}]
@@ -383,7 +383,7 @@ def test_a_table_is_maintained_beside_the_batches(engine: SailEngine, frame: Fra
     assert found.version >= 5
     assert len(DeltaTable(table).file_uris()) < 12
     query.restart()
-    assert query.write(ids(11), batch_id=11) == 0
+    assert query.write(ids(11), batch_id=11) == 1
     assert len(rows(table)) == 12
 
 
