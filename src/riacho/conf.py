@@ -369,6 +369,12 @@ EVENT_RETENTION: Final = Conf(
     accepts=_positive,
     demand="Please set riacho.pipelines.eventLog.retention to a time above 0.",
 )
+INCREMENTAL_VIEWS: Final = Conf(
+    "riacho.pipelines.incrementalViews.enabled",
+    BOOLEAN,
+    "true",
+    "Keep materialized views up to date from changes where that gives the same rows; false: always recompute.",
+)
 VIEW_CHECK: Final = Conf(
     "pipelines.incompatibleViewCheck.enabled",
     BOOLEAN,

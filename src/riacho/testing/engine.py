@@ -156,6 +156,10 @@ class FakeSession:
         return of_session(self.confs)
 
     @property
+    def own_functions(self) -> frozenset[str]:
+        return frozenset()
+
+    @property
     def own_views(self) -> Mapping[str, pb.Relation]:
         return {}
 

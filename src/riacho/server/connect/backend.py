@@ -94,7 +94,7 @@ class Backend:
             catalog=catalog,
             analyzer=FlowAnalyzer(self._services),
             streams=FlowStarter(self._services, flow_sessions),
-            writer=DeltaTableWriter(clock),
+            writer=DeltaTableWriter(catalog, clock, self._services.housekeeper.after_commit),
             sessions=flow_sessions,
             clock=clock,
             housekeeper=self._services.housekeeper,

@@ -29,9 +29,11 @@ def commit_info(
     read_version: int | None = None,
     blind_append: bool = False,
     metrics: Mapping[str, int] | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> Json:
-    """Who made a version and how, for DESCRIBE HISTORY."""
+    """Who made a version and how, for DESCRIBE HISTORY. `notes`: what it says besides."""
     info: Json = {
+        **(notes or {}),
         "timestamp": at_ms,
         "operation": operation,
         "operationParameters": dict(parameters),

@@ -6,7 +6,7 @@ the table's schema in between, the files are thrown away and all begins again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +65,8 @@ class DeltaOperation:
 
     name: str
     parameters: Mapping[str, Any]
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What else the commit says of itself, for riacho alone."""
 
 
 @dataclass(frozen=True)
@@ -131,13 +133,15 @@ class RowWriter:
         schema: pa.Schema,
         operation: DeltaOperation,
         numbered: AppTransaction | None = None,
+        wanted: Callable[[TableState | None, int], bool] = lambda _state, _rows: True,
     ) -> Written:
         """Write the rows of `relations`, each with the columns `schema`, as one version of the table.
 
         The relations are run one by one, each before the next one is asked for; all of them again if the table changed
-        meanwhile. A table that is missing is made. A write without rows makes a version too, as on Spark. Raises what
-        `plan_write` raises, DELTA_NOT_NULL_CONSTRAINT_VIOLATED, and what the engine raises; then no version was made
-        and no file is left.
+        meanwhile. A table that is missing is made. A write without rows makes a version too, as on Spark. `wanted` is
+        told of the table that the version is to follow and of the rows; no version is made if it says no. Raises what
+        it raises, what `plan_write` raises, DELTA_NOT_NULL_CONSTRAINT_VIOLATED, and what the engine raises; then no
+        version was made and no file is left.
         """
         for _ in range(MAX_REPLANS):
             state = self._writer.state()
@@ -152,7 +156,7 @@ class RowWriter:
                     new = files.write_relations(self._session, projected, self.table, plan.partition_by)
             try:
                 _check_not_null(plan, new)
-                return self._commit(plan, new, schema, operation, numbered)
+                return self._commit(plan, new, schema, operation, numbered, wanted)
             except _TableChangedError:
                 files.discard(self.table, new)
             except BaseException:
@@ -181,11 +185,12 @@ class RowWriter:
         schema: pa.Schema,
         operation: DeltaOperation,
         numbered: AppTransaction | None,
+        wanted: Callable[[TableState | None, int], bool],
     ) -> Written:
         rows = sum(file.rows for file in new)
 
         def decide(state: TableState | None) -> list[Json] | None:
-            if repeated(state, numbered):
+            if repeated(state, numbered) or not wanted(state, rows):
                 return None
             if self._planned(state, schema) != plan:
                 raise _TableChangedError
@@ -204,6 +209,7 @@ class RowWriter:
                 read_version=None if state is None else state.version,
                 blind_append=not self._mode.overwrite,
                 metrics=metrics,
+                notes=operation.notes,
             )
             noted = [] if numbered is None else [transaction(numbered.application, numbered.number, now_ms)]
             return [info, *_metadata(state, plan, self._mode, now_ms), *noted, *out, *(f.add.to_json() for f in new)]

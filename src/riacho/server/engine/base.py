@@ -65,6 +65,10 @@ class EngineSession(Protocol):
         """The temporary views that the engine has for this session, in lower case; global ones `global_temp.name`."""
 
     @property
+    def own_functions(self) -> frozenset[str]:
+        """The functions that were registered in the session, in lower case."""
+
+    @property
     def own_views(self) -> Mapping[str, pb.Relation]:
         """The temporary views that the engine does not have, as their rows are read by riacho; by lower-case name."""
 

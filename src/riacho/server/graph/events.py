@@ -16,6 +16,7 @@ from riacho.errors import SparkError
 from riacho.ids import new_uuid
 from riacho.protos import pb
 from riacho.server.graph.names import Identifier
+from riacho.server.graph.ports import Refreshed, RefreshWay
 
 REPLAY = "REPLAY"
 """The operation that a replay is in `operation_progress`."""
@@ -85,6 +86,16 @@ def queued(flow: Identifier) -> PipelineEvent:
 def planning(flow: Identifier) -> PipelineEvent:
     """Of batch flows only."""
     return _flow(flow, "PLANNING", f"Flow {flow} is PLANNING.")
+
+
+def planned(flow: Identifier, done: Refreshed) -> PipelineEvent:
+    """How a materialized view was refreshed; for the log alone."""
+    technique: dict[str, Any] = {"maintenance_type": done.way.value, "is_chosen": True, "is_applicable": True}
+    if done.way is RefreshWay.COMPLETE_RECOMPUTE:
+        technique["incrementalization_issues"] = [{"issue_type": "NOT_INCREMENTAL", "message": done.why}]
+    message = f"Flow '{flow}' has been executed as {done.way.name}: its table was {done.way.said}, for {done.why}."
+    details = {"technique_information": [technique], "reason": done.why, "version": done.version}
+    return PipelineEvent(EventType.PLANNING_INFORMATION, message, details=details, flow=flow)
 
 
 def starting(flow: Identifier) -> PipelineEvent:

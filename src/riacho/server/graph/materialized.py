@@ -1,4 +1,5 @@
-"""How a materialized view gets its rows: computed anew, then swapped in one Delta commit.
+"""How a materialized view gets its rows: from the changes of what it reads (see `views`), or computed anew; in either
+case in one Delta commit.
 
 Spark empties the table first and then appends, so that its readers see no rows for a while, and none at all after a
 failure. Here they see the old rows until the new ones are there.
@@ -6,7 +7,7 @@ failure. Here they see the old rows until the new ones are there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -17,35 +18,37 @@ from riacho.clock import Clock
 from riacho.errors import UnsupportedOperationError
 from riacho.identifiers import quote_if_needed
 from riacho.protos import pb
-from riacho.server.catalog.base import Table
+from riacho.server.catalog.base import CatalogReader, Table
 from riacho.server.delta.write import DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 from riacho.server.engine.spool import FolderSpool
+from riacho.server.graph.ports import Refreshed
+from riacho.server.graph.views.refresh import Refresher, overwrite
 from riacho.server.streaming.quality import BatchQuality, Checks
 from riacho.server.streaming.sifting import Sift, aside_schema, bits_of
+from riacho.storage import Place
 
 
 class DeltaTableWriter:
-    """See `ports.TableWriter`."""
+    """See `ports.TableWriter`. `after_commit` is told of each version that is made."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalog: CatalogReader,
+        clock: Clock,
+        after_commit: Callable[[Place, int], None] = lambda _table, _at: None,
+    ) -> None:
         self._clock = clock
+        self._after_commit = after_commit
+        self._refresher = Refresher(catalog, clock, after_commit)
 
-    def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
+    def refresh(
+        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool = False
+    ) -> Refreshed:
         """Raises UnsupportedOperationError if the table is not Delta, and what the write raises."""
-        self._swap(table, [relation], schema, engine)
-
-    def _swap(self, table: Table, relations: Iterable[pb.Relation], schema: pa.Schema, engine: EngineSession) -> None:
-        if table.format.lower() != "delta":
-            raise UnsupportedOperationError(
-                f"The materialized view {table.name} is a table of format {table.format}, whose rows cannot be "
-                "replaced in one commit. Omit its format, or set it to delta."
-            )
-        same_columns = types.normalise_schema(table.schema).equals(schema)
-        mode = WriteMode(overwrite=True, overwrite_schema=not same_columns, partition_by=table.partition_by)
-        writer = RowWriter(DeltaWriter(table.location, with_files=True), engine, mode, self._clock)
-        writer.write(relations, schema, DeltaOperation("WRITE", {"mode": "Overwrite"}))
+        _require_delta(table)
+        return self._refresher.refresh(table, relation, schema, engine, full=full)
 
     def replace_checked(
         self,
@@ -56,14 +59,17 @@ class DeltaTableWriter:
         engine: EngineSession,
         checks: Checks,
     ) -> BatchQuality:
-        """See `ports.TableWriter`. Raises as `replace`, and EXPECTATION_VIOLATION."""
+        """See `ports.TableWriter`. Raises as `refresh`, and EXPECTATION_VIOLATION."""
+        _require_delta(table)
         state = DeltaWriter(table.location).state()
         version = 0 if state is None else state.version + 1
         spool = FolderSpool("view", zone=engine.zone.engine)
         try:
             sift = Sift(checks, bits_of(checks.expectations), engine, spool, self._clock, checks.dataset)
             sifted = sift.batch([relation], version, partial(self._put_aside, checks, have, engine))
-            self._swap(table, _Aligned(sifted, have, want), want, engine)
+            written = overwrite(table, _Aligned(sifted, have, want), want, engine, self._clock)
+            if written.version is not None:
+                self._after_commit(table.location, written.version)
             assert sifted.quality is not None, "all rows were written"
             return sifted.quality
         finally:
@@ -86,6 +92,14 @@ class DeltaTableWriter:
         mode = WriteMode(overwrite=True, overwrite_schema=True)
         RowWriter(writer, engine, mode, self._clock).write(
             relations, aside_schema(have), DeltaOperation("WRITE", {"mode": "Overwrite"})
+        )
+
+
+def _require_delta(table: Table) -> None:
+    if table.format.lower() != "delta":
+        raise UnsupportedOperationError(
+            f"The materialized view {table.name} is a table of format {table.format}, whose rows cannot be "
+            "replaced in one commit. Omit its format, or set it to delta."
         )
 
 

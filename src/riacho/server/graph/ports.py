@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 import pyarrow as pa
@@ -93,13 +95,44 @@ class StreamStarter(Protocol):
         """
 
 
+class RefreshWay(StrEnum):
+    """How a materialized view was brought up to date, in Lakeflow's words."""
+
+    NO_OP = "MAINTENANCE_TYPE_NO_OP"
+    APPEND_ONLY = "MAINTENANCE_TYPE_APPEND_ONLY"
+    GROUP_AGGREGATE = "MAINTENANCE_TYPE_GROUP_AGGREGATE"
+    COMPLETE_RECOMPUTE = "MAINTENANCE_TYPE_COMPLETE_RECOMPUTE"
+
+    @property
+    def said(self) -> str:
+        """In a few words."""
+        return {
+            "NO_OP": "not touched",
+            "APPEND_ONLY": "appended to",
+            "GROUP_AGGREGATE": "given the groups that changed",
+        }.get(self.name, "recomputed")
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh did, and why in this way, in words. `version`: that it made, None if nothing was written."""
+
+    way: RefreshWay
+    why: str
+    version: int | None = None
+    rows: int = 0
+
+
 class TableWriter(Protocol):
     """Writes materialized views."""
 
-    def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
-        """Make the rows of `relation`, which has the columns `schema`, the table's only rows, in one commit.
+    def refresh(
+        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool = False
+    ) -> Refreshed:
+        """Make the rows of `relation`, which has the columns `schema`, the table's only rows, in at most one commit.
 
-        Who reads meanwhile sees the old rows and columns or the new ones. If it raises SparkError, nothing has changed.
+        They need not be computed anew if it is sure what they are; with `full` they are. Who reads meanwhile sees the
+        old rows and columns or the new ones. If it raises SparkError, nothing has changed.
         """
 
     def replace_checked(
@@ -111,7 +144,7 @@ class TableWriter(Protocol):
         engine: EngineSession,
         checks: Checks,
     ) -> BatchQuality:
-        """As `replace`, with the rows of `relation` that keep the rules; what there was.
+        """As a full `refresh`, with the rows of `relation` that keep the rules; what there was.
 
         `relation` has the columns `have`, which the rules are about, and the table is to have the columns `want`. Rows
         to be quarantined replace those that are there, before the table's own are replaced. Raises

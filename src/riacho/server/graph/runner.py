@@ -251,7 +251,7 @@ class PipelineExecution:
                 self._keep_fresh(run)
             else:
                 self._report(events.running(run.flow.identifier))
-                self._recompute(run)
+                self._refresh(run, full=run.full)
         except SparkError as failed:
             error = failed
         except EngineLost as lost:
@@ -261,7 +261,7 @@ class PipelineExecution:
             error = SparkGeneralError(f"{type(unexpected).__name__}: {unexpected}")
         self._reports.put(_Ended(run.flow.identifier, error))
 
-    def _recompute(self, run: RecomputeFlow) -> None:
+    def _refresh(self, run: RecomputeFlow, *, full: bool) -> None:
         table = self.tools.catalog.table(run.table)
         if table is None:
             raise SparkGeneralError(f"The table {run.table} was dropped while the pipeline ran.")
@@ -271,7 +271,8 @@ class PipelineExecution:
             relation = self.resolution.executable(run.flow)
             if checks is None:
                 relation = aligned(relation, run.flow.schema, run.schema)
-                self.tools.writer.replace(table, relation, run.schema, engine)
+                done = self.tools.writer.refresh(table, relation, run.schema, engine, full=full)
+                self._note(events.planned(run.flow.identifier, done))
             else:
                 quality = self.tools.writer.replace_checked(
                     table, relation, run.flow.schema, run.schema, engine, checks
@@ -339,7 +340,7 @@ class PipelineExecution:
                 started_ms = self.tools.clock.monotonic_ms()
                 pulse.runs()
                 watch.note()
-                self._recompute(run)
+                self._refresh(run, full=run.full and refreshes == 1)
                 pulse.look(refreshes, waits=False)
                 took_s = (self.tools.clock.monotonic_ms() - started_ms) / 1000
                 if self._stopped.wait(rest.pause_s(took_s)):

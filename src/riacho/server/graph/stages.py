@@ -111,12 +111,13 @@ class StreamFlow:
 
 @dataclass(frozen=True)
 class RecomputeFlow:
-    """Recompute a materialized view and swap its rows and columns in one commit."""
+    """Bring a materialized view up to date in one commit; `full`: by computing all its rows anew."""
 
     flow: ResolvedFlow
     table: TableName
     schema: pa.Schema
     quarantine: TableName | None = None
+    full: bool = False
 
 
 FlowRun = StreamFlow | RecomputeFlow
@@ -254,7 +255,9 @@ class _Decision:
                 table = self._definition.table(flow.target)
                 assert table is not None, "validation: batch flows feed materialized views only"
                 name = table.identifier.table_name
-                runs[flow.identifier] = RecomputeFlow(flow, name, self._schema(table), self._quarantine(flow))
+                runs[flow.identifier] = RecomputeFlow(
+                    flow, name, self._schema(table), self._quarantine(flow), self._is_reset(table.identifier)
+                )
         return RunFlows(runs, tuple(excluded), self._needs(), tuple(idle))
 
     def _materialised_flows(self) -> list[ResolvedFlow]:

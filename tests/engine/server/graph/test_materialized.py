@@ -15,8 +15,9 @@ from riacho.server.engine.spool import empty
 from riacho.server.graph.materialized import DeltaTableWriter, aligned
 from riacho.testing.clock import ManualClock
 from tests.engine.server.graph.support import Pipelines
+from tests.unit.server.graph.support import FakeCatalog
 
-WRITER = DeltaTableWriter(ManualClock())
+WRITER = DeltaTableWriter(FakeCatalog(), ManualClock())  # type: ignore[arg-type]
 
 
 def sql(text: str) -> pb.Relation:
@@ -36,7 +37,7 @@ def table(tmp_path: Path) -> Table:
 
 def test_rows_and_columns_are_swapped_at_once(pipelines: Pipelines, table: Table) -> None:
     relation = sql("SELECT 7L AS id, 'n' AS new")
-    WRITER.replace(table, relation, pipelines.session.schema(relation), pipelines.session)
+    WRITER.refresh(table, relation, pipelines.session.schema(relation), pipelines.session)
     after = DeltaTable(str(table.location))
     assert after.version() == 1
     assert pa.table(after.to_pyarrow_table()).to_pylist() == [{"id": 7, "new": "n"}]
@@ -47,7 +48,7 @@ def test_rows_and_columns_are_swapped_at_once(pipelines: Pipelines, table: Table
 def test_a_failure_leaves_the_old_rows(pipelines: Pipelines, table: Table) -> None:
     relation = sql("SELECT CAST(raise_error('boom') AS BIGINT) AS id, 'x' AS old FROM range(3)")
     with pytest.raises(SparkError, match="boom"):
-        WRITER.replace(table, relation, table.schema, pipelines.session)
+        WRITER.refresh(table, relation, table.schema, pipelines.session)
     after = DeltaTable(str(table.location))
     assert after.version() == 0
     assert after.to_pyarrow_table().num_rows == 2
@@ -55,7 +56,7 @@ def test_a_failure_leaves_the_old_rows(pipelines: Pipelines, table: Table) -> No
 
 def test_other_formats_are_refused(pipelines: Pipelines, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedOperationError, match=r"spark_catalog.default.m is a table of format parquet"):
-        WRITER.replace(view(tmp_path, pa.schema([]), "parquet"), sql("SELECT 1"), pa.schema([]), pipelines.session)
+        WRITER.refresh(view(tmp_path, pa.schema([]), "parquet"), sql("SELECT 1"), pa.schema([]), pipelines.session)
 
 
 def test_aligned_goes_by_name_and_fills_with_nulls(pipelines: Pipelines) -> None:

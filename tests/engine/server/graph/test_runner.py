@@ -17,7 +17,7 @@ from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.engine.base import EngineSession
 from riacho.server.graph.cdc.sink import CdcTarget
-from riacho.server.graph.ports import PipelineSession, RunningFlow
+from riacho.server.graph.ports import PipelineSession, Refreshed, RefreshWay, RunningFlow
 from riacho.server.graph.runner import PipelineExecution, UpdateContext
 from riacho.server.graph.schedule import Backoff
 from riacho.server.graph.selection import TableSelection
@@ -115,9 +115,12 @@ class FakeFlows:
         self.queries.append(FakeQuery(BOOM if self._fails(name) else None, endless=name in self.endless))
         return self.queries[-1]
 
-    def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
+    def refresh(
+        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool = False
+    ) -> Refreshed:
         if self._fails(table.name.table):
             raise BOOM
+        return Refreshed(RefreshWay.COMPLETE_RECOMPUTE, "it is a test")
 
     def replace_checked(
         self,
@@ -128,7 +131,7 @@ class FakeFlows:
         engine: EngineSession,
         checks: Checks,
     ) -> BatchQuality:
-        self.replace(table, relation, want, engine)
+        self.refresh(table, relation, want, engine)
         return BatchQuality(RowCounts(0, 0))
 
     def open(self, engine: EngineSession, conf: Mapping[str, str]) -> EngineSession:

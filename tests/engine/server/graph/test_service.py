@@ -16,6 +16,7 @@ from riacho.protos import pb
 from riacho.server.catalog.base import Table
 from riacho.server.engine.base import EngineSession
 from riacho.server.graph import PipelineService, PipelineSession
+from riacho.server.graph.ports import Refreshed, RefreshWay
 from riacho.server.streaming.quality import BatchQuality, Checks, RowCounts
 from riacho.testing.clock import ManualClock
 from tests.engine.server.graph.support import Pipelines
@@ -42,9 +43,12 @@ class Tools:
     def schema(self, relation: pb.Relation, session: PipelineSession, engine: EngineSession) -> pa.Schema:
         return self.pipelines.analyze(relation, {})
 
-    def replace(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> None:
+    def refresh(
+        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool = False
+    ) -> Refreshed:
         assert self.may_write.wait(30)
         self.writes.append(str(table.name))
+        return Refreshed(RefreshWay.COMPLETE_RECOMPUTE, "it is a test")
 
     def replace_checked(
         self,
@@ -55,7 +59,7 @@ class Tools:
         engine: EngineSession,
         checks: Checks,
     ) -> BatchQuality:
-        self.replace(table, relation, want, engine)
+        self.refresh(table, relation, want, engine)
         return BatchQuality(RowCounts(0, 0))
 
     def open(self, engine: EngineSession, conf: object) -> EngineSession:

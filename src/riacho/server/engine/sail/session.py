@@ -124,6 +124,12 @@ class SailSession:
             return frozenset(known | self._own_views.keys())
 
     @property
+    def own_functions(self) -> frozenset[str]:
+        with self._setting_up:
+            keys = [key for key in self._journal if isinstance(key, tuple)]
+        return frozenset(str(key[1]) for key in keys if key[0] in ("register_function", "register_table_function"))
+
+    @property
     def own_views(self) -> Mapping[str, pb.Relation]:
         return self._own_views
 

@@ -1,0 +1,317 @@
+"""Bring a materialized view up to date: from the changes if that gives what computing it anew would give.
+
+1. The query becomes a `ViewQuery` over inputs; each input is a Delta table at the version it has now.
+2. The view's last commit says which versions its rows were made of (`record`), and their logs what was done since.
+3. If nothing was done, nothing is written. If rows were only added, the rows that the query has more of them are
+   appended. If anything else happened, or anything is in doubt, the view is computed anew.
+
+The commit goes ahead only if the view is still what it was, and the tables that were read by name still are at the
+versions that the commit notes; else it is tried again, with these versions read by number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import pyarrow as pa
+
+from riacho import __version__, types
+from riacho.clock import Clock
+from riacho.conf import INCREMENTAL_VIEWS
+from riacho.errors import SparkError
+from riacho.protos import pb
+from riacho.server.catalog.base import CatalogReader, Table
+from riacho.server.delta.actions import AddFile
+from riacho.server.delta.log import DeltaLog
+from riacho.server.delta.state import TableState
+from riacho.server.delta.write import DeltaOperation, RowWriter, WriteMode, Written
+from riacho.server.delta.writer import DeltaWriter
+from riacho.server.engine.base import EngineSession, Spool
+from riacho.server.engine.spool import FolderSpool
+from riacho.server.graph import reads
+from riacho.server.graph.names import Identifier
+from riacho.server.graph.ports import Refreshed, RefreshWay
+from riacho.server.graph.views.added import InputNumbers, InputState, added_rows
+from riacho.server.graph.views.history import FollowedTables, InputTable
+from riacho.server.graph.views.plan import NotFromChangesError, ViewQuery, bind, input_of, plan_of
+from riacho.server.graph.views.record import NOTE, ViewContents, record_of
+from riacho.server.plan.walk import walk
+from riacho.storage import Place
+
+_log = logging.getLogger(__name__)
+
+_FAR_BEHIND = 64
+"""After so many versions of an input that changed no row, the view notes the newest, though it has no new rows."""
+_NOT_OF_ROWS = ("spark.sql.pipelines.", "spark.sql.streaming.")
+"""Confs that do not decide what a query gives."""
+
+Wanted = Callable[[TableState | None, int], bool]
+
+
+class _MovedError(Exception):
+    """A table got a new version while it was read."""
+
+
+@dataclass(frozen=True)
+class ViewRefresh:
+    """A view that is refreshed: its query, with `tables` as they are now. `definition`: see `ViewContents`."""
+
+    table: Table
+    relation: pb.Relation
+    schema: pa.Schema
+    engine: EngineSession
+    plan: ViewQuery
+    tables: Sequence[InputTable]
+    definition: str
+
+    @property
+    def record(self) -> ViewContents:
+        """What its rows are made of, once it is refreshed."""
+        return ViewContents(self.definition, tuple(each.at for each in self.tables))
+
+
+class Refresher:
+    """Refreshes views of one catalog. `after_commit` is told of each version that is made. From any thread."""
+
+    def __init__(
+        self,
+        catalog: CatalogReader,
+        clock: Clock,
+        after_commit: Callable[[Place, int], None] = lambda _table, _at: None,
+    ) -> None:
+        self._catalog = catalog
+        self._clock = clock
+        self._after_commit = after_commit
+        self._tables = FollowedTables()
+
+    def refresh(
+        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool
+    ) -> Refreshed:
+        """See `ports.TableWriter.refresh`, for a Delta table."""
+        if not INCREMENTAL_VIEWS.read(engine.get_conf):
+            return self._replace(table, relation, schema, engine, f"{INCREMENTAL_VIEWS.key} is false")
+        try:
+            view = self._view(table, relation, schema, engine)
+        except NotFromChangesError as why:
+            return self._replace(table, relation, schema, engine, str(why))
+        if full:
+            return self._anew(view, "a full refresh was asked for")
+        try:
+            return self._from_changes(view)
+        except NotFromChangesError as why:
+            return self._anew(view, str(why))
+        except SparkError as error:
+            _log.warning("The changes for the materialized view %s could not be used: %s", table.name, error)
+            return self._anew(view, f"the changes could not be used: {error}")
+
+    def _view(self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession) -> ViewRefresh:
+        tables: dict[Identifier, InputTable] = {}
+
+        def columns(name: Identifier) -> Sequence[str]:
+            tables[name] = self._table(name)
+            return list(tables[name].schema.names)
+
+        plan = plan_of(relation, engine.own_functions, columns)
+        told = [key for key in engine.conf_keys if key.startswith("spark.sql.") and not key.startswith(_NOT_OF_ROWS)]
+        body = [
+            __version__,
+            plan.definition,
+            types.to_ddl(schema),
+            list(table.partition_by),
+            str(engine.zone),
+            sorted(engine.get_confs(dict.fromkeys(told, "")).items()) if told else [],
+            [name.parts for name in plan.inputs],
+        ]
+        definition = hashlib.sha256(json.dumps(body).encode()).hexdigest()
+        return ViewRefresh(table, relation, schema, engine, plan, [tables[name] for name in plan.inputs], definition)
+
+    def _table(self, name: Identifier) -> InputTable:
+        found = None if reads.is_path(name) else self._catalog.table(name.table_name)
+        if found is None or found.format.lower() != "delta":
+            raise NotFromChangesError(f"it reads {name}, which is no Delta table of the catalog")
+        try:
+            return self._tables.now(found.location)
+        except NotFromChangesError as why:
+            raise NotFromChangesError(f"{name} {why}") from None
+
+    def _from_changes(self, view: ViewRefresh) -> Refreshed:
+        """Raises NotFromChangesError if that cannot be done."""
+        writer = DeltaWriter(view.table.location, with_files=True)
+        state = writer.state()
+        if state is None:
+            raise NotFromChangesError("it has no table yet")
+        record = record_of(DeltaLog(view.table.location), state.version)
+        if record.definition != view.definition or len(record.inputs) != len(view.tables):
+            raise NotFromChangesError("its query, or what decides about its results, has changed")
+        added = [self._added(view, number, record) for number in range(len(view.tables))]
+        if not any(added):
+            return self._no_news(view, record, writer)
+        if view.plan.by_order:
+            raise NotFromChangesError("its rows may depend on the order of the rows that it reads")
+        states = {number: InputState.ADDED if files else InputState.SAME for number, files in enumerate(added)}
+        numbers = InputNumbers(len(view.tables))
+        more = added_rows(view.plan.operators, states, numbers)
+        for pinned in (False, True):
+            try:
+                with closing(FolderSpool("view", zone=view.engine.zone.engine)) as spool:
+                    bound = _Inputs(view, record, added, numbers, spool, pinned=pinned).bound(more)
+                    return self._append(view, bound, writer, state.version, _by_name(more, numbers, pinned=pinned))
+            except _MovedError:
+                continue
+        raise NotFromChangesError("what it reads changes all the time")
+
+    def _added(self, view: ViewRefresh, number: int, record: ViewContents) -> list[AddFile]:
+        try:
+            return view.tables[number].added_since(record.inputs[number])
+        except NotFromChangesError as why:
+            raise NotFromChangesError(f"{view.plan.inputs[number]} {why}") from None
+
+    def _no_news(self, view: ViewRefresh, record: ViewContents, writer: DeltaWriter) -> Refreshed:
+        passed = [new.at.version - old.version for new, old in zip(view.tables, record.inputs, strict=True)]
+        if max(passed, default=0) >= _FAR_BEHIND:
+            noted = replace(view.record, state=record.state)
+            row_writer = RowWriter(writer, view.engine, WriteMode(), self._clock)
+            row_writer.write([], view.schema, _operation("Append", noted))
+        return Refreshed(RefreshWay.NO_OP, "nothing that it reads has changed")
+
+    def _append(
+        self, view: ViewRefresh, more: Sequence[pb.Relation], writer: DeltaWriter, version: int, by_name: frozenset[int]
+    ) -> Refreshed:
+        _require_columns(view, more)
+
+        def wanted(state: TableState | None, rows: int) -> bool:
+            if state is None or state.version != version:
+                raise NotFromChangesError("somebody else wrote to it meanwhile")
+            self._require_still(view, by_name)
+            return rows > 0
+
+        row_writer = RowWriter(writer, view.engine, WriteMode(), self._clock)
+        written = row_writer.write(more, view.schema, _operation("Append", view.record), wanted=wanted)
+        return self._done(view.table, RefreshWay.APPEND_ONLY, "rows were added to what it reads", written)
+
+    def _anew(self, view: ViewRefresh, why: str) -> Refreshed:
+        """Compute the view anew, of known versions of what it reads."""
+        relation, by_name = view.relation, frozenset(range(len(view.tables)))
+
+        def wanted(_state: TableState | None, _rows: int) -> bool:
+            self._require_still(view, by_name)
+            return True
+
+        try:
+            written = self._overwrite(view.table, relation, view.schema, view.engine, view.record, wanted)
+        except _MovedError:
+            relation = bind(view.plan.relation, {n: _at(each, each.at.version) for n, each in enumerate(view.tables)})
+            written = self._overwrite(view.table, relation, view.schema, view.engine, view.record)
+        return self._done(view.table, RefreshWay.COMPLETE_RECOMPUTE, why, written)
+
+    def _replace(
+        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, why: str
+    ) -> Refreshed:
+        """Compute a view anew that reads who knows what."""
+        written = self._overwrite(table, relation, schema, engine)
+        return self._done(table, RefreshWay.COMPLETE_RECOMPUTE, why, written)
+
+    def _overwrite(
+        self,
+        table: Table,
+        relation: pb.Relation,
+        schema: pa.Schema,
+        engine: EngineSession,
+        record: ViewContents | None = None,
+        wanted: Wanted = lambda _state, _rows: True,
+    ) -> Written:
+        return overwrite(table, [relation], schema, engine, self._clock, record, wanted)
+
+    def _require_still(self, view: ViewRefresh, numbers: Iterable[int]) -> None:
+        """Raises _MovedError if one of these inputs is not at the version any more that it was at."""
+        for number in numbers:
+            table = view.tables[number]
+            if self._tables.now(table.folder).at != table.at:
+                raise _MovedError
+
+    def _done(self, table: Table, way: RefreshWay, why: str, written: Written) -> Refreshed:
+        if written.version is not None:
+            self._after_commit(table.location, written.version)
+        return Refreshed(way, why, written.version, written.rows)
+
+
+def overwrite(
+    table: Table,
+    relations: Iterable[pb.Relation],
+    schema: pa.Schema,
+    engine: EngineSession,
+    clock: Clock,
+    record: ViewContents | None = None,
+    wanted: Wanted = lambda _state, _rows: True,
+) -> Written:
+    """Make the rows of `relations`, which have the columns `schema`, a view's only rows. `wanted`: see `RowWriter`."""
+    same_columns = types.normalise_schema(table.schema).equals(schema)
+    mode = WriteMode(overwrite=True, overwrite_schema=not same_columns, partition_by=table.partition_by)
+    writer = RowWriter(DeltaWriter(table.location, with_files=True), engine, mode, clock)
+    return writer.write(relations, schema, _operation("Overwrite", record), wanted=wanted)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What stands for the inputs of a view when rows are made of changes.
+
+    `pinned`: tables are read at the versions they were seen at, by number.
+    """
+
+    view: ViewRefresh
+    record: ViewContents
+    added: Sequence[Sequence[AddFile]]
+    numbers: InputNumbers
+    spool: Spool
+    pinned: bool
+
+    def bound(self, plans: Sequence[pb.Relation]) -> list[pb.Relation]:
+        used = _inputs(plans)
+        inputs: dict[int, pb.Relation] = {}
+        for number, table in enumerate(self.view.tables):
+            if number in used:
+                inputs[number] = _at(table, table.at.version) if self.pinned else self._by_name(number)
+            if (more := self.numbers.added(number)) in used:
+                rows = table.rows_of(self.added[number])
+                inputs[more], _ = self.spool.put(rows, types.nullable(table.schema))
+            if (before := self.numbers.before(number)) in used:
+                inputs[before] = _at(table, self.record.inputs[number].version)
+        return [bind(plan, inputs) for plan in plans]
+
+    def _by_name(self, number: int) -> pb.Relation:
+        return reads.table_read(self.view.plan.inputs[number], streaming=False, options={})
+
+
+def _inputs(plans: Iterable[pb.Relation]) -> frozenset[int]:
+    found = (input_of(node) for plan in plans for node in walk(plan))
+    return frozenset(number for number in found if number is not None)
+
+
+def _by_name(plans: Iterable[pb.Relation], numbers: InputNumbers, *, pinned: bool) -> frozenset[int]:
+    """The inputs that are read by name."""
+    return frozenset() if pinned else frozenset(number for number in _inputs(plans) if number < numbers.inputs)
+
+
+def _at(table: InputTable, version: int) -> pb.Relation:
+    """A table as it was at a version."""
+    source = pb.Read.DataSource(format="delta", paths=[str(table.folder)], options={"versionAsOf": str(version)})
+    return pb.Relation(read=pb.Read(data_source=source))
+
+
+def _require_columns(view: ViewRefresh, plans: Sequence[pb.Relation]) -> None:
+    """Raises NotFromChangesError if what is to be appended has other columns than the query."""
+    want = [(field.name, field.type) for field in types.normalise_schema(view.schema)]
+    for plan in plans:
+        have = types.normalise_schema(view.engine.schema(plan))
+        if [(field.name, field.type) for field in have] != want:
+            raise NotFromChangesError("its query, taken apart, has other columns")
+
+
+def _operation(mode: str, record: ViewContents | None) -> DeltaOperation:
+    notes: Mapping[str, object] = {} if record is None else {NOTE: record.to_json()}
+    return DeltaOperation("WRITE", {"mode": mode}, notes)
