@@ -97,7 +97,7 @@ def schema_of(schema_json: str) -> str:
     return hashlib.sha256(schema_json.encode()).hexdigest()[:16]
 
 
-class FollowedTables:
+class TableFollower:
     """The tables that were looked at last, each followed from version to version. From any thread."""
 
     def __init__(self) -> None:
