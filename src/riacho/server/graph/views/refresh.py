@@ -37,7 +37,7 @@ from riacho.server.graph import reads
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.ports import Refreshed, RefreshWay
 from riacho.server.graph.views.added import InputNumbers, InputState, added_rows
-from riacho.server.graph.views.history import TableFollower, InputTable
+from riacho.server.graph.views.history import InputTable, TableFollower
 from riacho.server.graph.views.plan import NotFromChangesError, ViewQuery, bind, input_of, plan_of
 from riacho.server.graph.views.record import NOTE, ViewContents, record_of
 from riacho.server.plan.walk import walk
