@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 from pyspark import pipelines as dp
 from pyspark.errors import PySparkException
+from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph, start_run
 from pyspark.sql import DataFrame, SparkSession
 
+from riacho.testing.servers import Server
 from tests.spec.pipelines.support import FAST_RETRIES, Outcome, Project
 from tests.spec.support import said, write_json
 
@@ -40,11 +42,47 @@ def until(condition: Callable[[], object], what: str) -> None:
         threading.Event().wait(0.02)
 
 
+class LongProject(Project):
+    """A project whose runs do not end by themselves."""
+
+    def run_into(
+        self,
+        outcome: Outcome,
+        definitions: Sequence[str | Callable[[], object]],
+        conf: Mapping[str, str],
+        full_refresh: Sequence[str] = (),
+        refresh: Sequence[str] = (),
+    ) -> None:
+        """Define and run a pipeline; what the run says is in `outcome` while it goes on."""
+        try:
+            graph_id = create_dataflow_graph(self.spark, None, self.database, dict(conf))
+            self._define(graph_id, definitions)
+            for result in start_run(
+                self.spark,
+                graph_id,
+                full_refresh=list(full_refresh),
+                full_refresh_all=False,
+                refresh=list(refresh),
+                dry=False,
+                storage=self.storage.as_uri(),
+            ):
+                if "pipeline_event_result" in result:
+                    outcome.events.append(result["pipeline_event_result"].event.message)
+        except PySparkException as error:
+            outcome.error = error
+
+
+def error_of(outcome: Outcome) -> str:
+    """What a run ended with."""
+    assert outcome.error is not None, outcome.events
+    return said(outcome.error)
+
+
 @dataclass
 class Update:
     """A continuous update that runs in another thread, in a session of its own."""
 
-    project: Project
+    project: LongProject
     outcome: Outcome
     thread: threading.Thread
 
@@ -65,17 +103,22 @@ class Continuous:
         self._new_session = new_session
 
     @contextmanager
-    def running(self, *definitions: str | Callable[[SparkSession], object], **options: Any) -> Iterator[Update]:
+    def running(
+        self,
+        *definitions: str | Callable[[SparkSession], object],
+        conf: Mapping[str, str] | None = None,
+        full_refresh: Sequence[str] = (),
+        refresh: Sequence[str] = (),
+    ) -> Iterator[Update]:
         spark = self._new_session()
         for key, value in FAST_RETRIES.items():
             spark.conf.set(key, value)
-        project = Project(spark, self.beside.database, self.beside.storage)
+        project = LongProject(spark, self.beside.database, self.beside.storage)
         outcome = Outcome()
         given = [each if isinstance(each, str) else (lambda define=each: define(spark)) for each in definitions]
 
         def run() -> None:
-            conf = {**CONTINUOUS, **options.pop("conf", {})}
-            project.run_into(outcome, *given, conf=conf, **options)
+            project.run_into(outcome, given, {**CONTINUOUS, **(conf or {})}, full_refresh, refresh)
 
         update = Update(project, outcome, threading.Thread(target=run, daemon=True))
         update.thread.start()
@@ -120,7 +163,7 @@ def test_rows_go_through_all_tables_as_they_arrive(continuous: Continuous) -> No
         update.stop()
     assert update.outcome.of("silver")[:3] == ["is QUEUED.", "is STARTING.", "is RUNNING."]
     assert update.outcome.of("gold")[:4] == ["is QUEUED.", "is PLANNING.", "is STARTING.", "is RUNNING."]
-    assert "OPERATION_CANCELED" in said(update.outcome.error)
+    assert "OPERATION_CANCELED" in error_of(update.outcome)
     assert not any("COMPLETED" in event or "FAILED" in event for event in update.outcome.events)
 
 
@@ -168,7 +211,7 @@ def test_a_flow_that_fails_for_good_ends_the_update(continuous: Continuous) -> N
         update.ended()
     assert "has FAILED more than 1 times and will not be restarted." in update.outcome.of("silver")
     assert update.outcome.of("bronze")[-1] == "has STOPPED."
-    assert "small" in said(update.outcome.error)
+    assert "small" in error_of(update.outcome)
     continuous.beside.spark.sql(f"ALTER TABLE {continuous.beside.database}.silver DROP CONSTRAINT small")
     assert continuous.beside.run(MEDALLION).completed
     continuous.has("total", (2,))
@@ -184,7 +227,7 @@ def test_a_table_is_filled_by_one_update_at_a_time(continuous: Continuous) -> No
             continuous.beside.run(MEDALLION, full_refresh=["silver"]),
             continuous.beside.run(MEDALLION, full_refresh_all=True),
         ):
-            assert "is being run by another update" in said(again.error)
+            assert "is being run by another update" in error_of(again)
         assert continuous.beside.dry_run(MEDALLION).completed
         continuous.insert(2)
         continuous.has("total", (2,))
@@ -193,8 +236,9 @@ def test_a_table_is_filled_by_one_update_at_a_time(continuous: Continuous) -> No
     continuous.has("total", (2,))
 
 
-def test_the_end_of_its_session_ends_it(continuous: Continuous) -> None:
-    with continuous.running(MEDALLION) as update:
+def test_the_end_of_its_session_ends_it(project: Project, continuous: Continuous, server: Server) -> None:
+    own = Continuous(project, lambda: SparkSession.builder.remote(server.url).create())
+    with own.running(MEDALLION) as update:
         continuous.insert(1)
         continuous.has("total", (1,))
         update.project.spark.stop()
@@ -206,7 +250,7 @@ def test_a_full_refresh_comes_first(continuous: Continuous) -> None:
     continuous.insert(1, 2)
     assert continuous.beside.run(MEDALLION).completed
     continuous.beside.spark.sql(f"INSERT INTO {continuous.beside.database}.silver VALUES (50, 50)")
-    with continuous.running(MEDALLION, full_refresh=["silver"]):
+    with continuous.running(MEDALLION, full_refresh=["silver"], refresh=["bronze", "gold", "total"]):
         continuous.has("silver", (1, 1), (2, 2))
         continuous.insert(3)
         continuous.has("total", (3,))
@@ -263,4 +307,4 @@ def test_a_trigger_interval_is_the_least_time_between_batches(continuous: Contin
         assert continuous.beside.table("slow") == [(1,)]
         assert continuous.beside.table("seldom") == before
     wrong = continuous.beside.run("SET pipelines.trigger.interval = often;" + MEDALLION, conf=CONTINUOUS)
-    assert "often" in said(wrong.error)
+    assert "often" in error_of(wrong)

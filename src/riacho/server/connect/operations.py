@@ -147,6 +147,10 @@ class Operation:
                 return True
             if data is not None:
                 self._keep(data)
+            if self._interrupted.is_set():  # whoever asked may be the last to look
+                self._failure = canceled()
+                self._close()
+                return True
         return is_wanted()
 
     def _keep(self, data: bytes) -> None:

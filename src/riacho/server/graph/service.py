@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import pyarrow as pa
@@ -45,6 +46,9 @@ from riacho.server.graph.validate import validate
 from riacho.server.streaming.quality import Expectation
 
 _log = logging.getLogger(__name__)
+
+STOP_LIMIT_S = 30.0
+"""How long the end of a session waits for its runs."""
 
 Reply = pb.PipelineEventResult | pb.PipelineCommandResult
 
@@ -84,6 +88,7 @@ class PipelineService:
         self._by_session: dict[SessionId, _SessionGraphs] = {}
         self._claims = Claims()
         self._lock = threading.Lock()
+        self._ended = threading.Condition()
 
     def handle(self, command: pb.PipelineCommand, session: PipelineSession) -> Iterator[Reply | None]:
         """Answer a command: events while a run goes on, then always one result. Raises SparkError.
@@ -112,11 +117,16 @@ class PipelineService:
                 raise UnsupportedOperationError(f"{(kind or 'COMMANDTYPE_NOT_SET').upper()} not supported")
 
     def end_session(self, session_id: SessionId) -> None:
-        """Stop what the session runs and forget its graphs."""
+        """Stop what the session runs, wait for it, no longer than the limit, and forget the session's graphs."""
         with self._lock:
-            ended = self._by_session.pop(session_id, None)
-        for run in list(ended.runs.values()) if ended else []:
+            left = self._by_session.pop(session_id, None)
+        if left is None:
+            return
+        for run in list(left.runs.values()):
             run.stop()
+        with self._ended:
+            if not self._ended.wait_for(lambda: not left.runs, STOP_LIMIT_S):
+                _log.warning("runs of session %s have not ended after %.0f s", session_id, STOP_LIMIT_S)
 
     def stop(self) -> None:
         """Stop all runs."""
@@ -304,17 +314,13 @@ class PipelineService:
                 yield event
             return
         run = PipelineExecution(resolution, session, self._tools, settings, log)
-        self._begin(graph, session, run)
-        try:
+        with self._under_way(graph, session, run):
             planned = self._decide(resolution, selection, storage, session)
             _log.info("run of graph %s:\n%s", graph.graph_id, explain(planned))
             log.record_all(definition_events.planned(planned))
-            log.record(events.update("RUNNING", f"Update {log.update_id} is RUNNING."))
             with self._claims.of(planned):
+                log.record(events.update("RUNNING", f"Update {log.update_id} is RUNNING."))
                 yield from run.events(planned)
-        finally:
-            run.stop()
-            self._of(session).runs.pop(graph.graph_id, None)
 
     def _replay(
         self,
@@ -328,25 +334,31 @@ class PipelineService:
         """Put quarantined rows through the rules that the graph has now, instead of running its flows."""
         tools = self._tools
         run = ReplayExecution(resolution, request, session, tools.catalog, tools.sessions, tools.clock, dry=dry)
-        self._begin(graph, session, run)
-        try:
+        with self._under_way(graph, session, run):
             yield from run.events()
-        finally:
-            run.stop()
-            self._of(session).runs.pop(graph.graph_id, None)
 
     def _decide(
         self, resolution: Resolution, selection: TableSelection, storage: Storage, session: PipelineSession
     ) -> list[Stage]:
         return decide(resolution, selection, self._catalog, storage, SOURCES_DEFAULT.read(session.engine.get_conf))
 
-    def _begin(self, graph: DataflowGraph, session: PipelineSession, run: PipelineExecution | ReplayExecution) -> None:
-        """Note that a run goes on. Raises SPARK_CONNECT_ILLEGAL_STATE if one does already."""
+    @contextmanager
+    def _under_way(
+        self, graph: DataflowGraph, session: PipelineSession, run: PipelineExecution | ReplayExecution
+    ) -> Iterator[None]:
+        """Note that a run goes on in the block. Raises SPARK_CONNECT_ILLEGAL_STATE if one does already."""
         runs = self._of(session).runs
-        with self._lock:
+        with self._ended:
             if graph.graph_id in runs:
                 raise failures.graph_is_running(graph.graph_id)
             runs[graph.graph_id] = run
+        try:
+            yield
+        finally:
+            run.stop()
+            with self._ended:
+                del runs[graph.graph_id]
+                self._ended.notify_all()
 
     def _resolve(self, graph: DataflowGraph, session: PipelineSession, storage: Storage) -> Resolution:
         def analyze(relation: pb.Relation, conf: Mapping[str, str]) -> pa.Schema:
