@@ -22,7 +22,7 @@ from riacho.protos import pb
 from riacho.server.engine.spool import empty
 from riacho.server.graph import expectations, failures, reads, schemas
 from riacho.server.graph.cdc.definition import SEQUENCE, AutoCdc, CdcFlow, resolved
-from riacho.server.graph.cdc.strategies import STRATEGIES
+from riacho.server.graph.cdc.strategies import strategy_of
 from riacho.server.graph.elements import Flow, PipelineTable
 from riacho.server.graph.graph import PipelineDefinition
 from riacho.server.graph.names import Identifier
@@ -205,7 +205,7 @@ class _Resolver:
         name = find(Read(definition.source, streaming=True), source.flow, self._definition)
         events = self._analyze(flow.events(reads.aliased(empty(source.schema), name)), source.conf)
         flow = replace(flow, sequence=events.field(SEQUENCE).type)
-        schema = STRATEGIES[flow.stored_as].target_schema(flow)
+        schema = strategy_of(flow).target_schema(flow)
         return replace(source, schema=types.normalise_schema(schema), cdc=flow)
 
     def _resolve(self, flow: Flow) -> ResolvedFlow:

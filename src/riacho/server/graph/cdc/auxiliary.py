@@ -13,9 +13,10 @@ import pyarrow as pa
 
 from riacho import types
 from riacho.server.catalog.base import Catalog, Table, TableName
+from riacho.server.graph import schemas
 from riacho.server.graph.cdc import failures
 from riacho.server.graph.cdc.definition import PREFIX, CdcFlow, find
-from riacho.server.graph.cdc.strategies import STRATEGIES
+from riacho.server.graph.cdc.strategies import strategy_of
 
 SCD_TYPE = "pipelines.autocdc.scdType"
 KEY_COLUMNS = "pipelines.autocdc.keyColumnNames"
@@ -27,15 +28,21 @@ def auxiliary_name(target: TableName) -> TableName:
 
 
 def ensured(catalog: Catalog, target: Table, flow: CdcFlow, flow_name: str) -> Table:
-    """The auxiliary table of `target`, made if it is missing. Raises AUTOCDC_INVALID_STATE.* for another flow's."""
+    """The auxiliary table of `target`, made if it is missing, with new columns if the flow has some.
+
+    Raises AUTOCDC_INVALID_STATE.* for another flow's.
+    """
     name = auxiliary_name(target.name)
+    schema = types.normalise_schema(strategy_of(flow).auxiliary_schema(flow))
     existing = catalog.table(name)
     if existing is not None:
         check(existing, flow, flow_name)
-        return existing
+        wanted = schemas.merge(existing.schema, schema)
+        same = types.normalise_schema(existing.schema).equals(wanted)
+        return existing if same else catalog.evolve(name, wanted)
     return catalog.create_table(
         name,
-        STRATEGIES[flow.stored_as].auxiliary_schema(flow),
+        schema,
         format=target.format,
         properties={SCD_TYPE: flow.stored_as.label, KEY_COLUMNS: names_json(flow.keys)},
         if_not_exists=True,

@@ -26,6 +26,8 @@ from riacho.server.sql.cursor import dotted_name
 PREFIX = "__spark_autocdc_"
 """What names begin with that AUTO CDC keeps for itself."""
 METADATA = PREFIX + "metadata"
+START_AT = "__START_AT"
+END_AT = "__END_AT"
 SEQUENCE = PREFIX + "sequence"
 DELETE = PREFIX + "delete"
 TRUNCATE = PREFIX + "truncate"
@@ -265,10 +267,12 @@ def _flag(condition: pb.Expression | None, name: str) -> pb.Expression:
 def resolved(definition: AutoCdc, source: pa.Schema, *, case_sensitive: bool = False) -> CdcFlow:
     """The flow over a source with these columns. The type of its sequence is yet to be found out.
 
-    Raises AUTOCDC_RESERVED_COLUMN_NAME_PREFIX_CONFLICT, AUTOCDC_COLUMNS_NOT_FOUND_IN_SCHEMA,
-    AUTOCDC_KEY_NOT_IN_SELECTED_SCHEMA.
+    Raises AUTOCDC_RESERVED_COLUMN_NAME_PREFIX_CONFLICT, for SCD type 2 AUTOCDC_RESERVED_COLUMN_NAME_CONFLICT,
+    AUTOCDC_COLUMNS_NOT_FOUND_IN_SCHEMA, AUTOCDC_KEY_NOT_IN_SELECTED_SCHEMA.
     """
     check_reserved(source, case_sensitive)
+    if definition.stored_as is ScdType.TYPE_2:
+        check_interval(source, case_sensitive)
     chosen = source.names if definition.columns is None else definition.columns.of(source, case_sensitive)
     selected = pa.schema([source.field(name) for name in chosen])
     keys = []
@@ -282,6 +286,14 @@ def resolved(definition: AutoCdc, source: pa.Schema, *, case_sensitive: bool = F
         if listed is not None:
             listed.of(others, case_sensitive)
     return CdcFlow(definition, tuple(keys), selected, pa.null(), case_sensitive)
+
+
+def check_interval(source: pa.Schema, case_sensitive: bool) -> None:
+    """Raises AUTOCDC_RESERVED_COLUMN_NAME_CONFLICT for a column that is called as an end of a version's time."""
+    for name in (START_AT, END_AT):
+        column = find(source, name, case_sensitive)
+        if column is not None:
+            raise failures.interval_name(column, name, case_sensitive)
 
 
 def check_reserved(source: pa.Schema, case_sensitive: bool) -> None:

@@ -108,6 +108,20 @@ def reserved_name(column: str, prefix: str, case_sensitive: bool) -> AnalysisErr
     )
 
 
+def interval_name(column: str, reserved: str, case_sensitive: bool) -> AnalysisError:
+    return AnalysisError.of(
+        "AUTOCDC_RESERVED_COLUMN_NAME_CONFLICT",
+        f"The column `{column}` in the {_FEED} schema has the name of the column {reserved}, which AutoCDC adds to a "
+        f"target of SCD type 2 (using {_comparison(case_sensitive)} column name comparison). Rename or remove the "
+        "column.",
+        sql_state="42710",
+        caseSensitivity=_comparison(case_sensitive),
+        columnName=column,
+        schemaName=_FEED,
+        reservedColumnName=reserved,
+    )
+
+
 def several_flows(table: Identifier, flows: Iterable[Identifier]) -> AnalysisError:
     listed = ", ".join(sorted(str(flow) for flow in flows))
     return AnalysisError.of(

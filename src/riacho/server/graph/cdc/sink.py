@@ -31,10 +31,10 @@ from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.delta.write import AppTransaction, DeltaOperation
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.graph.cdc import auxiliary, failures
-from riacho.server.graph.cdc.changes import CdcChange, CdcCounts, CdcEvents, RowChange
+from riacho.server.graph.cdc.changes import CdcChange, CdcCounts, CdcEvents, Flags, RowChange
 from riacho.server.graph.cdc.definition import DELETE, SEQUENCE, TRUNCATE, CdcFlow
 from riacho.server.graph.cdc.order import has_order
-from riacho.server.graph.cdc.strategies import STRATEGIES
+from riacho.server.graph.cdc.strategies import strategy_of
 from riacho.server.graph.cdc.touched import Touched, all_rows, touched
 from riacho.server.streaming.quality import BatchQuality, RowCounts
 from riacho.server.streaming.sinks.base import OutputMode, PlainSink, SinkBatch, SinkContext
@@ -162,21 +162,24 @@ class CdcWriter:
         rows = pa.table(columns)
         kind = types.normalise(flow.sequence)
         sequence = pa.chunked_array([conform(chunk, kind) for chunk in named[SEQUENCE].chunks], kind)
-        self._check(rows, sequence, batch.batch_id)
-        return CdcEvents(rows, sequence, _flags(named[DELETE]), _flags(named[TRUNCATE]))
+        truncates = _flags(named[TRUNCATE])
+        self._check(rows, sequence, truncates, batch.batch_id)
+        return CdcEvents(rows, sequence, _flags(named[DELETE]), truncates)
 
-    def _check(self, rows: pa.Table, sequence: pa.ChunkedArray, batch_id: int) -> None:
+    def _check(self, rows: pa.Table, sequence: pa.ChunkedArray, truncates: Flags, batch_id: int) -> None:
+        """Each event has a place in the sequence, and a key if it is about one."""
         if not has_order(sequence.type):
             raise failures.not_orderable(self._target.label, batch_id, simple_type(sequence.type))
         if sequence.null_count:
             raise failures.null_sequence(self._target.label, batch_id, sequence.null_count)
-        nulls = {key: rows.column(key).null_count for key in self._flow.keys}
+        keyed = rows.filter(pa.array(~truncates)) if truncates.any() else rows
+        nulls = {key: keyed.column(key).null_count for key in self._flow.keys}
         if any(nulls.values()):
             counts = {key: count for key, count in nulls.items() if count}
             raise failures.null_keys(self._target.label, batch_id, counts)
 
 
-def _flags(column: pa.ChunkedArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _flags(column: pa.ChunkedArray) -> Flags:
     return pc.fill_null(column, False).to_numpy().astype(np.bool_)  # type: ignore[no-any-return]
 
 
@@ -186,7 +189,7 @@ class _Decided:
     def __init__(self, flow: CdcFlow, events: CdcEvents) -> None:
         self._flow = flow
         self._events = events
-        self._strategy = STRATEGIES[flow.stored_as]
+        self._strategy = strategy_of(flow)
         self.change: CdcChange | None = None
         self._rests_on: dict[Place, int] = {}
         self._touched: dict[Place, Touched] = {}
@@ -209,6 +212,11 @@ class _Decided:
         wanted = self._events.rows.select(self._flow.keys)
         whole = bool(self._events.truncates.any())
         rows = all_rows(main) if whole else touched(main, self._flow.keys, wanted)
+        if self._flow.definition.apply_as_truncates is not None:
+            nowhere = {
+                name: pa.nulls(1, kind) for name, kind in zip(wanted.schema.names, wanted.schema.types, strict=True)
+            }
+            wanted = pa.concat_tables([wanted, pa.table(nowhere)])
         kept = touched(beside, self._flow.keys, wanted)
         named = (self._named(part.rows) for part in (rows, kept))
         self.change = self._strategy.apply(self._flow, self._events, *named)

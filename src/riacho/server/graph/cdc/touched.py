@@ -80,7 +80,7 @@ def _files(snapshot: Snapshot, names: Sequence[str], wanted: pa.Table) -> Hits:
 def _filters(name: str, values: pa.ChunkedArray) -> list[ReadFilter]:
     """What is sure of a key column's values. Of floating-point columns nothing is: NaN is in no bound."""
     kind = values.type
-    if not len(values) or pa.types.is_nested(kind) or pa.types.is_floating(kind):
+    if not len(values) or values.null_count or pa.types.is_nested(kind) or pa.types.is_floating(kind):
         return []
     few = pc.unique(values)
     try:
