@@ -4,15 +4,19 @@
     python victim.py FOLDER server|engine part NUMBER
     python victim.py --foreach FOLDER …
     python victim.py --files FOLDER … [server|engine filed NUMBER]
+    python victim.py --checked FOLDER … [server|engine quarantined NUMBER]
 
 FOLDER/landing is read one file a batch, in the second form all at once and each file a part of the batch;
 FOLDER/table and FOLDER/checkpoint are written, with `--foreach` lines of FOLDER/seen.txt instead of the table, with
-`--files` JSON files instead of a Delta table; "filed" is between a batch's files and their entry in the log. Exits
+`--files` JSON files instead of a Delta table; "filed" is between a batch's files and their entry in the log. With
+`--checked` rows with an id that 3 divides go to FOLDER/quarantine, those that 5 divides are dropped, and what was
+counted in each batch is a line of FOLDER/counts.txt; "quarantined" is between the two commits of a batch. Exits
 with 0 when the query has ended; a killed server does not exit at all. "worker" is the process of a foreach function.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -31,9 +35,14 @@ from riacho.server.connect.backend import Backend
 from riacho.server.connect.server import RiachoServer
 from riacho.server.engine.spool import FolderSpool
 from riacho.server.files.rows import RowFiles, WrittenFile
+from riacho.server.graph.expectations import from_text
 from riacho.server.streaming import parts
 from riacho.server.streaming.batch import BatchStep
+from riacho.server.streaming.progress import Progress
+from riacho.server.streaming.quality import Checks, Violation
+from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.request import StartRequest
+from riacho.server.streaming.sinks.checked import CheckedWriter
 from riacho.server.streaming.trigger import AvailableNow
 from riacho.server.workers import python_worker
 
@@ -98,6 +107,45 @@ def watch_files(killer: Killer) -> None:
     mock.patch.object(RowFiles, "write", watched).start()
 
 
+def watch_quarantine(killer: Killer) -> None:
+    """Have the killer told of each batch whose quarantined rows are committed, and the others not yet."""
+    done = count()
+    put_aside = CheckedWriter._put_aside
+
+    def watched(self: CheckedWriter, *given: Any) -> None:
+        put_aside(self, *given)
+        killer._pass("quarantined", next(done))
+
+    mock.patch.object(CheckedWriter, "_put_aside", watched).start()
+
+
+def rules(folder: Path) -> Checks:
+    """What rows are to keep, with `--checked`."""
+    return Checks(
+        "flow",
+        "table",
+        (
+            from_text("threes", "id % 3 != 0", Violation.QUARANTINE),
+            from_text("fives", "id % 5 != 0", Violation.DROP),
+            from_text("sevens", "id % 7 != 0", Violation.WARN),
+        ),
+        folder / "quarantine",
+    )
+
+
+def note_counts(folder: Path) -> Listener:
+    """Writes what was counted in each batch to a file."""
+
+    def on_batch(progress: Progress) -> None:
+        counts = {count.name: count.failed for count in progress.expectations}
+        assert progress.rows is not None
+        told = {"batch": progress.batch_id, "in": progress.rows.rows_in, "out": progress.rows.out, **counts}
+        with (folder / "counts.txt").open("a") as file:
+            file.write(json.dumps(told) + "\n")
+
+    return Listener(on_batch=on_batch)
+
+
 def leaf(landing: Path, files_per_batch: int) -> pb.Relation:
     relation = pb.Relation()
     relation.read.is_streaming = True
@@ -140,20 +188,25 @@ def main(folder: Path, *orders: str, sink: str = "delta") -> None:
         cut_into_parts(killer)
     if killer is not None and "filed" in orders:
         watch_files(killer)
+    if killer is not None and "quarantined" in orders:
+        watch_quarantine(killer)
     server = RiachoServer(folder / "warehouse", port=0)
     server.start(killer)
     if killer is not None:
         killer.backend = server.backend
+    checked = sink == "checked"
     query = server.backend.start_query(
         new_uuid(),
         StartRequest(
             relation=leaf(folder / "landing", 1000 if in_parts else 1),
             trigger=AvailableNow(),
-            format="" if foreach else sink,
+            format="" if foreach else "delta" if checked else sink,
             path="" if foreach else str(folder / "table"),
             foreach=note(folder / "seen.txt") if foreach else None,
             options={"checkpointlocation": str(folder / "checkpoint")},
+            checks=rules(folder) if checked else None,
         ),
+        note_counts(folder) if checked else None,
     )
     assert query.await_termination(LIMIT_S), "the query did not end in time"
     server.stop()
@@ -161,5 +214,5 @@ def main(folder: Path, *orders: str, sink: str = "delta") -> None:
 
 if __name__ == "__main__":
     given = [order for order in sys.argv[1:] if not order.startswith("--")]
-    sinks = {"--foreach": "foreach", "--files": "json"}
+    sinks = {"--foreach": "foreach", "--files": "json", "--checked": "checked"}
     main(Path(given[0]), *given[1:], sink=next((sinks[order] for order in sys.argv if order in sinks), "delta"))

@@ -34,6 +34,7 @@ from riacho.server.graph.service import PipelineService
 from riacho.server.streaming.batch import QueryObserver
 from riacho.server.streaming.manager import QueryManager
 from riacho.server.streaming.query import StreamingQuery
+from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.start import run
 from riacho.server.workers import python_worker
@@ -107,10 +108,10 @@ class Backend:
         """The process id of the engine that serves now."""
         return self._engine.pid
 
-    def start_query(self, session_id: str, request: StartRequest) -> StreamingQuery:
+    def start_query(self, session_id: str, request: StartRequest, listener: Listener | None = None) -> StreamingQuery:
         """Start a streaming query in process, in the session of that id; what a client's command does."""
         session = self._services.sessions.get("", session_id)
-        return run(self._services.streaming(session), request)
+        return run(self._services.streaming(session), request, listener)
 
     def stop_work(self, limit_s: float) -> None:
         """Stop pipelines and queries, for at most about that long; calls are still answered, but start no query.

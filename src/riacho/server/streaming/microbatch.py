@@ -259,7 +259,8 @@ class MicroBatchRun:
             )
         ]
         counts = isinstance(context.writer, CountsRows)
-        quality = context.writer.quality if isinstance(context.writer, CountsRows) else None
+        found = context.writer.quality if isinstance(context.writer, CountsRows) else None
+        quality = None if found is None else found.with_state(output.state)
         entry = replace(
             self._outcome(batch, output, started_ms, durations),
             sources=sources,

@@ -7,7 +7,7 @@ fate: it is written, quarantined, dropped, or makes the batch fail.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -40,6 +40,8 @@ RULES: Final = "riacho_expectations"
 
 FAILED: Final = "failed: "
 """Before a rule's name in that metric; `rows` are all rows."""
+
+_DUPLICATES: Final = "numDroppedDuplicateRows"
 
 SOURCE: Final = "__riacho_source"
 """A column that a flow's query may have for its sink alone: the file that a row came from, "" if it is of none."""
@@ -117,13 +119,24 @@ class BatchQuality:
 
     `in_quarantine`: how many rows of the batch the quarantine table has, as its log says; None if there is none.
     `fates`: of a sink that does not append each row (AUTO CDC), what became of those that are `out`, by name
-    (`upserted`, `deleted`).
+    (`upserted`, `deleted`). `by_state`: the names of rules that operators which keep state have seen to: they have
+    dropped repeated rows before the sink could count them.
     """
 
     rows: RowCounts
     expectations: Sequence[ExpectationCount] = ()
     in_quarantine: int | None = None
     fates: Mapping[str, int] | None = None
+    by_state: Sequence[str] = ()
+
+    def with_state(self, state: Sequence[Mapping[str, Any]]) -> BatchQuality:
+        """The same with what these operators counted, given their entries of the batch's progress, in plan order."""
+        if not self.by_state:
+            return self
+        dropped = [each["customMetrics"][_DUPLICATES] for each in state if _DUPLICATES in each["customMetrics"]]
+        repeated = dict(zip(reversed(self.by_state), reversed(dropped), strict=False))
+        counts = [replace(count, failed=repeated.get(count.name, count.failed)) for count in self.expectations]
+        return replace(self, expectations=counts)
 
 
 def counted(observed: Mapping[str, Mapping[str, Any]]) -> list[ExpectationCount]:

@@ -202,6 +202,9 @@ class _Tally:
                 ExpectationCount(rule.name, self._checks.dataset, self._rows - int(failed), int(failed))
                 for rule, failed in zip(self._checks.expectations, self._failed, strict=True)
             ],
+            by_state=[
+                rule.name for rule in self._checks.expectations if rule.repeats and rule.condition.HasField("literal")
+            ],
         )
 
     def _count(self, bits: Sequence[Bits]) -> None:

@@ -61,6 +61,7 @@ class CheckedWriter:
 
     quality: BatchQuality | None = None
     _in_quarantine: int | None = None
+    _repeated = False
 
     def __init__(self, writer: SinkWriter, sift: Sift, context: SinkContext, schema: pa.Schema) -> None:
         self.description = writer.description
@@ -78,6 +79,7 @@ class CheckedWriter:
 
     def add_batch(self, batch: SinkBatch) -> int | None:
         self._in_quarantine = None if self._aside is None else 0
+        self._repeated = False
         sifted = self._sift.batch(
             batch.relations,
             batch.batch_id,
@@ -87,6 +89,7 @@ class CheckedWriter:
         try:
             rows = self._writer.add_batch(SinkBatch(batch.batch_id, sifted, batch.schema))
             if sifted.quality is None:
+                self._repeated = True
                 _count(sifted)
         finally:
             self._sift.spool.clear()
@@ -98,12 +101,18 @@ class CheckedWriter:
         self._writer.stop()
 
     def _put_aside(self, relations: Sequence[pb.Relation], batch_id: int) -> None:
-        """Commit the rows put aside, unless that was done before: the batch may be a repetition."""
+        """Commit the rows put aside, unless that was done before: the batch may be a repetition.
+
+        If the target has the batch already, nothing is put aside any more, whatever the rules say by now.
+        """
         if not relations or self._aside is None:
             return
         application = f"{self._query_id}/quarantine"
         parameters = {"outputMode": "Append", "queryId": application, "epochId": str(batch_id)}
         numbered = AppTransaction(application, batch_id)
+        if self._repeated:
+            self._in_quarantine = committed_rows(self._aside.table, numbered)
+            return
         written = self._aside.write(relations, self._schema, DeltaOperation("STREAMING UPDATE", parameters), numbered)
         repeated = written.version is None
         self._in_quarantine = committed_rows(self._aside.table, numbered) if repeated else written.rows
