@@ -138,8 +138,9 @@ def note_counts(folder: Path) -> Listener:
 
     def on_batch(progress: Progress) -> None:
         counts = {count.name: count.failed for count in progress.expectations}
-        assert progress.rows is not None
-        told = {"batch": progress.batch_id, "in": progress.rows.rows_in, "out": progress.rows.out, **counts}
+        assert progress.quality is not None
+        rows = progress.quality.rows
+        told = {"batch": progress.batch_id, "in": rows.rows_in, "out": rows.out, **counts}
         with (folder / "counts.txt").open("a") as file:
             file.write(json.dumps(told) + "\n")
 
