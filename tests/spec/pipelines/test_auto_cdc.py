@@ -6,6 +6,7 @@ flow makes of its target is tested on riacho alone. The expected rows follow fro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -326,3 +327,41 @@ def test_partitions_constraints_and_the_change_feed_of_a_target(feed: Feed, spar
     ]
     feed.put((4, "bad", 3, "U"))
     assert "CONSTRAINT" in str(feed.project.run(define).error).upper()
+
+
+@pytest.mark.riacho_only
+def test_the_event_log_says_what_became_of_events(feed: Feed) -> None:
+    def define() -> None:
+        feed.define()
+        dp.create_streaming_table("t")
+        dp.create_auto_cdc_flow(**FLOW)
+
+    feed.put((1, "a", 2, "U"), (1, "old", 1, "U"), (2, "b", 1, "D"))
+    assert feed.project.run(define).completed
+    feed.put((1, "late", 1, "U"), (1, None, 3, "D"), (3, "c", 3, "U"))
+    assert feed.project.run(define).completed
+    log = feed.project.spark.sql(f"SELECT * FROM delta.`{feed.project.storage}/system/events`")
+    told = log.where("origin.flow_name LIKE '%.t' AND origin.flow_id IS NOT NULL").sort("origin.batch_id").collect()
+    counts = []
+    for row in told:
+        details = json.loads(row.details)["flow_progress"]
+        rows = details["row_ledger"]
+        counts.append((details["metrics"], [rows[k] for k in ("rows_in", "out", "late", "duplicate", "balance")]))
+    assert [(m["num_upserted_rows"], m["num_deleted_rows"], rows) for m, rows in counts] == [
+        (1, 1, [3, 2, 0, 1, "BALANCED"]),
+        (1, 1, [3, 2, 0, 1, "BALANCED"]),
+    ]
+
+
+@pytest.mark.riacho_only
+def test_rules_of_a_target_are_about_its_events(feed: Feed) -> None:
+    feed.put((1, "a", 1, "U"), (2, None, 1, "U"), (1, None, 2, "D"), (3, "c", 1, "U"), (3, "old", 0, "U"))
+    outcome = feed.project.run(
+        feed.define,
+        """CREATE STREAMING TABLE t (CONSTRAINT named EXPECT (name IS NOT NULL) ON VIOLATION QUARANTINE ROW)
+        FLOW AUTO CDC FROM feed KEYS (id) APPLY AS DELETE WHEN op = 'D' SEQUENCE BY seq COLUMNS id, name""",
+    )
+    assert outcome.completed, outcome
+    assert feed.rows() == [(1, "a"), (3, "c")]
+    quarantined = feed.project.spark.sql(f"SELECT id, _quarantine.rules FROM {feed.project.database}.t_quarantine")
+    assert sorted((row[0], row[1]) for row in quarantined.collect()) == [(1, ["named"]), (2, ["named"])]

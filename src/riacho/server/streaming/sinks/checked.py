@@ -13,7 +13,7 @@ from riacho.protos import pb
 from riacho.server.delta.transactions import committed_rows
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
-from riacho.server.streaming.quality import VIOLATED, BatchQuality, Checks
+from riacho.server.streaming.quality import VIOLATED, BatchQuality, Checks, CountsRows
 from riacho.server.streaming.sifting import Sift, SiftedRows, aside_schema, prepared_bits
 from riacho.server.streaming.sinks.base import OutputMode, Sink, SinkBatch, SinkContext, SinkWriter
 from riacho.storage import Place
@@ -94,8 +94,17 @@ class CheckedWriter:
         finally:
             self._sift.spool.clear()
         counted = sifted.quality
-        self.quality = None if counted is None else replace(counted, in_quarantine=self._in_quarantine)
+        self.quality = None if counted is None else replace(self._fates(counted), in_quarantine=self._in_quarantine)
         return rows
+
+    def _fates(self, counted: BatchQuality) -> BatchQuality:
+        """With what a sink that makes changes of its rows says of those that reached it."""
+        beneath = self._writer.quality if isinstance(self._writer, CountsRows) else None
+        if beneath is None:
+            return counted
+        rows = beneath.rows
+        rest = replace(counted.rows, out=rows.out, late=rows.late, duplicate=rows.duplicate)
+        return replace(counted, rows=rest, fates=beneath.fates)
 
     def stop(self) -> None:
         self._writer.stop()
