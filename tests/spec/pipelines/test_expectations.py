@@ -254,3 +254,71 @@ def test_a_broken_rule_that_fails_the_update(spark: SparkSession, project: Proje
     outcome = project.run(raw, text)
     assert not outcome.completed
     assert project.table("strict") == []
+
+
+@pytest.mark.riacho_only
+@pytest.mark.parametrize(
+    ("rules", "condition"),
+    [
+        ("CONSTRAINT c EXPECT (nothing > 1)", "UNRESOLVED_COLUMN"),
+        ("CONSTRAINT c EXPECT (price)", "DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN"),
+        ("CONSTRAINT c EXPECT (max(price) > 1)", "INVALID_WHERE_CONDITION"),
+        ("CONSTRAINT c EXPECT (row_number() OVER (ORDER BY id) = 1)", "INVALID_WHERE_CONDITION"),
+        ("CONSTRAINT c EXPECT (price > (SELECT 1))", "UNSUPPORTED_SUBQUERY_EXPRESSION_CATEGORY"),
+        ("CONSTRAINT c EXPECT (rand() > 0.5)", "INVALID_NON_DETERMINISTIC_EXPRESSIONS"),
+        ("CONSTRAINT c EXPECT (id > 1), CONSTRAINT c EXPECT (id > 2)", "EXPECTATION_NAME_NOT_UNIQUE"),
+        ("CONSTRAINT c EXPECT (id >)", "PARSE_SYNTAX_ERROR"),
+    ],
+)
+def test_rules_are_looked_at_before_anything_runs(
+    project: Project, raw: Callable[[], None], rules: str, condition: str
+) -> None:
+    outcome = project.dry_run(raw, f"CREATE STREAMING TABLE silver ({rules}) AS {SOURCE}")
+    failed = [event for event in outcome.events if "Failed to resolve flow" in event]
+    assert len(failed) == 1, (outcome.events, outcome.error)
+    assert f"[{condition}" in failed[0]
+    assert "'c'" in failed[0]
+
+
+@pytest.mark.riacho_only
+def test_rules_in_sql_where_they_do_not_fit(project: Project, raw: Callable[[], None]) -> None:
+    rule = "CONSTRAINT c EXPECT (id > 1)"
+    view = project.dry_run(raw, f"CREATE VIEW v ({rule}) AS SELECT 1 AS id")
+    assert "nothing runs it" in str(view.error)
+    quarantining = project.dry_run(raw, f"CREATE TEMPORARY VIEW v ({rule} ON VIOLATION QUARANTINE ROW) AS {SOURCE}")
+    assert "cannot quarantine rows" in str(quarantining.error)
+    taken = project.dry_run(
+        raw,
+        f"CREATE STREAMING TABLE t ({rule} ON VIOLATION QUARANTINE ROW) AS {SOURCE};"
+        "CREATE MATERIALIZED VIEW t_quarantine AS SELECT 1 AS a",
+    )
+    assert "PIPELINE_DUPLICATE_IDENTIFIERS" in str(taken.error)
+    column = project.dry_run(
+        raw,
+        f"CREATE STREAMING TABLE t ({rule} ON VIOLATION QUARANTINE ROW) AS SELECT id, 1 AS _quarantine FROM STREAM raw",
+    )
+    assert any("COLUMN_ALREADY_EXISTS" in event for event in column.events)
+
+
+@pytest.mark.riacho_only
+def test_rules_of_a_view_and_of_several_flows(spark: SparkSession, project: Project, raw: Callable[[], None]) -> None:
+    """Those of a table hold for all of its flows; those of a view for all who read it; new rules for new rows."""
+    text = f"""
+        CREATE TEMPORARY VIEW named (CONSTRAINT named EXPECT (name IS NOT NULL) ON VIOLATION DROP ROW) AS {SOURCE};
+        CREATE TEMPORARY VIEW strict (CONSTRAINT small EXPECT (id < 5) ON VIOLATION FAIL UPDATE) AS {SOURCE};
+        CREATE STREAMING TABLE target (CONSTRAINT small EXPECT (id < 3) ON VIOLATION QUARANTINE ROW);
+        CREATE FLOW one AS INSERT INTO target BY NAME SELECT id, 'one' AS flow FROM STREAM named;
+        CREATE FLOW two AS INSERT INTO target BY NAME SELECT id, 'two' AS flow, price FROM STREAM raw;
+        CREATE STREAMING TABLE failing AS SELECT * FROM STREAM strict;
+    """
+    outcome = project.run(raw, text, conf={"spark.sql.pipelines.maxFlowRetryAttempts": "0"})
+    assert any("failing' has FAILED" in event for event in outcome.events), outcome.events
+    assert "small (id < 5)" in str(outcome.error)
+    written = sorted(tuple(row[:2]) for row in project.table("target"))
+    assert written == sorted((number, flow) for number in (1, 1, 2) for flow in ("one", "two"))
+    quarantined = spark.table(f"{project.database}.target_quarantine").select("id", "flow").collect()
+    assert sorted(map(tuple, quarantined)) == [(3, "one"), (3, "two"), (4, "two"), (5, "two")]
+    full = project.run(raw, text.replace("id < 3", "id < 5"), full_refresh=["target"], refresh=["raw"])
+    assert full.completed, (full.events, full.error)
+    quarantined = spark.table(f"{project.database}.target_quarantine").select("id", "flow").collect()
+    assert sorted(map(tuple, quarantined)) == [(5, "two")]
