@@ -26,11 +26,13 @@ from riacho.pipelines.rules import (
     expect_unique,
 )
 from riacho.pipelines.sinks import foreach_batch_sink
+from riacho.pipelines.snapshots import create_auto_cdc_from_snapshot_flow
 
 __all__ = [
     "append_flow",
     "checked",
     "create_auto_cdc_flow",
+    "create_auto_cdc_from_snapshot_flow",
     "create_sink",
     "create_streaming_table",
     "expect",

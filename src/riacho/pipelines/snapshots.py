@@ -67,36 +67,34 @@ def create_auto_cdc_from_snapshot_flow(
     scd_type = int(stored_as_scd_type)
     given: dict[str, Any] = {"stored_as": scd_type}
     if isinstance(source, str):
-        rows = _with_version(spark.read.table(source), F.current_timestamp())
+        found = [(spark.read.table(source), F.current_timestamp())]
         given["source"] = source
     elif callable(source):
         last = None if _is_refreshed(target) else _last_version(spark, target, keys, scd_type)
         found = _snapshots(source, last)
         if last is not None:
             given["after"] = str(last)
-        if found:
-            rows = reduce(lambda one, two: one.unionByName(two, allowMissingColumns=True), found)
-        elif last is None:
+        if not found and last is None:
             raise PySparkValueError(
                 f"The source of the snapshots for {target} returned None at its first call (with the version None), so "
                 "nothing is known of the table's columns. Let it return the first snapshot, with no rows if need be."
             )
-        else:
-            rows = spark.range(0)
-            given["nothing"] = True
     else:
         raise _wrong_type("source", "str or function", source)
+    snapshots = [rows.select("*", version.alias(VERSION)) for rows, version in found] or [spark.range(0)]
+    rows = reduce(lambda one, two: one.unionByName(two, allowMissingColumns=True), snapshots)
     tracked = track_history_column_list or track_history_except_column_list or ()
-    given |= {"keys": len(keys), "excluded": bool(track_history_except_column_list)}
-    marked = rows.hint(HINT, json.dumps(given), *map(_column, keys), *map(_column, tracked))
+    given |= {"keys": len(keys), "excluded": bool(track_history_except_column_list), "versions": len(found)}
+    columns = map(_column, (*keys, *tracked))
+    marked = rows.hint(HINT, json.dumps(given), *columns, *(version for _, version in found))
     registry.register_flow(
         Flow(name=name or target, target=target, spark_conf={}, source_code_location=location, func=lambda: marked)
     )
 
 
-def _snapshots(source: SnapshotSource, last: Version | None) -> list[DataFrame]:
+def _snapshots(source: SnapshotSource, last: Version | None) -> list[tuple[DataFrame, Column]]:
     """The snapshots after the one of version `last`. Raises PySparkValueError if a version does not rise."""
-    found: list[DataFrame] = []
+    found: list[tuple[DataFrame, Column]] = []
     while len(found) < _AT_ONCE:
         snapshot = source(last)
         if snapshot is None:
@@ -107,13 +105,9 @@ def _snapshots(source: SnapshotSource, last: Version | None) -> list[DataFrame]:
                 f"The source of snapshots returned version {version!r} after {last!r}: versions must rise. "
                 "Return None when there is no newer snapshot."
             )
-        found.append(_with_version(rows, _literal(version)))
+        found.append((rows, _literal(version)))
         last = version
     return found
-
-
-def _with_version(rows: DataFrame, version: Column) -> DataFrame:
-    return rows.select("*", version.alias(VERSION))
 
 
 def _literal(version: Version) -> Column:

@@ -9,7 +9,7 @@ from typing import Any
 
 from riacho.server.graph.event_log.rows import stable_id
 from riacho.server.graph.events import EventLevel, EventType, PipelineEvent
-from riacho.server.graph.stages import RecomputeFlow, StreamFlow
+from riacho.server.graph.stages import RecomputeFlow, SnapshotFlow, StreamFlow
 from riacho.server.streaming.ledger import Balance, RowLedger, ledger, view_ledger
 from riacho.server.streaming.progress import Progress
 from riacho.server.streaming.quality import BatchQuality, ExpectationCount
@@ -48,7 +48,7 @@ def batch_done(run: StreamFlow, progress: Progress) -> PipelineEvent:
     )
 
 
-def view_done(run: RecomputeFlow, rows: int | None, quality: BatchQuality | None) -> PipelineEvent:
+def view_done(run: RecomputeFlow | SnapshotFlow, rows: int | None, quality: BatchQuality | None) -> PipelineEvent:
     """The event of a materialized view that was brought up to date; `rows` is how many were written, if it is known."""
     found = view_ledger(rows, quality)
     return PipelineEvent(

@@ -43,6 +43,8 @@ def _flow(stage: stages.RunFlows, name: Identifier) -> str:
             return f"{name}: excluded"
         case stages.RecomputeFlow():
             return f"{name}: recompute {run.table}"
+        case stages.SnapshotFlow():
+            return f"{name}: follow snapshots in {run.table}"
         case stages.StreamFlow():
             target = run.table or f"sink {run.flow.target}"
             verb = "stream into" if run.changes is None else "apply changes to"

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from riacho.errors import AnalysisError, IllegalArgumentError, IllegalStateError, SparkError, SparkGeneralError
+from riacho.errors import (
+    AnalysisError,
+    IllegalArgumentError,
+    IllegalStateError,
+    SparkError,
+    SparkGeneralError,
+    UnsupportedOperationError,
+)
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.schemas import tree_string
 
@@ -328,6 +335,20 @@ def streaming_for_persisted_view(flow: Identifier, view: Identifier) -> Analysis
         f"Persisted views may only be defined by a batch relation, but the flow {flow.quoted} attempts to write a "
         f"streaming relation to the persisted view {view.quoted}.",
         viewIdentifier=view.quoted,
+    )
+
+
+def streaming_for_snapshots(flow: Identifier) -> AnalysisError:
+    return AnalysisError(
+        f"A snapshot is all rows that there are, but the flow {flow.quoted} got a stream. Read the source of the "
+        "snapshots as a batch (spark.read), or use create_auto_cdc_flow for a stream of changes."
+    )
+
+
+def expectations_of_snapshots(table: Identifier) -> UnsupportedOperationError:
+    return UnsupportedOperationError(
+        f"{table.quoted} follows snapshots, so it cannot have expectations: a row that a rule takes out would count as "
+        "deleted. Give them to a table or view that the snapshots are made of."
     )
 
 

@@ -21,6 +21,7 @@ from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.server.catalog.base import Catalog
 from riacho.server.graph import definition_events, events, stages
 from riacho.server.graph.batch_events import batch_done, view_done
+from riacho.server.graph.cdc.snapshot_flow import SnapshotRun
 from riacho.server.graph.dag import Dag
 from riacho.server.graph.event_log import EventRecorder, Unrecorded
 from riacho.server.graph.events import PipelineEvent
@@ -32,8 +33,8 @@ from riacho.server.graph.pulse import FlowPulse, RefreshPace
 from riacho.server.graph.resolve import Resolution
 from riacho.server.graph.schedule import Schedule
 from riacho.server.graph.settings import PipelineSettings, least_interval_ms
-from riacho.server.graph.stages import FlowRun, RecomputeFlow, RunFlows, Stage, StreamFlow
-from riacho.server.streaming.quality import VIOLATED, Checks
+from riacho.server.graph.stages import FlowRun, RecomputeFlow, RunFlows, SnapshotFlow, Stage, StreamFlow
+from riacho.server.streaming.quality import VIOLATED, BatchQuality, Checks, RowCounts
 
 _log = logging.getLogger(__name__)
 
@@ -247,7 +248,7 @@ class PipelineExecution:
             self._report(events.starting(run.flow.identifier))
             if isinstance(run, StreamFlow):
                 error = self._stream(run)
-            elif self.settings.continuous:
+            elif self.settings.continuous and _goes_on(run):
                 self._keep_fresh(run)
             else:
                 self._report(events.running(run.flow.identifier))
@@ -261,7 +262,10 @@ class PipelineExecution:
             error = SparkGeneralError(f"{type(unexpected).__name__}: {unexpected}")
         self._reports.put(_Ended(run.flow.identifier, error))
 
-    def _refresh(self, run: RecomputeFlow, *, full: bool) -> None:
+    def _refresh(self, run: RecomputeFlow | SnapshotFlow, *, full: bool) -> None:
+        if isinstance(run, SnapshotFlow):
+            self._follow(run)
+            return
         table = self.tools.catalog.table(run.table)
         if table is None:
             raise SparkGeneralError(f"The table {run.table} was dropped while the pipeline ran.")
@@ -280,6 +284,23 @@ class PipelineExecution:
                 self._note(view_done(run, quality.rows.out, quality))
         finally:
             self.tools.sessions.close(self.session.engine, engine)
+
+    def _follow(self, run: SnapshotFlow) -> None:
+        """Apply the snapshots of a flow that are new."""
+        engine = self.tools.sessions.open(self.session.engine, run.flow.conf)
+
+        def check_stop() -> None:
+            if self._stopped.is_set():
+                raise _stopped(run.flow.identifier)
+
+        try:
+            following = SnapshotRun(run.changes, self.tools.catalog, self.tools.clock, engine, check_stop)
+            counts = following.run(self.resolution.executable(run.flow))
+        finally:
+            self.tools.sessions.close(self.session.engine, engine)
+        changed = counts.upserted + counts.deleted
+        fates = {"upserted": counts.upserted, "deleted": counts.deleted}
+        self._note(view_done(run, changed, BatchQuality(RowCounts(changed, changed), fates=fates)))
 
     def _stream(self, run: StreamFlow) -> SparkError | None:
         """Run a streaming flow to its end; what it died of, if it did. Raises what is wrong before it runs."""
@@ -312,7 +333,7 @@ class PipelineExecution:
             raise _stopped(name)
         return query.exception()
 
-    def _checks(self, run: FlowRun) -> Checks | None:
+    def _checks(self, run: StreamFlow | RecomputeFlow) -> Checks | None:
         """The rules that the flow's rows are to keep."""
         if not run.flow.expectations:
             return None
@@ -329,7 +350,7 @@ class PipelineExecution:
         table = self.resolution.definition.table(run.flow.target)
         return least_interval_ms(run.flow.conf, {} if table is None else table.properties)
 
-    def _keep_fresh(self, run: RecomputeFlow) -> None:
+    def _keep_fresh(self, run: RecomputeFlow | SnapshotFlow) -> None:
         """Refresh a view whenever what it reads has changed, until the run is stopped. Raises what a refresh raises."""
         inputs = inputs_of(self.resolution.executable(run.flow), self.tools.catalog, run.flow.flow.scope)
         pulse = FlowPulse(self._tell, run.flow.identifier)
@@ -375,6 +396,12 @@ class PipelineExecution:
     def _note(self, event: PipelineEvent) -> None:
         """An event that only the log has."""
         self._event(event)
+
+
+def _goes_on(run: RecomputeFlow | SnapshotFlow) -> bool:
+    """Whether a flow of a continuous run is never done. A function that gives snapshots was asked, by the client."""
+    source = None if run.flow.cdc is None else run.flow.cdc.definition.snapshots
+    return source is None or source.is_table
 
 
 def _stopped(flow: Identifier) -> FlowStoppedError:

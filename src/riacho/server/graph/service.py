@@ -23,6 +23,7 @@ from riacho.server.catalog.base import CATALOG_NAME, Catalog
 from riacho.server.catalog.failures import schema_not_found
 from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.graph import definition_events, elements, events, expectations, failures, names
+from riacho.server.graph.cdc import snapshot_flow
 from riacho.server.graph.cdc.definition import AutoCdc, from_proto
 from riacho.server.graph.claims import Claims
 from riacho.server.graph.events import PipelineEvent
@@ -230,6 +231,8 @@ class PipelineService:
                 relation = cdc.source_read
             case "relation_flow_details":
                 relation = command.relation_flow_details.relation
+                if snapshot_flow.is_snapshots(relation):
+                    relation, cdc = self._snapshots(relation, names.parse(command.target_dataset_name), graph)
             case _:
                 raise UnsupportedOperationError("DETAILS_NOT_SET not supported")
         name, target = self._flow_names(command, graph)
@@ -240,6 +243,15 @@ class PipelineService:
         result = pb.PipelineCommandResult()
         _fill(result.define_flow_result.resolved_identifier, name)
         return result
+
+    def _snapshots(
+        self, relation: pb.Relation, target: Identifier, graph: DataflowGraph
+    ) -> tuple[pb.Relation, AutoCdc]:
+        def columns_of(name: Identifier) -> pa.Schema | None:
+            table = self._catalog.table(graph.scope.qualify(name).table_name)
+            return None if table is None else table.schema
+
+        return snapshot_flow.from_hint(relation, target, columns_of)
 
     @staticmethod
     def _flow_names(command: pb.PipelineCommand.DefineFlow, graph: DataflowGraph) -> tuple[Identifier, Identifier]:

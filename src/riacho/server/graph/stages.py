@@ -19,6 +19,7 @@ from riacho.server.catalog.base import Table as CatalogTable
 from riacho.server.graph import failures, reads, schemas
 from riacho.server.graph.cdc.auxiliary import auxiliary_name
 from riacho.server.graph.cdc.sink import CdcTarget
+from riacho.server.graph.cdc.snapshot_flow import check_refresh
 from riacho.server.graph.dag import Dag
 from riacho.server.graph.elements import PersistedView, PipelineSink, PipelineTable
 from riacho.server.graph.expectations import wants_quarantine
@@ -120,7 +121,17 @@ class RecomputeFlow:
     full: bool = False
 
 
-FlowRun = StreamFlow | RecomputeFlow
+@dataclass(frozen=True)
+class SnapshotFlow:
+    """Make a table follow the snapshots that a flow gives."""
+
+    flow: ResolvedFlow
+    table: TableName
+    changes: CdcTarget
+    full: bool = False
+
+
+FlowRun = StreamFlow | RecomputeFlow | SnapshotFlow
 
 
 @dataclass(frozen=True)
@@ -249,6 +260,12 @@ class _Decision:
                 excluded.append(flow.identifier)
             elif flow.flow.once and checkpoints[flow.identifier].is_committed:
                 idle.append(flow.identifier)
+            elif flow.cdc is not None and flow.cdc.definition.snapshots is not None:
+                if self._is_reset(flow.target):
+                    check_refresh(flow.cdc.definition, flow.target)
+                name = flow.target.table_name
+                changes = CdcTarget(flow.cdc, str(flow.identifier), name, flow.target.quoted)
+                runs[flow.identifier] = SnapshotFlow(flow, name, changes)
             elif flow.appends:
                 runs[flow.identifier] = self._stream(flow, checkpoints[flow.identifier])
             else:

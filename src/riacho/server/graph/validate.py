@@ -123,6 +123,12 @@ def flows_stream_where_they_must(resolution: Resolution) -> None:
         if flow.flow.once:
             _once(flow, output)
             continue
+        if flow.flow.cdc is not None and flow.flow.cdc.snapshots is not None:
+            if flow.streaming:
+                raise failures.streaming_for_snapshots(flow.identifier)
+            if flow.expectations:
+                raise failures.expectations_of_snapshots(flow.target)
+            continue
         match output:
             case PipelineTable(is_streaming=True) if not flow.streaming:
                 raise failures.batch_for_streaming_table(flow.identifier, flow.target)

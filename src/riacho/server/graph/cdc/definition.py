@@ -71,12 +71,26 @@ EVERY: Final = ColumnSelection((), excluded=True)
 
 
 @dataclass(frozen=True)
+class SnapshotSource:
+    """The snapshots that a flow got: their versions, rising.
+
+    `after`: the version after which they were asked for; None if from the first one on. `is_table`: it is one, of a
+    table as it is when the flow runs.
+    """
+
+    versions: tuple[pb.Expression, ...]
+    after: str | None = None
+    is_table: bool = False
+
+
+@dataclass(frozen=True)
 class AutoCdc:
     """The arguments of an AUTO CDC flow.
 
     `source`: what it reads as a stream; with `once`, as a batch, one time. `columns`: which columns the target has.
     `ignore_nulls`: the columns in which NULL means that the event says nothing of them. `track_history`: the columns
-    whose changes make a new version of a row (SCD type 2). None in each case if nothing was said.
+    whose changes make a new version of a row (SCD type 2). None in each case if nothing was said. `snapshots`: the
+    source gives states of a table instead of events.
     """
 
     source: Identifier
@@ -89,6 +103,7 @@ class AutoCdc:
     ignore_nulls: ColumnSelection | None = None
     track_history: ColumnSelection | None = None
     once: bool = False
+    snapshots: SnapshotSource | None = None
 
     @property
     def source_read(self) -> pb.Relation:

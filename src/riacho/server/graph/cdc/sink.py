@@ -83,10 +83,15 @@ class CdcSink(PlainSink):
         return CdcWriter(self, self._target, context, table.location, beside.location)
 
     def _table(self) -> Table:
-        table = self._catalog.table(self._target.name)
-        if table is None or table.format.lower() != _DELTA:
-            raise failures.no_merge(self._target.label, "<unknown>" if table is None else table.format)
-        return table
+        return target_table(self._catalog, self._target)
+
+
+def target_table(catalog: Catalog, target: CdcTarget) -> Table:
+    """The table that a flow writes to. Raises AUTOCDC_TARGET_DOES_NOT_SUPPORT_MERGE."""
+    table = catalog.table(target.name)
+    if table is None or table.format.lower() != _DELTA:
+        raise failures.no_merge(target.label, "<unknown>" if table is None else table.format)
+    return table
 
 
 class CdcWriter:
@@ -218,15 +223,16 @@ class _Decided:
             }
             wanted = pa.concat_tables([wanted, pa.table(nowhere)])
         kept = touched(beside, self._flow.keys, wanted)
-        named = (self._named(part.rows) for part in (rows, kept))
+        named = (named_for(self._flow, part.rows) for part in (rows, kept))
         self.change = self._strategy.apply(self._flow, self._events, *named)
         self._touched = {main.folder: rows, beside.folder: kept}
         self._rests_on = {main.folder: main.version, beside.folder: beside.version}
 
-    def _named(self, rows: pa.Table) -> pa.Table:
-        """Rows of a table with the flow's own names for the columns that both have."""
-        ours = {name.lower(): name for name in self._flow.selected.names}
-        return rows.rename_columns([ours.get(name.lower(), name) for name in rows.schema.names])
+
+def named_for(flow: CdcFlow, rows: pa.Table) -> pa.Table:
+    """Rows of a table with the flow's own names for the columns that both have."""
+    ours = {name.lower(): name for name in flow.selected.names}
+    return rows.rename_columns([ours.get(name.lower(), name) for name in rows.schema.names])
 
 
 def _main(change: CdcChange) -> RowChange:
