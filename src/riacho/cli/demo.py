@@ -23,6 +23,7 @@ from riacho.cli.project import find_spec, load_spec, setup_statements
 from riacho.cli.session import OWN_RETRIES, connected
 from riacho.cli.terminal import aside, counted, duration, output
 from riacho.conf import SHORTEST_RETRY_WAIT
+from riacho.quarantine import SUFFIX
 
 EXAMPLES = """[bold]Examples[/]
   riacho demo                     [dim]everything goes into ./demo[/]
@@ -80,10 +81,12 @@ def demo(
             console.print()
             print_answers(spark, project, console)
     with steps.step("The tables"):
-        console.print(tables.grid(tables.look(warehouse), time.time(), versions=False))
+        found = tables.look(warehouse)
+        console.print(tables.grid(found, time.time(), versions=False))
         steps.tell(f"Delta Lake, in {warehouse}")
     steps.print_times()
-    _print_next(console, system, folder, show.question)
+    quarantined = any(each.name.endswith(SUFFIX) and each.rows for each in found)
+    _print_next(console, system, folder, show.question, project if quarantined else None)
 
 
 class Steps:
@@ -113,14 +116,16 @@ class Steps:
             self._console.print(Text(f"   {title:<42} {duration(seconds):>9}", style=style))
 
 
-def _print_next(console: Console, system: str, folder: Path, question: str) -> None:
-    """Commands to go on with, as they can be pasted here."""
+def _print_next(console: Console, system: str, folder: Path, question: str, quarantined: Path | None) -> None:
+    """Commands to go on with, as they can be pasted here. `quarantined`: the project, if rows of it are quarantined."""
     riacho, shown = _program(), _from_here(folder / "warehouse")
     again = "" if system == DEFAULT_SYSTEM else f" {system}"
     again += "" if folder == DEFAULT_FOLDER.absolute() else f" --folder {_from_here(folder)}"
     console.print(Text("\nTry next", style="bold"))
+    look = () if quarantined is None else (f"{riacho} quarantine show {_from_here(quarantined)} -w {shown} --limit 3",)
     for command, what in (
         (f"{riacho} demo{again}", "run it again: it continues where it stopped"),
+        *((command, "see rows that broke a rule") for command in look),
         (f"{riacho} sql -w {shown} '{question}'", "ask another question"),
         (f"{riacho} up -w {shown}", "serve these tables to PySpark"),
         (f"{riacho} --help", "see all commands"),
@@ -139,4 +144,5 @@ def _program() -> str:
 
 def _from_here(path: Path) -> str:
     """The path as it is shortest to type."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+    whole = path.absolute()
+    return str(whole.relative_to(Path.cwd())) if whole.is_relative_to(Path.cwd()) else str(whole)

@@ -245,7 +245,7 @@ def _print_row(console: Console, table: str, row: dict[str, Any], note: dict[str
         soft_wrap=True,
     )
     where = [f"batch {note.get('batch_id')} of {note.get('flow')}", _time(note.get("quarantined_at"))]
-    where.append(printable(note["source"]) if note.get("source") else "")
+    where.append(_cell(note["source"]) if note.get("source") else "")
     aside(console, "  " + " · ".join(part for part in where if part))
     cells = [f"{printable(name)}={_cell(value)}" for name, value in row.items()]
     console.print(Text("  " + "  ".join(cells)), soft_wrap=True)

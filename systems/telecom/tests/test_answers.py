@@ -141,7 +141,7 @@ def test_the_answer_is_the_one_worked_out_from_the_files(
 def test_each_row_that_landed_is_in_silver_or_in_quarantine(
     tables: SparkSession, history: duckdb.DuckDBPyConnection
 ) -> None:
-    by_rule = "SELECT broken_rule, count(*) FROM silver.quarantine GROUP BY broken_rule"
+    by_rule = "SELECT _quarantine.rules[0] AS rule, count(*) FROM silver.valid_events_quarantine GROUP BY 1"
     broken = dict(history.execute("SELECT broken, count(*) FROM judged GROUP BY broken").fetchall())
     valid = broken.pop(None)
 
@@ -160,7 +160,7 @@ def landed(spark: SparkSession) -> int:
     ("query", "figures"),
     [
         ("SELECT date_format(as_of, 'yyyy-MM-dd HH:mm:ss.SSS') FROM gold.clock", ["2026-01-05 12:15:59.254"]),
-        ("SELECT count(*) FROM silver.quarantine", [64]),
+        ("SELECT count(*) FROM silver.valid_events_quarantine", [64]),
         ("SELECT connected, disconnected FROM gold.devices_total ORDER BY connected", [309, 538, 598, 460]),
         ("SELECT count(*), sum(connections) FROM gold.recently_connected", [553, 563]),
         ("SELECT open_connections, bandwidth_mbps FROM gold.bandwidth_in_use WHERE server = 'TOTAL'", [218, 18977]),

@@ -99,7 +99,7 @@ def test_the_pipeline_loses_nothing_and_goes_on(riacho: Server, spark: SparkSess
     accounts = (tmp_path / "system" / "storage" / "_checkpoints").glob("**/sources/*/bad/*")
     assert [json.loads(account.read_text())["path"] for account in accounts] == [landing.files[TRUNCATED].path.as_uri()]
     # What silver makes of it: every row is judged, and speeds that came as text are speeds again.
-    judged = spark.table("silver.valid_events").count() + spark.table("silver.quarantine").count()
+    judged = spark.table("silver.valid_events").count() + spark.table("silver.valid_events_quarantine").count()
     assert judged == sum(landing.files[batch].rows for batch in readable)
     from_text = spark.table("silver.valid_events").where(f"rastreamento_source LIKE '%{name(landing, CHANGED)}'")
     assert from_text.count() > 70

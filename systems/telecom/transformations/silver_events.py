@@ -1,20 +1,29 @@
-"""Silver, the streaming half: each event is judged once, when it arrives, and goes to one of two tables.
+"""Silver, the streaming half: each event is judged once, when it arrives.
 
-`silver.valid_events` takes those that meet every rule, `silver.quarantine` the others with the first rule they break,
-so the rows of the two are the rows of bronze. A dataset's function runs when the file is read: what it calls, or takes
-its columns from, stands above it.
+`silver.valid_events` takes those that meet every rule, `silver.valid_events_quarantine` the others, with the rules that
+they break, so the rows of the two are the rows of bronze. A dataset's function runs when the file is read: what it
+calls, or takes its columns from, stands above it.
 """
 
 from functools import reduce
 
-from pyspark import pipelines as dp
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from riacho import pipelines as dp
+
 BRONZE = ("celular_conectado", "celular_desconectado", "computador_conectado", "computador_desconectado")
-SPEEDS = (1, 5, 10, 15, 25, 35, 50, 100, 200, 400, 500, 1000)
+SPEEDS = "1, 5, 10, 15, 25, 35, 50, 100, 200, 400, 500, 1000"
 OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 CHANGE_FEED = {"delta.enableChangeDataFeed": "true"}
+
+RULES = {
+    "valid_ip": f"ip RLIKE '^{OCTET}([.]{OCTET}){{3}}$'",
+    "known_speed": f"velocidade_de_conexao IN ({SPEEDS})",
+    # Clocks differ a little.
+    "not_in_the_future": "hora_conexao <= data_arquivo_ingestao + INTERVAL 1 MINUTE",
+}
+"""What a good event meets, by the name of the rule. A rule that cannot be decided, for a null, is broken."""
 
 EVENT = """
     nome STRING COMMENT 'Customer name',
@@ -26,19 +35,9 @@ EVENT = """
     status_conexao STRING COMMENT 'Conectado (connected) or Desconectado (disconnected)',
     source STRING COMMENT 'Device type and status, as the landing folder names them',
     rastreamento_source STRING COMMENT 'Path of the file that the row came from',
-    data_arquivo_ingestao TIMESTAMP COMMENT 'When the file was last written'
+    data_arquivo_ingestao TIMESTAMP COMMENT 'When the file was last written',
+    _rescued_data STRING COMMENT 'Values that did not fit the schema, as JSON'
 """
-EVENT_COLUMNS = [line.split()[0] for line in EVENT.strip().splitlines()]
-
-
-def rules() -> dict[str, Column]:
-    """What a good event meets, by the name of the rule. A rule that cannot be decided, for a null, is broken."""
-    newest = F.col("data_arquivo_ingestao") + F.expr("INTERVAL 1 MINUTE")  # clocks differ a little
-    return {
-        "valid_ip": F.col("ip").rlike(rf"^{OCTET}(\.{OCTET}){{3}}$"),
-        "known_speed": F.col("velocidade_de_conexao").isin(*SPEEDS),
-        "not_in_the_future": F.col("hora_conexao") <= newest,
-    }
 
 
 def event_columns() -> list[Column]:
@@ -55,19 +54,8 @@ def event_columns() -> list[Column]:
         F.col("source"),
         F.col("rastreamento_source"),
         F.col("data_arquivo_ingestao"),
+        F.col("_rescued_data"),
     ]
-
-
-@dp.temporary_view(
-    name="judged_events", comment="The events of all four bronze tables, typed, with the rule they break"
-)
-def judged_events() -> DataFrame:
-    bronze = reduce(
-        lambda left, right: left.unionByName(right),
-        [spark.readStream.table(f"bronze.{name}").select(*event_columns(), "_rescued_data") for name in BRONZE],
-    )
-    broken = [F.when(~F.coalesce(met, F.lit(False)), F.lit(name)) for name, met in rules().items()]
-    return bronze.withColumn("broken_rule", F.coalesce(*broken))
 
 
 @dp.table(
@@ -76,19 +64,8 @@ def judged_events() -> DataFrame:
     schema=EVENT,
     table_properties=CHANGE_FEED,
 )
+@dp.expect_all_or_quarantine(RULES)
 def valid_events() -> DataFrame:
-    events = spark.readStream.table("judged_events").where("broken_rule IS NULL")
-    return events.select(*EVENT_COLUMNS)
-
-
-@dp.table(
-    name="silver.quarantine",
-    comment="Events that break a rule: kept, countable, and out of every answer",
-    schema=f"""{EVENT},
-    _rescued_data STRING COMMENT 'Values that did not fit the schema, as JSON',
-    broken_rule STRING COMMENT 'The first rule that the event breaks: valid_ip, known_speed, not_in_the_future'
-    """,
-    table_properties=CHANGE_FEED,
-)
-def quarantine() -> DataFrame:
-    return spark.readStream.table("judged_events").where("broken_rule IS NOT NULL")
+    """The events of all four bronze tables, typed."""
+    streams = [spark.readStream.table(f"bronze.{name}").select(*event_columns()) for name in BRONZE]
+    return reduce(lambda left, right: left.unionByName(right), streams)

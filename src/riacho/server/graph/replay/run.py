@@ -191,9 +191,12 @@ class TableReplay:
         return joined(parts)
 
     def _of(self, flow: str | None) -> FlowRules:
-        """What is asked of the rows of a flow. Those of a flow that is gone must meet the rules of all there are."""
+        """What is asked of the rows of a flow. Those of a flow that is gone must meet the rules of all there are.
+
+        Spark keeps the name as the definition has it, perhaps without catalog and database.
+        """
         for each in self._flows:
-            if flow is not None and flow.lower() == each.flow.lower():
+            if flow is not None and f".{each.flow}".lower().endswith(f".{flow}".lower()):
                 return each
         if len(self._flows) == 1:
             return self._flows[0]
