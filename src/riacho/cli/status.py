@@ -28,7 +28,7 @@ EXAMPLES = """[bold]Examples[/]
   riacho status systems/telecom                       [dim]is all well?[/]
   riacho status systems/telecom --json                [dim]for programs[/]
   riacho status systems/telecom --remote sc://host:15002
-  riacho status systems/telecom || notify             [dim]exit code 1: something is wrong[/]
+  riacho status systems/telecom || notify             [dim]if something is wrong[/]
 """
 _CATALOG = "spark_catalog."
 _WIDE = 100

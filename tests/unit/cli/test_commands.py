@@ -14,7 +14,20 @@ from riacho.cli.app import app
 from riacho.cli.up import is_loopback
 
 RUNNER = CliRunner()
-COMMANDS = ("demo", "up", "run", "quarantine", "sql", "tables", "topics", "schemas", "generate", "doctor")
+COMMANDS = (
+    "demo",
+    "up",
+    "run",
+    "status",
+    "events",
+    "quarantine",
+    "sql",
+    "tables",
+    "topics",
+    "schemas",
+    "generate",
+    "doctor",
+)
 # What takes long to load; NumPy stands for all that computes.
 SLOW = ("pyspark", "pandas", "pyarrow", "numpy", "grpc", "riacho.server.connect", "riacho.server.catalog")
 

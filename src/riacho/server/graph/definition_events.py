@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,6 @@ from riacho.server.graph.stages import (
     EmptyTable,
     EvolveTable,
     PublishView,
-    RecomputeFlow,
     RunFlows,
     Stage,
     StartCheckpoint,
@@ -80,26 +79,6 @@ def graph_created(resolution: Resolution) -> Iterator[PipelineEvent]:
                 )
     for flow in flows:
         yield _flow(resolution, flow)
-
-
-def planned(stages: Iterable[Stage]) -> Iterator[PipelineEvent]:
-    """What a run is to do."""
-    for stage in stages:
-        if isinstance(stage, RunFlows):
-            for run in stage.runs.values():
-                if isinstance(run, RecomputeFlow):
-                    yield technique(run.flow, "FULL_RECOMPUTE")
-
-
-def technique(flow: ResolvedFlow, chosen: str, **more: Any) -> PipelineEvent:
-    """How a flow is going to bring its target up to date, and what speaks for it."""
-    return PipelineEvent(
-        EventType.PLANNING_INFORMATION,
-        f"Flow {flow.identifier} has been planned to be executed as {chosen}.",
-        details={"technique": chosen, **more},
-        flow=flow.identifier,
-        dataset=flow.target,
-    )
 
 
 def done(stage: Stage) -> PipelineEvent | None:

@@ -8,8 +8,7 @@ failure. Here they see the old rows until the new ones are there.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -23,9 +22,9 @@ from riacho.server.delta.write import DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 from riacho.server.engine.spool import FolderSpool
-from riacho.server.graph.ports import Refreshed
+from riacho.server.graph.ports import CheckedRefresh, Refreshed
 from riacho.server.graph.views.refresh import Refresher, overwrite
-from riacho.server.streaming.quality import BatchQuality, Checks
+from riacho.server.streaming.quality import Checks
 from riacho.server.streaming.sifting import Sift, aside_schema, bits_of
 from riacho.storage import Place
 
@@ -58,41 +57,43 @@ class DeltaTableWriter:
         want: pa.Schema,
         engine: EngineSession,
         checks: Checks,
-    ) -> BatchQuality:
+    ) -> CheckedRefresh:
         """See `ports.TableWriter`. Raises as `refresh`, and EXPECTATION_VIOLATION."""
         _require_delta(table)
         state = DeltaWriter(table.location).state()
         version = 0 if state is None else state.version + 1
+        aside = None if checks.quarantine is None else 0
+
+        def put_aside(relations: Sequence[pb.Relation], _: pa.Schema) -> None:
+            nonlocal aside
+            aside = self._put_aside(checks, have, engine, relations)
+
         spool = FolderSpool("view", zone=engine.zone.engine)
         try:
             sift = Sift(checks, bits_of(checks.expectations), engine, spool, self._clock, checks.dataset)
-            sifted = sift.batch([relation], version, partial(self._put_aside, checks, have, engine))
+            sifted = sift.batch([relation], version, put_aside)
             written = overwrite(table, _Aligned(sifted, have, want), want, engine, self._clock)
             if written.version is not None:
                 self._after_commit(table.location, written.version)
             assert sifted.quality is not None, "all rows were written"
-            return sifted.quality
+            return CheckedRefresh(written.rows, replace(sifted.quality, in_quarantine=aside))
         finally:
             spool.close()
 
     def _put_aside(
-        self,
-        checks: Checks,
-        have: pa.Schema,
-        engine: EngineSession,
-        relations: Sequence[pb.Relation],
-        _: pa.Schema,
-    ) -> None:
-        """Make these the only rows of the quarantine table."""
+        self, checks: Checks, have: pa.Schema, engine: EngineSession, relations: Sequence[pb.Relation]
+    ) -> int:
+        """Make these the only rows of the quarantine table; how many its log has then."""
         assert checks.quarantine is not None, "a dataset that quarantines rows has a table for them"
         writer = DeltaWriter(checks.quarantine, with_files=True)
         state = writer.state()
         if not relations and state is not None and not state.files:
-            return
+            return 0
         mode = WriteMode(overwrite=True, overwrite_schema=True)
-        RowWriter(writer, engine, mode, self._clock).write(
+        written = RowWriter(writer, engine, mode, self._clock).write(
             relations, aside_schema(have), DeltaOperation("WRITE", {"mode": "Overwrite"})
         )
+        return written.rows
 
 
 def _require_delta(table: Table) -> None:

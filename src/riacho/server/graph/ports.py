@@ -123,6 +123,14 @@ class Refreshed:
     rows: int = 0
 
 
+@dataclass(frozen=True)
+class CheckedRefresh:
+    """What a refresh with rules did. `rows`: those that the table's log has of it."""
+
+    rows: int
+    quality: BatchQuality
+
+
 class TableWriter(Protocol):
     """Writes materialized views."""
 
@@ -143,7 +151,7 @@ class TableWriter(Protocol):
         want: pa.Schema,
         engine: EngineSession,
         checks: Checks,
-    ) -> BatchQuality:
+    ) -> CheckedRefresh:
         """As a full `refresh`, with the rows of `relation` that keep the rules; what there was.
 
         `relation` has the columns `have`, which the rules are about, and the table is to have the columns `want`. Rows

@@ -277,11 +277,10 @@ class PipelineExecution:
                 relation = aligned(relation, run.flow.schema, run.schema)
                 done = self.tools.writer.refresh(table, relation, run.schema, engine, full=full)
                 self._note(events.planned(run.flow.identifier, done))
+                self._note(view_done(run, done.rows, None))
             else:
-                quality = self.tools.writer.replace_checked(
-                    table, relation, run.flow.schema, run.schema, engine, checks
-                )
-                self._note(view_done(run, quality.rows.out, quality))
+                made = self.tools.writer.replace_checked(table, relation, run.flow.schema, run.schema, engine, checks)
+                self._note(view_done(run, made.rows, made.quality))
         finally:
             self.tools.sessions.close(self.session.engine, engine)
 

@@ -329,7 +329,6 @@ class PipelineService:
         with self._under_way(graph, session, run):
             planned = self._decide(resolution, selection, storage, session)
             _log.info("run of graph %s:\n%s", graph.graph_id, explain(planned))
-            log.record_all(definition_events.planned(planned))
             with self._claims.of(planned):
                 log.record(events.update("RUNNING", f"Update {log.update_id} is RUNNING."))
                 yield from run.events(planned)

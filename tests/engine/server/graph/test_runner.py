@@ -17,7 +17,7 @@ from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.engine.base import EngineSession
 from riacho.server.graph.cdc.sink import CdcTarget
-from riacho.server.graph.ports import PipelineSession, Refreshed, RefreshWay, RunningFlow
+from riacho.server.graph.ports import CheckedRefresh, PipelineSession, Refreshed, RefreshWay, RunningFlow
 from riacho.server.graph.runner import PipelineExecution, UpdateContext
 from riacho.server.graph.schedule import Backoff
 from riacho.server.graph.selection import TableSelection
@@ -130,9 +130,9 @@ class FakeFlows:
         want: pa.Schema,
         engine: EngineSession,
         checks: Checks,
-    ) -> BatchQuality:
+    ) -> CheckedRefresh:
         self.refresh(table, relation, want, engine)
-        return BatchQuality(RowCounts(0, 0))
+        return CheckedRefresh(0, BatchQuality(RowCounts(0, 0)))
 
     def open(self, engine: EngineSession, conf: Mapping[str, str]) -> EngineSession:
         return engine

@@ -16,7 +16,7 @@ from riacho.protos import pb
 from riacho.server.catalog.base import Table
 from riacho.server.engine.base import EngineSession
 from riacho.server.graph import PipelineService, PipelineSession
-from riacho.server.graph.ports import Refreshed, RefreshWay
+from riacho.server.graph.ports import CheckedRefresh, Refreshed, RefreshWay
 from riacho.server.streaming.quality import BatchQuality, Checks, RowCounts
 from riacho.testing.clock import ManualClock
 from tests.engine.server.graph.support import Pipelines
@@ -58,9 +58,9 @@ class Tools:
         want: pa.Schema,
         engine: EngineSession,
         checks: Checks,
-    ) -> BatchQuality:
+    ) -> CheckedRefresh:
         self.refresh(table, relation, want, engine)
-        return BatchQuality(RowCounts(0, 0))
+        return CheckedRefresh(0, BatchQuality(RowCounts(0, 0)))
 
     def open(self, engine: EngineSession, conf: object) -> EngineSession:
         return engine
