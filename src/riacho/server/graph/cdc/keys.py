@@ -18,8 +18,15 @@ def numbered(keys: Sequence[str], *tables: pa.Table) -> list[Rows]:
     types, and the numbers count from 0.
     """
     hashes = [hash_keys([table.column(name) for name in keys], table.num_rows) for table in tables]
-    words = np.empty(sum(map(len, hashes)), dtype=[("high", np.uint64), ("low", np.uint64)])
-    words["high"] = np.concatenate([each.high for each in hashes])
-    words["low"] = np.concatenate([each.low for each in hashes])
-    _, numbers = np.unique(words, return_inverse=True)
-    return np.split(numbers.astype(np.int64), np.cumsum([len(each) for each in hashes])[:-1])
+    high = np.concatenate([each.high for each in hashes])
+    low = np.concatenate([each.low for each in hashes])
+    order = np.argsort(high, kind="stable")
+    same_high = high[order][1:] == high[order][:-1]
+    same_low = low[order][1:] == low[order][:-1]
+    if np.any(same_high & ~same_low):  # two keys share a word: rows of one may lie between rows of the other
+        order = np.lexsort((low, high))
+        same_high = high[order][1:] == high[order][:-1]
+        same_low = low[order][1:] == low[order][:-1]
+    numbers = np.empty(len(order), dtype=np.int64)
+    numbers[order] = np.concatenate([np.zeros(min(1, len(order)), dtype=np.int64), np.cumsum(~(same_high & same_low))])
+    return np.split(numbers, np.cumsum([len(each) for each in hashes])[:-1])

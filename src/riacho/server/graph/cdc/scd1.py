@@ -85,7 +85,7 @@ class Scd1:
             name: events.rows.column(name).take(pa.array(by)) for name in flow.selected.names if name not in flow.keys
         }
         values[METADATA] = metadata.take(pa.array(by))
-        new = np.setdiff1d(state.upserts, present.event)
+        new = _unmatched(state.upserts, present, len(events))
         return RowChange(
             deleted=np.flatnonzero(present.wins & present.deletes),
             updated=updated,
@@ -99,7 +99,7 @@ class Scd1:
     ) -> RowChange:
         updated = np.flatnonzero(tombstones.wins & tombstones.deletes)
         by = pa.array(tombstones.event[updated])
-        new = np.setdiff1d(state.deletes, tombstones.event)
+        new = _unmatched(state.deletes, tombstones, len(events))
         return RowChange(
             deleted=np.flatnonzero(tombstones.wins & ~tombstones.deletes),
             updated=updated,
@@ -127,6 +127,13 @@ class _Beside:
     event: Rows
     deletes: Flags
     wins: Flags
+
+
+def _unmatched(which: Rows, rows: _Beside, events: int) -> Rows:
+    """Those of the events `which` whose key no row has."""
+    matched = np.zeros(events, dtype=np.bool_)
+    matched[rows.event[rows.event >= 0]] = True
+    return which[~matched[which]]
 
 
 @dataclass(frozen=True)

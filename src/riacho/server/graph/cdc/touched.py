@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -20,7 +19,7 @@ from riacho.server.catalog.row_changes.job import Snapshot
 from riacho.server.catalog.row_changes.scan import ROW, Hits, by_file, every, numbered_rows
 from riacho.server.delta.deletion_vectors import Rows
 from riacho.server.delta.files import conform
-from riacho.server.graph.cdc.keys import numbered
+from riacho.server.state.hashing import hash_keys, members
 
 _FEW = 256
 """So many keys are compared with a file's bounds one by one; of more, only the least and the greatest."""
@@ -46,8 +45,8 @@ def touched(snapshot: Snapshot, keys: Sequence[str], wanted: pa.Table) -> Touche
     files = _files(snapshot, names, ours)
     schema, batches = numbered_rows(snapshot, names, files)
     there = pa.Table.from_batches(batches, schema=schema)
-    mine, theirs = numbered(names, ours, there)
-    return rows_of(snapshot, by_file(_numbers(there)[np.isin(theirs, mine)]))
+    hashes = [hash_keys([table.column(name) for name in names], table.num_rows) for table in (there, ours)]
+    return rows_of(snapshot, by_file(_numbers(there)[members(*hashes)]))
 
 
 def rows_of(snapshot: Snapshot, hits: Hits) -> Touched:
