@@ -1,4 +1,4 @@
-"""How long an event takes from its file to gold, in the telecom system that keeps running: `python -m bench.continuous`.
+"""How long an event takes from its file to gold, in the telecom system that keeps running.
 
 Files of events land all the time, a file for each tenth of a second. For each, two times are taken: until its rows are
 in `gold.high_connections`, to which streams lead, and until they count in `gold.devices_total`, a view over views. A
@@ -122,10 +122,13 @@ def measure(folder: Path, rate: int, seconds: float) -> None:
     views = delays([(at, rows) for at, rows, _ in landed], counted(warehouse / "gold.db" / "devices_total"), since)
     print(f"{rate:,} events a second for {seconds:.0f} s, {len(views)} files counted")
     for name, times in (("streams, to gold.high_connections", streams), ("views, to gold.devices_total", views)):
-        low, high = statistics.median(times), statistics.quantiles(times, n=20)[18]
-        print(
-            f"  {name:<36} median {low * 1000:6,.0f} ms   95% {high * 1000:6,.0f} ms   worst {max(times) * 1000:6,.0f} ms"
-        )
+        found = {
+            "median": statistics.median(times),
+            "95th percentile": statistics.quantiles(times, n=20)[18],
+            "worst": max(times),
+        }
+        shown = ", ".join(f"{what} {value * 1000:,.0f} ms" for what, value in found.items())
+        print(f"  {name}: {shown}")
 
 
 def seed(landing: Path) -> None:

@@ -68,7 +68,7 @@ def even() -> DataFrame:
 
 @dp.materialized_view(name="gold.kinds")
 def kinds() -> DataFrame:
-    return spark.read.table("silver.events").groupBy("kind").agg(F.count("*").alias("n"), F.sum("amount").alias("total"))
+    return spark.read.table("silver.events").groupBy("kind").agg(F.count("*").alias("n"), F.sum("amount").alias("sum"))
 """
 RULES = ("amount >= 10", "amount >= 5")
 """Before and after it is edited."""
@@ -235,6 +235,11 @@ class Soak:
         self.tell("stopped")
         self._check()
 
+    def end(self) -> None:
+        """Leave nothing running, whatever happened."""
+        if self._run is not None:
+            self._run.kill()
+
     def _define(self, rule: str) -> None:
         project = self._folder / "project"
         (project / "transformations").mkdir(parents=True, exist_ok=True)
@@ -332,7 +337,7 @@ class Soak:
         for row in silver:
             counts[row["kind"]] += 1
             sums[row["kind"]] += row["amount"]
-        kinds = {row["kind"]: (row["n"], row["total"]) for row in self._rows("gold/kinds", "kind", "n", "total")}
+        kinds = {row["kind"]: (row["n"], row["sum"]) for row in self._rows("gold/kinds", "kind", "n", "sum")}
         wanted = {kind: (counts[kind], sums[kind]) for kind in counts}
         self._require("gold.kinds is right", "" if kinds == wanted else f"{kinds} instead of {wanted}")
         noted = sum(row["note"] is not None for row in self._rows("bronze/events", "note"))
@@ -385,8 +390,7 @@ def main() -> int:
     try:
         soak.go(given.minutes * 60, given.kills)
     finally:
-        if soak._run is not None and soak._run.process.poll() is None:  # noqa: SLF001
-            soak._run.kill()  # noqa: SLF001
+        soak.end()
     for problem in soak.problems:
         print(f"WRONG: {problem}")
     if not soak.problems and given.folder is None:

@@ -8,7 +8,7 @@ changes; such a view is refreshed at intervals.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from riacho import storage
@@ -100,16 +100,22 @@ class _InputSearch:
 class ChangeWatch:
     """Waits for changes of what a view reads. `note` before each refresh, `wait` after it, `close` at the end.
 
-    Used by one thread; `wake` may be called from any, to have a wait end early.
+    Used by one thread. `told` is called at once by whoever of this process commits.
     """
 
     inputs: ViewInputs
+    told: Callable[[], None] = lambda: None
     _changed: threading.Event = field(default_factory=threading.Event)
     _subscriptions: list[Subscription] = field(default_factory=list)
     _seen: dict[Place, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._subscriptions = [COMMITS.subscribe(table, self._changed.set) for table in self.inputs.tables]
+        self._subscriptions = [COMMITS.subscribe(table, self._hear) for table in self.inputs.tables]
+
+    def _hear(self) -> None:
+        # In this order: `note` in between leaves a change that is waited for twice, not one that is forgotten.
+        self.told()
+        self._changed.set()
 
     def note(self) -> None:
         """What is there now is about to be read; only what comes after this is a change."""

@@ -57,8 +57,8 @@ class RefreshPace:
     inputs: ViewInputs
 
     def pause_s(self, took_s: float) -> float:
-        """How long a view rests after a refresh, whatever happens: half the time belongs to others."""
-        return max((self.interval_ms or 0) / 1000 - took_s, took_s)
+        """How long a view rests after a refresh that took so long, whatever happens."""
+        return max((self.interval_ms or 0) / 1000 - took_s, 0)
 
     @property
     def unasked_s(self) -> float:

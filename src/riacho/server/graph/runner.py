@@ -11,6 +11,7 @@ import threading
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from queue import Empty, SimpleQueue
 
@@ -34,6 +35,7 @@ from riacho.server.graph.resolve import Resolution
 from riacho.server.graph.schedule import Schedule
 from riacho.server.graph.settings import PipelineSettings, least_interval_ms
 from riacho.server.graph.stages import FlowRun, RecomputeFlow, RunFlows, SnapshotFlow, Stage, StreamFlow
+from riacho.server.graph.turns import ViewTurns
 from riacho.server.streaming.quality import VIOLATED, BatchQuality, Checks, RowCounts
 
 _log = logging.getLogger(__name__)
@@ -87,6 +89,7 @@ class PipelineExecution:
     log: EventRecorder = field(default_factory=Unrecorded)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _reports: SimpleQueue[PipelineEvent | _Ended | _Progressed] = field(default_factory=SimpleQueue)
+    _turns: ViewTurns = field(default_factory=lambda: ViewTurns({}))
 
     def stop(self) -> None:
         """End the run: nothing more starts, streaming flows are stopped. Returns at once."""
@@ -144,6 +147,8 @@ class PipelineExecution:
 
     def _run_flows(self, stage: RunFlows) -> Iterator[PipelineEvent | None]:
         schedule = self._schedule(stage)
+        views = {name for name, run in stage.runs.items() if not isinstance(run, StreamFlow)}
+        self._turns = ViewTurns({view: stage.needs.upstream(view) & views for view in views})
         for name in stage.runs:
             yield self._event(events.queued(name))
         for name in stage.excluded:
@@ -352,29 +357,38 @@ class PipelineExecution:
     def _keep_fresh(self, run: RecomputeFlow | SnapshotFlow) -> None:
         """Refresh a view whenever what it reads has changed, until the run is stopped. Raises what a refresh raises."""
         inputs = inputs_of(self.resolution.executable(run.flow), self.tools.catalog, run.flow.flow.scope)
-        pulse = FlowPulse(self._tell, run.flow.identifier)
-        rest = RefreshPace(self._interval_ms(run), inputs)
-        watch = ChangeWatch(inputs)
+        view, turns = run.flow.identifier, self._turns
+        pulse = FlowPulse(self._tell, view)
+        pace = RefreshPace(self._interval_ms(run), inputs)
+        watch = ChangeWatch(inputs, partial(turns.mark, view))
+        turns.awake(view)
+        turns.mark(view)
         try:
             for refreshes in count(1):
+                while not turns.begin(view, POLL_S, watch.note):
+                    self._check_stop(view)
                 started_ms = self.tools.clock.monotonic_ms()
                 pulse.runs()
-                watch.note()
                 self._refresh(run, full=run.full and refreshes == 1)
+                turns.rest(view)
                 pulse.look(refreshes, waits=False)
                 took_s = (self.tools.clock.monotonic_ms() - started_ms) / 1000
-                if self._stopped.wait(rest.pause_s(took_s)):
-                    raise _stopped(run.flow.identifier)
-                due_s = rest.unasked_s
+                self._check_stop(view, pace.pause_s(took_s))
+                turns.awake(view)
+                due_s = pace.unasked_s
                 while not watch.wait(min(POLL_S, due_s)) and due_s > 0:
-                    if self._stopped.is_set():
-                        raise _stopped(run.flow.identifier)
+                    self._check_stop(view)
                     pulse.look(refreshes, waits=True)
                     due_s -= POLL_S
-                if self._stopped.is_set():
-                    raise _stopped(run.flow.identifier)
+                turns.mark(view)
         finally:
+            turns.leave(view)
             watch.close()
+
+    def _check_stop(self, flow: Identifier, wait_s: float = 0) -> None:
+        """Raises FlowStoppedError if the run is stopped, now or while this waits."""
+        if self._stopped.wait(wait_s):
+            raise _stopped(flow)
 
     def _tell(self, flow: Identifier, event: PipelineEvent | None) -> None:
         """What the pulse of a flow gives: something to say, or that it has got somewhere."""
