@@ -74,8 +74,13 @@ def _known(session: ServerSession, node: pb.Relation) -> pb.Relation:
 
 
 def _has_streaming_sql(session: ServerSession, relation: pb.Relation) -> bool:
+    """Whether a plan has text that reads what the engine does not know, or asks for a table's changes."""
     views = session.own_views
-    return any(may_stream(node.sql.query, views) for node in walk(relation) if node.WhichOneof("rel_type") == "sql")
+    for node in walk(relation):
+        kind = node.WhichOneof("rel_type")
+        if kind == "relation_changes" or (kind == "sql" and may_stream(node.sql.query, views)):
+            return True
+    return False
 
 
 def _has_watermark(relation: pb.Relation) -> bool:

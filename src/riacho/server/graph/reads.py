@@ -36,6 +36,12 @@ class Read:
     streaming: bool
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
 
+    @property
+    def of_changes(self) -> bool:
+        """Whether the table's change feed is read."""
+        flags = {key.lower(): value for key, value in self.options.items()}
+        return any(flags.get(name, "").lower() == "true" for name in ("readchangefeed", "readchangedata"))
+
 
 Substitute = Callable[[Read], pb.Relation | Identifier]
 """What stands in place of a read: a relation, or the full name of a table that the engine knows."""

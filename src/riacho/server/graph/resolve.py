@@ -19,6 +19,7 @@ from riacho import types
 from riacho.conf import CASE_SENSITIVE, VIEW_CHECK
 from riacho.errors import SparkError
 from riacho.protos import pb
+from riacho.server.delta.feed import feed_schema
 from riacho.server.engine.spool import empty
 from riacho.server.graph import expectations, failures, reads, schemas
 from riacho.server.graph.cdc.definition import SEQUENCE, AutoCdc, CdcFlow, resolved
@@ -233,9 +234,9 @@ class _Resolver:
         """The columns of a dataset of the pipeline, and whether reading it like this streams."""
         table = self._definition.table(name)
         if table is not None:
-            return infer_schema(table, [self._resolved[flow.identifier] for flow in self._definition.flows_to(name)]), (
-                read.streaming
-            )
+            flows = [self._resolved[flow.identifier] for flow in self._definition.flows_to(name)]
+            schema = infer_schema(table, flows)
+            return (feed_schema(schema) if read.of_changes else schema), read.streaming
         view = self._resolved[name]
         if self._views_are_checked(conf) and read.streaming != view.streaming:
             if read.streaming:

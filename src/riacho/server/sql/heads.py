@@ -12,7 +12,7 @@ from riacho.server.sql.references import TableReference, table_references
 from riacho.server.sql.tokens import Token, closing, has_word, tokenize
 from riacho.server.sql.words import QUERY_STARTS, words
 
-_STREAMING_WORDS = words("STREAM WATERMARK")
+_STREAMING_WORDS = words("STREAM WATERMARK CHANGES READ_FILES READ_KAFKA")
 _QUERY_WORDS = QUERY_STARTS - {"WITH"}
 
 
@@ -47,7 +47,7 @@ class SqlFacts:
 
 
 def may_stream(text: str, views: Collection[str] = ()) -> bool:
-    """A cheap test that rules out plain batch SQL: the text has the word STREAM or WATERMARK, or names one of `views`.
+    """A cheap test that rules out plain batch SQL: the text has a word of streams' own, or names one of `views`.
 
     `views`: names of temporary views that only riacho knows. False is certain; True is not.
     """

@@ -6,7 +6,7 @@ is refused by the engine, which shows the user's original text.
 
 What may follow a table name in a streaming query (`relationPrimary` in `SqlBaseParser.g4`):
 
-    [STREAM] name | STREAM(name)
+    [STREAM] name [CHANGES …] | STREAM(name) | [STREAM] function(…) | STREAM(function(…))
         [WITH (option = value, …)] [IDENTIFIED BY source] [WATERMARK expression [AS name] DELAY OF INTERVAL …]
         [[AS] alias]
 """
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from riacho.errors import ParseError
 from riacho.identifiers import quote
 from riacho.intervals import interval_text, unparsable
+from riacho.server.sql.changes_clause import read_changes
 from riacho.server.sql.cursor import Cursor
 from riacho.server.sql.errors import missing, syntax_error
 from riacho.server.sql.interval_literals import read_interval
@@ -58,6 +59,35 @@ class TableReference:
     source_name: str = ""
     watermark: Watermark | None = None
     aliased: bool = False
+    changes: bool = False
+    """Whether the CHANGES of the table are read; `options` says which."""
+
+
+@dataclass(frozen=True)
+class FunctionReference:
+    """A table function that STREAM marks, or one that only riacho has. The rest is as in `TableReference`.
+
+    `call`: the range of its name and arguments. `arguments`: see `function_arguments`.
+    """
+
+    name: str
+    start: int
+    end: int
+    call: tuple[int, int]
+    streaming: bool
+    watermark: Watermark | None = None
+    aliased: bool = False
+
+
+READ_FUNCTIONS = frozenset({"read_files", "read_kafka"})
+"""The table functions that the engine does not have."""
+
+
+def function_references(sql: str) -> list[FunctionReference]:
+    """The table functions of `sql` that the engine cannot run as they stand. Raises as `table_references`."""
+    scan = _Scan(sql, tokenize(sql))
+    scan.run()
+    return scan.functions
 
 
 def table_references(sql: str, tokens: Sequence[Token] | None = None) -> list[TableReference]:
@@ -137,6 +167,7 @@ class _Scan:
         self.tokens = self._tokens = tokens
         self._frames = [_Frame(is_query=True)]
         self.found: list[TableReference] = []
+        self.functions: list[FunctionReference] = []
         self.of_with: list[Edit] = []
 
     def run(self) -> list[TableReference]:
@@ -213,15 +244,19 @@ class _Scan:
         if self._word(at) in QUERY_STARTS or self._word(at) in NO_ALIAS:
             return None, at
         parts, at = identifier(self._tokens, at)
+        if parts and self._symbol(at, "(") and (streaming or parts[-1].lower() in READ_FUNCTIONS):
+            return None, self._function(first, at, parts, streaming=streaming, bracketed=bracketed)
         if not parts or self._symbol(at, "("):
             return None, at  # a table function, a literal, or nothing
         if bracketed:
             if not self._symbol(at, ")"):
                 raise self._error(at)
             at += 1
-        options: dict[str, str] = {}
+        cursor = Cursor(self._sql, self._tokens, at)
+        changes = None if bracketed else read_changes(cursor, streaming=streaming)
+        options, at = changes or {}, cursor.at
         source_name = ""
-        if streaming and self._word(at) == "WITH" and self._symbol(at + 1, "("):
+        if changes is None and streaming and self._word(at) == "WITH" and self._symbol(at + 1, "("):
             cursor = Cursor(self._sql, self._tokens, at + 1)
             options, at = cursor.options(), cursor.at
         if streaming and (self._word(at), self._word(at + 1)) == ("IDENTIFIED", "BY"):
@@ -242,8 +277,35 @@ class _Scan:
             source_name=source_name,
             watermark=watermark,
             aliased=self._has_alias(behind),
+            changes=changes is not None,
         )
         return reference, at
+
+    def _function(self, first: int, at: int, parts: tuple[str, ...], *, streaming: bool, bracketed: bool) -> int:
+        """Note the table function whose arguments begin at `at`; the position after its clauses."""
+        opens = at
+        at = min(closing(self._tokens, at) + 1, len(self._tokens))
+        call = (self._tokens[first + streaming + bracketed].start, self._tokens[at - 1].end)
+        if bracketed:
+            if not self._symbol(at, ")"):
+                raise self._error(at)
+            at += 1
+        watermark = None
+        own = parts[-1].lower() in READ_FUNCTIONS
+        if own and self._word(at) == "WATERMARK":
+            watermark, at = self._watermark(at)
+        self.functions.append(
+            FunctionReference(
+                name=parts[-1].lower() if len(parts) == 1 else "",
+                start=self._tokens[first].start,
+                end=self._tokens[at - 1].end,
+                call=call,
+                streaming=streaming,
+                watermark=watermark,
+                aliased=self._has_alias(at),
+            )
+        )
+        return opens if not own else at
 
     def _version(self, at: int) -> int:
         """The position after `[FOR] VERSION AS OF version` or `[FOR] TIMESTAMP AS OF expression`, if it is at `at`."""
