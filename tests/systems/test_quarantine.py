@@ -61,7 +61,7 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 
 
 def test_a_rule_is_edited_and_rows_are_replayed(shop: Shop) -> None:
-    listed = json.loads(shop.do("quarantine list", "--format", "json").stdout)
+    listed = json.loads(shop.do("quarantine list", "--json").stdout)
     assert [(each["table"], each["rule"], each["rows"]) for each in listed] == [
         ("default.sound", "positive", 2),
         ("default.sound", "named", 1),
@@ -73,7 +73,7 @@ def test_a_rule_is_edited_and_rows_are_replayed(shop: Shop) -> None:
     shown = shop.do("quarantine show", "--rule", "named").stdout.splitlines()
     assert shown[0] == "default.sound positive, named  price > 0; name IS NOT NULL"
     assert shown[2] == "  id=3  price=-50  name=NULL"
-    rows = json.loads(shop.do("quarantine show", "--table", "default.sound", "--format", "json").stdout)
+    rows = json.loads(shop.do("quarantine show", "--table", "default.sound", "--json").stdout)
     assert {row["id"]: row["_quarantine"]["rules"] for row in rows} == {2: ["positive"], 3: ["positive", "named"]}
 
     shop.edit(RULES.format(positive="price > -10"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -52,11 +52,13 @@ Rules = Annotated[
     typer.Option("--rule", "-r", metavar="RULE", help="Only rows that broke this rule; repeatable."),
 ]
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print them as JSON.")]
+
 
 @app.command("list", epilog=EXAMPLES)
 def list_(
     project: Project = Path(),
-    format: options.Format = options.OutputFormat.TABLE,
+    as_json: AsJson = False,
     warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
     remote: options.Remote = None,
     verbose: options.Verbose = False,
@@ -73,13 +75,13 @@ def list_(
     spec = load_spec(find_spec(project), {}, None if remote else warehouse)
     with session(warehouse, remote, confs=spec.configuration, verbose=verbose) as spark:
         found = [quarantine.facts(spark, table) for table in quarantine.find(spark)]
-    if format is not options.OutputFormat.TABLE:
+    if as_json:
         lines = [
             {"table": each.table, "rule": rule.rule, "rows": rule.rows, "first": rule.first, "last": rule.last}
             for each in found
             for rule in each.rules
         ]
-        rows.write(pa.Table.from_pylist(lines, _lines()), format, output())
+        rows.write(pa.Table.from_pylist(lines, _lines()), options.OutputFormat.JSON, output())
         return
     full = [each for each in found if each.rows]
     if not full:
@@ -107,7 +109,7 @@ def show(
     table: Tables = None,
     rule: Rules = None,
     limit: Annotated[int, typer.Option(min=0, metavar="N", help="Show this many rows of a table, the latest.")] = 20,
-    format: options.Format = options.OutputFormat.TABLE,
+    as_json: AsJson = False,
     warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
     remote: options.Remote = None,
     verbose: options.Verbose = False,
@@ -123,12 +125,12 @@ def show(
     with session(warehouse, remote, confs=spec.configuration, verbose=verbose) as spark:
         tables = _qualified(table, spec) or quarantine.find(spark)
         found = [(name, quarantine.rows(spark, name, rule or (), limit)) for name in tables]
-    if format is not options.OutputFormat.TABLE:
+    if as_json:
         if len(found) != 1:
             raise CommandError(
                 f"{counted(len(found), 'table')} of different columns cannot be printed as one", "choose one: --table"
             )
-        rows.write(found[0][1], format, output())
+        rows.write(found[0][1], options.OutputFormat.JSON, output())
         return
     shown = 0
     for name, part in found:
@@ -178,20 +180,20 @@ def replay(
 
 def _replayed(
     spark: SparkSession, spec: PipelineSpec, spec_path: Path, confs: dict[str, str], *, dry: bool
-) -> tuple[list[dict[str, Any]], str | None]:
+) -> tuple[list[_Counts], str | None]:
     """Replay on a riacho: what came of each table, and what went wrong first."""
     from pyspark.errors import PySparkException
 
     from riacho.cli.pipeline import Selection, events
 
-    done: list[dict[str, Any]] = []
+    done: list[_Counts] = []
     told: list[str] = []
     try:
         for message, _ in events(spark, spec, spec_path, Selection(dry=dry), output(), confs):
             told.append(message)
-            head, counts, text = message.partition(" has COMPLETED: ")
-            if head.startswith("Replay of ") and counts:
-                done.append(json.loads(text))
+            head, completed, text = message.partition(" has COMPLETED: ")
+            if head.startswith("Replay of ") and completed:
+                done.append(_counts(head.removeprefix("Replay of "), text))
     except PySparkException as error:
         if not any(message.startswith("Replay of ") for message in told):
             raise
@@ -207,8 +209,30 @@ def _knows_replays(spark: SparkSession, spec: PipelineSpec, spec_path: Path, con
     return any(message.startswith("Replay ") for message in told)
 
 
-def _print_counts(done: list[dict[str, Any]], *, dry: bool) -> None:
-    rows = [each for each in done if each["judged"] or each["finished"] or each["note"]]
+@dataclass(frozen=True)
+class _Counts:
+    """What a replay says it did to one table."""
+
+    table: str
+    judged: int
+    replayed: int
+    dropped: int
+    stayed: int
+    finished: int
+    remark: str
+
+
+def _counts(table: str, told: str) -> _Counts:
+    head, _, remark = told.partition("; ")
+    numbers = {name: int(number) for name, number in (part.split(" ") for part in head.split(", "))}
+    if numbers["finished"]:
+        rest = f"{counted(numbers['finished'], 'row')} of a replay that was cut off"
+        remark = f"{remark}, {rest}" if remark else rest
+    return _Counts(table=table, **numbers, remark=printable(remark))
+
+
+def _print_counts(done: list[_Counts], *, dry: bool) -> None:
+    rows = [each for each in done if each.judged or each.finished or each.remark]
     if not rows:
         aside(notes(), "nothing to replay: no quarantined rows")
         return
@@ -218,24 +242,15 @@ def _print_counts(done: list[dict[str, Any]], *, dry: bool) -> None:
         grid.add_column(name, justify="right", no_wrap=True)
     grid.add_column("", overflow="fold")
     for each in rows:
-        style = "green" if each["replayed"] else "dim"
         grid.add_row(
-            Text(each["table"].partition(".")[2] or each["table"]),
-            f"{each['judged']:,}",
-            Text(f"{each['replayed']:,}", style),
-            f"{each['dropped']:,}",
-            Text(f"{each['stayed']:,}", "yellow" if each["stayed"] else "dim"),
-            Text(_remark(each), "dim"),
+            Text(each.table.partition(".")[2] or each.table),
+            f"{each.judged:,}",
+            Text(f"{each.replayed:,}", "green" if each.replayed else "dim"),
+            f"{each.dropped:,}",
+            Text(f"{each.stayed:,}", "yellow" if each.stayed else "dim"),
+            Text(each.remark, "dim"),
         )
     output().print(grid)
-
-
-def _remark(counts: dict[str, Any]) -> str:
-    parts = [printable(counts["note"])] if counts["note"] else []
-    parts += [f"{printable(rule)}: {rows:,}" for rule, rows in counts["broken"].items()]
-    if counts["finished"]:
-        parts.append(f"{counted(counts['finished'], 'row')} of a replay that was cut off")
-    return ", ".join(parts)
 
 
 def _print_row(console: Console, table: str, row: dict[str, Any], note: dict[str, Any]) -> None:

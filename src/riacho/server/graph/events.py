@@ -6,7 +6,6 @@ texts: `FlowProgressEventLogger`, `PipelineExecution`. The types, levels and det
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -169,10 +168,10 @@ def replaying() -> PipelineEvent:
     return PipelineEvent(EventType.OPERATION_PROGRESS, "Replay has STARTED.", details=details)
 
 
-def replayed(table: Identifier, counts: Mapping[str, Any]) -> PipelineEvent:
+def replayed(table: Identifier, counts: str, details: Mapping[str, Any]) -> PipelineEvent:
     """A replay has done what there was to do for a table. Spark has no replays; the text is riacho's own."""
-    details = {"type": REPLAY, "status": "COMPLETED", **counts}
-    message = f"Replay of {table} has COMPLETED: {json.dumps(counts)}"
+    details = {"type": REPLAY, "status": "COMPLETED", **details}
+    message = f"Replay of {table} has COMPLETED: {counts}"
     return PipelineEvent(EventType.OPERATION_PROGRESS, message, details=details, dataset=table)
 
 

@@ -55,6 +55,14 @@ class ReplayCounts:
     passed: Mapping[str, int] = field(default_factory=dict)
     note: str = ""
 
+    @property
+    def text(self) -> str:
+        """The counts for people, and for `riacho quarantine`: a word and a number each, then what there is to say."""
+        names = ("judged", "replayed", "dropped", "stayed", "finished")
+        remarks = [f"{rule}: {rows}" for rule, rows in self.broken.items()]
+        head = ", ".join(f"{name} {getattr(self, name)}" for name in names)
+        return f"{head}; {self.note or ', '.join(remarks)}"
+
 
 @dataclass
 class ReplayExecution:
@@ -88,7 +96,7 @@ class ReplayExecution:
             else:
                 if counts is not None:
                     _log.info("replay: %s", counts)
-                    yield self._now(events.replayed(table.identifier, asdict(counts)))
+                    yield self._now(events.replayed(table.identifier, counts.text, asdict(counts)))
         if first_error is not None:
             raise first_error
         yield self._now(events.run_completed())
