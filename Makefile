@@ -35,8 +35,9 @@ help: ## list what make can do
 setup: $(VENV)/.run ## install riacho and what it needs to run, in .venv
 	@echo "riacho is ready: $(VENV)/bin/riacho --help"
 
-demo: $(VENV)/.run ## run the telecom system end to end and print its six answers
-	@$(IN_ROOT) $(PYTHON) -m riacho demo
+SYSTEM ?= telecom
+demo: $(VENV)/.run ## run a system end to end and print its answers: SYSTEM (telecom)
+	@$(IN_ROOT) $(PYTHON) -m riacho demo $(SYSTEM)
 
 test: $(VENV)/.dev oracle services ## all checks and all tests, against riacho and against Apache Spark
 	@$(IN_ROOT) $(MAKE) check
@@ -46,6 +47,7 @@ check: $(VENV)/.dev ## lint, format and types
 	@$(IN_ROOT) $(VENV)/bin/ruff check .
 	@$(IN_ROOT) $(VENV)/bin/ruff format --check .
 	@$(IN_ROOT) $(VENV)/bin/mypy
+	@$(IN_ROOT) $(PYTHON) -m scripts.system_types
 
 format: $(VENV)/.dev ## lay the code out as `make check` wants it
 	@$(IN_ROOT) $(VENV)/bin/ruff check --fix --quiet . ; $(VENV)/bin/ruff format .

@@ -41,6 +41,11 @@ class Demo:
         self._zone = LandingZone(folder / "landing")
         self.confs = {"telecom.landing": str(self._zone.folder), "telecom.schemas": str(folder / "schemas")}
 
+    @contextmanager
+    def services(self) -> Iterator[None]:
+        """Files need none."""
+        yield
+
     def history(self) -> Iterator[str]:
         if self._zone.known:
             yield f"{counted(self._zone.known, 'file')} of an earlier run are there already"

@@ -59,6 +59,7 @@ def demo(
     console = output()
     steps = Steps(console)
     with ExitStack() as stack:
+        stack.enter_context(show.services())
         child = stack.enter_context(serving(warehouse, verbose=verbose))
         with steps.step("Data arrives"):
             steps.tell(*show.history())

@@ -1,4 +1,4 @@
-"""`riacho generate SYSTEM`: write the files that a system's source would, with an option for each of its settings.
+"""`riacho generate SYSTEM`: write or send what a system's source would, with an option for each of its settings.
 
 A generator's options are the fields of its dataclass: name, type and default from the field, help from the text beside
 the type. What makes the data loads NumPy and Arrow, so a generator is imported when it is asked for.
@@ -22,6 +22,7 @@ from riacho.cli import options, systems
 from riacho.cli.failures import CommandError
 from riacho.cli.systems import Generator, Landed
 from riacho.cli.terminal import aside, counted, duration, output
+from riacho.errors import SparkError
 
 _ABOUT = """[bold]Examples[/]
   riacho generate telecom --help    [dim]all options[/]
@@ -47,25 +48,25 @@ app = typer.Typer(name="generate", cls=Generators, invoke_without_command=True, 
 
 @app.callback()
 def generate(context: typer.Context) -> None:
-    """Generate the input files of a system, reproducibly from a seed."""
+    """Generate the input of a system, reproducibly from a seed."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
 
 def _command(system: Path) -> Any:
-    """`riacho generate SYSTEM DIRECTORY`, its options made of the generator's."""
+    """`riacho generate SYSTEM TARGET`, its argument and its options made of the generator's."""
     generator = systems.load_generator(system)
 
-    def write(directory: Path, verbose: bool, **given: Any) -> None:  # noqa: ARG001
+    def write(target: str, verbose: bool, **given: Any) -> None:  # noqa: ARG001
         try:
             settings = generator.Options(**{name: _read(generator, name, value) for name, value in given.items()})
         except ValueError as error:
             raise typer.BadParameter(str(error)) from error
-        _write(system, generator, directory, settings)
+        _write(generator, target, settings)
 
-    directory = Annotated[Path, typer.Argument(help="Landing folder; created if missing.")]
+    place = generator.TARGET
     parameters = [
-        _parameter("directory", directory, Path("landing")),
+        _parameter("target", Annotated[str, typer.Argument(help=place.help, metavar=place.metavar)], place.default),
         *_settings(generator),
         _parameter("verbose", options.Verbose, False),
     ]
@@ -99,32 +100,29 @@ def _parameter(name: str, annotation: Any, default: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
-def _write(system: Path, generator: Generator, directory: Path, settings: Any) -> None:
-    """Run the generator, telling of each file as it lands, or of all together if they land at once. Ctrl-C ends it."""
+def _write(generator: Generator, target: str, settings: Any) -> None:
+    """Run the generator, telling of each piece as it arrives, or of all together if they come at once. Ctrl-C ends it.
+
+    Raises CommandError where the target takes nothing.
+    """
     console = output()
     started = time.monotonic()
-    files, rows = 0, 0
+    pieces, rows = 0, 0
     try:
-        for landed in generator.generate(directory, settings):
-            files, rows = files + 1, rows + landed.rows
+        for landed in generator.generate(target, settings):
+            pieces, rows = pieces + 1, rows + landed.rows
             if settings.wait or landed.damage:
                 console.print(_told(landed), soft_wrap=True)
     except KeyboardInterrupt:
         aside(console, "interrupted")
+    except (SparkError, ValueError) as error:
+        done = f"{counted(rows, 'row')} arrived before" if rows else "nothing was sent"
+        raise CommandError(str(error), done) from error
+    place = generator.TARGET
     took = f" in {duration(time.monotonic() - started)}"
-    told = f"{counted(files, 'file')}, {counted(rows, 'row')} below {directory}"
+    told = f"{counted(pieces, place.unit)}, {counted(rows, 'row')} {place.to} {target}"
     console.print(Text.assemble(("✓ ", "green"), told, (took, "dim")), soft_wrap=True)
-    aside(console, f"  next: {_next_command(system, directory)}")
-
-
-def _next_command(system: Path, directory: Path) -> str:
-    """How to run the system on what has landed; without a setting, if that is where it looks."""
-    project = directory.parent
-    if directory.name == "landing" and systems.is_project(project):
-        return f"riacho run {project}"
-    shown = system.resolve()
-    shown = shown.relative_to(Path.cwd()) if shown.is_relative_to(Path.cwd()) else shown
-    return f"riacho run {shown} --conf {system.name}.landing={directory.absolute()}"
+    aside(console, f"  next: {place.next_command(target)}")
 
 
 def _told(landed: Landed) -> Text:

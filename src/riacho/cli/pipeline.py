@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from datetime import UTC
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
@@ -100,10 +100,35 @@ def events(
         dry=selection.dry,
         storage=spec.storage,
     )
-    for result in results:
-        if "pipeline_event_result" in result:
-            event = result["pipeline_event_result"].event
-            yield event.message, event.timestamp.ToDatetime().replace(tzinfo=UTC).timestamp()
+    with _metrics_ignored(spark):
+        for result in results:
+            if "pipeline_event_result" in result:
+                event = result["pipeline_event_result"].event
+                yield event.message, event.timestamp.ToDatetime().replace(tzinfo=UTC).timestamp()
+
+
+@contextmanager
+def _metrics_ignored(spark: SparkSession) -> Iterator[None]:
+    """While the block runs, metrics that Spark sends beside the events of a run are passed over.
+
+    Spark sends some when a flow reads a Python data source. PySpark 4.2's client ends the run with UNKNOWN_RESPONSE.
+    """
+    from pyspark.sql.connect.client.core import PlanObservedMetrics
+
+    client: Any = spark.client
+    method = "_execute_and_fetch_as_iterator"
+    fetch = getattr(client, method)
+
+    def without_metrics(*arguments: Any, **named: Any) -> Iterator[Any]:
+        for response in fetch(*arguments, **named):
+            if not isinstance(response, PlanObservedMetrics):
+                yield response
+
+    setattr(client, method, without_metrics)
+    try:
+        yield
+    finally:
+        delattr(client, method)
 
 
 def _register(spark: SparkSession, spec: PipelineSpec, spec_path: Path, graph: str, console: Console) -> None:

@@ -13,10 +13,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from riacho.cli import options
+from riacho.cli import options, profiles
 from riacho.cli.continuous_view import ContinuousView
 from riacho.cli.flows import FlowBoard, FlowStatus
 from riacho.cli.pipeline import Selection, update
+from riacho.cli.profiles import load_environment
 from riacho.cli.project import find_spec, load_spec, parse_confs, setup_statements
 from riacho.cli.session import session
 from riacho.cli.terminal import aside, counted, duration, output, warn
@@ -36,6 +37,7 @@ EXAMPLES = """[bold]Examples[/]
   riacho run systems/telecom --full-refresh all       [dim]from scratch[/]
   riacho run systems/telecom --conf telecom.now=wall  [dim]another setting[/]
   riacho run systems/telecom --remote sc://host:15002 [dim]on that server[/]
+  riacho run systems/access-logs --profile services   [dim]on real services[/]
 """
 
 
@@ -57,6 +59,9 @@ def run(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Override the project's `configuration`; can be repeated."),
     ] = None,
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Settings of profiles/NAME.yml, such as services.")
+    ] = None,
     warehouse: options.Warehouse = options.DEFAULT_WAREHOUSE,
     remote: options.Remote = None,
     verbose: options.Verbose = False,
@@ -66,11 +71,15 @@ def run(
     The folder is an ordinary Spark Declarative Pipelines project, which Spark's own command can run too. If it has a
     setup.sql, its statements run first. With --continuous (or `pipelines.continuous: "true"` in the project's
     `configuration`), it goes on until it is stopped. Without --remote, a server is started for the run, and the
-    pipeline's checkpoints are kept in the warehouse, whatever `storage` says.
+    pipeline's checkpoints are kept in the warehouse, whatever `storage` says. Definitions see what the .env of the
+    project and of the working folder say.
     """
     selection = _selection(refresh, full_refresh, dry_run)
     confs = {**parse_confs(conf or ()), **({CONTINUOUS.key: "true"} if continuous else {})}
     spec_path = find_spec(project)
+    load_environment(spec_path.parent)
+    if profile is not None:
+        confs = {**profiles.profile(spec_path.parent, profile), **confs}
     spec = load_spec(spec_path, confs, None if remote else warehouse)
     console = output()
     where = f"{remote} · checkpoints in {spec.storage}" if remote else str(warehouse.absolute())

@@ -1,7 +1,8 @@
 """Systems: project folders that bring what makes their data and shows them at work. Found here, not contained.
 
 SYSTEM/spark-pipeline.yml   the project that `riacho run` runs (see `project.py`)
-SYSTEM/generator/           what writes the files that its source would: see `Generator`; may be missing
+SYSTEM/generator/           what writes or sends what its source would: see `Generator`; may be missing
+SYSTEM/backtest.py          a series to try rules for anomalies on: see `Backtest`; may be missing
 SYSTEM/demo.py              how `riacho demo` shows it: see `Demo`; may be missing
 
 A system is named by its folder, or by that folder's name if it lies in `systems/`: below the working folder, or in the
@@ -26,7 +27,7 @@ from riacho.cli.project import SPEC_NAMES
 
 
 class Landed(Protocol):
-    """A file that a generator has written: `rows` went into it; `damage` says what is wrong with it, if anything is."""
+    """What a generator made and has arrived: `rows` are in it; `damage` says what is wrong with it, if anything is."""
 
     @property
     def rows(self) -> int: ...
@@ -50,21 +51,41 @@ class Words:
     read: Callable[[Any], Any]
 
 
-class Generator(Protocol):
-    """What `SYSTEM/generator` has: `riacho generate SYSTEM DIRECTORY` is made of it.
+@dataclass(frozen=True)
+class Destination:
+    """Where a generator writes, as its command's only argument. `unit`: what it writes, one of them, such as a file.
 
-    `ABOUT`: one sentence. `EXAMPLES`: an epilog for the help. `Options`: a frozen dataclass, one option for each field,
-    whose type is `Annotated[type, "help"]`; a name that ends in `_s` is in seconds. It has `wait`, False for files that
-    are written at once, and raises ValueError for what makes no sense. `WORDS`: fields that are not read as they are.
+    `to` stands before the target in the last line, as in "below landing". `next_command` says how to go on.
+    """
+
+    metavar: str
+    help: str
+    default: str
+    unit: str
+    to: str
+    next_command: Callable[[str], str]
+
+
+class Generator(Protocol):
+    """What `SYSTEM/generator` has: `riacho generate SYSTEM TARGET` is made of it.
+
+    `ABOUT`: one sentence. `EXAMPLES`: an epilog for the help. `TARGET`: the argument. `Options`: a frozen dataclass,
+    one option for each field, whose type is `Annotated[type, "help"]`; a name that ends in `_s` is in seconds. It has
+    `wait`, False for what is written at once, and raises ValueError for what makes no sense. `WORDS`: fields that are
+    not read as they are.
     """
 
     ABOUT: str
     EXAMPLES: str
+    TARGET: Destination
     Options: type[Any]
     WORDS: Mapping[str, Words]
 
-    def generate(self, directory: Path, options: Any) -> Iterator[Landed]:
-        """Write below `directory`, file after file, giving each when it lies there. Nothing happens before `next()`."""
+    def generate(self, target: str, options: Any) -> Iterator[Landed]:
+        """Write to `target`, piece after piece, giving each when it has arrived. Nothing happens before `next()`.
+
+        Raises SparkError and ValueError for a target that does not take it.
+        """
 
 
 class Demo(Protocol):
@@ -76,11 +97,29 @@ class Demo(Protocol):
     confs: Mapping[str, str]
     question: str
 
+    def services(self) -> AbstractContextManager[None]:
+        """Stand-ins for services that it needs, there while the block runs."""
+
     def history(self) -> Iterator[str]:
         """Bring what is there before the pipeline first runs; lines that tell of it."""
 
     def live(self) -> AbstractContextManager[Callable[[], Iterator[str]]]:
         """Let input come in while the block runs; all has come when it is left. Gives what tells of it then."""
+
+
+class Backtest(Protocol):
+    """What `SYSTEM/backtest.py` has: a series of which it is known when something was wrong, and rules to find it.
+
+    `TIME`, `VALUE`: the names of the series' columns. `RULES`: by name, what gives the rows of a DataFrame with those
+    columns that stand out.
+    """
+
+    TIME: str
+    VALUE: str
+    RULES: Mapping[str, Callable[[Any], Any]]
+
+    def series(self, days: int, attacks: int, seed: int) -> Any:
+        """An Arrow table with the columns TIME, VALUE and `attack`: the number of the attack, null outside of one."""
 
 
 def find(name: str) -> Path:
@@ -104,8 +143,14 @@ def is_project(folder: Path) -> bool:
     return any((folder / name).is_file() for name in SPEC_NAMES)
 
 
+def shown(system: Path) -> str:
+    """The folder of a system as a command on this machine names it."""
+    place = system.resolve()
+    return str(place.relative_to(Path.cwd()) if place.is_relative_to(Path.cwd()) else place)
+
+
 def has_generator(system: Path) -> bool:
-    """Whether `riacho generate` can write files for the system in this folder."""
+    """Whether `riacho generate` can make input for the system in this folder."""
     return (system / "generator" / "__init__.py").is_file()
 
 
@@ -119,6 +164,18 @@ def load_demo(system: Path, folder: Path) -> Demo:
     if not (system / "demo.py").is_file():
         raise CommandError(f"{system} has no demo", "run it with `riacho run`")
     return cast("Demo", _load(system, "demo").Demo(folder))
+
+
+def load_backtest(system: Path) -> Backtest:
+    """The backtest of the system in this folder. Raises CommandError if it has none."""
+    if not (system / "backtest.py").is_file():
+        raise CommandError(f"{system} has no backtest.py", "systems/access-logs shows how to write one")
+    return cast("Backtest", _load(system, "backtest"))
+
+
+def part(system: Path, name: str) -> Any:
+    """A module of the system in this folder, such as `generator.source`: for tests of a system."""
+    return _load(system, name)
 
 
 def _homes() -> tuple[Path, Path]:

@@ -53,6 +53,11 @@ class System:
         assert "Run is COMPLETED." in done
         return done
 
+    def update_by_riacho(self, *options: str) -> str:
+        """The same with riacho's command, which sets the databases up first."""
+        command = [sys.executable, "-m", "riacho", "run", str(self.folder), "--remote", self.server.url, *options]
+        return run_python(command, {})
+
 
 def run_python(command: list[str], environment: Mapping[str, str]) -> str:
     """What `command` printed. Fails with that if it ended with an error."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
-from riacho.cli.systems import Words
+from riacho.cli.systems import Destination, Words, is_project, shown
 
-from .source import Damage, TelecomOptions, generate
+from .source import Damage, LandedFile, TelecomOptions
+from .source import generate as write
 
-__all__ = ["ABOUT", "EXAMPLES", "WORDS", "Options", "generate"]
+__all__ = ["ABOUT", "EXAMPLES", "TARGET", "WORDS", "Options", "generate"]
 
 ABOUT = "Devices of an internet provider connect and disconnect, written as a Parquet file every few seconds."
 EXAMPLES = """[bold]Examples[/]
@@ -19,6 +22,22 @@ EXAMPLES = """[bold]Examples[/]
 """
 
 Options = TelecomOptions
+
+
+def generate(target: str, options: TelecomOptions) -> Iterator[LandedFile]:
+    """See `source.generate`; `target` is a folder."""
+    return write(Path(target), options)
+
+
+def _next_command(target: str) -> str:
+    """How to run the system on what has landed; without a setting, if that is where it looks."""
+    directory = Path(target)
+    if directory.name == "landing" and is_project(directory.parent):
+        return f"riacho run {directory.parent}"
+    return f"riacho run {shown(Path(__file__).parents[1])} --conf telecom.landing={directory.absolute()}"
+
+
+TARGET = Destination("DIRECTORY", "Landing folder; created if missing.", "landing", "file", "below", _next_command)
 
 
 def _moment(words: str | None) -> datetime | None:

@@ -101,7 +101,10 @@ def test_help_loads_nothing_slow() -> None:
         ("generate telecom --batches -1", "error: Invalid value: batches is -1: it must be 0 or more → "),
         ("generate telecom --damage 3:lost", "error: Invalid value: damage is '3:lost': it must be BATCH:DAMAGE, "),
         ("generate telecom --start soon", "error: Invalid value: start is 'soon': it must be a time like 2026-01-05T"),
-        ("generate weather", "error: Invalid value: there is no system weather: one of telecom, or the folder of"),
+        (
+            "generate weather",
+            "error: Invalid value: there is no system weather: one of access-logs, telecom, or",
+        ),
     ],
 )
 def test_wrong_words_end_with_2_and_one_line(words: str, line: str) -> None:

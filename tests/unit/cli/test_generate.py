@@ -85,7 +85,7 @@ def test_a_system_is_found_by_its_folder_too(tmp_path: Path) -> None:
     told = RUNNER.invoke(app, ["generate", str(copy), str(tmp_path / "x"), "--batches", "1", "--no-wait"]).stdout
 
     assert told.startswith("✓ 1 file, 80 rows ")
-    assert told.splitlines()[-1] == f"  next: riacho run {copy} --conf mine.landing={tmp_path / 'x'}"
+    assert told.splitlines()[-1] == f"  next: riacho run {copy} --conf telecom.landing={tmp_path / 'x'}"
 
 
 def test_a_system_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:

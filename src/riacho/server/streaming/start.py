@@ -99,7 +99,7 @@ class _Late:
 
 
 @dataclass(frozen=True)
-class _Checked:
+class _CheckedStart:
     """A start of which nothing more can be refused by looking. `checkpoint`: None for a temporary one."""
 
     mode: OutputMode
@@ -112,7 +112,7 @@ class _Checked:
     plan_text: str
 
 
-def _read(context: StreamingContext, request: StartRequest) -> _Checked:
+def _read(context: StreamingContext, request: StartRequest) -> _CheckedStart:
     """Everything that can be decided without making anything."""
     mode = _output_mode(request.output_mode)
     obeyed = confs.of_session(context.session)
@@ -129,7 +129,7 @@ def _read(context: StreamingContext, request: StartRequest) -> _Checked:
     late = _Late() if _is_stateless(planned) else _late(context, request)
     plan_text = context.session.explain(analysed)
     context.queries.check_name(context.owner, request.name)
-    return _Checked(mode, planned, schema, sink, checkpoint, late, obeyed, plan_text)
+    return _CheckedStart(mode, planned, schema, sink, checkpoint, late, obeyed, plan_text)
 
 
 def _with_source(context: StreamingContext, request: StartRequest) -> pb.Relation:
@@ -145,7 +145,7 @@ def _with_source(context: StreamingContext, request: StartRequest) -> pb.Relatio
 
 
 def _definition(
-    context: StreamingContext, request: StartRequest, checked: _Checked, session: EngineSession, checkpoint: Place
+    context: StreamingContext, request: StartRequest, checked: _CheckedStart, session: EngineSession, checkpoint: Place
 ) -> QueryDefinition:
     planned = checked.planned
     late = checked.late.target
