@@ -5,6 +5,7 @@ Riacho keeps them up to date from the changes where it can; its commits tell whi
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 
@@ -132,20 +133,69 @@ def writes(project: Project, view: str) -> list[str]:
     return [row.operationParameters["mode"] for row in reversed(history) if row.operation == "WRITE"]
 
 
+def ways(project: Project) -> dict[str, set[str]]:
+    """How each view was refreshed last, as the event log says: the views by the way."""
+    events = project.spark.read.format("delta").load(f"{project.storage}/system/events")
+    planned = events.where("event_type = 'planning_information'").orderBy("sequence.data_plane_id.seq_no")
+    last: dict[str, str] = {}
+    for row in planned.collect():
+        for found in json.loads(row.details)["planning_information"].get("technique_information", []):
+            last[row.origin.flow_name.rpartition(".")[2]] = found["maintenance_type"]
+    by_way: dict[str, set[str]] = {}
+    for view, way in last.items():
+        by_way.setdefault(way.removeprefix("MAINTENANCE_TYPE_"), set()).add(view)
+    return by_way
+
+
+ROWS = {"kept", "named", "inner_named", "unnamed", "pairs", "both", "chained"}
+GROUPS = {"counted", "often", "in_all", "by_place", "share", "by_day", "distinct_names"}
+
+
 @pytest.mark.riacho_only
-def test_only_what_is_new_is_written(shop: Project) -> None:
+def test_only_what_is_new_is_computed_and_written(shop: Project) -> None:
     assert shop.run(*VIEWS).completed
     assert shop.run(*VIEWS).completed
-    assert all(writes(shop, view) == ["Overwrite"] for view in QUERIES), "nothing was new"
+    assert ways(shop) == {"NO_OP": set(QUERIES)}
+    assert all(writes(shop, view) == ["Overwrite"] for view in QUERIES)
     sell(shop, (4, "a", 4))
     assert shop.run(*VIEWS).completed
-    appended = {view for view in QUERIES if writes(shop, view) == ["Overwrite", "Append"]}
-    assert appended == {"kept", "named", "inner_named", "pairs", "both", "chained"}
+    assert ways(shop) == {"APPEND_ONLY": ROWS, "COMPLETE_RECOMPUTE": set(QUERIES) - ROWS}
+    assert {view for view in QUERIES if writes(shop, view) == ["Overwrite", "Append"]} == ROWS - {"unnamed"}
+    sell(shop, (5, "c", 5), (6, "x", 6))
+    assert shop.run(*VIEWS).completed
+    assert ways(shop) == {
+        "APPEND_ONLY": ROWS,
+        "GROUP_AGGREGATE": GROUPS,
+        "COMPLETE_RECOMPUTE": set(QUERIES) - ROWS - GROUPS,
+    }
+    require_right(shop)
+    shop.spark.sql(f"INSERT INTO {shop.database}.items VALUES ('x', 'far')")
+    assert shop.run(*VIEWS).completed
+    assert ways(shop)["NO_OP"] >= {"kept", "counted"}
+    assert ways(shop)["APPEND_ONLY"] == {"inner_named", "both", "pairs"}, "pairs: of the sales that made no pair before"
+    assert ways(shop)["GROUP_AGGREGATE"] == {"by_place"}
+    assert ways(shop)["COMPLETE_RECOMPUTE"] == {"named", "unnamed"}
+    require_right(shop)
     assert shop.run(*VIEWS, full_refresh=["kept"]).completed
-    assert writes(shop, "kept") == ["Overwrite", "Append", "Overwrite"]
+    assert "kept" in ways(shop)["COMPLETE_RECOMPUTE"]
     shop.spark.conf.set("riacho.pipelines.incrementalViews.enabled", "false")
     assert shop.run(*VIEWS).completed
-    assert all(writes(shop, view)[-1] == "Overwrite" for view in QUERIES)
+    assert ways(shop) == {"COMPLETE_RECOMPUTE": set(QUERIES)}
+
+
+@pytest.mark.riacho_only
+def test_the_change_feed_of_a_view_has_what_became_of_its_rows(shop: Project) -> None:
+    """A grouping writes the rows that differ: they leave and come; the others are not in the feed."""
+    feed = "TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')"
+    view = f"CREATE MATERIALIZED VIEW v {feed} AS SELECT name, sum(amount) AS amount FROM sales GROUP BY name"
+    for id_ in (4, 5):
+        assert shop.run(view).completed
+        sell(shop, (id_, "b", 1))
+    assert shop.run(view).completed
+    latest = shop.spark.sql(f"DESCRIBE HISTORY {shop.database}.v LIMIT 1").collect()[0].version
+    changes = shop.spark.read.option("readChangeFeed", "true").option("startingVersion", latest)
+    frame = changes.table(f"{shop.database}.v").select("_change_type", "name", "amount")
+    assert rows(frame) == [("delete", "b", 3), ("insert", "b", 4)]
 
 
 @pytest.mark.riacho_only

@@ -121,10 +121,12 @@ class Runner:
         operation: DeltaOperation,
         make: Callable[[Job, TableChange], None],
         numbered: AppTransaction | None = None,
+        check: Callable[[TableState], None] = lambda _: None,
     ) -> Applied:
         """As `run`, with a writer that may have been used before: one that was made with the table's files.
 
-        A `numbered` change that the table has already is not made again; `make` is not even called.
+        A `numbered` change that the table has already is not made again; `make` is not even called. `check` is told of
+        the table that the version is to follow, and raises if it must not.
         """
         folder = writer.log.table
         for _ in range(MAX_RUNS):
@@ -138,7 +140,7 @@ class Runner:
                     make(Job(snapshot, spool, self.session), change)
                 if change.empty:
                     return Applied(None, change.counts)
-                version = self._commit(writer, snapshot, operation, change, numbered)
+                version = self._commit(writer, snapshot, operation, change, numbered, check)
             except _OvertakenError:
                 change.discard(folder)
             except BaseException:
@@ -160,15 +162,22 @@ class Runner:
         operation: DeltaOperation,
         change: TableChange,
         numbered: AppTransaction | None,
+        check: Callable[[TableState], None],
     ) -> int:
         def decide(state: TableState | None) -> Sequence[Json]:
             if state is None:
                 raise not_a_table(snapshot.folder)
+            check(state)
             if not _still_holds(writer.log, snapshot, state.version, change):
                 raise _OvertakenError
             now_ms = self._clock.now_ms()
             info = changes.commit_info(
-                operation.name, operation.parameters, now_ms, read_version=snapshot.version, metrics=change.metrics
+                operation.name,
+                operation.parameters,
+                now_ms,
+                read_version=snapshot.version,
+                metrics=change.metrics,
+                notes=operation.notes,
             )
             altered = [] if change.schema is None else changes.alteration(state, schema=change.schema)
             recorded = (

@@ -20,10 +20,11 @@ from riacho.server.plan import build
 from riacho.server.plan.rowwise import looks_around
 from riacho.server.plan.walk import children, expressions, transform, walk
 
-_ROW_BY_ROW = frozenset(
+ROW_BY_ROW = frozenset(
     {"project", "filter", "with_columns", "with_columns_renamed", "drop", "to_df", "to_schema", "subquery_alias",
      "hint", "drop_na", "fill_na", "replace", "unpivot", "repartition"}
 )  # fmt: skip
+"""Relations with one input that make of each of its rows what they make of it alone."""
 _JOIN = pb.Join
 _LEFT = frozenset(
     {_JOIN.JOIN_TYPE_INNER, _JOIN.JOIN_TYPE_CROSS, _JOIN.JOIN_TYPE_LEFT_OUTER, _JOIN.JOIN_TYPE_LEFT_SEMI,
@@ -82,7 +83,7 @@ class _Added:
         number = input_of(node)
         if number is not None:
             yield self._leaf(node, number)
-        elif kind in _ROW_BY_ROW:
+        elif kind in ROW_BY_ROW:
             if any(map(looks_around, expressions(node))):
                 raise NotFromChangesError(f"{kind.upper()} looks at several rows of what has changed")
             [below] = children(node)

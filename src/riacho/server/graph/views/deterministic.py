@@ -27,9 +27,10 @@ _CHANGING = words(
 """Functions that tell of more than their arguments, or draw lots."""
 _BY_ORDER = words(
     "FIRST FIRST_VALUE LAST LAST_VALUE ANY_VALUE COLLECT_LIST COLLECT_SET ARRAY_AGG LISTAGG STRING_AGG MAX_BY MIN_BY "
-    "MODE APPROX_TOP_K LIMIT OFFSET OVER"
+    "MODE APPROX_TOP_K"
 )
-"""Words that may mean other rows or values if the rows below come in another order."""
+"""Functions whose values may be others if the rows below come in another order."""
+_BY_ORDER_IN_TEXT = words("LIMIT OFFSET OVER")
 _WITHOUT_BRACKETS = words(
     "CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP LOCALTIMESTAMP CURRENT_USER SESSION_USER USER CURRENT_CATALOG "
     "CURRENT_DATABASE CURRENT_SCHEMA"
@@ -78,12 +79,21 @@ def order_matters(relation: pb.Relation) -> bool:
         kind = node.WhichOneof("rel_type") or ""
         if kind in ("limit", "offset", "tail") or (kind == "deduplicate" and not node.deduplicate.all_columns_as_keys):
             return True
-        if kind == "sql" and {token.word for token in tokenize(node.sql.query)} & _BY_ORDER:
+        if kind == "sql" and _order_matters_in(node.sql.query):
             return True
         for expression in expressions(node):
-            if expression.HasField("window") or function_names(expression) & _BY_ORDER:
+            text = expression.HasField("expression_string")
+            if text and _order_matters_in(expression.expression_string.expression):
+                return True
+            if expression.HasField("window") or (not text and function_names(expression) & _BY_ORDER):
                 return True
     return False
+
+
+def _order_matters_in(text: str) -> bool:
+    tokens = tokenize(text)
+    called = {token.word for token, behind in pairwise(tokens) if behind.is_symbol("(")}
+    return bool({token.word for token in tokens} & _BY_ORDER_IN_TEXT or called & _BY_ORDER)
 
 
 def _in_expression(expression: pb.Expression, own: frozenset[str], known: frozenset[str]) -> str | None:

@@ -14,9 +14,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -24,9 +28,12 @@ from riacho import __version__, types
 from riacho.clock import Clock
 from riacho.conf import INCREMENTAL_VIEWS
 from riacho.errors import SparkError
+from riacho.ids import new_uuid
 from riacho.protos import pb
 from riacho.server.catalog.base import CatalogReader, Table
 from riacho.server.delta.actions import AddFile
+from riacho.server.delta.changes import require_files
+from riacho.server.delta.constraints import Demands
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState
 from riacho.server.delta.write import DeltaOperation, RowWriter, WriteMode, Written
@@ -37,16 +44,21 @@ from riacho.server.graph import reads
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.ports import Refreshed, RefreshWay
 from riacho.server.graph.views.added import InputNumbers, InputState, added_rows
+from riacho.server.graph.views.difference import write_difference
+from riacho.server.graph.views.groups import GroupTools, KeptGroups, kept_groupings, with_results
 from riacho.server.graph.views.history import InputTable, TableFollower
 from riacho.server.graph.views.plan import NotFromChangesError, ViewQuery, bind, input_of, plan_of
 from riacho.server.graph.views.record import NOTE, ViewContents, record_of
-from riacho.server.plan.walk import walk
+from riacho.server.plan.walk import Path as PlanPath
+from riacho.server.plan.walk import at, walk
 from riacho.storage import Place
 
 _log = logging.getLogger(__name__)
 
-_FAR_BEHIND = 64
-"""After so many versions of an input that changed no row, the view notes the newest, though it has no new rows."""
+GROUPS = "_riacho_view"
+"""The folder of a view's table in which its groups are kept; hidden from every reader."""
+_COMPARED_ROWS = 1_000_000
+_FAR_BEHIND = 16
 _NOT_OF_ROWS = ("spark.sql.pipelines.", "spark.sql.streaming.")
 """Confs that do not decide what a query gives."""
 
@@ -74,6 +86,11 @@ class ViewRefresh:
         """What its rows are made of, once it is refreshed."""
         return ViewContents(self.definition, tuple(each.at for each in self.tables))
 
+    def is_far_from(self, record: ViewContents) -> bool:
+        """Whether so many versions were looked at that the view should note them, though it gets no rows of them."""
+        passed = [new.at.version - old.version for new, old in zip(self.tables, record.inputs, strict=True)]
+        return max(passed, default=0) >= _FAR_BEHIND
+
 
 class Refresher:
     """Refreshes views of one catalog. `after_commit` is told of each version that is made. From any thread."""
@@ -93,6 +110,13 @@ class Refresher:
         self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool
     ) -> Refreshed:
         """See `ports.TableWriter.refresh`, for a Delta table."""
+        done = self._refresh(table, relation, schema, engine, full=full)
+        _log.info("The materialized view %s was %s: %s", table.name, done.way.said, done.why)
+        return done
+
+    def _refresh(
+        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool
+    ) -> Refreshed:
         if not INCREMENTAL_VIEWS.read(engine.get_conf):
             return self._replace(table, relation, schema, engine, f"{INCREMENTAL_VIEWS.key} is false")
         try:
@@ -155,12 +179,19 @@ class Refresher:
             raise NotFromChangesError("its rows may depend on the order of the rows that it reads")
         states = {number: InputState.ADDED if files else InputState.SAME for number, files in enumerate(added)}
         numbers = InputNumbers(len(view.tables))
-        more = added_rows(view.plan.operators, states, numbers)
+        refresh: Callable[[_Inputs], Refreshed]
+        try:
+            more = added_rows(view.plan.operators, states, numbers)
+            refresh = partial(self._append, view, more, writer, state.version)
+        except NotFromChangesError:
+            groupings = kept_groupings(view.plan.operators)
+            if not groupings:
+                raise
+            refresh = partial(self._regroup, view, _Groupings(groupings, states, numbers), writer, state.version)
         for pinned in (False, True):
             try:
                 with closing(FolderSpool("view", zone=view.engine.zone.engine)) as spool:
-                    bound = _Inputs(view, record, added, numbers, spool, pinned=pinned).bound(more)
-                    return self._append(view, bound, writer, state.version, _by_name(more, numbers, pinned=pinned))
+                    return refresh(_Inputs(view, record, added, numbers, spool, pinned=pinned))
             except _MovedError:
                 continue
         raise NotFromChangesError("what it reads changes all the time")
@@ -172,27 +203,63 @@ class Refresher:
             raise NotFromChangesError(f"{view.plan.inputs[number]} {why}") from None
 
     def _no_news(self, view: ViewRefresh, record: ViewContents, writer: DeltaWriter) -> Refreshed:
-        passed = [new.at.version - old.version for new, old in zip(view.tables, record.inputs, strict=True)]
-        if max(passed, default=0) >= _FAR_BEHIND:
+        if view.is_far_from(record):
             noted = replace(view.record, state=record.state)
             row_writer = RowWriter(writer, view.engine, WriteMode(), self._clock)
             row_writer.write([], view.schema, _operation("Append", noted))
         return Refreshed(RefreshWay.NO_OP, "nothing that it reads has changed")
 
     def _append(
-        self, view: ViewRefresh, more: Sequence[pb.Relation], writer: DeltaWriter, version: int, by_name: frozenset[int]
+        self, view: ViewRefresh, more: Sequence[pb.Relation], writer: DeltaWriter, version: int, inputs: _Inputs
     ) -> Refreshed:
-        _require_columns(view, more)
+        bound = inputs.bound(more)
+        _require_columns(view, bound)
 
         def wanted(state: TableState | None, rows: int) -> bool:
-            if state is None or state.version != version:
-                raise NotFromChangesError("somebody else wrote to it meanwhile")
-            self._require_still(view, by_name)
-            return rows > 0
+            self._require_unmoved(view, state, version, inputs)
+            return rows > 0 or view.is_far_from(inputs.record)
 
         row_writer = RowWriter(writer, view.engine, WriteMode(), self._clock)
-        written = row_writer.write(more, view.schema, _operation("Append", view.record), wanted=wanted)
+        record = replace(view.record, state=inputs.record.state)
+        written = row_writer.write(bound, view.schema, _operation("Append", record), wanted=wanted)
         return self._done(view.table, RefreshWay.APPEND_ONLY, "rows were added to what it reads", written)
+
+    def _regroup(
+        self, view: ViewRefresh, groupings: _Groupings, writer: DeltaWriter, version: int, inputs: _Inputs
+    ) -> Refreshed:
+        """Merge the new rows into the groups that are kept, and write the rows of the view that differ."""
+        location = view.table.location
+        if not isinstance(location, Path):
+            raise NotFromChangesError("its table lies in object storage, where groups are not kept")
+        with ExitStack() as open_groups:
+            kept = groupings.taken(view, inputs, location / GROUPS, open_groups)
+            results = [(path, groups.groups.result()) for path, groups in zip(groupings.paths, kept, strict=True)]
+            [relation] = inputs.bound([with_results(view.plan.operators, results)])
+            _require_columns(view, [relation])
+            record = replace(view.record, state={"groupings": [groups.to_json() for groups in kept]})
+            operation = _operation("Overwrite", record)
+
+            def check(state: TableState) -> None:
+                self._require_unmoved(view, state, version, inputs)
+
+            state = writer.state()
+            if state is None or _is_large(state) or _demands(state):
+                written = overwrite(
+                    view.table, [relation], view.schema, view.engine, self._clock, record, _wants(check)
+                )
+            else:
+                rows = view.engine.run(relation)
+                written = write_difference(writer, rows, view.engine, self._clock, operation, check)
+                if written.version is None:  # only what is kept of the groups is another
+                    nothing = RowWriter(writer, view.engine, WriteMode(), self._clock)
+                    written = nothing.write([], view.schema, _operation("Append", record), wanted=_wants(check))
+            for groups in kept:
+                groups.groups.committed(groups.version)
+        _remove_others(location / GROUPS, {groups.folder for groups in kept})
+        if all(groups.is_new for groups in kept):
+            why = "its groups were not kept, or rows below them have changed; they are kept now"
+            return self._done(view.table, RefreshWay.COMPLETE_RECOMPUTE, why, written)
+        return self._done(view.table, RefreshWay.GROUP_AGGREGATE, "rows were added to what it groups", written)
 
     def _anew(self, view: ViewRefresh, why: str) -> Refreshed:
         """Compute the view anew, of known versions of what it reads."""
@@ -207,6 +274,8 @@ class Refresher:
         except _MovedError:
             relation = bind(view.plan.relation, {n: _at(each, each.at.version) for n, each in enumerate(view.tables)})
             written = self._overwrite(view.table, relation, view.schema, view.engine, view.record)
+        if isinstance(view.table.location, Path):
+            _remove_others(view.table.location / GROUPS, ())
         return self._done(view.table, RefreshWay.COMPLETE_RECOMPUTE, why, written)
 
     def _replace(
@@ -226,6 +295,12 @@ class Refresher:
         wanted: Wanted = lambda _state, _rows: True,
     ) -> Written:
         return overwrite(table, [relation], schema, engine, self._clock, record, wanted)
+
+    def _require_unmoved(self, view: ViewRefresh, state: TableState | None, version: int, inputs: _Inputs) -> None:
+        """Raises if the view, or what is read by name, is at another version than before."""
+        if state is None or state.version != version:
+            raise NotFromChangesError("somebody else wrote to it meanwhile")
+        self._require_still(view, inputs.by_name)
 
     def _require_still(self, view: ViewRefresh, numbers: Iterable[int]) -> None:
         """Raises _MovedError if one of these inputs is not at the version any more that it was at."""
@@ -256,11 +331,11 @@ def overwrite(
     return writer.write(relations, schema, _operation("Overwrite", record), wanted=wanted)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Inputs:
     """What stands for the inputs of a view when rows are made of changes.
 
-    `pinned`: tables are read at the versions they were seen at, by number.
+    `pinned`: tables are read at the versions they were seen at, by number. `by_name`: those that are not, so far.
     """
 
     view: ViewRefresh
@@ -269,13 +344,19 @@ class _Inputs:
     numbers: InputNumbers
     spool: Spool
     pinned: bool
+    by_name: set[int] = field(default_factory=set)
 
-    def bound(self, plans: Sequence[pb.Relation]) -> list[pb.Relation]:
-        used = _inputs(plans)
+    def bound(self, plans: Sequence[pb.Relation], *, run: bool = True) -> list[pb.Relation]:
+        """The plans over what stands for their inputs. `run`: False for plans that are only analysed."""
+        found = (input_of(node) for plan in plans for node in walk(plan))
+        used = {number for number in found if number is not None}
         inputs: dict[int, pb.Relation] = {}
         for number, table in enumerate(self.view.tables):
             if number in used:
-                inputs[number] = _at(table, table.at.version) if self.pinned else self._by_name(number)
+                named = not self.pinned or not run
+                inputs[number] = self._named(number) if named else _at(table, table.at.version)
+                if named and run:
+                    self.by_name.add(number)
             if (more := self.numbers.added(number)) in used:
                 rows = table.rows_of(self.added[number])
                 inputs[more], _ = self.spool.put(rows, types.nullable(table.schema))
@@ -283,18 +364,96 @@ class _Inputs:
                 inputs[before] = _at(table, self.record.inputs[number].version)
         return [bind(plan, inputs) for plan in plans]
 
-    def _by_name(self, number: int) -> pb.Relation:
+    def _named(self, number: int) -> pb.Relation:
         return reads.table_read(self.view.plan.inputs[number], streaming=False, options={})
 
 
-def _inputs(plans: Iterable[pb.Relation]) -> frozenset[int]:
-    found = (input_of(node) for plan in plans for node in walk(plan))
-    return frozenset(number for number in found if number is not None)
+@dataclass(frozen=True)
+class _Kept:
+    """Groups that are kept: in which folder, and which version of them is the newest."""
+
+    groups: KeptGroups
+    folder: str
+    version: int
+    is_new: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {"folder": self.folder, "version": self.version, "mark": self.groups.mark(self.version)}
 
 
-def _by_name(plans: Iterable[pb.Relation], numbers: InputNumbers, *, pinned: bool) -> frozenset[int]:
-    """The inputs that are read by name."""
-    return frozenset() if pinned else frozenset(number for number in _inputs(plans) if number < numbers.inputs)
+@dataclass(frozen=True)
+class _Groupings:
+    """The groupings of a view, by their places in its plan, and what became of the inputs."""
+
+    paths: Sequence[PlanPath]
+    states: Mapping[int, InputState]
+    numbers: InputNumbers
+
+    def taken(self, view: ViewRefresh, inputs: _Inputs, folder: Path, open_groups: ExitStack) -> list[_Kept]:
+        """The groups with all that is new, for each grouping; those that cannot be followed are made anew."""
+        known = inputs.record.state.get("groupings") or []
+        tools = GroupTools(view.engine, inputs.spool)
+        taken = []
+        for place, path in enumerate(self.paths):
+            node: pb.Relation = at(view.plan.operators, path)
+            [analysed] = inputs.bound([node], run=False)
+            mark = known[place] if place < len(known) else None
+            more = None if mark is None else self._more(node.aggregate.input)
+            if mark is not None and more is not None:
+                groups = KeptGroups(analysed.aggregate, folder / mark["folder"], tools)
+                open_groups.callback(groups.close)
+                version = int(mark["version"])
+                groups.restore(version, mark["mark"])
+                for rows in inputs.bound(more):
+                    version += 1
+                    groups.take(version, rows)
+                taken.append(_Kept(groups, mark["folder"], version, is_new=False))
+            else:
+                name = new_uuid()
+                groups = KeptGroups(analysed.aggregate, folder / name, tools)
+                open_groups.callback(groups.close)
+                groups.restore(0, "")
+                [all_rows] = inputs.bound([node.aggregate.input])
+                groups.take(1, all_rows)
+                taken.append(_Kept(groups, name, 1, is_new=True))
+        return taken
+
+    def _more(self, relation: pb.Relation) -> list[pb.Relation] | None:
+        try:
+            return added_rows(relation, self.states, self.numbers)
+        except NotFromChangesError:
+            return None
+
+
+def _remove_others(folder: Path, used: Collection[str]) -> None:
+    """Remove groups that no version of the view refers to any more."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.name not in used:
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _is_large(state: TableState) -> bool:
+    """Whether a view has so many rows that they are better replaced than compared."""
+    rows = 0
+    for file in require_files(state).values():
+        rows += file.num_records or 0
+    return rows > _COMPARED_ROWS
+
+
+def _demands(state: TableState) -> bool:
+    """Whether a table checks or computes values of the rows that are written."""
+    demands = Demands.of(state.metadata)
+    return bool(demands.required or demands.rules or demands.generated)
+
+
+def _wants(check: Callable[[TableState], None]) -> Wanted:
+    def wanted(state: TableState | None, _rows: int) -> bool:
+        if state is None:
+            raise NotFromChangesError("its table has gone")
+        check(state)
+        return True
+
+    return wanted
 
 
 def _at(table: InputTable, version: int) -> pb.Relation:

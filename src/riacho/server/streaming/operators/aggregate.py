@@ -227,9 +227,11 @@ class Aggregation(Operator):
         with progress.timed("commit_ms"):
             changes = _changes(merged.filter(merged.time > evict_us), batch.version, one_row=self._buffer.one_row)
             self._store.write(batch.version, changes, rows=progress.total, floor=max(evict_us, self._store.floor))
-        if out is None:
-            out = self._buffer.finalize(self._store.alive(), self._tools, batch.time)
-        return out, progress
+        return self.everything(batch.time) if out is None else out, progress
+
+    def everything(self, time: BatchTime) -> pb.Relation:
+        """The result for all groups that are kept."""
+        return self._buffer.finalize(self._store.alive(), self._tools, time)
 
     def _collect(self, relation: pb.Relation, time_of_batch: BatchTime) -> Rows:
         table = self._buffer.collect(relation, self._tools, time_of_batch)
