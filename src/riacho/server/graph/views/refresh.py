@@ -14,13 +14,11 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -28,7 +26,6 @@ from riacho import __version__, types
 from riacho.clock import Clock
 from riacho.conf import INCREMENTAL_VIEWS
 from riacho.errors import SparkError
-from riacho.ids import new_uuid
 from riacho.protos import pb
 from riacho.server.catalog.base import CatalogReader, Table
 from riacho.server.delta.actions import AddFile
@@ -38,27 +35,24 @@ from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState
 from riacho.server.delta.write import DeltaOperation, RowWriter, WriteMode, Written
 from riacho.server.delta.writer import DeltaWriter
-from riacho.server.engine.base import EngineSession, Spool
+from riacho.server.engine.base import EngineSession
 from riacho.server.engine.spool import FolderSpool
 from riacho.server.graph import reads
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.ports import Refreshed, RefreshWay
 from riacho.server.graph.views.added import InputNumbers, InputState, added_rows
 from riacho.server.graph.views.difference import write_difference
-from riacho.server.graph.views.groups import GroupTools, KeptGroups, kept_groupings, with_results
+from riacho.server.graph.views.groups import kept_groupings, with_results
 from riacho.server.graph.views.history import InputTable, TableFollower
-from riacho.server.graph.views.plan import NotFromChangesError, ViewQuery, bind, input_of, plan_of
+from riacho.server.graph.views.inputs import ViewInputs, ViewRefresh, table_at
+from riacho.server.graph.views.plan import NotFromChangesError, bind, plan_of
 from riacho.server.graph.views.record import NOTE, ViewContents, record_of
-from riacho.server.plan.walk import Path as PlanPath
-from riacho.server.plan.walk import at, walk
+from riacho.server.graph.views.regroup import GROUPS, Groupings, remove_others
 from riacho.storage import Place
 
 _log = logging.getLogger(__name__)
 
-GROUPS = "_riacho_view"
-"""The folder of a view's table in which its groups are kept; hidden from every reader."""
 _COMPARED_ROWS = 1_000_000
-_FAR_BEHIND = 16
 _NOT_OF_ROWS = ("spark.sql.pipelines.", "spark.sql.streaming.")
 """Confs that do not decide what a query gives."""
 
@@ -67,29 +61,6 @@ Wanted = Callable[[TableState | None, int], bool]
 
 class _MovedError(Exception):
     """A table got a new version while it was read."""
-
-
-@dataclass(frozen=True)
-class ViewRefresh:
-    """A view that is refreshed: its query, with `tables` as they are now. `definition`: see `ViewContents`."""
-
-    table: Table
-    relation: pb.Relation
-    schema: pa.Schema
-    engine: EngineSession
-    plan: ViewQuery
-    tables: Sequence[InputTable]
-    definition: str
-
-    @property
-    def record(self) -> ViewContents:
-        """What its rows are made of, once it is refreshed."""
-        return ViewContents(self.definition, tuple(each.at for each in self.tables))
-
-    def is_far_from(self, record: ViewContents) -> bool:
-        """Whether so many versions were looked at that the view should note them, though it gets no rows of them."""
-        passed = [new.at.version - old.version for new, old in zip(self.tables, record.inputs, strict=True)]
-        return max(passed, default=0) >= _FAR_BEHIND
 
 
 class Refresher:
@@ -179,7 +150,7 @@ class Refresher:
             raise NotFromChangesError("its rows may depend on the order of the rows that it reads")
         states = {number: InputState.ADDED if files else InputState.SAME for number, files in enumerate(added)}
         numbers = InputNumbers(len(view.tables))
-        refresh: Callable[[_Inputs], Refreshed]
+        refresh: Callable[[ViewInputs], Refreshed]
         try:
             more = added_rows(view.plan.operators, states, numbers)
             refresh = partial(self._append, view, more, writer, state.version)
@@ -187,11 +158,11 @@ class Refresher:
             groupings = kept_groupings(view.plan.operators)
             if not groupings:
                 raise
-            refresh = partial(self._regroup, view, _Groupings(groupings, states, numbers), writer, state.version)
+            refresh = partial(self._regroup, view, Groupings(groupings, states, numbers), writer, state.version)
         for pinned in (False, True):
             try:
                 with closing(FolderSpool("view", zone=view.engine.zone.engine)) as spool:
-                    return refresh(_Inputs(view, record, added, numbers, spool, pinned=pinned))
+                    return refresh(ViewInputs(view, record, added, numbers, spool, pinned=pinned))
             except _MovedError:
                 continue
         raise NotFromChangesError("what it reads changes all the time")
@@ -210,7 +181,7 @@ class Refresher:
         return Refreshed(RefreshWay.NO_OP, "nothing that it reads has changed")
 
     def _append(
-        self, view: ViewRefresh, more: Sequence[pb.Relation], writer: DeltaWriter, version: int, inputs: _Inputs
+        self, view: ViewRefresh, more: Sequence[pb.Relation], writer: DeltaWriter, version: int, inputs: ViewInputs
     ) -> Refreshed:
         bound = inputs.bound(more)
         _require_columns(view, bound)
@@ -225,14 +196,14 @@ class Refresher:
         return self._done(view.table, RefreshWay.APPEND_ONLY, "rows were added to what it reads", written)
 
     def _regroup(
-        self, view: ViewRefresh, groupings: _Groupings, writer: DeltaWriter, version: int, inputs: _Inputs
+        self, view: ViewRefresh, groupings: Groupings, writer: DeltaWriter, version: int, inputs: ViewInputs
     ) -> Refreshed:
         """Merge the new rows into the groups that are kept, and write the rows of the view that differ."""
         location = view.table.location
         if not isinstance(location, Path):
             raise NotFromChangesError("its table lies in object storage, where groups are not kept")
         with ExitStack() as open_groups:
-            kept = groupings.taken(view, inputs, location / GROUPS, open_groups)
+            kept = groupings.taken(inputs, location / GROUPS, open_groups)
             results = [(path, groups.groups.result()) for path, groups in zip(groupings.paths, kept, strict=True)]
             [relation] = inputs.bound([with_results(view.plan.operators, results)])
             _require_columns(view, [relation])
@@ -255,7 +226,7 @@ class Refresher:
                     written = nothing.write([], view.schema, _operation("Append", record), wanted=_wants(check))
             for groups in kept:
                 groups.groups.committed(groups.version)
-        _remove_others(location / GROUPS, {groups.folder for groups in kept})
+        remove_others(location / GROUPS, {groups.folder for groups in kept})
         if all(groups.is_new for groups in kept):
             why = "its groups were not kept, or rows below them have changed; they are kept now"
             return self._done(view.table, RefreshWay.COMPLETE_RECOMPUTE, why, written)
@@ -272,10 +243,12 @@ class Refresher:
         try:
             written = self._overwrite(view.table, relation, view.schema, view.engine, view.record, wanted)
         except _MovedError:
-            relation = bind(view.plan.relation, {n: _at(each, each.at.version) for n, each in enumerate(view.tables)})
+            relation = bind(
+                view.plan.relation, {n: table_at(each, each.at.version) for n, each in enumerate(view.tables)}
+            )
             written = self._overwrite(view.table, relation, view.schema, view.engine, view.record)
         if isinstance(view.table.location, Path):
-            _remove_others(view.table.location / GROUPS, ())
+            remove_others(view.table.location / GROUPS, ())
         return self._done(view.table, RefreshWay.COMPLETE_RECOMPUTE, why, written)
 
     def _replace(
@@ -296,7 +269,7 @@ class Refresher:
     ) -> Written:
         return overwrite(table, [relation], schema, engine, self._clock, record, wanted)
 
-    def _require_unmoved(self, view: ViewRefresh, state: TableState | None, version: int, inputs: _Inputs) -> None:
+    def _require_unmoved(self, view: ViewRefresh, state: TableState | None, version: int, inputs: ViewInputs) -> None:
         """Raises if the view, or what is read by name, is at another version than before."""
         if state is None or state.version != version:
             raise NotFromChangesError("somebody else wrote to it meanwhile")
@@ -331,107 +304,6 @@ def overwrite(
     return writer.write(relations, schema, _operation("Overwrite", record), wanted=wanted)
 
 
-@dataclass
-class _Inputs:
-    """What stands for the inputs of a view when rows are made of changes.
-
-    `pinned`: tables are read at the versions they were seen at, by number. `by_name`: those that are not, so far.
-    """
-
-    view: ViewRefresh
-    record: ViewContents
-    added: Sequence[Sequence[AddFile]]
-    numbers: InputNumbers
-    spool: Spool
-    pinned: bool
-    by_name: set[int] = field(default_factory=set)
-
-    def bound(self, plans: Sequence[pb.Relation], *, run: bool = True) -> list[pb.Relation]:
-        """The plans over what stands for their inputs. `run`: False for plans that are only analysed."""
-        found = (input_of(node) for plan in plans for node in walk(plan))
-        used = {number for number in found if number is not None}
-        inputs: dict[int, pb.Relation] = {}
-        for number, table in enumerate(self.view.tables):
-            if number in used:
-                named = not self.pinned or not run
-                inputs[number] = self._named(number) if named else _at(table, table.at.version)
-                if named and run:
-                    self.by_name.add(number)
-            if (more := self.numbers.added(number)) in used:
-                rows = table.rows_of(self.added[number])
-                inputs[more], _ = self.spool.put(rows, types.nullable(table.schema))
-            if (before := self.numbers.before(number)) in used:
-                inputs[before] = _at(table, self.record.inputs[number].version)
-        return [bind(plan, inputs) for plan in plans]
-
-    def _named(self, number: int) -> pb.Relation:
-        return reads.table_read(self.view.plan.inputs[number], streaming=False, options={})
-
-
-@dataclass(frozen=True)
-class _Kept:
-    """Groups that are kept: in which folder, and which version of them is the newest."""
-
-    groups: KeptGroups
-    folder: str
-    version: int
-    is_new: bool
-
-    def to_json(self) -> dict[str, Any]:
-        return {"folder": self.folder, "version": self.version, "mark": self.groups.mark(self.version)}
-
-
-@dataclass(frozen=True)
-class _Groupings:
-    """The groupings of a view, by their places in its plan, and what became of the inputs."""
-
-    paths: Sequence[PlanPath]
-    states: Mapping[int, InputState]
-    numbers: InputNumbers
-
-    def taken(self, view: ViewRefresh, inputs: _Inputs, folder: Path, open_groups: ExitStack) -> list[_Kept]:
-        """The groups with all that is new, for each grouping; those that cannot be followed are made anew."""
-        known = inputs.record.state.get("groupings") or []
-        tools = GroupTools(view.engine, inputs.spool)
-        taken = []
-        for place, path in enumerate(self.paths):
-            node: pb.Relation = at(view.plan.operators, path)
-            [analysed] = inputs.bound([node], run=False)
-            mark = known[place] if place < len(known) else None
-            more = None if mark is None else self._more(node.aggregate.input)
-            if mark is not None and more is not None:
-                groups = KeptGroups(analysed.aggregate, folder / mark["folder"], tools)
-                open_groups.callback(groups.close)
-                version = int(mark["version"])
-                groups.restore(version, mark["mark"])
-                for rows in inputs.bound(more):
-                    version += 1
-                    groups.take(version, rows)
-                taken.append(_Kept(groups, mark["folder"], version, is_new=False))
-            else:
-                name = new_uuid()
-                groups = KeptGroups(analysed.aggregate, folder / name, tools)
-                open_groups.callback(groups.close)
-                groups.restore(0, "")
-                [all_rows] = inputs.bound([node.aggregate.input])
-                groups.take(1, all_rows)
-                taken.append(_Kept(groups, name, 1, is_new=True))
-        return taken
-
-    def _more(self, relation: pb.Relation) -> list[pb.Relation] | None:
-        try:
-            return added_rows(relation, self.states, self.numbers)
-        except NotFromChangesError:
-            return None
-
-
-def _remove_others(folder: Path, used: Collection[str]) -> None:
-    """Remove groups that no version of the view refers to any more."""
-    for entry in folder.iterdir() if folder.is_dir() else ():
-        if entry.name not in used:
-            shutil.rmtree(entry, ignore_errors=True)
-
-
 def _is_large(state: TableState) -> bool:
     """Whether a view has so many rows that they are better replaced than compared."""
     rows = 0
@@ -454,12 +326,6 @@ def _wants(check: Callable[[TableState], None]) -> Wanted:
         return True
 
     return wanted
-
-
-def _at(table: InputTable, version: int) -> pb.Relation:
-    """A table as it was at a version."""
-    source = pb.Read.DataSource(format="delta", paths=[str(table.folder)], options={"versionAsOf": str(version)})
-    return pb.Relation(read=pb.Read(data_source=source))
 
 
 def _require_columns(view: ViewRefresh, plans: Sequence[pb.Relation]) -> None:
