@@ -1,9 +1,10 @@
 """A server that runs an AUTO CDC flow over files of events, one file a batch, and may be killed on the way.
 
     python cdc_victim.py FOLDER SCD_TYPE [step STEP BATCH | commit TABLE BATCH before|behind]
+    python cdc_victim.py FOLDER snapshots [version TABLE VERSION before|behind]
 
-FOLDER/events has the files; the target is FOLDER/warehouse/t. TABLE is `t` or its auxiliary table `aux`. Exits with 0
-when the flow has ended.
+FOLDER/events has the files; the target is FOLDER/warehouse/t. TABLE is `t` or its auxiliary table `aux`; VERSION is one
+of its Delta log. With `snapshots` each file is one, and the flow follows them. Exits with 0 when the flow has ended.
 """
 
 from __future__ import annotations
@@ -39,14 +40,15 @@ class Killer:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def kill_at_commit(table: str, batch: int, when: str) -> None:
-    """Kill this process before or behind the commit of that batch to a table."""
+def kill_at_commit(table: str, batch: int, when: str, *, is_version: bool = False) -> None:
+    """Kill this process before or behind the commit of that batch, or of that version, to a table."""
     put = DeltaLog.put
     name = "t" if table == "t" else "__spark_autocdc_aux_state_t"
 
     def watched(log: DeltaLog, version: int, content: bytes) -> bool:
         actions = [json.loads(line) for line in content.splitlines()]
-        due = log.table.name == name and any(action.get("txn", {}).get("version") == batch for action in actions)
+        numbers = [version] if is_version else [action.get("txn", {}).get("version") for action in actions]
+        due = log.table.name == name and batch in numbers
         if due and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         made = put(log, version, content)
@@ -74,17 +76,32 @@ def pipeline(spark: SparkSession, events: Path, scd_type: int) -> None:
     )
 
 
-def main(folder: Path, scd_type: int, *orders: str) -> None:
+def following(spark: SparkSession, events: Path) -> None:
+    def next_file(last: int | None) -> tuple[DataFrame, int] | None:
+        number = 0 if last is None else last + 1
+        file = events / f"{number}.json"
+        return (spark.read.schema("id BIGINT, v STRING").json(str(file)), number) if file.exists() else None
+
+    dp.create_streaming_table("t")
+    dp.create_auto_cdc_from_snapshot_flow("t", next_file, ["id"], stored_as_scd_type=2)
+
+
+def main(folder: Path, kind: str, *orders: str) -> None:
     server = RiachoServer(folder / "warehouse", port=0)
     server.start(Killer(*orders[1:]) if orders[:1] == ("step",) else None)
     if orders[:1] == ("commit",):
         kill_at_commit(orders[1], int(orders[2]), orders[3])
+    elif orders[:1] == ("version",):
+        kill_at_commit(orders[1], int(orders[2]), orders[3], is_version=True)
     spark = SparkSession.builder.remote(server.url).create()
-    outcome = Project(spark, "default", folder / "storage").run(lambda: pipeline(spark, folder / "events", scd_type))
+    events = folder / "events"
+    outcome = Project(spark, "default", folder / "storage").run(
+        lambda: following(spark, events) if kind == "snapshots" else pipeline(spark, events, int(kind))
+    )
     assert outcome.completed, outcome
     spark.stop()
     server.stop()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])
+    main(Path(sys.argv[1]), sys.argv[2], *sys.argv[3:])

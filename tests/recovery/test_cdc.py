@@ -9,10 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from riacho.server.state.hashing import hash_keys
 from riacho.server.streaming.batch import BatchStep
+from tests.unit.server.graph.cdc.model import Event, Version, versions
 
 VICTIM = "tests.recovery.cdc_victim"
 BATCHES = 7
@@ -43,9 +46,15 @@ def expected() -> dict[object, object]:
     return {key: value for key, ((_, alive), value) in newest.items() if alive}
 
 
-def run(folder: Path, *orders: str) -> int:
-    done = subprocess.run([sys.executable, "-m", VICTIM, str(folder), "1", *orders], timeout=LIMIT_S, check=False)
-    return done.returncode
+def expected_versions() -> set[Version]:
+    everything = [event for batch in history() for event in batch]
+    events = [Event(e["id"], e["seq"], None if e["op"] == "D" else {"v": e.get("v")}) for e in everything]
+    return versions(events, ["v"], ["v"], (), lambda values: int(hash_keys([pa.array([values["v"]])], 1).high[0]))
+
+
+def run(folder: Path, scd_type: object, *orders: str) -> int:
+    command = [sys.executable, "-m", VICTIM, str(folder), str(scd_type), *orders]
+    return subprocess.run(command, timeout=LIMIT_S, check=False).returncode
 
 
 @pytest.fixture
@@ -64,10 +73,43 @@ def folder(tmp_path: Path) -> Path:
 )
 def test_a_killed_server_goes_on_where_it_was(folder: Path, kills: list[tuple[str, ...]]) -> None:
     for kill in kills:
-        assert run(folder, *kill) == -signal.SIGKILL, kill
-    assert run(folder) == 0
+        assert run(folder, 1, *kill) == -signal.SIGKILL, kill
+    assert run(folder, 1) == 0
     table = DeltaTable(folder / "warehouse" / "t")
     rows = table.to_pyarrow_table(columns=["id", "v"]).to_pylist()
     assert {row["id"]: row["v"] for row in rows} == expected()
     assert len(rows) == len(expected()), "a key twice"
     assert table.version() <= BATCHES, "a repeated batch made a version of its own"
+
+
+def test_versions_are_as_if_the_server_had_never_been_killed(folder: Path) -> None:
+    for batch, (table, when) in enumerate(COMMITS):
+        assert run(folder, 2, "commit", table, str(batch), when) == -signal.SIGKILL, (table, when)
+    assert run(folder, 2) == 0
+    found, rows = versions_in(folder)
+    assert found == expected_versions()
+    assert rows == len(found), "a version twice"
+
+
+def versions_in(folder: Path) -> tuple[set[Version], int]:
+    columns = ["id", "v", "__START_AT", "__END_AT"]
+    rows = DeltaTable(folder / "warehouse" / "t").to_pyarrow_table(columns=columns).to_pylist()
+    return {Version(row["id"], (row["v"],), row["__START_AT"], row["__END_AT"]) for row in rows}, len(rows)
+
+
+def test_snapshots_are_applied_once(tmp_path: Path) -> None:
+    (tmp_path / "events").mkdir()
+    for number, rows in enumerate(({1: "a", 2: "b"}, {1: "a", 2: "c", 3: "d"}, {3: "e"})):
+        lines = (json.dumps({"id": key, "v": value}) + "\n" for key, value in rows.items())
+        (tmp_path / "events" / f"{number}.json").write_text("".join(lines))
+    for table, version, when in (("t", 1, "before"), ("t", 1, "behind"), ("aux", 1, "before"), ("aux", 2, "behind")):
+        assert run(tmp_path, "snapshots", "version", table, str(version), when) == -signal.SIGKILL, (table, when)
+    assert run(tmp_path, "snapshots") == 0
+    assert versions_in(tmp_path)[0] == {
+        Version(1, ("a",), 0, 2),
+        Version(2, ("b",), 0, 1),
+        Version(2, ("c",), 1, 2),
+        Version(3, ("d",), 1, 2),
+        Version(3, ("e",), 2, None),
+    }
+    assert DeltaTable(tmp_path / "warehouse" / "t").version() == 3

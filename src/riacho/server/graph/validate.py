@@ -74,10 +74,18 @@ def materialized_views_have_one_query(resolution: Resolution) -> None:
 
 
 def cdc_targets_have_one_flow(resolution: Resolution) -> None:
-    """A table that an AUTO CDC flow changes is changed by no other flow. Raises AUTOCDC_MULTIPLE_FLOWS_TO_TARGET."""
+    """A table that an AUTO CDC flow changes is changed by no other flow, but for first loads: such flows run once.
+
+    Raises AUTOCDC_MULTIPLE_FLOWS_TO_TARGET.
+    """
     for table in resolution.definition.tables:
         flows = resolution.flows_to(table.identifier)
-        if len(flows) > 1 and any(flow.cdc is not None for flow in flows):
+        changing = [flow.cdc for flow in flows if flow.cdc is not None]
+        if len(flows) < 2 or not changing:
+            continue
+        lasting = [flow for flow in changing if not flow.definition.once]
+        alike = {(flow.stored_as, flow.keys, flow.sequence) for flow in changing}
+        if len(changing) < len(flows) or len(lasting) > 1 or len(alike) > 1:
             raise cdc_failures.several_flows(table.identifier, [flow.identifier for flow in flows])
 
 
