@@ -301,3 +301,13 @@ def rows_that_can_be_read(landing: Path) -> int:
 
 def bronze_rows(warehouse: Path) -> int:
     return sum(DeltaTable(table).count() for table in (warehouse / "bronze.db").iterdir())
+
+
+def test_new_projects_run_at_once(tmp_path: Path) -> None:
+    riacho("init", "my shop", folder=tmp_path)
+    riacho("run", "my shop", folder=tmp_path)
+    told = riacho("sql", "SELECT count(*) AS n FROM my_shop.daily", "--format", "json", folder=tmp_path)
+    assert json.loads(told.stdout) == [{"n": 2}]
+    made = [sys.executable, "-m", "pyspark.pipelines.cli", "init", "--name", "sparks"]
+    subprocess.run(made, cwd=tmp_path, check=True, capture_output=True, timeout=LIMIT_S)
+    assert "2 flows completed" in riacho("run", "sparks", folder=tmp_path).stdout

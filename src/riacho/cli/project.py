@@ -34,9 +34,7 @@ def find_spec(project: Path) -> Path:
         raise CommandError(f"there is no folder {project}", "give the folder of a project, such as systems/telecom")
     found = [project / name for name in SPEC_NAMES if (project / name).is_file()]
     if not found:
-        raise CommandError(
-            f"no {SPEC_NAMES[0]} in {project}", "`python -m pyspark.pipelines.cli init --name NAME` makes a project"
-        )
+        raise CommandError(f"no {SPEC_NAMES[0]} in {project}", "`riacho init NAME` makes a project")
     if len(found) > 1:
         raise CommandError(f"{project} has both {' and '.join(SPEC_NAMES)}", "keep one of them")
     return found[0]

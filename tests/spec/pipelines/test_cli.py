@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from riacho.cli.init import init
 from riacho.testing.servers import Server
 from tests.spec.support import write_json
 
@@ -97,3 +98,21 @@ def test_a_wrong_pipeline(server: Server, folder: Path, database: str) -> None:
     assert done.returncode != 0
     assert f"Failed to resolve flow: 'spark_catalog.{database}.w'." in done.stdout
     assert "Failed to resolve flows in the pipeline." in done.stderr
+
+
+def test_a_new_project_of_riachos(server: Server, spark: SparkSession, database: str, tmp_path: Path) -> None:
+    init(tmp_path / database)
+    done = command(server, tmp_path / database, "run")
+
+    assert done.returncode == 0, done.stderr
+    daily = spark.table(f"{database}.daily").sort("day").selectExpr("string(day)", "orders", "string(total)")
+    assert [tuple(row) for row in daily.collect()] == [("2026-01-05", 2, "20.50"), ("2026-01-06", 1, "3.20")]
+    aside = spark.table(f"{database}.orders_quarantine").select("id", "_quarantine.rules").collect()
+    assert [tuple(row) for row in aside] == [(4, ["has a price"])]
+
+
+def test_a_new_project_of_sparks(server: Server, tmp_path: Path) -> None:
+    assert command(server, tmp_path, "init", "--name", "new").returncode == 0
+    spec = tmp_path / "new" / "spark-pipeline.yml"
+    done = command(server, tmp_path / "new", "dry-run", "--spec", str(spec))
+    assert done.returncode == 0, done.stderr
