@@ -309,6 +309,26 @@ def test_a_leftover_is_of_one_taker(tmp_path: Path) -> None:
     assert told(tmp_path) == ["one"]
 
 
+def test_what_is_left_and_cannot_be_taken_over_does_not_hold_up_a_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = event_log(tmp_path)
+    log.open()
+    log.record(plain("one"))
+    kill(log)
+    log = event_log(tmp_path)
+    with mock.patch.object(EventTable, "append", side_effect=ValueError("no good")):
+        log.open()
+    assert "no good" in caplog.text
+    log.record(plain("two \ud800"))
+    log.close()
+    assert told(tmp_path) == ["two \\ud800"]
+    log = event_log(tmp_path)
+    log.open()
+    log.close()
+    assert told(tmp_path) == ["one", "two \\ud800"]
+
+
 def test_a_row_comes_back_from_its_line_as_it_was() -> None:
     clock = ManualClock(5)
     row = origin(clock).row(of_batch("q", 1))

@@ -84,7 +84,10 @@ class EventLog:
         folder = self.root / SYSTEM
         self._table = EventTable(folder / EVENTS, self.clock, self.housekeeper)
         self._table.make()
-        take_over(folder / JOURNAL, self._table)
+        try:
+            take_over(folder / JOURNAL, self._table)
+        except Exception as failure:  # noqa: BLE001 - what is left stays for the next run; this one goes on
+            _log.warning("What a run left in %s is not in the event log yet: %s", folder / JOURNAL, failure)
         self._journal: Journal = open_journal(folder / JOURNAL, self.origin.update_id)
         self._thread = threading.Thread(target=storage.carried(self._work), name="riacho-events", daemon=True)
         self._thread.start()
@@ -121,7 +124,7 @@ class EventLog:
                 self._buffer = []
         try:
             self._carry()
-        except (OSError, SparkError, RuntimeError) as failure:
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the next events are to be written
             _log.warning("Events could not be written to %s; they wait in the journal: %s", self._table.place, failure)
             while sum(len(waiting.rows) for waiting in self._waiting) > MOST_ROWS:
                 self._waiting.pop(0).segment.release()

@@ -99,7 +99,7 @@ class EventRow:
     def to_line(self) -> bytes:
         """The row as a line of the journal."""
         text = json.dumps({"row": self.values, "once": self.once}, separators=(",", ":"), ensure_ascii=False)
-        return text.encode("utf-8", "backslashreplace") + b"\n"
+        return text.encode() + b"\n"
 
     @classmethod
     def of_line(cls, line: bytes) -> EventRow | None:
@@ -157,11 +157,11 @@ class Origin:
                 "batch_id": None if once is None else once[1],
             },
             "timestamp": event.time_ms * 1000,
-            "message": event.message,
+            "message": _clean(event.message),
             "level": str(event.level),
             "maturity_level": _STABLE,
             "error": None if event.error is None else _error(event.error),
-            "details": json.dumps({str(event.type): event.details}, ensure_ascii=False, default=str),
+            "details": _clean(json.dumps({str(event.type): event.details}, ensure_ascii=False, default=str)),
             "event_type": str(event.type),
         }
         return EventRow(values, once)
@@ -170,6 +170,11 @@ class Origin:
         with self._lock:
             self._last = max(self._last + 1, self.clock.now_ms() * 1000)
             return self._last
+
+
+def _clean(text: str) -> str:
+    """Text that can be stored: what is half a character is written out."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _name(name: object) -> str | None:
@@ -184,9 +189,9 @@ def _error(error: BaseException) -> dict[str, Any]:
         exceptions.append(
             {
                 "class_name": type(cause).__name__,
-                "message": str(cause),
+                "message": _clean(str(cause)),
                 "error_class": cause.condition if isinstance(cause, SparkError) else None,
-                "stack": stack or None,
+                "stack": _clean(stack) or None,
             }
         )
         cause = cause.__cause__
