@@ -14,7 +14,7 @@ from riacho.server.streaming.ledger import Balance, RowLedger, ledger, view_ledg
 from riacho.server.streaming.progress import Progress
 from riacho.server.streaming.quality import BatchQuality, ExpectationCount
 
-_BYTES_BEHIND = "estimatedTotalBytesBehindLatest"
+_OUTSTANDING = "numBytesOutstanding"
 
 
 def batch_done(run: StreamFlow, progress: Progress) -> PipelineEvent:
@@ -30,7 +30,13 @@ def batch_done(run: StreamFlow, progress: Progress) -> PipelineEvent:
             "duration_ms": sum(progress.durations_ms.values()),
             "watermark_ms": progress.watermark_ms,
             "sources": [
-                {"description": each.description, "start": each.start, "end": each.end, "num_rows": each.rows}
+                {
+                    "description": each.description,
+                    "start": each.start,
+                    "end": each.end,
+                    "num_rows": each.rows,
+                    "metrics": dict(each.metrics),
+                }
                 for each in progress.sources
             ],
         },
@@ -104,5 +110,5 @@ def _told(what: str, rows: RowLedger) -> str:
 
 def _backlog(progress: Progress) -> int | None:
     """Bytes that wait in the sources, where all of them say it."""
-    found = [each.metrics.get(_BYTES_BEHIND) for each in progress.sources]
+    found = [each.metrics.get(_OUTSTANDING) for each in progress.sources]
     return None if not found or None in found else sum(int(float(each or 0)) for each in found)
