@@ -193,3 +193,13 @@ class TestWriteTo:
         people(spark, (1, "a"), (2, "b")).writeTo(table).using("delta").partitionedBy("name").create()
         people(spark, (20, "b")).writeTo(table).overwritePartitions()
         assert rows(spark.table(table)) == [(1, "a"), (20, "b")]
+
+
+def test_numbers_that_json_does_not_have(spark: SparkSession, database: str) -> None:
+    spark.sql(f"CREATE TABLE {database}.t (a DOUBLE, b STRUCT<c: FLOAT>) USING delta")
+    for value in ("-Infinity", "Infinity", "NaN"):
+        spark.sql(f"INSERT INTO {database}.t SELECT double('{value}'), named_struct('c', CAST('{value}' AS FLOAT))")
+    assert spark.sql(f"SELECT count(*) FROM {database}.t WHERE a < 0").head() == (1,)
+    spark.sql(f"UPDATE {database}.t SET a = 1 WHERE a > 5")
+    rows = spark.sql(f"SELECT a, b.c FROM {database}.t").collect()
+    assert sorted(map(str, map(tuple, rows))) == ["(-inf, -inf)", "(1.0, inf)", "(1.0, nan)"]

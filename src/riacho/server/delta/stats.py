@@ -7,6 +7,7 @@ NaN, which Spark takes for the greatest number. Source: "Per-file Statistics" in
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -126,8 +127,8 @@ def _plain(value: Any) -> Any:
         return float(value) if len(value.as_tuple().digits) <= _EXACT_DIGITS else None
     if isinstance(value, date):
         return value.isoformat()
-    if isinstance(value, float) and value != value:  # noqa: PLR0124 (NaN)
-        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return None  # JSON has neither NaN nor infinities
     return value if isinstance(value, int | float) else None
 
 
