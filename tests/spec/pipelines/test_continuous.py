@@ -308,3 +308,25 @@ def test_a_trigger_interval_is_the_least_time_between_batches(continuous: Contin
         assert continuous.beside.table("seldom") == before
     wrong = continuous.beside.run("SET pipelines.trigger.interval = often;" + MEDALLION, conf=CONTINUOUS)
     assert "often" in error_of(wrong)
+
+
+def test_changes_are_applied_as_they_arrive(continuous: Continuous, tmp_path: Path) -> None:
+    """AUTO CDC: a view over the target follows its updates and deletes."""
+    events = tmp_path / "events"
+
+    def put(number: int, *rows: tuple[int, str, int, str]) -> None:
+        write_json(events / f"{number}.json", [dict(zip(("id", "v", "seq", "op"), row, strict=True)) for row in rows])
+
+    def feed(spark: SparkSession) -> None:
+        @dp.table
+        def feed() -> DataFrame:
+            return spark.readStream.schema("id BIGINT, v STRING, seq BIGINT, op STRING").json(str(events))
+
+    put(0, (1, "a", 1, "U"), (2, "b", 1, "U"))
+    text = """CREATE STREAMING TABLE t FLOW AUTO CDC FROM feed KEYS (id) APPLY AS DELETE WHEN op = 'D' SEQUENCE BY seq;
+    CREATE MATERIALIZED VIEW letters AS SELECT count(*) AS n, max(v) AS last FROM t"""
+
+    with continuous.running(feed, text):
+        continuous.has("letters", (2, "b"))
+        put(1, (2, "", 2, "D"), (1, "c", 3, "U"), (1, "late", 2, "U"), (3, "a", 1, "U"))
+        continuous.has("letters", (2, "c"))
