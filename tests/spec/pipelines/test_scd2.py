@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 from riacho import pipelines as dp
 from riacho.server.state.hashing import hash_keys
 from tests.spec.pipelines.support import Project
-from tests.spec.pipelines.test_auto_cdc import Feed
+from tests.spec.pipelines.test_auto_cdc import FLOW, Feed
 from tests.unit.server.graph.cdc.model import Event, Values, rows, versions
 
 pytestmark = pytest.mark.riacho_only
@@ -246,3 +246,33 @@ def test_random_histories(feed: Feed) -> None:
         assert of(feed, table=name) == sorted(((v.key, *v.values, v.start, v.end) for v in expected), key=repr), name
     found = {key: (a, b) for key, a, b in of(feed, "id, name, city", "partial_rows")}
     assert found == rows(events, columns, ("city",))
+
+
+def test_a_declared_schema_need_not_have_what_is_the_engines_own(feed: Feed) -> None:
+    declared = "id BIGINT, name STRING, city STRING, __START_AT BIGINT, __END_AT BIGINT"
+
+    def define() -> None:
+        feed.define(SCHEMA)
+        dp.create_streaming_table("t", schema=declared)
+        dp.create_auto_cdc_flow(**{**FLOW, **TWO})
+
+    feed.put((1, "a", None, 1, "U"), columns=COLUMNS)
+    for _ in range(2):
+        run = feed.project.run(define)
+        assert run.completed, run.error
+    assert of(feed) == [(1, "a", None, 1, None)]
+    assert feed.project.columns("t").endswith("__spark_autocdc_metadata:struct<__RECORD_START_AT:bigint>>")
+
+
+def test_nulls_may_begin_to_say_nothing_later(feed: Feed) -> None:
+    """Rows from before know no better than that their nulls were meant as they are now."""
+    feed.put((1, "a", "x", 10, "U"), (1, "b", None, 20, "U"), columns=COLUMNS)
+    assert feed.project.run(feed.flow(SCHEMA, **TWO)).completed
+    feed.put((1, "c", None, 30, "U"), columns=COLUMNS)
+    run = feed.project.run(feed.flow(SCHEMA, **TWO, ignore_null_updates=True))
+    assert run.completed, run.error
+    assert of(feed)[-1] == (1, "c", "x", 30, None)
+    assert feed.project.run(feed.flow(SCHEMA, **TWO)).completed
+    feed.put((1, "d", None, 40, "U"), columns=COLUMNS)
+    assert feed.project.run(feed.flow(SCHEMA, **TWO)).completed
+    assert of(feed)[-1] == (1, "d", None, 40, None)

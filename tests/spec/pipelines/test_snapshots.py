@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from riacho import pipelines as rp
 from tests.spec.pipelines.support import Project
+from tests.spec.pipelines.test_continuous import Continuous, NewSession
 
 pytestmark = pytest.mark.riacho_only
 
@@ -160,3 +161,29 @@ def test_a_snapshot_is_not_a_stream(spark: SparkSession, project: Project) -> No
     stream = spark.readStream.format("rate").load()
     error = project.run(following("t", lambda last: (stream, 1) if last is None else None, keys=["value"])).error
     assert "A snapshot is all rows that there are" in str(error)
+
+
+def test_a_continuous_pipeline_takes_a_snapshot_when_the_table_changes(
+    project: Project, new_session: NewSession
+) -> None:
+    """A function is asked once; versions of rows reach a view as they come."""
+    project.spark.sql(f"CREATE TABLE {project.database}.outside (id BIGINT, v BIGINT) USING delta")
+    continuous = Continuous(project, new_session)
+
+    def once(spark: SparkSession) -> None:
+        rp.create_streaming_table("o")
+        rp.create_auto_cdc_from_snapshot_flow("o", lambda last: (spark.range(2), 1) if last is None else None, ["id"])
+
+    def table(spark: SparkSession) -> None:
+        following("t", "outside", stored_as_scd_type=2)()
+
+    current = "CREATE MATERIALIZED VIEW current AS SELECT id, v FROM t WHERE __END_AT IS NULL"
+    with continuous.running(once, table, current) as update:
+        project.spark.sql(f"INSERT INTO {project.database}.outside VALUES (1, 1), (2, 2)")
+        continuous.has("current", (1, 1), (2, 2))
+        project.spark.sql(f"UPDATE {project.database}.outside SET v = 3 WHERE id = 2")
+        continuous.has("current", (1, 1), (2, 3))
+        project.spark.sql(f"DELETE FROM {project.database}.outside WHERE id = 1")
+        continuous.has("current", (2, 3))
+        assert update.outcome.of("o")[-1] == "has COMPLETED."
+    assert len(project.table("t")) == 3

@@ -22,7 +22,7 @@ from riacho.protos import pb
 from riacho.server.delta.feed import feed_schema
 from riacho.server.engine.spool import empty
 from riacho.server.graph import expectations, failures, reads, schemas
-from riacho.server.graph.cdc.definition import SEQUENCE, AutoCdc, CdcFlow, resolved
+from riacho.server.graph.cdc.definition import METADATA, SEQUENCE, AutoCdc, CdcFlow, ScdType, resolved
 from riacho.server.graph.cdc.strategies import strategy_of
 from riacho.server.graph.elements import Flow, PipelineTable
 from riacho.server.graph.graph import PipelineDefinition
@@ -94,6 +94,10 @@ class Resolution:
         """The columns of a table. Raises what `infer_schema` raises."""
         return infer_schema(table, self.flows_to(table.identifier))
 
+    def declared_schema_of(self, table: PipelineTable) -> pa.Schema | None:
+        """The columns that were declared for a table, if any were; see `declared_schema`."""
+        return declared_schema(table, self.flows_to(table.identifier))
+
     def executable(self, flow: ResolvedFlow) -> pb.Relation:
         """The flow's query as it runs: tables of the pipeline are read from the catalog, its views are written out."""
         relation = self._executable(flow.flow)
@@ -134,6 +138,18 @@ def find(read: Read, flow: Flow, definition: PipelineDefinition) -> Identifier:
     return flow.scope.qualify(read.name)
 
 
+def declared_schema(table: PipelineTable, flows: list[ResolvedFlow]) -> pa.Schema | None:
+    """The columns that were declared for a table, if any were.
+
+    What AUTO CDC keeps for itself in a table of SCD type 2 need not be among them; it is in Spark from 4.3 on too. (Of
+    a table of type 1, Spark 4.2 wants to have it declared.)
+    """
+    if table.schema is None or METADATA in table.schema.names:
+        return table.schema
+    own = [flow for flow in flows if flow.cdc is not None and flow.cdc.stored_as is ScdType.TYPE_2]
+    return table.schema.append(own[0].schema.field(METADATA).with_nullable(True)) if own else table.schema
+
+
 def infer_schema(table: PipelineTable, flows: list[ResolvedFlow]) -> pa.Schema:
     """The columns of a table: declared ones first, then those that its flows give.
 
@@ -143,13 +159,14 @@ def infer_schema(table: PipelineTable, flows: list[ResolvedFlow]) -> pa.Schema:
     inferred = schemas.merge_all(flow.schema for flow in flows)
     if table.quarantine_of is not None:
         return aside_schema(inferred)
-    if table.schema is None:
+    declared = declared_schema(table, flows)
+    if declared is None:
         return inferred
     try:
-        return schemas.merge(table.schema, inferred)
+        return schemas.merge(declared, inferred)
     except SparkError:
         raise failures.schema_not_compatible(
-            table.identifier, streaming=table.is_streaming, declared=table.schema, inferred=inferred
+            table.identifier, streaming=table.is_streaming, declared=declared, inferred=inferred
         ) from None
 
 

@@ -240,7 +240,8 @@ class _Decision:
 
     def _schema(self, table: PipelineTable) -> pa.Schema:
         """The columns that a table is to have: as declared, else those of its flows, which may all be null."""
-        return table.schema or types.nullable(self._resolution.schema_of(table))
+        declared = self._resolution.declared_schema_of(table)
+        return declared or types.nullable(self._resolution.schema_of(table))
 
     def _views(self) -> list[Stage]:
         """Persisted views, whatever is selected; those that others read come first."""

@@ -56,12 +56,13 @@ def declared_schemas_hold(resolution: Resolution) -> None:
     Raises AnalysisError.
     """
     for table in resolution.definition.tables:
-        if table.schema is None or table.identifier not in resolution.flows:
+        declared = resolution.declared_schema_of(table)
+        if declared is None or table.identifier not in resolution.flows:
             continue
         inferred = resolution.schema_of(table)
-        if not inferred.equals(table.schema):
+        if not inferred.equals(declared):
             raise failures.schema_not_compatible(
-                table.identifier, streaming=table.is_streaming, declared=table.schema, inferred=inferred
+                table.identifier, streaming=table.is_streaming, declared=declared, inferred=inferred
             )
 
 
