@@ -3,16 +3,19 @@
     the flow's rows ──engine──► rows + which rules each breaks, as bits ──here──► those that are kept ──► the sink
                                                                           └────► those put aside ──► <table>_quarantine
 
-One pass over the data: the engine evaluates all rules together with the query, and what becomes of a row is decided on
-columns of Arrow. Rows that are put aside are committed before the sink hears that there are no more rows, so before it
-commits: whoever sees a batch in the table can see its quarantined rows.
+The engine evaluates all rules together with the query, and what becomes of a row is decided on columns of Arrow. If the
+query treats each row by itself and always alike, the rows need not leave the engine: it gives the bits alone, then
+writes the rows that keep the rules. Else the rows come along, and go back.
+
+Rows that are put aside are committed before the sink hears that there are no more rows, so before it commits: whoever
+sees a batch in the table can see its quarantined rows.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from typing import Final
@@ -29,6 +32,11 @@ from riacho.protos import pb
 from riacho.server.engine.base import EngineSession, Spool
 from riacho.server.engine.spool import empty
 from riacho.server.plan import build
+from riacho.server.plan.mentions import function_names
+from riacho.server.plan.rowwise import is_row_by_row
+from riacho.server.plan.walk import expressions as walk_expressions
+from riacho.server.plan.walk import walk
+from riacho.server.sql.words import words
 from riacho.server.streaming.quality import (
     NOTE,
     NOTE_TYPE,
@@ -75,6 +83,29 @@ def bits_of(expectations: Sequence[Expectation]) -> list[pb.Expression]:
     ]
 
 
+_CLOCK: Final = words("NOW CURDATE CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP LOCALTIMESTAMP UNIX_TIMESTAMP")
+
+
+def alike(plan: pb.Relation, expectations: Sequence[Expectation], session: EngineSession) -> bool:
+    """Whether a stream's plan, in its resolved form, gives each row the same bits whenever it runs over a batch.
+
+    So it is if it treats each row by itself, and calls neither functions of users nor, in a rule, the clock.
+    """
+    if session.own_functions or not is_row_by_row(plan) or any(rule.repeats for rule in expectations):
+        return False
+    of_rules = [part for rule in expectations for part in [rule.condition, *walk_expressions(rule.condition)]]
+    of_plan = [part for node in walk(plan) for part in walk_expressions(node)]
+    if any(part.WhichOneof("expr_type") == "common_inline_user_defined_function" for part in [*of_rules, *of_plan]):
+        return False
+    return not any(_tells_time(part) for part in of_rules)
+
+
+def _tells_time(part: pb.Expression) -> bool:
+    if part.HasField("unresolved_attribute"):
+        return part.unresolved_attribute.unparsed_identifier.upper() in _CLOCK
+    return not function_names(part).isdisjoint(_CLOCK)
+
+
 def prepared_bits(
     session: EngineSession, schema: pa.Schema, expectations: Sequence[Expectation]
 ) -> list[pb.Expression]:
@@ -83,11 +114,29 @@ def prepared_bits(
     return list(session.prepared(measured, rows=False).project.expressions)
 
 
+def prepared_tests(
+    session: EngineSession, schema: pa.Schema, expectations: Sequence[Expectation]
+) -> dict[Violation, pb.Expression]:
+    """For each consequence that rules have, whether a row breaks one of those, as the engine is to have it."""
+    holds: dict[Violation, list[pb.Expression]] = {}
+    for rule in expectations:
+        held = build.call("coalesce", rule.condition, build.boolean(False))
+        holds.setdefault(rule.on_violation, []).append(build.call("not", held))
+    columns = [build.alias(reduce(_either, tests), violation) for violation, tests in holds.items()]
+    prepared = session.prepared(build.project(empty(schema), columns), rows=False).project.expressions
+    return {violation: column.alias.expr for violation, column in zip(holds, prepared, strict=True)}
+
+
+def _either(one: pb.Expression, other: pb.Expression) -> pb.Expression:
+    return build.call("or", one, other)
+
+
 @dataclass
 class Sift:
     """The rules of a flow, ready for its batches. `bits` are `bits_of` or `prepared_bits` of them.
 
-    `identity`: what is unique to the flow's batches, before the batch's number.
+    `identity`: what is unique to the flow's batches, before the batch's number. `bits_first`: the bits may be asked for
+    before the rows, see `alike`; `broken` is then `prepared_tests`. `has_source`: the rows have the column `SOURCE`.
     """
 
     checks: Checks
@@ -96,6 +145,9 @@ class Sift:
     spool: Spool
     clock: Clock
     identity: str
+    broken: Mapping[Violation, pb.Expression] = field(default_factory=dict)
+    bits_first: bool = False
+    has_source: bool = False
 
     def batch(
         self, relations: Iterable[pb.Relation], batch_id: int, write_aside: WriteAside, source: str | None = None
@@ -125,6 +177,10 @@ class SiftedRows:
         given = iter(self.relations)
         relation = next(given, None)
         while relation is not None:
+            if self.sift.bits_first:
+                yield self._chosen(relation, tally)
+                relation = next(given, None)
+                continue
             kept = self._kept(relation, tally)
             yield kept
             relation = next(given, None)
@@ -134,6 +190,20 @@ class SiftedRows:
         if any(rule.on_violation is Violation.QUARANTINE for rule in self.sift.checks.expectations):
             self.write_aside(tally.aside.relations(), tally.aside.schema)
         self.quality = tally.quality()
+
+    def _chosen(self, relation: pb.Relation, tally: _Tally) -> pb.Relation:
+        """The rows that are kept, once it is known which they are."""
+        sift = self.sift
+        found = tally.measured(list(sift.session.stream(build.project(relation, sift.bits))))
+        if found.refused or found.quarantined:
+            wanted = sift.broken[Violation.FAIL if found.refused else Violation.QUARANTINE]
+            measured = build.project(build.where(relation, wanted), [build.star(), *sift.bits])
+            for batch in sift.session.stream(measured):
+                tally.look_at(batch)
+        if found.lost:
+            lost = [sift.broken[each] for each in (Violation.DROP, Violation.QUARANTINE) if each in sift.broken]
+            relation = build.where(relation, build.call("not", reduce(_either, lost)))
+        return build.drop(relation, [SOURCE]) if sift.has_source else relation
 
     def _kept(self, relation: pb.Relation, tally: _Tally) -> pb.Relation:
         measured = build.project(relation, [build.star(), *self.sift.bits])
@@ -149,6 +219,15 @@ class SiftedRows:
         return written
 
 
+@dataclass(frozen=True)
+class _Found:
+    """How many rows of a relation make it fail, are put aside, and are not written."""
+
+    refused: int
+    quarantined: int
+    lost: int
+
+
 class _Tally:
     """What is known of a batch's rows so far."""
 
@@ -156,10 +235,11 @@ class _Tally:
         rules = rows.sift.checks.expectations
         self._checks = rows.sift.checks
         self._columns = len(rows.sift.bits)
-        self._warn, self._drop, self._quarantine, self._fail = (
+        self._drop, self.quarantine, self.fail = (
             _mask(rules, violation, self._columns)
-            for violation in (Violation.WARN, Violation.DROP, Violation.QUARANTINE, Violation.FAIL)
+            for violation in (Violation.DROP, Violation.QUARANTINE, Violation.FAIL)
         )
+        self.lost = [drop | quarantine for drop, quarantine in zip(self._drop, self.quarantine, strict=True)]
         self._failed = np.zeros(len(rules), dtype=np.int64)
         self._rows = self._out = self._refused = 0
         self._example: dict[str, object] | None = None
@@ -175,12 +255,12 @@ class _Tally:
             self._out += rows.num_rows
             return rows
         self._count(bits)
-        refused = _meets(bits, self._fail)
+        refused = _meets(bits, self.fail)
         if refused.any():
             if self._example is None:
                 self._example = rows.slice(int(np.argmax(refused)), 1).to_pylist()[0]
             self._refused += int(np.count_nonzero(refused))
-        quarantined = _meets(bits, self._quarantine)
+        quarantined = _meets(bits, self.quarantine)
         if quarantined.any():
             self.aside.add(batch, width, quarantined, bits)
         lost = quarantined | _meets(bits, self._drop)
@@ -188,6 +268,34 @@ class _Tally:
             rows = rows.filter(pa.array(~lost))
         self._out += rows.num_rows
         return rows
+
+    def measured(self, batches: Sequence[pa.RecordBatch]) -> _Found:
+        """Take in the bits of rows, without the rows."""
+        refused = quarantined = lost = 0
+        for batch in batches:
+            bits = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
+            self._rows += batch.num_rows
+            if any(column.any() for column in bits):
+                self._count(bits)
+                refused += int(np.count_nonzero(_meets(bits, self.fail)))
+                quarantined += int(np.count_nonzero(_meets(bits, self.quarantine)))
+                lost += int(np.count_nonzero(_meets(bits, self.lost)))
+            self._out += batch.num_rows
+        self._refused += refused
+        self._out -= lost
+        return _Found(refused, quarantined, lost)
+
+    def look_at(self, batch: pa.RecordBatch) -> None:
+        """Put rows aside whose bits have been taken in before, or keep one as the example of those that are refused."""
+        if not batch.num_rows:
+            return
+        width = batch.num_columns - self._columns
+        if self._refused:
+            names = [name for name in batch.schema.names[:width] if name != SOURCE]
+            self._example = self._example or batch.select(names).slice(0, 1).to_pylist()[0]
+            return
+        bits = [column.to_numpy(zero_copy_only=False) for column in batch.columns[width:]]
+        self.aside.add(batch, width, np.ones(batch.num_rows, dtype=np.bool_), bits)
 
     def refuse(self) -> None:
         """Raise EXPECTATION_VIOLATION if a row broke a FAIL rule."""

@@ -46,6 +46,7 @@ from riacho.server.streaming.quality import SOURCE
 from riacho.server.streaming.query import StreamingQuery
 from riacho.server.streaming.query_status import Listener
 from riacho.server.streaming.request import StartRequest
+from riacho.server.streaming.sifting import alike
 from riacho.server.streaming.sinks.base import OutputMode, Sink
 from riacho.server.streaming.sinks.checked import CheckedSink
 from riacho.server.streaming.sinks.registry import check_delta, make_sink
@@ -120,10 +121,13 @@ def _read(context: StreamingContext, request: StartRequest) -> _CheckedStart:
     planned = plan_stream(relation, context.views, context.make_source, context.session)
     _check(context, planned, mode, obeyed)
     analysed = planned.empty()
-    schema = pa.schema([column for column in context.session.schema(analysed) if column.name != SOURCE])
+    whole = context.session.schema(analysed)
+    schema = pa.schema([column for column in whole if column.name != SOURCE])
     sink = make_sink(context, request)
     if request.checks is not None:
-        sink = CheckedSink(sink, request.checks, schema, context.clock)
+        bits_first = alike(planned.resolved, request.checks.expectations, context.session)
+        has_source = len(schema) < len(whole)
+        sink = CheckedSink(sink, request.checks, schema, context.clock, bits_first, has_source)
     checkpoint = _checkpoint(context.session, sink, request)
     sink.check(mode, checkpoint or _NO_CHECKPOINT)
     late = _Late() if _is_stateless(planned) else _late(context, request)

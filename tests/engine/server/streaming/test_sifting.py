@@ -86,7 +86,14 @@ class Bench:
         table = pa.Table.from_pylist(list(rows), schema)
         return self.spool.put(table.to_batches(), schema)[0]
 
-    def open(self, rules: tuple[Expectation, ...], folder: Path, schema: pa.Schema = SCHEMA) -> CheckedWriter:
+    def open(
+        self,
+        rules: tuple[Expectation, ...],
+        folder: Path,
+        schema: pa.Schema = SCHEMA,
+        *,
+        bits_first: bool = True,
+    ) -> CheckedWriter:
         quarantines = any(rule.on_violation is Violation.QUARANTINE for rule in rules)
         checks = Checks("flow", "dataset", rules, folder / "quarantine" if quarantines else None)
         clock = ManualClock()
@@ -101,7 +108,7 @@ class Bench:
             folder / "it",
             spool=self._engine.spool("sink"),
         )
-        return CheckedSink(sink, checks, schema, clock).open(context)
+        return CheckedSink(sink, checks, schema, clock, bits_first).open(context)
 
     def folder(self) -> Path:
         return Path(mkdtemp(dir=self._folder))
@@ -126,9 +133,9 @@ def numbers(table: Path) -> list[int]:
 
 
 @settings(max_examples=50, deadline=None)
-@given(rows=ROWS, chosen=ACTIONS, cut=st.integers(0, 25))
+@given(rows=ROWS, chosen=ACTIONS, cut=st.integers(0, 25), bits_first=st.booleans())
 def test_rows_are_measured_as_plain_python_does(
-    bench: Bench, rows: list[Row], chosen: list[tuple[str, Violation]], cut: int
+    bench: Bench, rows: list[Row], chosen: list[tuple[str, Violation]], cut: int, *, bits_first: bool
 ) -> None:
     rules = expectations(chosen)
     broken = {row["n"]: [rule for rule in rules if RULES[rule.text](row) is not True] for row in rows}
@@ -141,7 +148,7 @@ def test_rows_are_measured_as_plain_python_does(
         return [number for number, fate in fates.items() if fate in wanted]
 
     folder = bench.folder()
-    writer = bench.open(rules, folder)
+    writer = bench.open(rules, folder, bits_first=bits_first)
     batch = SinkBatch(BatchId(0), [bench.relation(rows[:cut]), bench.relation(rows[cut:])], SCHEMA)
     plain = kept(bench.relation(rows), rules, "dataset", observed=False)
     if of(Violation.FAIL):
@@ -177,12 +184,13 @@ def test_rows_are_measured_as_plain_python_does(
         )
 
 
-def test_more_rules_than_a_number_has_bits(bench: Bench) -> None:
+@pytest.mark.parametrize("bits_first", [False, True])
+def test_more_rules_than_a_number_has_bits(bench: Bench, bits_first: bool) -> None:
     folder = bench.folder()
     rules = tuple(
         from_text(f"not {at}", f"a <> {at}", Violation.QUARANTINE if at % 2 else Violation.DROP) for at in range(150)
     )
-    writer = bench.open(rules, folder)
+    writer = bench.open(rules, folder, bits_first=bits_first)
     rows = [{"n": number, "a": number} for number in range(200)]
     writer.add_batch(SinkBatch(BatchId(0), [bench.relation(rows)], SCHEMA))
     assert numbers(folder / "table") == list(range(150, 200))
@@ -193,10 +201,11 @@ def test_more_rules_than_a_number_has_bits(bench: Bench) -> None:
     assert [count.failed for count in writer.quality.expectations] == [1] * 150
 
 
-def test_the_error_tells_rules_rows_and_an_example_without_secrets(bench: Bench) -> None:
+@pytest.mark.parametrize("bits_first", [False, True])
+def test_the_error_tells_rules_rows_and_an_example_without_secrets(bench: Bench, bits_first: bool) -> None:
     schema = pa.schema([("n", pa.int64()), ("password", pa.string()), ("when", pa.timestamp("us", "UTC"))])
     rules = (from_text("small", "n < 3", Violation.FAIL), from_text("kept", "n < 100", Violation.FAIL))
-    writer = bench.open(rules, bench.folder(), schema)
+    writer = bench.open(rules, bench.folder(), schema, bits_first=bits_first)
     rows = [{"n": number, "password": "hunter2", "when": None} for number in range(10)]
     with pytest.raises(SparkRuntimeError) as caught:
         writer.add_batch(SinkBatch(BatchId(0), [bench.relation(rows, schema)], schema))

@@ -14,19 +14,24 @@ from riacho.server.delta.transactions import committed_rows
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.streaming.quality import VIOLATED, BatchQuality, Checks, CountsRows
-from riacho.server.streaming.sifting import Sift, SiftedRows, aside_schema, prepared_bits
+from riacho.server.streaming.sifting import Sift, SiftedRows, aside_schema, prepared_bits, prepared_tests
 from riacho.server.streaming.sinks.base import OutputMode, Sink, SinkBatch, SinkContext, SinkWriter
 from riacho.storage import Place
 
 
 @dataclass(frozen=True)
 class CheckedSink:
-    """See `base.Sink`. `schema`: the columns of the flow's query, which the rules are about."""
+    """See `base.Sink`. `schema`: the columns of the flow's query, which the rules are about.
+
+    `bits_first`, `has_source`: see `sifting.Sift`.
+    """
 
     sink: Sink
     checks: Checks
     schema: pa.Schema
     clock: Clock
+    bits_first: bool = False
+    has_source: bool = False
 
     @property
     def name(self) -> str:
@@ -52,7 +57,17 @@ class CheckedSink:
         """Raises what the engine says of a rule."""
         bits = prepared_bits(context.session, self.schema, self.checks.expectations)
         assert context.spool is not None, "a query has a spool for its sink"
-        sift = Sift(self.checks, bits, context.session, context.spool, self.clock, context.query_id)
+        sift = Sift(
+            self.checks,
+            bits,
+            context.session,
+            context.spool,
+            self.clock,
+            context.query_id,
+            prepared_tests(context.session, self.schema, self.checks.expectations) if self.bits_first else {},
+            self.bits_first,
+            self.has_source,
+        )
         return CheckedWriter(self.sink.open(context), sift, context, self.schema)
 
 
