@@ -7,11 +7,13 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from deltalake import DeltaTable
 
 from riacho.cli.child import serving
+from riacho.cli.session import connected
 from riacho.testing.servers import Server
 from tests.systems.test_cli import SPEC, riacho
 
@@ -104,10 +106,44 @@ def test_what_cannot_be_replayed_is_one_line(shop: Shop) -> None:
     assert shop.ids("sound_quarantine") == [2, 3]
 
 
+IN_PYTHON = """
+from riacho import pipelines as dp
+
+@dp.table(name="default.{name}", format="delta")
+@dp.expect_or_quarantine("positive", "price > {least}")
+def sound():
+    return spark.readStream.table("default.{name}_raw")
+"""
+
+
 @pytest.mark.spark_only
-def test_a_spark_cluster_is_told_that_it_knows_no_replays(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "transformations").mkdir()
-    (tmp_path / "transformations" / "one.sql").write_text("CREATE MATERIALIZED VIEW one AS SELECT 1 AS one;")
-    (tmp_path / "spark-pipeline.yml").write_text(SPEC)
-    failed = riacho("quarantine", "replay", tmp_path, "--remote", server.url, code=1)
-    assert "is no riacho and knows no replays" in failed.stderr
+def test_on_a_spark_cluster(server: Server, tmp_path: Path) -> None:
+    name = f"sound_{uuid4().hex[:8]}"
+    file = tmp_path / "transformations" / "sound.py"
+    file.parent.mkdir()
+    configuration = "configuration: {spark.sql.sources.default: delta}"
+    (tmp_path / "spark-pipeline.yml").write_text(
+        f"name: shop\nstorage: {(tmp_path / 'storage').as_uri()}\ndatabase: default\n{configuration}\n"
+        "libraries: [{glob: {include: transformations/**}}]\n"
+    )
+    file.write_text(IN_PYTHON.format(name=name, least=0))
+    remote = ("--remote", server.url)
+    tables = (f"{name}_raw", name, f"{name}_quarantine")
+    with connected(server.url) as spark:
+        try:
+            rows = spark.sql(f"SELECT * FROM ({ROWS}) AS v (id, price, name)")
+            rows.write.format("delta").saveAsTable(tables[0])
+            riacho("run", tmp_path, *remote)
+            listed = json.loads(riacho("quarantine", "list", tmp_path, "--json", *remote).stdout)
+            assert [each["rows"] for each in listed if each["table"] == f"default.{name}"] == [2]
+            file.write_text(IN_PYTHON.format(name=name, least=-10))
+            assert "would pass" in riacho("quarantine", "replay", tmp_path, "--dry-run", *remote).stdout
+            done = riacho("quarantine", "replay", tmp_path, "--table", name, *remote).stdout
+            assert [line.split()[:5] for line in done.splitlines() if name in line] == [
+                [f"default.{name}", "2", "1", "0", "1"]
+            ]
+            assert sorted(row.id for row in spark.table(name).collect()) == [1, 2]
+            assert [row.id for row in spark.table(tables[2]).collect()] == [3]
+        finally:
+            for table in tables:
+                spark.sql(f"DROP TABLE IF EXISTS {table}")

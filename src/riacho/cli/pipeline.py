@@ -87,10 +87,11 @@ def events(
 
     `confs` go over those of the project, for this graph alone. Raises as `update`, which shows flows besides.
     """
+    from pyspark.pipelines.spark_connect_graph_element_registry import SparkConnectGraphElementRegistry
     from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph, start_run
 
     graph = create_dataflow_graph(spark, spec.catalog, spec.database, {**spec.configuration, **(confs or {})})
-    _register(spark, spec, spec_path, graph, console)
+    define(spark, spec, spec_path, SparkConnectGraphElementRegistry(spark, graph), console, graph)
     results = start_run(
         spark,
         graph,
@@ -131,16 +132,20 @@ def _metrics_ignored(spark: SparkSession) -> Iterator[None]:
         delattr(client, method)
 
 
-def _register(spark: SparkSession, spec: PipelineSpec, spec_path: Path, graph: str, console: Console) -> None:
-    """Load the definitions. What they print is printed, what the client logs about them is not."""
+def define(
+    spark: SparkSession, spec: PipelineSpec, spec_path: Path, registry: Any, console: Console, graph: str
+) -> None:
+    """Load the definitions into a registry. What they print is printed, what the client logs about them is not.
+
+    `graph`: the graph on the server that their requests belong to. Raises CommandError, and PySpark's exceptions.
+    """
     from pyspark.errors import PySparkException
     from pyspark.pipelines.cli import register_definitions
-    from pyspark.pipelines.spark_connect_graph_element_registry import SparkConnectGraphElementRegistry
 
     said = StringIO()
     try:
         with redirect_stdout(said):
-            register_definitions(spec_path, SparkConnectGraphElementRegistry(spark, graph), spec, spark, graph)
+            register_definitions(spec_path, registry, spec, spark, graph)
     except PySparkException:
         raise
     except Exception as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +19,8 @@ from riacho.cli.project import find_spec, load_spec, parse_confs
 from riacho.cli.session import session
 from riacho.cli.terminal import ago, aside, counted, notes, output, printable
 from riacho.conf import REPLAY, REPLAY_RULES
+from riacho.errors import SparkError
+from riacho.replays import ReplayedTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -159,6 +161,8 @@ def replay(
 
     Each row goes in once, also if the replay is cut off: the next one finishes it. Rows that still break a rule stay,
     with a fresh reason; rows that a rule drops now are dropped. To correct rows first, UPDATE them in TABLE_quarantine.
+
+    On a Spark cluster, the rules are those given in Python with `riacho.pipelines`.
     """
     spec_path = find_spec(project)
     spec = load_spec(spec_path, parse_confs(conf or ()), None if remote else warehouse)
@@ -166,12 +170,10 @@ def replay(
     if rule:
         confs[REPLAY_RULES.key] = ",".join(rule)
     with session(warehouse, remote, confs=spec.configuration, verbose=verbose) as spark:
-        if remote and not _knows_replays(spark, spec, spec_path, confs):
-            raise CommandError(
-                f"the server at {remote} is no riacho and knows no replays",
-                "let riacho run on its tables: `riacho up --warehouse …`, or move the rows with INSERT and DELETE",
-            )
-        done, failed = _replayed(spark, spec, spec_path, confs, dry=dry_run)
+        if remote is None or _knows_replays(spark, spec, spec_path, confs):
+            done, failed = _replayed(spark, spec, spec_path, confs, dry=dry_run)
+        else:
+            done, failed = _replayed_from_here(spark, spec, spec_path, table or (), rule or (), dry=dry_run)
     if done or failed is None:
         _print_counts(done, dry=dry_run)
     if failed is not None:
@@ -180,23 +182,45 @@ def replay(
 
 def _replayed(
     spark: SparkSession, spec: PipelineSpec, spec_path: Path, confs: dict[str, str], *, dry: bool
-) -> tuple[list[_Counts], str | None]:
+) -> tuple[list[ReplayedTable], str | None]:
     """Replay on a riacho: what came of each table, and what went wrong first."""
     from pyspark.errors import PySparkException
 
     from riacho.cli.pipeline import Selection, events
 
-    done: list[_Counts] = []
+    done: list[ReplayedTable] = []
     told: list[str] = []
     try:
         for message, _ in events(spark, spec, spec_path, Selection(dry=dry), output(), confs):
             told.append(message)
             head, completed, text = message.partition(" has COMPLETED: ")
             if head.startswith("Replay of ") and completed:
-                done.append(_counts(head.removeprefix("Replay of "), text))
+                done.append(ReplayedTable.read(head.removeprefix("Replay of "), text))
     except PySparkException as error:
         if not any(message.startswith("Replay of ") for message in told):
             raise
+        return done, first_line(str(error))
+    return done, None
+
+
+def _replayed_from_here(
+    spark: SparkSession, spec: PipelineSpec, spec_path: Path, tables: Sequence[str], rules: Sequence[str], *, dry: bool
+) -> tuple[list[ReplayedTable], str | None]:
+    """Replay on a Spark that knows no replays: what came of each table, and what went wrong."""
+    from pyspark.errors import PySparkException
+    from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph
+
+    from riacho.cli.pipeline import define
+    from riacho.replays import Definitions
+    from riacho.replays import replay as replay_from_here
+
+    found = Definitions()
+    graph = create_dataflow_graph(spark, spec.catalog, spec.database, spec.configuration)
+    define(spark, spec, spec_path, found, output(), graph)
+    done: list[ReplayedTable] = []
+    try:
+        done.extend(replay_from_here(spark, found, spec.database, tables, rules, dry=dry))
+    except (SparkError, PySparkException) as error:
         return done, first_line(str(error))
     return done, None
 
@@ -209,29 +233,7 @@ def _knows_replays(spark: SparkSession, spec: PipelineSpec, spec_path: Path, con
     return any(message.startswith("Replay ") for message in told)
 
 
-@dataclass(frozen=True)
-class _Counts:
-    """What a replay says it did to one table."""
-
-    table: str
-    judged: int
-    replayed: int
-    dropped: int
-    stayed: int
-    finished: int
-    remark: str
-
-
-def _counts(table: str, told: str) -> _Counts:
-    head, _, remark = told.partition("; ")
-    numbers = {name: int(number) for name, number in (part.split(" ") for part in head.split(", "))}
-    if numbers["finished"]:
-        rest = f"{counted(numbers['finished'], 'row')} of a replay that was cut off"
-        remark = f"{remark}, {rest}" if remark else rest
-    return _Counts(table=table, **numbers, remark=printable(remark))
-
-
-def _print_counts(done: list[_Counts], *, dry: bool) -> None:
+def _print_counts(done: list[ReplayedTable], *, dry: bool) -> None:
     rows = [each for each in done if each.judged or each.finished or each.remark]
     if not rows:
         aside(notes(), "nothing to replay: no quarantined rows")
@@ -243,14 +245,19 @@ def _print_counts(done: list[_Counts], *, dry: bool) -> None:
     grid.add_column("", overflow="fold")
     for each in rows:
         grid.add_row(
-            Text(each.table.partition(".")[2] or each.table),
+            Text(each.table.removeprefix("spark_catalog.")),
             f"{each.judged:,}",
             Text(f"{each.replayed:,}", "green" if each.replayed else "dim"),
             f"{each.dropped:,}",
             Text(f"{each.stayed:,}", "yellow" if each.stayed else "dim"),
-            Text(each.remark, "dim"),
+            Text(_remark(each), "dim"),
         )
     output().print(grid)
+
+
+def _remark(counts: ReplayedTable) -> str:
+    rest = f"{counted(counts.finished, 'row')} of a replay that was cut off" if counts.finished else ""
+    return ", ".join(printable(part) for part in (counts.remark, rest) if part)
 
 
 def _print_row(console: Console, table: str, row: dict[str, Any], note: dict[str, Any]) -> None:
