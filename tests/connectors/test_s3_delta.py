@@ -366,6 +366,39 @@ def test_a_pipeline_keeps_its_checkpoints_in_a_bucket(
     assert bucket.keys(f"{folder}/commits") == [f"{folder}/commits/{batch}" for batch in (0, 1)]
 
 
+def test_every_kind_of_flow_in_a_bucket(lake: SparkSession, bucket: Bucket, database: str, tmp_path: Path) -> None:
+    """Sinks, flows that run once and schemas that are kept, in a storage whose name is no plain word."""
+    landing, out = f"{bucket.url}/landing here", f"{bucket.url}/out 50%"
+    project = Project(lake, database, tmp_path)
+
+    def sinks() -> None:
+        dp.create_sink("files", "json", {"path": f"{out}/json"})
+        dp.create_sink("table", "delta", {"path": f"{out}/delta"})
+        for target in ("files", "table"):
+            for name in ("first", "second"):
+
+                @dp.append_flow(target=target, name=f"{name}_{target}")
+                def flow() -> DataFrame:
+                    return lake.readStream.table("landed")
+
+    definitions = f"""
+        CREATE STREAMING TABLE landed AS SELECT id FROM STREAM read_files('{landing}', format => 'json');
+        CREATE STREAMING TABLE filled;
+        CREATE FLOW fill AS INSERT INTO ONCE filled BY NAME SELECT id FROM range(3)"""
+    storage = f"{bucket.url}/the%20state/100%25"
+    for first in (0, 2):
+        lake.range(first, first + 2).coalesce(1).write.mode("append").json(landing)
+        assert project.run(sinks, definitions, storage=storage).completed
+    for form in ("json", "delta"):
+        found = lake.read.format(form).load(f"{out}/{form}")
+        assert sorted(row.id for row in found.collect()) == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert project.table("filled") == [(0,), (1,), (2,)]
+    assert bucket.keys("the state/100%/_checkpoints/files/first_files/0/commits")
+    assert bucket.keys(f"the state/100%/_schemas/spark_catalog/{database}/landed")
+    assert project.run(sinks, definitions, storage=storage, full_refresh_all=True).completed
+    assert lake.read.json(f"{out}/json").count() == 16
+
+
 SECRET = "s3cr3t-of-this-test"
 
 

@@ -290,3 +290,14 @@ def test_spark_has_no_functions_as_sinks(project: Project) -> None:
     error = project.run(define).error
     assert isinstance(error, PySparkNotImplementedError)
     assert "foreach_batch_sink 'mine'" in str(error)
+
+
+def test_places_that_are_no_plain_words(
+    spark: SparkSession, project: Project, into: Callable[..., Callable[[], None]], landing: Path
+) -> None:
+    out = landing.parent / "out 50% é"
+    project.storage = landing.parent / "the storage 100% ü"
+    define = into("json", {"path": str(out)})
+    for _ in range(2):
+        assert project.run(define).completed
+        assert rows_at(spark, "json", out) == [ONE, TWO]
