@@ -50,6 +50,7 @@ _BALANCES = {"BALANCED": ("✓", "green"), "SINK_BALANCED": ("✓ sink", "green"
 _NOT_OUT = ("filtered", "dropped", "late", "duplicate", "rescued")
 """What became of rows that are in no table; on a narrow terminal their sum."""
 _HUNDRED = 100.0
+_LONGEST_NAME = 40
 
 
 def status(
@@ -105,51 +106,44 @@ def _head(update: UpdateFacts, now: float) -> Text:
 
 def _flows(flows: tuple[FlowFacts, ...], now: float, *, wide: bool) -> Table:
     quarantined = any(flow.rows.get("quarantined") for flow in flows)
-    backlog = any(flow.backlog_bytes for flow in flows)
+    backlog = wide and any(flow.backlog_bytes for flow in flows)
     lost = [name for name in _NOT_OUT if any(flow.rows.get(name) for flow in flows)]
-    table = Table(box=box.SIMPLE_HEAD, header_style="cyan", pad_edge=False, expand=False)
-    table.add_column("flow", overflow="fold", ratio=2 if not wide else None)
-    if wide:
-        table.add_column("state", no_wrap=True)
-        table.add_column("batch", justify="right", no_wrap=True)
-    for name in (
-        "in",
-        "out",
-        *(["quarantined"] if quarantined else []),
-        *(lost if wide else ["not out"] if lost else []),
-    ):
-        table.add_column(name if name != "quarantined" or wide else "quar.", justify="right", no_wrap=True)
+    names = [_named(flow) for flow in flows]
+    table = Table(box=box.SIMPLE_HEAD, header_style="cyan", pad_edge=False, padding=(0, 1), collapse_padding=True)
+    table.add_column("flow", overflow="fold", min_width=min(max(map(len, names)), _LONGEST_NAME))
+    for name in (*(["batch"] if wide else []), "in", "out"):
+        table.add_column(name, justify="right", no_wrap=True)
+    if quarantined:
+        table.add_column("quarantined" if wide else "quar.", justify="right", no_wrap=True)
+    for name in lost if wide else ["not out"] if lost else []:
+        table.add_column(name, justify="right", no_wrap=True)
     table.add_column("ledger", no_wrap=True)
-    if wide and backlog:
+    if backlog:
         table.add_column("backlog", justify="right", no_wrap=True)
-    table.add_column("last batch", no_wrap=True, style="dim")
-    for flow in flows:
-        table.add_row(*_flow(flow, now, lost, wide=wide, quarantined=quarantined, backlog=backlog))
+    table.add_column("last", no_wrap=True, style="dim")
+    for named, flow in zip(names, flows, strict=True):
+        counts = [flow.rows.get(each) or 0 for each in lost]
+        cells: list[RenderableType] = [named]
+        if wide:
+            cells.append("" if flow.last_batch is None else str(flow.last_batch))
+        cells += [_number(flow.rows.get("rows_in")), _number(flow.rows.get("out"))]
+        if quarantined:
+            cells.append(_number(flow.rows.get("quarantined"), "yellow", zero=""))
+        cells += [_number(count, zero="") for count in (counts if wide else [sum(counts)] if lost else [])]
+        cells.append(_ledger(flow))
+        if backlog:
+            cells.append("" if flow.backlog_bytes is None else size(flow.backlog_bytes))
+        last = "" if flow.last_time is None else ago(now - flow.last_time.astimezone().timestamp())
+        cells.append(last if wide else last.removesuffix(" ago"))
+        table.add_row(*cells)
     return table
 
 
-def _flow(
-    flow: FlowFacts, now: float, lost: list[str], *, wide: bool, quarantined: bool, backlog: bool
-) -> Iterator[RenderableType]:
+def _named(flow: FlowFacts) -> Text:
+    """The flow's mark and name, and its state if that is not what one hopes for."""
     mark, style = _mark(flow.state)
-    yield Text.assemble((f"{mark} ", style), printable(flow.name.removeprefix(_CATALOG)))
-    if wide:
-        yield Text(flow.state.lower(), style if style != "green" else "")
-        yield "" if flow.last_batch is None else str(flow.last_batch)
-    yield _number(flow.rows.get("rows_in"))
-    yield _number(flow.rows.get("out"))
-    if quarantined:
-        yield _number(flow.rows.get("quarantined"), "yellow", zero="")
-    counts = {name: flow.rows.get(name) or 0 for name in lost}
-    if wide:
-        for count in counts.values():
-            yield _number(count, zero="")
-    elif lost:
-        yield _number(sum(counts.values()), zero="")
-    yield _ledger(flow)
-    if wide and backlog:
-        yield "" if flow.backlog_bytes is None else size(flow.backlog_bytes)
-    yield "" if flow.last_time is None else ago(now - flow.last_time.astimezone().timestamp())
+    name = Text.assemble((f"{mark} ", style), printable(flow.name.removeprefix(_CATALOG)))
+    return name if flow.state == "COMPLETED" else name.append(f" {flow.state.lower()}", style)
 
 
 def _ledger(flow: FlowFacts) -> Text:
@@ -162,7 +156,7 @@ def _ledger(flow: FlowFacts) -> Text:
 
 
 def _rules(rules: tuple[RuleFacts, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="cyan", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, header_style="cyan", pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("dataset", overflow="fold")
     table.add_column("expectation", overflow="fold")
     for name in ("passed", "failed", "rate"):
@@ -213,7 +207,15 @@ def _batches(number: int) -> str:
 def _number(count: int | None, style: str = "", zero: str = "0") -> Text:
     if count is None:
         return Text("")
-    return Text(f"{count:,}" if count else zero, style)
+    return Text(_count(count) if count else zero, style)
+
+
+def _count(number: int) -> str:
+    """`999,999`, `12.3M`, `4.56G`: few digits, so that a line has room for all; `--json` has all of them."""
+    for unit, each in ((" G", 10**9), (" M", 10**6)):
+        if number >= each:
+            return f"{number / each:.3g}{unit}"
+    return f"{number:,}"
 
 
 def _mark(state: str) -> tuple[str, str]:

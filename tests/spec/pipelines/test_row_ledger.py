@@ -199,7 +199,7 @@ def ledger_of(row: Row) -> dict[str, Any]:
 def test_flows_that_keep_state_join_and_change_rows(spark: SparkSession, project: Project, tmp_path: Path) -> None:
     """What is not row by row has figures of its own, and what reaches a sink with rules adds up all the same."""
     landing = tmp_path / "landing"
-    batches = [
+    batches: list[list[Event]] = [
         [{"id": 1, "k": "a", "minute": 10}, {"id": 2, "k": "b", "minute": 30}, {"id": 1, "k": "a", "minute": 11}],
         [{"id": 3, "k": "a", "minute": 1}, {"id": 2, "k": "b", "minute": 31}, {"id": 4, "k": None, "minute": 32}],
         [{"id": 5, "k": "a", "minute": 2}, {"id": 6, "k": "b", "minute": 60}],
