@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -80,15 +80,20 @@ def checked(
         if rules:
             _require_unbroken(batch, rules)
             rows = batch.select(schema.names)
-        for name in demands.required:
-            if rows.column(name).null_count:
-                raise SparkRuntimeError.of(
-                    "DELTA_NOT_NULL_CONSTRAINT_VIOLATED",
-                    f"NOT NULL constraint violated for column: {name}.\n",
-                    sql_state="23502",
-                    columnName=name,
-                )
+        require_present(rows, demands.required)
         yield rows
+
+
+def require_present(rows: pa.RecordBatch, columns: Iterable[str]) -> None:
+    """Raises DELTA_NOT_NULL_CONSTRAINT_VIOLATED."""
+    for name in columns:
+        if rows.column(name).null_count:
+            raise SparkRuntimeError.of(
+                "DELTA_NOT_NULL_CONSTRAINT_VIOLATED",
+                f"NOT NULL constraint violated for column: {name}.\n",
+                sql_state="23502",
+                columnName=name,
+            )
 
 
 def _generated(metadata: Metadata) -> dict[str, str]:

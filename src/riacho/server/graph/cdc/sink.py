@@ -25,7 +25,7 @@ from riacho.server.catalog.row_changes.change import Kept
 from riacho.server.catalog.row_changes.job import Job, Runner, Snapshot, TableChange, snapshot_of
 from riacho.server.catalog.row_changes.scan import by_file, spooled
 from riacho.server.commands.describe import simple_type
-from riacho.server.delta.constraints import checked
+from riacho.server.delta.constraints import checked, require_present
 from riacho.server.delta.files import conform
 from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.delta.write import AppTransaction, DeltaOperation
@@ -279,8 +279,10 @@ def _demanded(job: Job, new: pa.Table) -> Iterator[pa.RecordBatch]:
     """New rows, as the table demands them to be; they go through the engine only for what only that can compute."""
     rows = new.rename_columns(job.snapshot.schema.names)
     demands = job.snapshot.demands
-    if not (demands.rules or demands.generated or demands.required):
-        yield from rows.to_batches()
+    if not (demands.rules or demands.generated):
+        for batch in rows.to_batches():
+            require_present(batch, demands.required)
+            yield batch
         return
     relation = spooled(job, (rows.schema, iter(rows.to_batches())))
     yield from checked(job.session, relation, job.snapshot.schema, demands)
