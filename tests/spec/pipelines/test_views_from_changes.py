@@ -178,9 +178,14 @@ def test_only_what_is_new_is_computed_and_written(shop: Project) -> None:
     require_right(shop)
     assert shop.run(*VIEWS, full_refresh=["kept"]).completed
     assert "kept" in ways(shop)["COMPLETE_RECOMPUTE"]
-    shop.spark.conf.set("riacho.pipelines.incrementalViews.enabled", "false")
-    assert shop.run(*VIEWS).completed
+    off = {"riacho.pipelines.incrementalViews.enabled": "false"}
+    assert shop.run(*VIEWS, conf=off).completed
     assert ways(shop) == {"COMPLETE_RECOMPUTE": set(QUERIES)}
+    assert shop.run(*VIEWS).completed
+    assert ways(shop) == {"COMPLETE_RECOMPUTE": set(QUERIES)}, "it is not known what the rows were made of"
+    shop.spark.conf.set("riacho.pipelines.incrementalViews.enabled", "false")
+    assert shop.run(*VIEWS[:1]).completed
+    assert ways(shop)["COMPLETE_RECOMPUTE"] >= {"kept"}
 
 
 @pytest.mark.riacho_only

@@ -43,11 +43,18 @@ class DeltaTableWriter:
         self._refresher = Refresher(catalog, clock, after_commit)
 
     def refresh(
-        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool = False
+        self,
+        table: Table,
+        relation: pb.Relation,
+        schema: pa.Schema,
+        engine: EngineSession,
+        *,
+        full: bool = False,
+        from_changes: bool = True,
     ) -> Refreshed:
         """Raises UnsupportedOperationError if the table is not Delta, and what the write raises."""
         _require_delta(table)
-        return self._refresher.refresh(table, relation, schema, engine, full=full)
+        return self._refresher.refresh(table, relation, schema, engine, full=full, from_changes=from_changes)
 
     def replace_checked(
         self,

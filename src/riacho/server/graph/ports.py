@@ -135,12 +135,19 @@ class TableWriter(Protocol):
     """Writes materialized views."""
 
     def refresh(
-        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool = False
+        self,
+        table: Table,
+        relation: pb.Relation,
+        schema: pa.Schema,
+        engine: EngineSession,
+        *,
+        full: bool = False,
+        from_changes: bool = True,
     ) -> Refreshed:
         """Make the rows of `relation`, which has the columns `schema`, the table's only rows, in at most one commit.
 
-        They need not be computed anew if it is sure what they are; with `full` they are. Who reads meanwhile sees the
-        old rows and columns or the new ones. If it raises SparkError, nothing has changed.
+        They need not be computed anew if it is sure what they are; with `full`, or without `from_changes`, they are.
+        Who reads meanwhile sees the old rows and columns or the new ones. If it raises SparkError, nothing has changed.
         """
 
     def replace_checked(

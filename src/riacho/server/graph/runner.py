@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 
 from riacho import storage
 from riacho.clock import Clock
-from riacho.conf import FLOW_RETRIES
+from riacho.conf import FLOW_RETRIES, INCREMENTAL_VIEWS
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.server.catalog.base import Catalog
 from riacho.server.graph import definition_events, events, stages
@@ -280,7 +280,8 @@ class PipelineExecution:
             relation = self.resolution.executable(run.flow)
             if checks is None:
                 relation = aligned(relation, run.flow.schema, run.schema)
-                done = self.tools.writer.refresh(table, relation, run.schema, engine, full=full)
+                may = self.settings.from_changes(run.flow.conf.get(INCREMENTAL_VIEWS.key))
+                done = self.tools.writer.refresh(table, relation, run.schema, engine, full=full, from_changes=may)
                 self._note(events.planned(run.flow.identifier, done))
                 self._note(view_done(run, done.rows, None))
             else:

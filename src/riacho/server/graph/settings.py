@@ -9,6 +9,7 @@ from riacho.conf import (
     CONCURRENT_FLOWS,
     CONTINUOUS,
     FLOW_RETRIES,
+    INCREMENTAL_VIEWS,
     LONGEST_RETRY_WAIT,
     SHORTEST_RETRY_WAIT,
     TRIGGER_INTERVAL,
@@ -26,6 +27,7 @@ class PipelineSettings:
     backoff: Backoff
     max_concurrent_flows: int
     continuous: bool = False
+    incremental_views: bool = True
 
     @classmethod
     def read(cls, get_conf: GetConf, graph_conf: Mapping[str, str] | None = None) -> PipelineSettings:
@@ -40,11 +42,16 @@ class PipelineSettings:
             ),
             max_concurrent_flows=max(1, CONCURRENT_FLOWS.read(get_conf)),
             continuous=CONTINUOUS.of(graph_conf or {}),
+            incremental_views=INCREMENTAL_VIEWS.read(get_conf),
         )
 
     def retries(self, own: str | None) -> int:
         """How often a flow is tried again; `own`: the flow's own conf."""
         return self.max_retries if own is None else FLOW_RETRIES.parse(own)
+
+    def from_changes(self, own: str | None) -> bool:
+        """Whether a view may be kept up to date from changes; `own`: the flow's own conf."""
+        return self.incremental_views if own is None else INCREMENTAL_VIEWS.parse(own)
 
 
 def least_interval_ms(conf: Mapping[str, str], properties: Mapping[str, str]) -> int | None:

@@ -116,7 +116,14 @@ class FakeFlows:
         return self.queries[-1]
 
     def refresh(
-        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool = False
+        self,
+        table: Table,
+        relation: pb.Relation,
+        schema: pa.Schema,
+        engine: EngineSession,
+        *,
+        full: bool = False,
+        from_changes: bool = True,
     ) -> Refreshed:
         if self._fails(table.name.table):
             raise BOOM

@@ -44,7 +44,14 @@ class Tools:
         return self.pipelines.analyze(relation, {})
 
     def refresh(
-        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool = False
+        self,
+        table: Table,
+        relation: pb.Relation,
+        schema: pa.Schema,
+        engine: EngineSession,
+        *,
+        full: bool = False,
+        from_changes: bool = True,
     ) -> Refreshed:
         assert self.may_write.wait(30)
         self.writes.append(str(table.name))

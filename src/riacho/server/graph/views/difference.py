@@ -51,8 +51,6 @@ def _numbered(table: pa.Table) -> KeyHash:
     first = np.maximum.accumulate(np.where(starts, np.arange(len(order)), 0))
     times = np.empty(len(order), dtype=np.int64)
     times[order] = np.arange(len(order)) - first
-    if not times.any():
-        return rows
     return hash_keys([pa.array(rows.high), pa.array(rows.low), pa.array(times)], table.num_rows)
 
 

@@ -33,7 +33,7 @@ from riacho.server.plan.walk import Path, at, expressions, replace, walk, walk_p
 from riacho.server.state.store import BEGINNING
 from riacho.server.streaming.operators.aggregate import Aggregation, Partials
 from riacho.server.streaming.operators.calls import output_of, take_apart
-from riacho.server.streaming.operators.grouping import grouping_of
+from riacho.server.streaming.operators.grouping import Grouping, grouping_of
 from riacho.server.streaming.operators.operator import BatchContext, OperatorTools
 from riacho.server.streaming.sinks.base import OutputMode
 from riacho.storage import Place
@@ -104,14 +104,19 @@ class GroupTools:
         return OperatorTools(self.engine, self.spool, _RETAIN)
 
 
-class KeptGroups:
-    """The groups of one grouping, in `folder`. To be closed.
+@dataclass(frozen=True)
+class GroupShape:
+    """How the groups of one grouping are kept. It holds as long as the query and the columns below it do."""
 
-    `aggregate`: the grouping over tables as they are now, of which only the columns are asked for. Raises
-    NotFromChangesError if its groups cannot be kept after all, which depends on the types.
-    """
+    buffer: Partials
+    grouping: Grouping
 
-    def __init__(self, aggregate: pb.Aggregate, folder: Place, tools: GroupTools) -> None:
+    @classmethod
+    def of(cls, aggregate: pb.Aggregate, tools: GroupTools) -> GroupShape:
+        """Of a grouping over tables, of which only the columns are asked for.
+
+        Raises NotFromChangesError if its groups cannot be kept after all, which depends on the types.
+        """
         operators = tools.operators
         output = output_of(aggregate, operators)
         exact = _with_exact_averages(aggregate, tools.engine)
@@ -126,8 +131,15 @@ class KeptGroups:
                     f"it groups by, or computes, values of type {types.to_ddl(pa.schema([field])).split(' ', 1)[-1]}, "
                     "whose results depend on how the rows are split"
                 )
+        return cls(buffer, grouping)
+
+
+class KeptGroups:
+    """The groups of one grouping, in `folder`. To be closed."""
+
+    def __init__(self, shape: GroupShape, folder: Place, tools: GroupTools) -> None:
         self._folder = folder
-        self._aggregation = Aggregation(buffer, grouping, OutputMode.UPDATE, folder, operators)
+        self._aggregation = Aggregation(shape.buffer, shape.grouping, OutputMode.UPDATE, folder, tools.operators)
 
     def restore(self, version: int, mark: str) -> None:
         """Take up the groups of a version. Raises SparkError, NotFromChangesError if they are not those marked so."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import pyarrow as pa
 
@@ -19,6 +21,8 @@ from riacho.server.graph.views.history import InputTable
 from riacho.server.graph.views.plan import ViewQuery, bind, input_of
 from riacho.server.graph.views.record import ViewContents
 from riacho.server.plan.walk import walk
+
+T = TypeVar("T")
 
 _FAR_BEHIND: Final = 16
 
@@ -40,10 +44,36 @@ class ViewRefresh:
         """What its rows are made of, once it is refreshed."""
         return ViewContents(self.definition, tuple(each.at for each in self.tables))
 
+    def known_by(self, *what: Hashable) -> Hashable:
+        """A key for what is so for this query over tables of these columns."""
+        return self.definition, tuple(table.at.schema for table in self.tables), what
+
     def is_far_from(self, record: ViewContents) -> bool:
         """Whether so many versions were looked at that the view should note them, though it gets no rows of them."""
         passed = [new.at.version - old.version for new, old in zip(self.tables, record.inputs, strict=True)]
         return max(passed, default=0) >= _FAR_BEHIND
+
+
+class Remembered(Generic[T]):
+    """The last things that were found out, by key. From any thread."""
+
+    def __init__(self, most: int = 1024) -> None:
+        self._most = most
+        self._known: OrderedDict[Hashable, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, find_out: Callable[[], T]) -> T:
+        """What is known of `key`; found out if nothing is. What that raises is not remembered."""
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+                return self._known[key]
+        found = find_out()
+        with self._lock:
+            self._known[key] = found
+            while len(self._known) > self._most:
+                self._known.popitem(last=False)
+        return found
 
 
 @dataclass
@@ -61,6 +91,11 @@ class ViewInputs:
     pinned: bool
     by_name: set[int] = field(default_factory=set)
     _new_rows: dict[int, pb.Relation] = field(default_factory=dict)
+
+    @property
+    def new(self) -> frozenset[int]:
+        """The inputs that have new rows."""
+        return frozenset(number for number, files in enumerate(self.added) if files)
 
     def bound(self, plans: Sequence[pb.Relation], *, run: bool = True) -> list[pb.Relation]:
         """The plans over what stands for their inputs. `run`: False for plans that are only analysed."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -42,9 +42,9 @@ from riacho.server.graph.names import Identifier
 from riacho.server.graph.ports import Refreshed, RefreshWay
 from riacho.server.graph.views.added import InputNumbers, InputState, added_rows
 from riacho.server.graph.views.difference import write_difference
-from riacho.server.graph.views.groups import kept_groupings, with_results
+from riacho.server.graph.views.groups import GroupShape, kept_groupings, with_results
 from riacho.server.graph.views.history import InputTable, TableFollower
-from riacho.server.graph.views.inputs import ViewInputs, ViewRefresh, table_at
+from riacho.server.graph.views.inputs import Remembered, ViewInputs, ViewRefresh, table_at
 from riacho.server.graph.views.plan import NotFromChangesError, bind, plan_of
 from riacho.server.graph.views.record import NOTE, ViewContents, record_of
 from riacho.server.graph.views.regroup import GROUPS, Groupings, remove_others
@@ -76,19 +76,35 @@ class Refresher:
         self._clock = clock
         self._after_commit = after_commit
         self._tables = TableFollower()
+        self._shapes: Remembered[GroupShape] = Remembered()
+        self._columns: Remembered[bool] = Remembered()
 
     def refresh(
-        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool
+        self,
+        table: Table,
+        relation: pb.Relation,
+        schema: pa.Schema,
+        engine: EngineSession,
+        *,
+        full: bool,
+        from_changes: bool,
     ) -> Refreshed:
         """See `ports.TableWriter.refresh`, for a Delta table."""
-        done = self._refresh(table, relation, schema, engine, full=full)
+        done = self._refresh(table, relation, schema, engine, full=full, from_changes=from_changes)
         _log.info("The materialized view %s was %s: %s", table.name, done.way.said, done.why)
         return done
 
     def _refresh(
-        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, *, full: bool
+        self,
+        table: Table,
+        relation: pb.Relation,
+        schema: pa.Schema,
+        engine: EngineSession,
+        *,
+        full: bool,
+        from_changes: bool,
     ) -> Refreshed:
-        if not INCREMENTAL_VIEWS.read(engine.get_conf):
+        if not from_changes:
             return self._replace(table, relation, schema, engine, f"{INCREMENTAL_VIEWS.key} is false")
         try:
             view = self._view(table, relation, schema, engine)
@@ -158,7 +174,9 @@ class Refresher:
             groupings = kept_groupings(view.plan.operators)
             if not groupings:
                 raise
-            refresh = partial(self._regroup, view, Groupings(groupings, states, numbers), writer, state.version)
+            refresh = partial(
+                self._regroup, view, Groupings(groupings, states, numbers, self._shapes), writer, state.version
+            )
         for pinned in (False, True):
             try:
                 with closing(FolderSpool("view", zone=view.engine.zone.engine)) as spool:
@@ -184,7 +202,7 @@ class Refresher:
         self, view: ViewRefresh, more: Sequence[pb.Relation], writer: DeltaWriter, version: int, inputs: ViewInputs
     ) -> Refreshed:
         bound = inputs.bound(more)
-        _require_columns(view, bound)
+        self._require_columns(view, bound, "rows", *sorted(inputs.new))
 
         def wanted(state: TableState | None, rows: int) -> bool:
             self._require_unmoved(view, state, version, inputs)
@@ -206,7 +224,7 @@ class Refresher:
             kept = groupings.taken(inputs, location / GROUPS, open_groups)
             results = [(path, groups.groups.result()) for path, groups in zip(groupings.paths, kept, strict=True)]
             [relation] = inputs.bound([with_results(view.plan.operators, results)])
-            _require_columns(view, [relation])
+            self._require_columns(view, [relation], "groups")
             record = replace(view.record, state={"groupings": [groups.to_json() for groups in kept]})
             operation = _operation("Overwrite", record)
 
@@ -275,6 +293,17 @@ class Refresher:
             raise NotFromChangesError("somebody else wrote to it meanwhile")
         self._require_still(view, inputs.by_name)
 
+    def _require_columns(self, view: ViewRefresh, plans: Sequence[pb.Relation], *how: Hashable) -> None:
+        """Raises NotFromChangesError if `plans`, made in a way that `how` names, have other columns than the view."""
+        want = [(field.name, field.type) for field in types.normalise_schema(view.schema)]
+
+        def look() -> bool:
+            found = (types.normalise_schema(view.engine.schema(plan)) for plan in plans)
+            return all([(field.name, field.type) for field in have] == want for have in found)
+
+        if not self._columns.get(view.known_by(how), look):
+            raise NotFromChangesError("its query, taken apart, has other columns")
+
     def _require_still(self, view: ViewRefresh, numbers: Iterable[int]) -> None:
         """Raises _MovedError if one of these inputs is not at the version any more that it was at."""
         for number in numbers:
@@ -326,15 +355,6 @@ def _wants(check: Callable[[TableState], None]) -> Wanted:
         return True
 
     return wanted
-
-
-def _require_columns(view: ViewRefresh, plans: Sequence[pb.Relation]) -> None:
-    """Raises NotFromChangesError if what is to be appended has other columns than the query."""
-    want = [(field.name, field.type) for field in types.normalise_schema(view.schema)]
-    for plan in plans:
-        have = types.normalise_schema(view.engine.schema(plan))
-        if [(field.name, field.type) for field in have] != want:
-            raise NotFromChangesError("its query, taken apart, has other columns")
 
 
 def _operation(mode: str, record: ViewContents | None) -> DeltaOperation:

@@ -6,14 +6,16 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from riacho.ids import new_uuid
 from riacho.protos import pb
+from riacho.server.engine.asked import asking_once
 from riacho.server.graph.views.added import InputNumbers, InputState, added_rows
-from riacho.server.graph.views.groups import GroupTools, KeptGroups
-from riacho.server.graph.views.inputs import ViewInputs
+from riacho.server.graph.views.groups import GroupShape, GroupTools, KeptGroups
+from riacho.server.graph.views.inputs import Remembered, ViewInputs
 from riacho.server.graph.views.plan import NotFromChangesError
 from riacho.server.plan.walk import Path as PlanPath
 from riacho.server.plan.walk import at
@@ -42,6 +44,7 @@ class Groupings:
     paths: Sequence[PlanPath]
     states: Mapping[int, InputState]
     numbers: InputNumbers
+    shapes: Remembered[GroupShape]
 
     def taken(self, inputs: ViewInputs, folder: Path, open_groups: ExitStack) -> list[GroupsAt]:
         """The groups with all that is new, for each grouping; those that cannot be followed are made anew."""
@@ -50,11 +53,11 @@ class Groupings:
         taken = []
         for place, path in enumerate(self.paths):
             node: pb.Relation = at(inputs.view.plan.operators, path)
-            [analysed] = inputs.bound([node], run=False)
+            shape = self.shapes.get(inputs.view.known_by(place), partial(_shape, node, inputs, tools))
             mark = known[place] if place < len(known) else None
             more = None if mark is None else self._more(node.aggregate.input)
             if mark is not None and more is not None:
-                groups = KeptGroups(analysed.aggregate, folder / mark["folder"], tools)
+                groups = KeptGroups(shape, folder / mark["folder"], tools)
                 open_groups.callback(groups.close)
                 version = int(mark["version"])
                 groups.restore(version, mark["mark"])
@@ -64,7 +67,7 @@ class Groupings:
                 taken.append(GroupsAt(groups, mark["folder"], version, is_new=False))
             else:
                 name = new_uuid()
-                groups = KeptGroups(analysed.aggregate, folder / name, tools)
+                groups = KeptGroups(shape, folder / name, tools)
                 open_groups.callback(groups.close)
                 groups.restore(0, "")
                 [all_rows] = inputs.bound([node.aggregate.input])
@@ -77,6 +80,12 @@ class Groupings:
             return added_rows(relation, self.states, self.numbers)
         except NotFromChangesError:
             return None
+
+
+def _shape(node: pb.Relation, inputs: ViewInputs, tools: GroupTools) -> GroupShape:
+    with asking_once():
+        [analysed] = inputs.bound([node], run=False)
+        return GroupShape.of(analysed.aggregate, tools)
 
 
 def remove_others(folder: Path, used: Collection[str]) -> None:
