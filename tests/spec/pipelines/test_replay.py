@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from riacho import pipelines as dp
 from tests.spec.pipelines.support import Outcome, Project
+from tests.spec.pipelines.test_continuous import Continuous, NewSession, until
 from tests.spec.support import files, write_json
 
 pytestmark = pytest.mark.riacho_only
@@ -169,3 +170,47 @@ def test_rows_arrive_while_replays_go_on(spark: SparkSession, project: Project) 
     assert replayed == rounds * size // 2
     assert project.run(raw, kept(positive())).completed
     assert ids(project, "after") == list(range(rounds * size))
+
+
+def test_while_a_continuous_update_goes_on(spark: SparkSession, project: Project, new_session: NewSession) -> None:
+    spark.sql(f"CREATE TABLE {project.database}.outside (id BIGINT) USING delta").collect()
+    continuous = Continuous(project, new_session)
+    strict = """
+        CREATE STREAMING TABLE kept (id BIGINT, CONSTRAINT even EXPECT (id % 2 = 0) ON VIOLATION QUARANTINE ROW)
+        AS SELECT id FROM STREAM outside;
+        CREATE STREAMING TABLE after AS SELECT id FROM STREAM kept;
+        CREATE MATERIALIZED VIEW total AS SELECT count(*) AS n FROM after;
+    """
+    relaxed = strict.replace("id % 2 = 0", "id >= 0")
+    with continuous.running(strict) as update:
+        continuous.insert(0)
+        continuous.has("total", (1,))
+        for number in range(6):
+            continuous.insert(*range(10 * number + 1, 10 * number + 5))
+            outcome = replay(project, relaxed)
+            assert outcome.completed, outcome.error
+
+        def all_replayed() -> bool:
+            replay(project, relaxed)
+            return len(project.table("kept")) == 25
+
+        until(all_replayed, "all rows are in kept")
+        # What is replayed wakes the flows that read the table.
+        continuous.has("total", (25,))
+    assert not any("FAILED" in event for event in update.outcome.events)
+    assert ids(project, "after") == ids(project, "kept")
+    assert ids(project, "kept_quarantine") == []
+
+
+def test_a_full_refresh_without_the_rule(spark: SparkSession, project: Project, raw: Callable[[], None]) -> None:
+    assert project.run(raw, kept(positive())).completed
+    assert ids(project, "kept_quarantine") == [2, 3, 4]
+    assert project.run(raw, kept(), full_refresh=["kept"]).completed
+    assert ids(project, "kept") == [1, 2, 3, 4]
+    assert replay(project, raw, kept()).completed
+    assert ids(project, "kept") == [1, 2, 3, 4], "what was read again is not replayed besides"
+    mine = (
+        "CREATE MATERIALIZED VIEW other_quarantine AS SELECT 1 AS id; CREATE MATERIALIZED VIEW other AS SELECT 1 AS id;"
+    )
+    assert project.run(mine).completed
+    assert replay(project, mine).completed, "a table may be called so"

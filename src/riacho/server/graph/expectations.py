@@ -26,7 +26,7 @@ from riacho.server.plan.mentions import function_names, makes_rows
 from riacho.server.plan.pushdown import NOT_DETERMINISTIC
 from riacho.server.plan.rules.global_aggregates import is_aggregate
 from riacho.server.plan.walk import children, expressions
-from riacho.server.streaming.quality import FAILED, NOTE, RULES, VIOLATED, Expectation, Violation
+from riacho.server.streaming.quality import FAILED, NOTE, NOTE_TYPE, RULES, VIOLATED, Expectation, Violation
 
 CHECKED: Final = "riacho_checked"
 ONLY_ELSEWHERE: Final = "riacho_quarantine"
@@ -84,6 +84,12 @@ def from_text(name: str, text: str, violation: Violation) -> Expectation:
 def quarantine_name(dataset: Identifier) -> Identifier:
     """The quarantine table of a dataset."""
     return Identifier((*dataset.qualifier, f"{dataset.name}{QUARANTINE}"))
+
+
+def has_note(schema: pa.Schema) -> bool:
+    """Whether a table says of each row why it was quarantined: others may have a name that ends like this, too."""
+    kind = schema.field(NOTE).type if NOTE in schema.names else None
+    return kind is not None and pa.types.is_struct(kind) and {f.name for f in NOTE_TYPE} <= {f.name for f in kind}
 
 
 def wants_quarantine(rules: Iterable[Expectation]) -> bool:

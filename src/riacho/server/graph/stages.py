@@ -22,7 +22,7 @@ from riacho.server.graph.cdc.sink import CdcTarget
 from riacho.server.graph.cdc.snapshot_flow import check_refresh
 from riacho.server.graph.dag import Dag
 from riacho.server.graph.elements import PersistedView, PipelineSink, PipelineTable
-from riacho.server.graph.expectations import wants_quarantine
+from riacho.server.graph.expectations import has_note, quarantine_name, wants_quarantine
 from riacho.server.graph.failures import RESET_ALLOWED
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.resolve import Resolution, ResolvedFlow
@@ -230,8 +230,16 @@ class _Decision:
             # The rows of a materialized view are swapped together with its columns, when its flow has run.
             return _evolve(existing, existing.schema, table.comment, properties)
         if self._is_reset(table.quarantine_of or table.identifier):
-            return [EmptyTable(name), *self._without_state(name), *_evolve(existing, schema, table.comment, properties)]
+            emptied = [EmptyTable(name), *self._left_in_quarantine(table), *self._without_state(name)]
+            return [*emptied, *_evolve(existing, schema, table.comment, properties)]
         return _evolve(existing, schemas.merge(existing.schema, schema), table.comment, properties)
+
+    def _left_in_quarantine(self, table: PipelineTable) -> list[Stage]:
+        """Rows that were quarantined while rules did so come again from the sources: a replay would double them."""
+        name = quarantine_name(table.identifier)
+        left = self._catalog.table(name.table_name)
+        is_ours = left is not None and name not in self._definition.outputs and has_note(left.schema)
+        return [EmptyTable(name.table_name)] if is_ours else []
 
     def _without_state(self, name: TableName) -> list[Stage]:
         """What was kept of the events that a table without rows was made of must go too."""

@@ -93,19 +93,12 @@ class ReplayTables:
     """A quarantine table and the table that its rows belong to."""
 
     def __init__(self, quarantine: Table, target: Table, engine: EngineSession, clock: Clock) -> None:
-        """Raises UnsupportedOperationError if one of them is not Delta, or the first is no quarantine table."""
+        """Raises UnsupportedOperationError if one of them is not Delta."""
         for table in (quarantine, target):
             if table.format.lower() != "delta":
                 raise UnsupportedOperationError(
                     f"The table {table.name} has the format {table.format}; a replay needs Delta tables."
                 )
-        column = quarantine.schema.field(NOTE).type if NOTE in quarantine.schema.names else None
-        fields = {each.name for each in column} if column is not None and pa.types.is_struct(column) else set()
-        if not {_REPLAY, _RULES, _REASON, _FLOW} <= fields:
-            raise UnsupportedOperationError(
-                f"{quarantine.name} is no quarantine table: it has no column {NOTE} that says which rules a row "
-                "breaks. Rename it, or the table of the pipeline that it would belong to."
-            )
         self._quarantine = quarantine
         self._target = target
         self._engine = engine

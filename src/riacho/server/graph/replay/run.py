@@ -20,7 +20,7 @@ from riacho.server.engine.base import EngineSession
 from riacho.server.graph import events
 from riacho.server.graph.elements import PipelineTable
 from riacho.server.graph.events import PipelineEvent
-from riacho.server.graph.expectations import quarantine_name
+from riacho.server.graph.expectations import has_note, quarantine_name
 from riacho.server.graph.materialized import aligned
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.ports import FlowSessions, PipelineSession
@@ -107,7 +107,9 @@ class ReplayExecution:
         quarantine = self.catalog.table(quarantine_name(name).table_name)
         target = self.catalog.table(name.table_name)
         own = self.resolution.definition.table(quarantine_name(name))
-        if quarantine is None or target is None or (own is not None and own.quarantine_of != name):
+        if quarantine is None or target is None or not has_note(quarantine.schema):
+            return None
+        if own is not None and own.quarantine_of != name:
             return None
         if not table.is_streaming:
             note = "a materialized view: its next refresh puts all its rows through the rules of now"
