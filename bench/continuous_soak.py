@@ -312,7 +312,7 @@ class Soak:
     def _rows(self, name: str, *columns: str) -> list[dict[str, Any]]:
         return DeltaTable(self._place(name)).to_pyarrow_table(columns=list(columns)).to_pylist()  # type: ignore[no-any-return]
 
-    def _ids(self, name: str) -> list[int]:
+    def _ids(self, name: str) -> list[Any]:
         return [row["id"] for row in self._rows(name, "id")]
 
     def _count(self, name: str) -> int:
