@@ -110,7 +110,7 @@ class _Extends:
         try:
             return self._client.execute_command(command, *arguments, **options)
         except PySparkException as error:
-            if _comes_of_spark(error):
+            if comes_of_spark(error):
                 raise PySparkNotImplementedError(
                     f"Spark cannot do this in an AUTO CDC flow, only riacho can: {', '.join(self._asked)}."
                 ) from error
@@ -125,7 +125,7 @@ class _Extends:
         ]
 
 
-def _comes_of_spark(error: PySparkException) -> bool:
+def comes_of_spark(error: PySparkException) -> bool:
     """Whether a server says that it does not know such messages."""
     text = str(error)
     return "DefineFlow details case: EXTENSION" in text or "DEFINE_FLOW_ONCE_OPTION_NOT_SUPPORTED" in text

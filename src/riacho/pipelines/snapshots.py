@@ -10,14 +10,24 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
+from copy import copy
 from functools import reduce
 from typing import TYPE_CHECKING, Any, Final
 
-from pyspark.errors import AnalysisException, PySparkTypeError, PySparkValueError
+from google.protobuf.any_pb2 import Any as AnyMessage
+from pyspark.errors import (
+    AnalysisException,
+    PySparkException,
+    PySparkNotImplementedError,
+    PySparkTypeError,
+    PySparkValueError,
+)
 from pyspark.pipelines.flow import Flow
 from pyspark.pipelines.graph_element_registry import get_active_graph_element_registry
 from pyspark.pipelines.source_code_location import get_caller_source_code_location
 from pyspark.sql import functions as F
+
+from riacho.pipelines.changes import comes_of_spark
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -50,7 +60,8 @@ def create_auto_cdc_from_snapshot_flow(
     version); rows that are gone are deleted (their version ends). `source` is the name of a table or view, of which
     each run takes a snapshot, with the time of the run as its version; or a function of the version of the last
     snapshot (None at first) that returns the next snapshot as a DataFrame and its version, or None if there is none.
-    It is called until it returns None; versions must rise. As in Databricks; stock Spark has no such flow.
+    It is called until it returns None; versions must rise. As in Databricks; on stock Spark it raises
+    PySparkNotImplementedError.
     """
     if type(target) is not str:
         raise _wrong_type("target", "str", target)
@@ -87,9 +98,37 @@ def create_auto_cdc_from_snapshot_flow(
     given |= {"keys": len(keys), "excluded": bool(track_history_except_column_list), "versions": len(found)}
     columns = map(_column, (*keys, *tracked))
     marked = rows.hint(HINT, json.dumps(given), *columns, *(version for _, version in found))
+    registry = copy(registry)
+    registry._client = _ForRiacho(registry._client)  # noqa: SLF001 - the client has no way of its own to say it
     registry.register_flow(
         Flow(name=name or target, target=target, spark_conf={}, source_code_location=location, func=lambda: marked)
     )
+
+
+class _ForRiacho:
+    """A client of a server: the flow that goes through it travels in a form that Spark refuses."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def execute_command(self, command: Any, *arguments: Any, **options: Any) -> Any:
+        flow = command.pipeline_command.define_flow
+        inner = type(flow)()
+        inner.relation_flow_details.CopyFrom(flow.relation_flow_details)
+        packed = AnyMessage()
+        packed.Pack(inner)
+        flow.extension.CopyFrom(packed)
+        try:
+            return self._client.execute_command(command, *arguments, **options)
+        except PySparkException as error:
+            if comes_of_spark(error):
+                raise PySparkNotImplementedError(
+                    "Spark cannot follow snapshots, only riacho can: create_auto_cdc_from_snapshot_flow."
+                ) from error
+            raise
 
 
 def _snapshots(source: SnapshotSource, last: Version | None) -> list[tuple[DataFrame, Column]]:

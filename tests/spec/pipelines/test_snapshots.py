@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from pyspark.errors import PySparkException
+from pyspark.errors import PySparkException, PySparkNotImplementedError
 from pyspark.sql import DataFrame, SparkSession
 
 from riacho import pipelines as rp
 from tests.spec.pipelines.support import Project
 from tests.spec.pipelines.test_continuous import Continuous, NewSession
-
-pytestmark = pytest.mark.riacho_only
 
 Snapshot = dict[int, str]
 SCHEMA = "id INT, name STRING, city STRING"
@@ -49,6 +47,7 @@ def visible(project: Project, table: str, *columns: str) -> list[tuple[Any, ...]
     return sorted((tuple(row) for row in rows), key=repr)
 
 
+@pytest.mark.riacho_only
 def test_a_function_gives_snapshots_until_it_has_no_more(spark: SparkSession, project: Project) -> None:
     source = Snapshots(spark, [(1, "a", "x"), (2, "b", "x")], [(1, "a", "x"), (2, "c", "x"), (3, "d", "x")])
     define = following("t", source, stored_as_scd_type=2)
@@ -69,6 +68,7 @@ def test_a_function_gives_snapshots_until_it_has_no_more(spark: SparkSession, pr
     assert visible(project, "t", *interval) == gone
 
 
+@pytest.mark.riacho_only
 def test_type_1_keeps_the_last_snapshot(spark: SparkSession, project: Project) -> None:
     source = Snapshots(spark, [(1, "a", "x"), (2, "b", "x")])
     define = following("t", source)
@@ -83,6 +83,7 @@ def test_type_1_keeps_the_last_snapshot(spark: SparkSession, project: Project) -
     )
 
 
+@pytest.mark.riacho_only
 def test_untracked_columns_change_in_place(spark: SparkSession, project: Project) -> None:
     source = Snapshots(spark, [(1, "a", "x")], [(1, "a", "y")], [(1, "b", "z")])
     define = following("t", source, stored_as_scd_type="2", track_history_except_column_list=["city"])
@@ -90,6 +91,7 @@ def test_untracked_columns_change_in_place(spark: SparkSession, project: Project
     assert visible(project, "t", "city", "__START_AT", "__END_AT") == [(1, "a", "y", 10, 30), (1, "b", "z", 30, None)]
 
 
+@pytest.mark.riacho_only
 def test_each_run_takes_a_snapshot_of_a_table(spark: SparkSession, project: Project) -> None:
     spark.sql(f"CREATE TABLE {project.database}.outside (id INT, name STRING)")
     spark.sql(f"INSERT INTO {project.database}.outside VALUES (1, 'a'), (2, 'b')")
@@ -108,6 +110,7 @@ def test_each_run_takes_a_snapshot_of_a_table(spark: SparkSession, project: Proj
     assert visible(project, "two") == [(2, "C")]
 
 
+@pytest.mark.riacho_only
 def test_a_full_refresh_wants_the_snapshots_from_the_first_on(
     spark: SparkSession, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +128,7 @@ def test_a_full_refresh_wants_the_snapshots_from_the_first_on(
         assert visible(project, "t", "__END_AT") == [(1, "a", 20), (2, "b", None)]
 
 
+@pytest.mark.riacho_only
 def test_what_a_source_must_not_do(spark: SparkSession, project: Project) -> None:
     def same(last: int | None) -> tuple[DataFrame, int]:
         return spark.range(1), 5
@@ -148,6 +152,7 @@ def following_now(project: Project, source: Any) -> None:
     raise error
 
 
+@pytest.mark.riacho_only
 def test_rules_belong_to_what_snapshots_are_made_of(spark: SparkSession, project: Project) -> None:
     ruled = "CREATE STREAMING TABLE t (CONSTRAINT named EXPECT (name IS NOT NULL) ON VIOLATION DROP ROW)"
 
@@ -157,12 +162,14 @@ def test_rules_belong_to_what_snapshots_are_made_of(spark: SparkSession, project
     assert "cannot have expectations" in str(project.run(ruled, define).error)
 
 
+@pytest.mark.riacho_only
 def test_a_snapshot_is_not_a_stream(spark: SparkSession, project: Project) -> None:
     stream = spark.readStream.format("rate").load()
     error = project.run(following("t", lambda last: (stream, 1) if last is None else None, keys=["value"])).error
     assert "A snapshot is all rows that there are" in str(error)
 
 
+@pytest.mark.riacho_only
 def test_a_continuous_pipeline_takes_a_snapshot_when_the_table_changes(
     project: Project, new_session: NewSession
 ) -> None:
@@ -187,3 +194,9 @@ def test_a_continuous_pipeline_takes_a_snapshot_when_the_table_changes(
         continuous.has("current", (2, 3))
         assert update.outcome.of("o")[-1] == "has COMPLETED."
     assert len(project.table("t")) == 3
+
+
+@pytest.mark.spark_only
+def test_spark_refuses_it_by_name(spark: SparkSession, project: Project) -> None:
+    with pytest.raises(PySparkNotImplementedError, match="only riacho can: create_auto_cdc_from_snapshot_flow"):
+        following_now(project, Snapshots(spark, [(1, "a", "x")]))

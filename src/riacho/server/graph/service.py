@@ -225,14 +225,15 @@ class PipelineService:
         graph = self._graph(command.dataflow_graph_id, session)
         rules: tuple[Expectation, ...] = ()
         cdc: AutoCdc | None = None
+        snapshots = snapshot_flow.sent(command)
         match command.WhichOneof("details"):
+            case "extension" if snapshots is not None:
+                relation, cdc = self._snapshots(snapshots, names.parse(command.target_dataset_name), graph)
             case "auto_cdc_flow_details" | "extension":
                 cdc = from_proto(command)
                 relation = cdc.source_read
             case "relation_flow_details":
                 relation = command.relation_flow_details.relation
-                if snapshot_flow.is_snapshots(relation):
-                    relation, cdc = self._snapshots(relation, names.parse(command.target_dataset_name), graph)
             case _:
                 raise UnsupportedOperationError("DETAILS_NOT_SET not supported")
         name, target = self._flow_names(command, graph)

@@ -56,9 +56,14 @@ HINT: Final = "riacho_snapshots"
 VERSION: Final = "__riacho_snapshot_version"
 
 
-def is_snapshots(relation: pb.Relation) -> bool:
-    """Whether a flow's query is that of snapshots."""
-    return relation.WhichOneof("rel_type") == "hint" and relation.hint.name.lower() == HINT
+def sent(command: pb.PipelineCommand.DefineFlow) -> pb.Relation | None:
+    """The query of a flow of snapshots, if the command defines one. It travels in a form that Spark refuses."""
+    inner = pb.PipelineCommand.DefineFlow()
+    if not command.HasField("extension") or not command.extension.Unpack(inner):
+        return None
+    relation = inner.relation_flow_details.relation
+    is_one = relation.WhichOneof("rel_type") == "hint" and relation.hint.name.lower() == HINT
+    return relation if is_one else None
 
 
 def from_hint(
