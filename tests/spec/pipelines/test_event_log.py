@@ -45,6 +45,9 @@ def test_a_run_is_told_from_its_start_to_its_end(project: Project, events: Calla
     assert [details(row)["status"] for row in flow] == ["QUEUED", "STARTING", "RUNNING", "RUNNING", "COMPLETED"]
     assert [(row.level, row.origin.batch_id) for row in flow if row.origin.flow_id] == [("METRICS", 0)]
 
+    (progress,) = (details(row)["progress"] for row in rows if row.event_type == "stream_progress")
+    assert (progress["batchId"], progress["numInputRows"]) == (0, 2)
+
     assert len({row.id for row in rows}) == len(rows)
     assert [row.timestamp for row in rows] == sorted(row.timestamp for row in rows)
     assert len({row.origin.update_id for row in rows}) == 1

@@ -11,7 +11,8 @@ import logging
 import queue
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -91,6 +92,10 @@ def maintain(table: Place, policy: MaintenancePolicy, clock: Clock) -> list[Main
     return steps
 
 
+Watcher = Callable[[Place, Sequence[MaintenanceStep], Exception | None], None]
+"""Is told which table was maintained: what was done, or why it could not be."""
+
+
 class Housekeeper:
     """One background thread that maintains all tables, one at a time; it starts with the first that is due.
 
@@ -104,6 +109,18 @@ class Housekeeper:
         self._waiting: set[Place] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._watchers: list[Watcher] = []
+
+    @contextmanager
+    def watched(self, watcher: Watcher) -> Iterator[None]:
+        """Have `watcher` told of what is done while the block runs, on the thread that does it."""
+        with self._lock:
+            self._watchers.append(watcher)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._watchers.remove(watcher)
 
     def after_commit(self, table: Place, version: int) -> None:
         """Called after each commit, and returns at once."""
@@ -133,5 +150,16 @@ class Housekeeper:
             try:
                 steps = maintain(table, self._policy, self._clock)
                 _log.info("Maintained the Delta table at %s: %s", table, ", ".join(step.value for step in steps))
+                self._tell(table, steps, None)
             except (SparkError, OSError) as failure:
                 _log.warning("Could not maintain the Delta table at %s: %s", table, failure)
+                self._tell(table, [], failure)
+
+    def _tell(self, table: Place, steps: Sequence[MaintenanceStep], failure: Exception | None) -> None:
+        with self._lock:
+            watchers = list(self._watchers)
+        for watcher in watchers:
+            try:
+                watcher(table, steps, failure)
+            except Exception:  # noqa: BLE001 - the tables are maintained all the same
+                _log.exception("somebody who watches the maintenance of tables has failed")

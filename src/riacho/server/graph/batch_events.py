@@ -4,7 +4,7 @@ do not add up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from riacho.server.graph.event_log.rows import stable_id
@@ -14,6 +14,8 @@ from riacho.server.streaming.ledger import Balance, RowLedger, ledger, view_ledg
 from riacho.server.streaming.progress import Progress
 from riacho.server.streaming.quality import BatchQuality, ExpectationCount
 
+_PROGRESS_MS = 60_000
+"""How often a flow that goes on tells its progress in full."""
 _OUTSTANDING = "numBytesOutstanding"
 
 
@@ -52,6 +54,48 @@ def batch_done(run: StreamFlow, progress: Progress) -> PipelineEvent:
         once=(progress.query_id, progress.batch_id),
         id=stable_id("batch", progress.query_id, progress.batch_id),
     )
+
+
+class StreamReports:
+    """What the event log has of the batches of one attempt of a flow: an event of each, and now and then its progress.
+
+    `note` records an event; it is called by the query's thread, and by whoever calls `end`, after that thread.
+    """
+
+    def __init__(self, run: StreamFlow, note: Callable[[PipelineEvent], None]) -> None:
+        self._run = run
+        self._note = note
+        self._last: Progress | None = None
+        self._told_ms: int | None = None
+
+    def batch(self, progress: Progress) -> None:
+        """A batch is done, and about to be committed."""
+        self._note(batch_done(self._run, progress))
+        self._last = progress
+        if self._told_ms is None:
+            self._told_ms = progress.timestamp_ms
+        elif progress.timestamp_ms - self._told_ms >= _PROGRESS_MS:
+            self._told_ms = progress.timestamp_ms
+            self._tell()
+
+    def end(self) -> None:
+        """The attempt is over."""
+        self._tell()
+
+    def _tell(self) -> None:
+        last, self._last = self._last, None
+        if last is None:
+            return
+        flow = self._run.flow
+        self._note(
+            PipelineEvent(
+                EventType.STREAM_PROGRESS,
+                f"Flow {flow.identifier} is at batch {last.batch_id}.",
+                level=EventLevel.METRICS,
+                details={"progress": last.to_json()},
+                flow=flow.identifier,
+            )
+        )
 
 
 def view_done(run: RecomputeFlow | SnapshotFlow, rows: int | None, quality: BatchQuality | None) -> PipelineEvent:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from riacho import types
 from riacho.errors import SparkError
+from riacho.server.delta.maintenance import MaintenanceStep
 from riacho.server.graph.elements import PersistedView, PipelineSink, PipelineTable, TemporaryView
-from riacho.server.graph.events import EventType, PipelineEvent
+from riacho.server.graph.events import EventLevel, EventType, PipelineEvent
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.resolve import Resolution, ResolvedFlow
 from riacho.server.graph.selection import TableSelection
@@ -98,6 +99,20 @@ def done(stage: Stage) -> PipelineEvent | None:
             return _operation("CREATE_VIEW", f"View {stage.identifier} was published.", str(stage.identifier))
         case RunFlows():
             return None
+
+
+def maintained(table: Identifier, steps: Sequence[MaintenanceStep], failure: Exception | None) -> PipelineEvent:
+    """A table of the pipeline was maintained in the background, or could not be."""
+    done = ", ".join(step.value for step in steps)
+    message = f"Table {table} was maintained: {done}." if failure is None else f"Table {table} could not be maintained."
+    return PipelineEvent(
+        EventType.MAINTENANCE_PROGRESS,
+        message,
+        level=EventLevel.INFO if failure is None else EventLevel.WARN,
+        details={"state": "COMPLETED" if failure is None else "FAILED", "steps": [step.name for step in steps]},
+        dataset=table,
+        error=failure,
+    )
 
 
 def _operation(kind: str, message: str, name: str) -> PipelineEvent:

@@ -21,7 +21,7 @@ from riacho.conf import FLOW_RETRIES, INCREMENTAL_VIEWS
 from riacho.errors import EngineLost, SparkError, SparkGeneralError
 from riacho.server.catalog.base import Catalog
 from riacho.server.graph import definition_events, events, stages
-from riacho.server.graph.batch_events import batch_done, view_done
+from riacho.server.graph.batch_events import StreamReports, view_done
 from riacho.server.graph.cdc.snapshot_flow import SnapshotRun
 from riacho.server.graph.dag import Dag
 from riacho.server.graph.event_log import EventRecorder, Unrecorded
@@ -310,6 +310,7 @@ class PipelineExecution:
     def _stream(self, run: StreamFlow) -> SparkError | None:
         """Run a streaming flow to its end; what it died of, if it did. Raises what is wrong before it runs."""
         goes_on = self.settings.continuous and not run.flow.flow.once
+        reports = StreamReports(run, self._note)
         query = self.tools.streams.start_flow(
             relation=self.resolution.executable(run.flow),
             session=self.session,
@@ -321,7 +322,7 @@ class PipelineExecution:
             conf=run.flow.conf,
             once=run.flow.flow.once,
             checks=self._checks(run),
-            on_batch=lambda progress: self._note(batch_done(run, progress)),
+            on_batch=reports.batch,
             changes=run.changes,
             interval_ms=(self._interval_ms(run) or 0) if goes_on else None,
         )
@@ -331,9 +332,11 @@ class PipelineExecution:
         while not query.await_termination(POLL_S):
             if self._stopped.is_set():
                 query.stop()
+                reports.end()
                 raise _stopped(name)
             if goes_on:
                 pulse.look(query.batches, waits=query.waits_for_data)
+        reports.end()
         if goes_on and query.exception() is None:
             raise _stopped(name)
         return query.exception()

@@ -330,7 +330,8 @@ class PipelineService:
         with self._under_way(graph, session, run):
             planned = self._decide(resolution, selection, storage, session)
             _log.info("run of graph %s:\n%s", graph.graph_id, explain(planned))
-            with self._claims.of(planned):
+            tables = [table.identifier for table in resolution.definition.tables]
+            with self._claims.of(planned), log.watching(tables):
                 log.record(events.update("RUNNING", f"Update {log.update_id} is RUNNING."))
                 yield from run.events(planned)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 from riacho.clock import Clock
@@ -11,14 +11,15 @@ from riacho.conf import EVENT_LOG, EVENT_RETENTION
 from riacho.errors import IllegalArgumentError
 from riacho.ids import new_uuid
 from riacho.server.catalog.base import Catalog
-from riacho.server.delta.maintenance import Housekeeper
+from riacho.server.delta.maintenance import Housekeeper, MaintenanceStep
 from riacho.server.engine.base import EngineSession
-from riacho.server.graph import events, names
+from riacho.server.graph import definition_events, events, names
 from riacho.server.graph.event_log import EventLog
 from riacho.server.graph.event_log.log import events_place
 from riacho.server.graph.event_log.rows import SCHEMA, Origin, stable_id
 from riacho.server.graph.events import PipelineEvent
 from riacho.server.graph.graph import DataflowGraph
+from riacho.server.graph.names import Identifier
 from riacho.server.graph.runner import RunCanceledError
 from riacho.server.graph.storage import Storage
 from riacho.storage import Place
@@ -32,6 +33,8 @@ class UpdateLog:
     user_id: str
     _log: EventLog
     _clock: Clock
+    _catalog: Catalog
+    _housekeeper: Housekeeper | None
 
     def record(self, event: PipelineEvent) -> None:
         """Take an event; one without a time has happened now."""
@@ -41,6 +44,20 @@ class UpdateLog:
         """Take events, one after the other."""
         for event in several:
             self.record(event)
+
+    @contextmanager
+    def watching(self, tables: Iterable[Identifier]) -> Iterator[None]:
+        """Record the maintenance of these tables while the block runs."""
+        names = list(tables)
+
+        def watch(place: Place, steps: Sequence[MaintenanceStep], failure: Exception | None) -> None:
+            for name in names:
+                table = self._catalog.table(name.table_name)
+                if table is not None and table.location == place:
+                    self.record(definition_events.maintained(name, steps, failure))
+
+        with nullcontext() if self._housekeeper is None else self._housekeeper.watched(watch):
+            yield
 
 
 @dataclass(frozen=True)
@@ -71,7 +88,7 @@ class UpdateLogs:
         )
         log = EventLog(storage.root, origin, self.clock, self.housekeeper, EVENT_RETENTION.read(get_conf))
         log.open()
-        update = UpdateLog(origin.update_id, engine.user_id, log, self.clock)
+        update = UpdateLog(origin.update_id, engine.user_id, log, self.clock, self.catalog, self.housekeeper)
         try:
             if published := get_conf(EVENT_LOG.key):
                 self._publish(published, graph, events_place(storage.root))

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
@@ -18,12 +19,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from riacho.ids import new_uuid
+from riacho.server.catalog.warehouse import WarehouseCatalog
+from riacho.server.delta.maintenance import Housekeeper, MaintenancePolicy
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.graph.event_log.journal import FileSegment, leftovers
 from riacho.server.graph.event_log.log import EventLog, take_over
 from riacho.server.graph.event_log.rows import EventRow, Origin, stable_id
 from riacho.server.graph.event_log.table import EventTable
 from riacho.server.graph.events import EventType, PipelineEvent
+from riacho.server.graph.names import Identifier
+from riacho.server.graph.update_log import UpdateLog
 from riacho.testing.clock import ManualClock
 
 DAY_MS = 86_400_000
@@ -336,3 +341,26 @@ def test_a_row_comes_back_from_its_line_as_it_was() -> None:
     assert again is not None
     assert (again.values, again.once, again.doubtful) == (row.values, row.once, True)
     assert EventRow.of_line(b"[]\n") is None
+
+
+def test_the_maintenance_of_a_pipelines_tables_is_told(tmp_path: Path) -> None:
+    housekeeper = Housekeeper(MaintenancePolicy(interval_versions=2))
+    catalog = WarehouseCatalog(tmp_path / "warehouse")
+    clock = ManualClock(1_000)
+    tables = [Identifier(("spark_catalog", "default", name)) for name in ("kept", "missing")]
+    catalog.create_table(tables[0].table_name, pa.schema([("id", pa.int64())]))
+    table = catalog.table(tables[0].table_name)
+    assert table is not None
+    log = event_log(tmp_path, clock)
+    log.open()
+    update = UpdateLog("u", "", log, clock, catalog, housekeeper)
+    with update.watching(tables):
+        housekeeper.after_commit(table.location, 2)
+        housekeeper.stop()
+        housekeeper.after_commit(tmp_path / "elsewhere", 2)
+        housekeeper.stop()
+    log.close()
+    (message,) = told(tmp_path)
+    assert message.startswith("Table spark_catalog.default.kept was maintained: write a checkpoint")
+    housekeeper.after_commit(table.location, 4)
+    housekeeper.stop()  # nobody watches any more
