@@ -8,7 +8,7 @@ imports `pyspark` only.
 
 from __future__ import annotations
 
-from pyspark.pipelines import create_sink, create_streaming_table
+from pyspark.pipelines import create_sink
 
 from riacho.pipelines.changes import create_auto_cdc_flow
 from riacho.pipelines.datasets import materialized_view, table, temporary_view
@@ -27,6 +27,7 @@ from riacho.pipelines.rules import (
 )
 from riacho.pipelines.sinks import foreach_batch_sink
 from riacho.pipelines.snapshots import create_auto_cdc_from_snapshot_flow
+from riacho.pipelines.tables import create_streaming_table
 
 __all__ = [
     "append_flow",

@@ -16,6 +16,7 @@ from pyspark.pipelines.source_code_location import SourceCodeLocation
 from pyspark.sql.types import StructType
 
 from riacho.pipelines.locations import user_location
+from riacho.pipelines.plans import FORMATS, Rule, graph_of
 from riacho.pipelines.rules import QueryFunction, Registered, rules_above, with_rules
 
 _api: Any = api
@@ -146,14 +147,22 @@ def _decorated(
     return decorator if query_function is None else decorator(query_function)
 
 
-def registering(register: Callable[[QueryFunction], None], name: str | None, location: SourceCodeLocation) -> Decorator:
-    """A decorator that registers a query function together with the expectations above and below it."""
+def registering(
+    register: Callable[[QueryFunction], None],
+    name: str | None,
+    location: SourceCodeLocation,
+    of_target: Callable[[], tuple[Rule, ...]] = tuple,
+) -> Decorator:
+    """A decorator that registers a query function together with the expectations above and below it.
+
+    `of_target`: those that its target has already.
+    """
 
     def decorator(function: QueryFunction) -> Registered:
         above = rules_above(function)
         registered = Registered(name or function.__name__)
-        checked = with_rules(function, tuple(rule for each in above for rule in each.rules))
-        with _located(location):
+        checked = with_rules(function, (*of_target(), *(rule for each in above for rule in each.rules)))
+        with located(location):
             register(checked)
         for each in above:
             each.used().taken_by = registered
@@ -163,7 +172,7 @@ def registering(register: Callable[[QueryFunction], None], name: str | None, loc
 
 
 @contextmanager
-def _located(location: SourceCodeLocation) -> Iterator[None]:
+def located(location: SourceCodeLocation) -> Iterator[None]:
     """Register what is defined meanwhile as defined there, and not in this package."""
     registry: Any = _Located(get_active_graph_element_registry(), location)
     with graph_element_registration_context(registry):
@@ -181,6 +190,7 @@ class _Located:
         return getattr(self._registry, name)
 
     def register_output(self, output: Any) -> None:
+        FORMATS.setdefault((graph_of(self), output.name), getattr(output, "format", None))
         self._registry.register_output(replace(output, source_code_location=self._location))
 
     def register_flow(self, flow: Any) -> None:

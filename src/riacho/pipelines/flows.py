@@ -15,6 +15,7 @@ from pyspark.pipelines.graph_element_registry import (
 from riacho.pipelines.datasets import Decorator, registering
 from riacho.pipelines.locations import user_location
 from riacho.pipelines.rules import Registered
+from riacho.pipelines.tables import rules_of
 
 
 def append_flow(
@@ -30,7 +31,8 @@ def append_flow(
     later runs leave it out (`IDLE`), and a full refresh of the target runs it again. That is riacho's own: Spark 4.2
     raises DEFINE_FLOW_ONCE_OPTION_NOT_SUPPORTED.
     """
-    decorator = registering(_append_flow(target=target, name=name, spark_conf=spark_conf), name, user_location())
+    register = _append_flow(target=target, name=name, spark_conf=spark_conf)
+    decorator = registering(register, name, user_location(), lambda: rules_of(target))
     return _once(decorator) if once else decorator
 
 

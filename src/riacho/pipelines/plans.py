@@ -245,24 +245,39 @@ def _outside_of_query_functions(frame: Any) -> Iterator[None]:
         local.user_context_extensions = extensions
 
 
+FORMATS: Final[dict[tuple[str, str], str | None]] = {}
+"""The formats of datasets, by graph and name, as far as they are known: quarantine tables have them too."""
+
+_DEFINED: Final[set[tuple[str, str]]] = set()
+"""The quarantine tables that were defined, by graph: several flows of a table have one."""
+
+
+def graph_of(registry: Any) -> str:
+    """The id of the graph that a registry registers in."""
+    return str(registry._dataflow_graph_id)  # noqa: SLF001 - it has no other way to be told apart
+
+
 def _define_quarantine(frame: DataFrame, rules: Sequence[AnyRule], flow: Flow) -> None:
     """The table and the flow that stock Spark needs for rows that are quarantined."""
     registry = get_active_graph_element_registry()
     target = f"{flow.target}{_NOTE}"
     make = StreamingTable if is_streaming(frame) else MaterializedView
     own_output = flow.name == flow.target
-    registry.register_output(
-        make(
-            name=target,
-            comment=f"Rows that broke a rule of {flow.target}",
-            source_code_location=flow.source_code_location,
-            table_properties={"riacho.quarantine": flow.target},
-            partition_cols=None,
-            cluster_by=None,
-            schema=None,
-            format=None,
+    place = (graph_of(registry), target)
+    if place not in _DEFINED:
+        _DEFINED.add(place)
+        registry.register_output(
+            make(
+                name=target,
+                comment=f"Rows that broke a rule of {flow.target}",
+                source_code_location=flow.source_code_location,
+                table_properties={"riacho.quarantine": flow.target},
+                partition_cols=None,
+                cluster_by=None,
+                schema=None,
+                format=FORMATS.get((place[0], flow.target)),
+            )
         )
-    )
     name = target if own_output else f"{flow.name}{_NOTE}"
     quarantined = _quarantined(frame, rules, flow.name)
     registry.register_flow(

@@ -136,6 +136,40 @@ def test_one_file_of_rules_for_every_spark(
     assert [row[0] for row in noted(project, "many_quarantine")] == [3, 4, 5]
 
 
+def test_rules_for_all_flows_of_a_table(project: Project, raw: Callable[[], None]) -> None:
+    spark = project.spark
+
+    def define() -> None:
+        dp.create_streaming_table(
+            "with_rules",
+            format="delta",
+            expect_all_or_quarantine={"small": "id < 3"},
+            expect_all_or_drop={"named": "name IS NOT NULL"},
+        )
+
+        @dp.append_flow(target="with_rules")
+        @dp.expect_or_quarantine("cheap", "price < 6")
+        def third_flow() -> DataFrame:
+            return spark.readStream.table("raw")
+
+        @dp.append_flow(target="with_rules")
+        def fourth_flow() -> DataFrame:
+            return spark.readStream.table("raw").where("id < 4")
+
+    outcome = project.run(raw, define)
+    assert outcome.completed, (outcome.events, outcome.error)
+    one, first = (1, 5.0, "a"), (1, 9.0, "z")
+    assert project.table("with_rules") == [one, one, first, (2, -1.0, "b"), (2, -1.0, "b")]
+    kept_out = noted(project, "with_rules_quarantine")
+    assert sorted((row[0], row[3], row[5]) for row in kept_out) == [
+        (1, ["cheap"], "third_flow"),
+        (3, ["small"], "fourth_flow"),
+        (3, ["small", "cheap"], "third_flow"),
+        (4, ["named", "small", "cheap"], "third_flow"),
+        (5, ["named", "small"], "third_flow"),
+    ]
+
+
 @pytest.mark.parametrize("kind", ["table", "materialized_view"])
 def test_a_rule_that_fails_the_flow(project: Project, raw: Callable[[], None], kind: str) -> None:
     spark = project.spark

@@ -12,12 +12,13 @@ riacho takes the query and the rules out of it; its sinks measure the rows thems
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
 
-from riacho.errors import AnalysisError, SparkError, UnsupportedOperationError
+from riacho.errors import AnalysisError, IllegalArgumentError, SparkError, UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.engine.spool import empty
 from riacho.server.graph.names import Identifier
@@ -33,6 +34,8 @@ ONLY_ELSEWHERE: Final = "riacho_quarantine"
 """The hint at the top of a flow that fills a quarantine table on stock Spark, which riacho does by itself."""
 ELSEWHERE: Final = "riacho.quarantine"
 """The property of a table that is such a flow's."""
+PROPERTY: Final = "riacho.expectations"
+"""The property of a table that tells the rules for all of its flows."""
 QUARANTINE: Final = "_quarantine"
 """Behind the name of a dataset: its quarantine table."""
 
@@ -79,6 +82,20 @@ def from_text(name: str, text: str, violation: Violation) -> Expectation:
     """The rule of a CONSTRAINT."""
     condition = pb.Expression(expression_string=pb.Expression.ExpressionString(expression=text))
     return Expectation(name, condition, violation, text)
+
+
+def told(text: str) -> tuple[Expectation, ...]:
+    """The rules in the property of a table. Raises IllegalArgumentError for what is none."""
+    try:
+        return tuple(
+            from_text(rule["name"], rule["condition"], Violation(rule["on_violation"]))
+            for rule in (json.loads(text) if text else [])
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise IllegalArgumentError(
+            f"The table property {PROPERTY} is a JSON list of expectations, which riacho.pipelines writes; it is not: "
+            f"{text} ({error})"
+        ) from None
 
 
 def quarantine_name(dataset: Identifier) -> Identifier:

@@ -58,7 +58,11 @@ class PipelineDefinition:
     def expectations(self, flow: Flow) -> tuple[Expectation, ...]:
         """The rules that the rows of a flow are to keep: its target's, then its own."""
         table = self.table(flow.target)
-        return (*(() if table is None else table.expectations), *flow.expectations)
+        of_table = () if table is None else table.expectations
+        # `riacho.pipelines` sends those of a table with its flows too, for stock Spark.
+        known = {(rule.name, rule.on_violation, rule.text) for rule in of_table}
+        own = [rule for rule in flow.expectations if (rule.name, rule.on_violation, rule.text) not in known]
+        return (*of_table, *own)
 
     def quarantine_of(self, dataset: Identifier) -> PipelineTable | None:
         """The table for quarantined rows of a dataset, if it has one."""

@@ -204,6 +204,8 @@ class PipelineService:
         command: pb.PipelineCommand.DefineOutput, name: Identifier, session: PipelineSession
     ) -> elements.PipelineTable:
         details = command.table_details
+        properties = dict(details.table_properties)
+        rules = expectations.told(properties.pop(expectations.PROPERTY, ""))
         schema: pa.Schema | None = None
         match details.WhichOneof("schema"):
             case "schema_data_type":
@@ -218,7 +220,8 @@ class PipelineService:
             partition_by=tuple(details.partition_cols),
             cluster_by=tuple(details.clustering_columns),
             comment=command.comment if command.HasField("comment") else None,
-            properties=dict(details.table_properties),
+            properties=properties,
+            expectations=rules,
         )
 
     def _define_flow(self, command: pb.PipelineCommand.DefineFlow, session: PipelineSession) -> Reply:
