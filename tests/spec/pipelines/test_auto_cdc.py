@@ -12,11 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.errors import PySparkNotImplementedError
+from pyspark.errors import PySparkException, PySparkNotImplementedError
+from pyspark.pipelines.graph_element_registry import get_active_graph_element_registry
+from pyspark.pipelines.output import TemporaryView
+from pyspark.pipelines.source_code_location import get_caller_source_code_location
+from pyspark.pipelines.spark_connect_pipeline import create_dataflow_graph
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.connect.functions.builtin import col
 
 from riacho import pipelines as dp
+from riacho.protos import pb
 from tests.spec.pipelines.support import Project
 from tests.spec.support import write_json
 
@@ -174,6 +180,73 @@ def test_columns_of_the_target(feed: Feed) -> None:
     sequence = "struct<seq:bigint,op:string>"
     metadata = f"__spark_autocdc_metadata:struct<deleteSequence:{sequence},upsertSequence:{sequence}>"
     assert feed.project.columns("t") == f"struct<id:bigint,name:string,{metadata}>"
+
+
+def test_messages_that_lack_something(feed: Feed) -> None:
+    """What a client other than PySpark may leave out. The first thing that is wrong is what is said."""
+    client = feed.project.spark.client
+    graph = create_dataflow_graph(feed.project.spark, None, feed.project.database, {})
+    flow = pb.PipelineCommand.DefineFlow
+    columns: list[Any] = [col("a"), col("b.c")]
+    a, nested = (column.to_plan(client) for column in columns)
+
+    def said_of(**arguments: Any) -> str:
+        command = pb.Command()
+        details = flow.AutoCdcFlowDetails(**arguments)
+        define = flow(dataflow_graph_id=graph, flow_name="t", target_dataset_name="t", auto_cdc_flow_details=details)
+        command.pipeline_command.define_flow.CopyFrom(define)
+        with pytest.raises(PySparkException) as caught:
+            client.execute_command(command)
+        return str(caught.value)
+
+    assert "[AUTOCDC_MISSING_SOURCE]" in said_of(keys=[a], sequence_by=a)
+    assert "[AUTOCDC_MISSING_SEQUENCE_BY]" in said_of(source="s")
+    assert "[AUTOCDC_EMPTY_KEYS]" in said_of(source="s", sequence_by=a)
+    both = said_of(source="s", sequence_by=a, column_list=[a], except_column_list=[nested])
+    assert "[AUTOCDC_BOTH_COLUMN_LIST_AND_EXCEPT_COLUMN_LIST]" in both
+
+
+@pytest.mark.parametrize("decorator", [dp.table, dp.materialized_view])
+def test_targets_that_have_a_query(feed: Feed, decorator: Callable[..., Any]) -> None:
+    spark = feed.project.spark
+
+    def define() -> None:
+        feed.define()
+
+        @decorator
+        def t() -> DataFrame:
+            return spark.readStream.table("feed") if decorator is dp.table else spark.range(1)
+
+        dp.create_auto_cdc_flow(**{**FLOW, "name": "other"})
+
+    assert "[AUTOCDC_MULTIPLE_FLOWS_TO_TARGET]" in str(feed.project.dry_run(define).error)
+
+
+def test_a_view_as_target_and_a_batch_as_source(feed: Feed) -> None:
+    def into_view() -> None:
+        feed.define()
+        location = get_caller_source_code_location(stacklevel=0)
+        view = TemporaryView(name="t", comment=None, source_code_location=location)
+        get_active_graph_element_registry().register_output(view)
+        dp.create_auto_cdc_flow(**FLOW)
+
+    outcome = feed.project.dry_run(into_view)
+    assert (
+        "[INVALID_FLOW_QUERY_TYPE.AUTOCDC_RELATION_FOR_TEMPORARY_VIEW] Flow `t` returns an invalid relation type. "
+        "AutoCDC flows must target a streaming table because their reconciliation semantics require a streaming-table "
+        "sink, but the flow `t` attempts to write an AutoCDC relation to the temporary view `t`." in str(outcome.error)
+    )
+
+    def from_batch() -> None:
+        @dp.temporary_view
+        def feed() -> DataFrame:
+            return spark.range(1).selectExpr("id", "id AS seq", "'U' AS op")
+
+        dp.create_streaming_table("t", format="delta")
+        dp.create_auto_cdc_flow(**FLOW)
+
+    spark = feed.project.spark
+    assert "[INCOMPATIBLE_BATCH_VIEW_READ] View `feed` is a batch view" in feed.project.dry_run(from_batch).events[0]
 
 
 @pytest.mark.spark_only

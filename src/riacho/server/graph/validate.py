@@ -172,8 +172,8 @@ def every_table_has_columns(resolution: Resolution) -> None:
 CHECKS: tuple[Callable[[Resolution], None], ...] = (
     every_flow_is_resolved,
     declared_schemas_hold,
-    materialized_views_have_one_query,
     cdc_targets_have_one_flow,
+    materialized_views_have_one_query,
     persisted_views_read_no_temporary_ones,
     every_dataset_has_a_flow,
     resettable_tables_feed_resettable_ones,

@@ -126,9 +126,7 @@ class AutoCdc:
 
 
 def selection(include: Sequence[str], exclude: Sequence[str]) -> ColumnSelection | None:
-    """What two lists of columns say. Raises AUTOCDC_BOTH_COLUMN_LIST_AND_EXCEPT_COLUMN_LIST."""
-    if include and exclude:
-        raise failures.both_column_lists()
+    """What two lists of columns say, of which one is empty."""
     if include:
         return ColumnSelection(tuple(include))
     return ColumnSelection(tuple(exclude), excluded=True) if exclude else None
@@ -138,7 +136,7 @@ def from_proto(command: pb.PipelineCommand.DefineFlow) -> AutoCdc:
     """What a client's `create_auto_cdc_flow` says, Spark's own or that of `riacho.pipelines`.
 
     Raises AUTOCDC_MISSING_SOURCE, AUTOCDC_MISSING_SEQUENCE_BY, AUTOCDC_NON_COLUMN_IDENTIFIER,
-    AUTOCDC_MULTIPART_COLUMN_IDENTIFIER, and what `AutoCdc` and `selection` raise.
+    AUTOCDC_MULTIPART_COLUMN_IDENTIFIER, AUTOCDC_BOTH_COLUMN_LIST_AND_EXCEPT_COLUMN_LIST, and what `AutoCdc` raises.
     """
     details, more = command.auto_cdc_flow_details, _More()
     if command.HasField("extension"):
@@ -151,6 +149,8 @@ def from_proto(command: pb.PipelineCommand.DefineFlow) -> AutoCdc:
         raise failures.missing_source()
     if not details.HasField("sequence_by"):
         raise failures.missing_sequence_by()
+    if details.column_list and details.except_column_list:
+        raise failures.both_column_lists()
     columns = selection(column_names(details.column_list), column_names(details.except_column_list))
     ignored = selection(
         [*column_names(details.ignore_null_updates_column_list), *more.ignore_nulls],
