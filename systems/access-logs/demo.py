@@ -28,6 +28,7 @@ LIVE_LIMIT_S = 60.0
 class Demo:
     """See `riacho.cli.systems.Demo`: events are posted to an ingest server of the demo's own."""
 
+    continuous = False
     question = "SELECT * FROM gold.anomalies ORDER BY minute DESC"
 
     def __init__(self, folder: Path) -> None:

@@ -35,6 +35,7 @@ _BATCH_NUMBER = re.compile(r"_(\d{6,})\.parquet")
 class Demo:
     """See `riacho.cli.systems.Demo`: ten minutes of files, then a few that land while the pipeline runs."""
 
+    continuous = True
     question = "SELECT * FROM silver.valid_events_quarantine"
 
     def __init__(self, folder: Path) -> None:

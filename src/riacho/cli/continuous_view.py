@@ -79,6 +79,12 @@ class ContinuousView(FlowView):
         with self._lock:
             return sum(count.rows for count in self._counts.values())
 
+    @property
+    def rests(self) -> bool:
+        """Whether all flows have begun, and none has anything to do."""
+        states = [state for state in self.board.states.values() if state is not FlowStatus.EXCLUDED]
+        return bool(states) and all(state in {FlowStatus.IDLE, FlowStatus.COMPLETED} for state in states)
+
     @contextmanager
     def live(self, text: str) -> Iterator[None]:
         watcher = threading.Thread(target=self._watch, name="progress", daemon=True)

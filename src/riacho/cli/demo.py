@@ -18,6 +18,7 @@ from riacho.cli import options, systems, tables
 from riacho.cli.answers import print_answers
 from riacho.cli.child import serving
 from riacho.cli.flows import FlowStatus
+from riacho.cli.live_update import LiveUpdate
 from riacho.cli.pipeline import Selection, update
 from riacho.cli.project import find_spec, load_spec, setup_statements
 from riacho.cli.session import OWN_RETRIES, connected
@@ -71,10 +72,14 @@ def demo(
             for statement in setup_statements(project):
                 spark.sql(statement)
             steps.tell(f"{url}, no JVM")
-        with steps.step("The pipeline runs while more data arrives"):
-            with show.live() as what_came:
-                board = update(spark, spec, spec_path, Selection(), console)
-            steps.tell(f"{counted(board.count(FlowStatus.COMPLETED), 'flow')} completed", *what_came())
+        if show.continuous:
+            with steps.step("The pipeline keeps running while more data arrives"):
+                steps.tell(*LiveUpdate(spark, show, console).run(spec, spec_path))
+        else:
+            with steps.step("The pipeline runs while more data arrives"):
+                with show.live() as what_came:
+                    board = update(spark, spec, spec_path, Selection(), console)
+                steps.tell(f"{counted(board.count(FlowStatus.COMPLETED), 'flow')} completed", *what_came())
         with steps.step("It runs again and reads only new data"):
             board = update(spark, spec, spec_path, Selection(), console, quiet=True)
             steps.tell(f"{counted(board.count(FlowStatus.COMPLETED), 'flow')} completed")

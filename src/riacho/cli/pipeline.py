@@ -48,18 +48,19 @@ def update(
     *,
     quiet: bool = False,
     view: FlowView | None = None,
+    confs: Mapping[str, str] | None = None,
 ) -> FlowBoard:
     """Define the pipeline anew on the server of `spark` and run it, showing its progress; the flows as they ended.
 
-    `view`: what shows it, if not the usual one. Raises CommandError for a definition that cannot be loaded and for
-    flows that failed, and PySpark's exception for whatever else ends the run.
+    `view`: what shows it, if not the usual one. `confs`: see `events`. Raises CommandError for a definition that cannot
+    be loaded and for flows that failed, and PySpark's exception for whatever else ends the run.
     """
     from pyspark.errors import PySparkException
 
     view = view or FlowView(console, quiet=quiet)
     try:
         with view.live("loading definitions"):
-            for message, time_s in events(spark, spec, spec_path, selection, console):
+            for message, time_s in events(spark, spec, spec_path, selection, console, confs):
                 view.event(message, time_s)
     except KeyboardInterrupt:
         spark.interruptAll()

@@ -92,9 +92,11 @@ class Demo(Protocol):
     """What `SYSTEM/demo.py` has as `Demo(folder)`: input for a show that can be gone on with, all of it in `folder`.
 
     `confs`: settings for the pipeline, so that it reads that input. `question`: a statement to try afterwards.
+    `continuous`: whether the pipeline keeps running while input comes in, or runs once meanwhile and then again.
     """
 
     confs: Mapping[str, str]
+    continuous: bool
     question: str
 
     def services(self) -> AbstractContextManager[None]:
