@@ -48,9 +48,9 @@ def demo(
 ) -> None:
     """Run a system from incoming files to business answers, through Spark Connect.
 
-    For telecom: files from an internet provider's devices arrive and a server starts. The pipeline processes them
-    through bronze, silver and gold while more files arrive, some of them damaged; a second update processes those. The
-    demo then prints the answers, where the tables are, how long each step took, and what to try next.
+    For telecom: files from an internet provider's devices arrive and a server starts. The pipeline takes them through
+    bronze, silver and gold, and keeps running while more files arrive, some of them damaged. A second update, of the
+    usual kind, finds nothing more to do. The demo then prints the answers, where the tables are, how long each step took, and what to try next.
     """
     project = systems.find(system)
     folder = folder.absolute()
