@@ -18,6 +18,7 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from riacho.errors import SparkGeneralError
 from riacho.ids import new_uuid
 from riacho.server.catalog.warehouse import WarehouseCatalog
 from riacho.server.delta.maintenance import Housekeeper, MaintenancePolicy
@@ -177,12 +178,31 @@ def test_a_table_that_cannot_be_written_does_not_hold_up_a_run(
 def test_a_journal_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     log = event_log(tmp_path)
     log.open()
-    with (
-        mock.patch.object(os, "write", side_effect=OSError(28, "No space left")),
-        pytest.raises(OSError, match="No space"),
-    ):
-        log.record(of_batch("q", 0))
+    log.record(plain("before"))
+    write, calls = os.write, iter(range(10))
+
+    def half(file: int, data: Any) -> int:
+        if next(calls) % 2:
+            raise OSError(28, "No space left")
+        return write(file, data[: len(data) // 2])
+
+    with mock.patch.object(os, "write", half):
+        with pytest.raises(OSError, match="No space"):
+            log.record(of_batch("q", 0))
+        log.record(plain("in memory"))  # what is not about a batch need not survive a kill
+    log.record(of_batch("q", 1))
+    left = (tmp_path / "system" / "journal").glob("*.jsonl")
+    assert [b"before" in line or b"q/1" in line for file in left for line in file.read_bytes().splitlines()] == [
+        True
+    ] * 2
     log.close()
+    assert told(tmp_path) == ["before", "in memory", "q/1"]
+
+
+def test_a_storage_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "system").write_text("no folder")
+    with pytest.raises(SparkGeneralError, match=r"The event log in .*system cannot be written"):
+        event_log(tmp_path).open()
 
 
 def test_many_that_write_at_once(tmp_path: Path) -> None:

@@ -113,11 +113,17 @@ class FileSegment:
         self.file = file
 
     def append(self, line: bytes) -> None:
-        """Raises OSError."""
+        """Raises OSError; then nothing of the line is there, which would spoil the next one."""
         assert self.file is not None
         rest = memoryview(line)
-        while rest:
-            rest = rest[os.write(self.file, rest) :]
+        size = os.fstat(self.file).st_size
+        try:
+            while rest:
+                rest = rest[os.write(self.file, rest) :]
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.file, size)
+            raise
 
     def carried(self) -> None:
         if self.file is not None:

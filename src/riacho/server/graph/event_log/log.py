@@ -11,7 +11,7 @@ from typing import Final, Protocol
 
 from riacho import storage
 from riacho.clock import Clock
-from riacho.errors import SparkError
+from riacho.errors import SparkError, SparkGeneralError
 from riacho.server.delta.maintenance import Housekeeper
 from riacho.server.graph.event_log.journal import Journal, Segment, leftovers, open_journal
 from riacho.server.graph.event_log.rows import EventRow, Origin
@@ -80,15 +80,21 @@ class EventLog:
     _thread: threading.Thread | None = None
 
     def open(self) -> None:
-        """Make the table, if need be, take over what killed runs left, and begin. Raises OSError, SparkError."""
+        """Make the table, if need be, take over what killed runs left, and begin. Raises SparkError."""
         folder = self.root / SYSTEM
         self._table = EventTable(folder / EVENTS, self.clock, self.housekeeper)
-        self._table.make()
+        try:
+            self._table.make()
+            self._journal: Journal = open_journal(folder / JOURNAL, self.origin.update_id)
+        except OSError as failure:
+            raise SparkGeneralError(
+                f"The event log in {folder} cannot be written: {failure}. Make the pipeline's storage writable, or "
+                "give the pipeline another one."
+            ) from failure
         try:
             take_over(folder / JOURNAL, self._table)
         except Exception as failure:  # noqa: BLE001 - what is left stays for the next run; this one goes on
             _log.warning("What a run left in %s is not in the event log yet: %s", folder / JOURNAL, failure)
-        self._journal: Journal = open_journal(folder / JOURNAL, self.origin.update_id)
         self._thread = threading.Thread(target=storage.carried(self._work), name="riacho-events", daemon=True)
         self._thread.start()
 
@@ -96,7 +102,13 @@ class EventLog:
         """See `EventRecorder`."""
         with self._lock:
             row = self.origin.row(event)
-            self._journal.add(row)
+            try:
+                self._journal.add(row)
+            except (OSError, SparkError) as failure:
+                # Only events of batches are promised to survive a kill; whoever commits the batch must know.
+                if row.once is not None:
+                    raise
+                _log.warning("An event could not be kept in the journal of %s: %s", self._table.place, failure)
             self._buffer.append(row)
 
     def close(self) -> None:
