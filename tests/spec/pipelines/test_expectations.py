@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -356,3 +357,31 @@ def test_rules_of_a_view_and_of_several_flows(spark: SparkSession, project: Proj
     assert full.completed, (full.events, full.error)
     quarantined = spark.table(f"{project.database}.target_quarantine").select("id", "flow").collect()
     assert sorted(map(tuple, quarantined)) == [(5, "two")]
+
+
+@pytest.mark.riacho_only
+@pytest.mark.parametrize("kind", ["table", "materialized_view"])
+def test_the_event_log_has_the_counts(
+    spark: SparkSession, project: Project, raw: Callable[[], None], kind: str
+) -> None:
+    def define() -> None:
+        dataset = dp.table if kind == "table" else dp.materialized_view
+
+        @dataset(format="delta")
+        @dp.expect_unique("once", "id")
+        @dp.expect("named", "name IS NOT NULL")
+        @dp.expect_or_drop("positive", "price > 0")
+        @dp.expect_or_quarantine("small", "id < 3")
+        def counted() -> DataFrame:
+            return spark.readStream.table("raw") if kind == "table" else spark.read.table("raw")
+
+    outcome = project.run(raw, define)
+    assert outcome.completed, (outcome.events, outcome.error)
+    events = spark.read.format("delta").load(str(project.storage / "system" / "events"))
+    told = [json.loads(row.details) for row in events.where("details LIKE '%\"positive\"%'").collect()]
+    found = [each["flow_progress"]["data_quality"] for each in told if "data_quality" in each.get("flow_progress", {})]
+    assert len(found) == 1
+    counts = {count["name"]: (count["passed_records"], count["failed_records"]) for count in found[0]["expectations"]}
+    # A stream has dropped the row that repeats a key before the other rules see it.
+    rows = 5 if kind == "table" else 6
+    assert counts == {"once": (5, 1), "named": (rows - 2, 2), "positive": (rows - 3, 3), "small": (rows - 3, 3)}
