@@ -1,4 +1,4 @@
-"""Rules in a pipeline that keeps running: rows are measured batch by batch, and one that fails a flow ends the update."""
+"""Rules in a pipeline that keeps running: rows are measured batch by batch, and a FAIL rule ends the update."""
 
 from __future__ import annotations
 
