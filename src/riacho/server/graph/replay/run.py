@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from riacho.clock import Clock
 from riacho.errors import SparkError, SparkGeneralError, SparkRuntimeError
@@ -180,7 +181,9 @@ class TableReplay:
         )
 
     def _counts(self, verdicts: Verdicts, replayed: int, finished: int) -> ReplayCounts:
-        names, counts = np.unique(np.array(verdicts.rules.flatten().to_pylist(), dtype=object), return_counts=True)
+        broken = sorted(
+            (each["values"], each["counts"]) for each in pc.value_counts(verdicts.rules.flatten()).to_pylist()
+        )
         return ReplayCounts(
             table=self._table,
             judged=verdicts.judged,
@@ -188,7 +191,7 @@ class TableReplay:
             dropped=len(verdicts.dropped),
             stayed=len(verdicts.staying),
             finished=finished,
-            broken={str(name): int(count) for name, count in zip(names, counts, strict=True)},
+            broken=dict(broken),
             passed=verdicts.passed,
         )
 
