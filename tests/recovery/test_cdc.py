@@ -89,6 +89,10 @@ def test_versions_are_as_if_the_server_had_never_been_killed(folder: Path) -> No
     found, rows = versions_in(folder)
     assert found == expected_versions()
     assert rows == len(found), "a version twice"
+    files = pa.table(DeltaTable(folder / "warehouse" / "t").get_add_actions(flatten=True)).to_pylist()
+    current = [(file["null_count.__END_AT"], file["num_records"]) for file in files]
+    assert len(files) > 1
+    assert all(nulls in (0, count) for nulls, count in current), "versions that have ended beside current ones"
 
 
 def versions_in(folder: Path) -> tuple[set[Version], int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from riacho.server.catalog.row_changes.job import CHANGES, Snapshot, TableChange
 from riacho.server.catalog.row_changes.scan import Hits, chosen_rows, live_rows, other_rows
@@ -19,11 +20,19 @@ UPDATE_AFTER = "update_postimage"
 
 
 def rewrite(
-    snapshot: Snapshot, gone: Hits, new: Iterable[pa.RecordBatch], schema: pa.Schema, change: TableChange
+    snapshot: Snapshot,
+    gone: Hits,
+    new: Iterable[pa.RecordBatch],
+    schema: pa.Schema,
+    change: TableChange,
+    *,
+    apart: Callable[[pa.RecordBatch], pa.BooleanArray] | None = None,
 ) -> None:
     """Take the rows `gone` out of the table and put `new` in, which have the columns of `schema`.
 
-    Writes the files, and puts into `change` what that makes of the table. Raises what `new` raises.
+    Writes the files, and puts into `change` what that makes of the table. Rows that are `apart` are written into files
+    of their own: those that hardly ever change, so that later changes need not write them again. Raises what `new`
+    raises.
     """
     copied = 0
     kept: list[files.DataFile] = []
@@ -35,8 +44,26 @@ def rewrite(
             kept.append(other_rows(snapshot, place, rows))
             copied += left
     old = chain.from_iterable(files.read_batches(file, schema) for file in kept)
-    change.added += files.write_batches(chain(old, new), snapshot.folder, snapshot.partition_by)
+    written: Iterable[pa.RecordBatch] = chain(old, new)
+    aside: list[pa.RecordBatch] = []
+    if apart is not None:
+        written = _without(written, apart, aside)
+    change.added += files.write_batches(written, snapshot.folder, snapshot.partition_by)
+    change.added += files.write_batches(aside, snapshot.folder, snapshot.partition_by)
     change.metrics["numCopiedRows"] = copied
+
+
+def _without(
+    rows: Iterable[pa.RecordBatch], apart: Callable[[pa.RecordBatch], pa.BooleanArray], aside: list[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """The rows but for those that are put aside."""
+    for batch in rows:
+        mask = apart(batch)
+        out, stay = batch.filter(mask), batch.filter(pc.invert(mask))
+        if out.num_rows:
+            aside.append(out)
+        if stay.num_rows:
+            yield stay
 
 
 def record(snapshot: Snapshot, rows: Iterable[pa.RecordBatch], change: TableChange) -> None:

@@ -32,7 +32,7 @@ from riacho.server.delta.write import AppTransaction, DeltaOperation
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.graph.cdc import auxiliary, failures
 from riacho.server.graph.cdc.changes import CdcChange, CdcCounts, CdcEvents, Flags, RowChange
-from riacho.server.graph.cdc.definition import DELETE, SEQUENCE, TRUNCATE, CdcFlow
+from riacho.server.graph.cdc.definition import DELETE, END_AT, SEQUENCE, TRUNCATE, CdcFlow, ScdType
 from riacho.server.graph.cdc.order import has_order
 from riacho.server.graph.cdc.strategies import strategy_of
 from riacho.server.graph.cdc.touched import Touched, all_rows, touched
@@ -208,7 +208,8 @@ class _Decided:
             if self.change is None or self._rests_on.get(job.snapshot.folder) != job.snapshot.version:
                 self._decide(job.snapshot, other(), main_first=of is _main)
             assert self.change is not None
-            fill(job, change, self._touched[job.snapshot.folder], of(self.change))
+            rows = self._touched[job.snapshot.folder]
+            fill(job, change, rows, of(self.change), apart=past_of(self._flow) if of is _main else None)
 
         return make
 
@@ -243,15 +244,32 @@ def _auxiliary(change: CdcChange) -> RowChange:
     return change.auxiliary
 
 
-def fill(job: Job, change: TableChange, rows: Touched, what: RowChange) -> None:
-    """Write the files that a change of rows makes, and note in `change` what that makes of the table."""
+def past_of(flow: CdcFlow) -> Callable[[pa.RecordBatch], pa.BooleanArray] | None:
+    """Says which rows of a target are versions that have ended: only late events change them."""
+    if flow.stored_as is not ScdType.TYPE_2:
+        return None
+    return lambda rows: rows.column(END_AT).is_valid()
+
+
+def fill(
+    job: Job,
+    change: TableChange,
+    rows: Touched,
+    what: RowChange,
+    *,
+    apart: Callable[[pa.RecordBatch], pa.BooleanArray] | None = None,
+) -> None:
+    """Write the files that a change of rows makes, and note in `change` what that makes of the table.
+
+    `apart`: see `rewrite`.
+    """
     if what.empty:
         return
     snapshot = job.snapshot
     gone = rows.numbers[np.concatenate([what.deleted, what.updated])]
     replacements = Kept(_demanded(job, what.replacements), keep=snapshot.feed)
     inserted = Kept(_demanded(job, what.inserted), keep=snapshot.feed)
-    rewrite.rewrite(snapshot, by_file(gone), chain(replacements, inserted), snapshot.schema, change)
+    rewrite.rewrite(snapshot, by_file(gone), chain(replacements, inserted), snapshot.schema, change, apart=apart)
     if snapshot.feed:
         before, out = (rows.rows.take(pa.array(places)).to_batches() for places in (what.updated, what.deleted))
         told = (

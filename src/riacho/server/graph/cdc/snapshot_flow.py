@@ -46,7 +46,7 @@ from riacho.server.graph.cdc.definition import (
 )
 from riacho.server.graph.cdc.order import has_order, ranks
 from riacho.server.graph.cdc.scd1 import DELETED_AT
-from riacho.server.graph.cdc.sink import CdcTarget, fill, named_for, target_table
+from riacho.server.graph.cdc.sink import CdcTarget, fill, named_for, past_of, target_table
 from riacho.server.graph.cdc.snapshots import change_of
 from riacho.server.graph.cdc.touched import all_rows
 from riacho.server.graph.names import Identifier, parse
@@ -180,7 +180,7 @@ class SnapshotRun:
             nonlocal counts
             rows = all_rows(job.snapshot)
             what, counts = change_of(flow, snapshot, version, named_for(flow, rows.rows))
-            fill(job, change, rows, what)
+            fill(job, change, rows, what, apart=past_of(flow))
 
         parameters = {"scdType": flow.stored_as.label, "version": str(version)}
         self._runner.apply(writer, DeltaOperation("AUTO CDC FROM SNAPSHOT", parameters), make)
