@@ -50,7 +50,8 @@ def demo(
 
     For telecom: files from an internet provider's devices arrive and a server starts. The pipeline takes them through
     bronze, silver and gold, and keeps running while more files arrive, some of them damaged. A second update, of the
-    usual kind, finds nothing more to do. The demo then prints the answers, where the tables are, how long each step took, and what to try next.
+    usual kind, finds nothing more to do. The demo then prints the answers, where the tables are, how long each step
+    took, and what to try next.
     """
     project = systems.find(system)
     folder = folder.absolute()

@@ -13,7 +13,9 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from riacho.server.graph import failures
 from riacho.server.graph.names import Identifier
@@ -21,39 +23,73 @@ from riacho.server.graph.stages import FlowRun, RunFlows, Stage, StreamFlow
 from riacho.server.graph.storage import CHECKPOINTS
 
 LOCKS = "_locks"
+TAKE_OVER_S = 60.0
+"""How long a run waits for the flows of one whose client is gone to end."""
+
+
+class Claimant(Protocol):
+    """A run that holds claims."""
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether its client is gone, so that another run may take its place."""
+
+    def stop(self) -> None:
+        """Let it end. Returns at once."""
+
+    def wait_end(self, timeout_s: float) -> bool:
+        """Wait until none of its flows is at work; whether that came in time."""
+
+
+@dataclass
+class _Claim:
+    """All that one run holds. `held` gives it back, once."""
+
+    run: Claimant
+    held: ExitStack = field(default_factory=ExitStack)
 
 
 class Claims:
     """The flows that runs of this process are filling tables with, by what they write to."""
 
     def __init__(self) -> None:
-        self._taken: set[str] = set()
+        self._taken: dict[str, _Claim] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def of(self, planned: Iterable[Stage]) -> Iterator[None]:
-        """Hold all flows that the stages run, while the block runs.
+    def of(self, planned: Iterable[Stage], claimant: Claimant) -> Iterator[None]:
+        """Hold all flows that the stages run, while the block runs or until the claimant is taken for gone.
 
         Raises IllegalStateError if one of them is held, by another run or by another process.
         """
         runs = [(name, run) for stage in planned if isinstance(stage, RunFlows) for name, run in stage.runs.items()]
-        with ExitStack() as held:
+        claim = _Claim(claimant)
+        with claim.held:
             for name, run in runs:
-                self._take(name, _key(run))
-                held.callback(self._give_back, _key(run))
+                self._take(name, _key(run), claim)
                 if isinstance(run, StreamFlow) and isinstance(run.checkpoint.directory, Path):
-                    held.callback(os.close, _locked(name, run.checkpoint.directory))
+                    claim.held.callback(os.close, _locked(name, run.checkpoint.directory))
             yield
 
-    def _take(self, name: Identifier, key: str) -> None:
+    def _take(self, name: Identifier, key: str, claim: _Claim) -> None:
+        with self._lock:
+            other = self._taken.get(key)
+        if other is not None:
+            if not other.run.is_abandoned:
+                raise failures.flow_is_running(name)
+            other.run.stop()
+            if not other.run.wait_end(TAKE_OVER_S):
+                raise failures.flow_is_running(name)
+            other.held.close()
         with self._lock:
             if key in self._taken:
                 raise failures.flow_is_running(name)
-            self._taken.add(key)
+            self._taken[key] = claim
+        claim.held.callback(self._give_back, key)
 
     def _give_back(self, key: str) -> None:
         with self._lock:
-            self._taken.discard(key)
+            self._taken.pop(key, None)
 
 
 def _key(run: FlowRun) -> str:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Iterable, Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -40,6 +42,8 @@ from riacho.server.streaming.quality import VIOLATED, BatchQuality, Checks, RowC
 
 _log = logging.getLogger(__name__)
 
+ABANDONED_S = 10.0
+"""After how long a run whose events nobody reads may be taken for one whose client is gone."""
 POLL_S = 0.5
 """How often a wait looks up to see whether the run was stopped."""
 
@@ -89,18 +93,40 @@ class PipelineExecution:
     log: EventRecorder = field(default_factory=Unrecorded)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _reports: SimpleQueue[PipelineEvent | _Ended | _Progressed] = field(default_factory=SimpleQueue)
+    _at_work: int = 0
+    _at_work_changed: threading.Condition = field(default_factory=threading.Condition)
+    _unread_since: float | None = None
     _turns: ViewTurns = field(default_factory=lambda: ViewTurns({}))
 
     def stop(self) -> None:
         """End the run: nothing more starts, streaming flows are stopped. Returns at once."""
         self._stopped.set()
 
+    def wait_end(self, timeout_s: float) -> bool:
+        """Wait until no flow is at work, once the run was stopped. Whether that came in time."""
+        with self._at_work_changed:
+            return self._at_work_changed.wait_for(lambda: not self._at_work, timeout_s)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether it is over but for the news of it, or nobody has asked for news for a while: its client is gone."""
+        if self._stopped.is_set() and not self._at_work:
+            return True
+        since = self._unread_since
+        return since is not None and time.monotonic() - since > ABANDONED_S
+
     def events(self, planned: Iterable[Stage]) -> Iterator[PipelineEvent | None]:
         """Carry out the stages; what happens, as it happens, and None now and then while nothing does.
 
         Raises what makes the run fail: a stage's error at once, a flow's error when no flow runs any more.
         """
-        planned = list(planned)
+        with closing(self._carry_out(list(planned))) as happenings:
+            for event in happenings:
+                self._unread_since = time.monotonic()
+                yield event
+                self._unread_since = None
+
+    def _carry_out(self, planned: Sequence[Stage]) -> Generator[PipelineEvent | None, None, None]:
         for run in (run for stage in planned if isinstance(stage, RunFlows) for run in stage.runs.values()):
             self._interval_ms(run)  # a wrong one is refused before anything is done
         for stage in planned:
@@ -248,6 +274,8 @@ class PipelineExecution:
 
     def _attempt(self, run: FlowRun) -> None:
         """Run a flow once and report how it ended."""
+        with self._at_work_changed:
+            self._at_work += 1
         error: SparkError | None = None
         try:
             self._report(events.starting(run.flow.identifier))
@@ -266,6 +294,9 @@ class PipelineExecution:
             _log.exception("flow %s", run.flow.identifier)
             error = SparkGeneralError(f"{type(unexpected).__name__}: {unexpected}")
         self._reports.put(_Ended(run.flow.identifier, error))
+        with self._at_work_changed:
+            self._at_work -= 1
+            self._at_work_changed.notify_all()
 
     def _refresh(self, run: RecomputeFlow | SnapshotFlow, *, full: bool) -> None:
         if isinstance(run, SnapshotFlow):

@@ -89,7 +89,6 @@ class PipelineService:
         self._by_session: dict[SessionId, _SessionGraphs] = {}
         self._claims = Claims()
         self._lock = threading.Lock()
-        self._ended = threading.Condition()
 
     def handle(self, command: pb.PipelineCommand, session: PipelineSession) -> Iterator[Reply | None]:
         """Answer a command: events while a run goes on, then always one result. Raises SparkError.
@@ -125,9 +124,9 @@ class PipelineService:
             return
         for run in list(left.runs.values()):
             run.stop()
-        with self._ended:
-            if not self._ended.wait_for(lambda: not left.runs, STOP_LIMIT_S):
-                _log.warning("runs of session %s have not ended after %.0f s", session_id, STOP_LIMIT_S)
+        for run in list(left.runs.values()):
+            if isinstance(run, PipelineExecution) and not run.wait_end(STOP_LIMIT_S):
+                _log.warning("a run of session %s has not ended after %.0f s", session_id, STOP_LIMIT_S)
 
     def stop(self) -> None:
         """Stop all runs."""
@@ -334,7 +333,7 @@ class PipelineService:
             planned = self._decide(resolution, selection, storage, session)
             _log.info("run of graph %s:\n%s", graph.graph_id, explain(planned))
             tables = [table.identifier for table in resolution.definition.tables]
-            with self._claims.of(planned), log.watching(tables):
+            with self._claims.of(planned, run), log.watching(tables):
                 log.record(events.update("RUNNING", f"Update {log.update_id} is RUNNING."))
                 yield from run.events(planned)
 
@@ -364,7 +363,7 @@ class PipelineService:
     ) -> Iterator[None]:
         """Note that a run goes on in the block. Raises SPARK_CONNECT_ILLEGAL_STATE if one does already."""
         runs = self._of(session).runs
-        with self._ended:
+        with self._lock:
             if graph.graph_id in runs:
                 raise failures.graph_is_running(graph.graph_id)
             runs[graph.graph_id] = run
@@ -372,9 +371,7 @@ class PipelineService:
             yield
         finally:
             run.stop()
-            with self._ended:
-                del runs[graph.graph_id]
-                self._ended.notify_all()
+            del runs[graph.graph_id]
 
     def _resolve(self, graph: DataflowGraph, session: PipelineSession, storage: Storage) -> Resolution:
         def analyze(relation: pb.Relation, conf: Mapping[str, str]) -> pa.Schema:
