@@ -24,7 +24,8 @@ _FIGURES: Final = ("rows_in", "out", "quarantined", "dropped", "late", "duplicat
 _EXPECTATIONS: Final = "array<struct<name: string, dataset: string, passed_records: bigint, failed_records: bigint>>"
 ENDED: Final = frozenset({"COMPLETED", "FAILED", "CANCELED"})
 """States of an update that is over."""
-_GOOD: Final = frozenset({"COMPLETED", "RUNNING", "INITIALIZING"})
+_BAD: Final = frozenset({"FAILED", "SKIPPED"})
+"""States that say that something is wrong. To be stopped is none: a continuous pipeline ends like that."""
 
 
 def table_of(storage: str) -> str:
@@ -112,7 +113,8 @@ class FlowFacts:
 
     @property
     def is_well(self) -> bool:
-        return self.state not in {"FAILED", "SKIPPED", "STOPPED"} and not self.unbalanced
+        """Whether nothing is wrong with it."""
+        return self.state not in _BAD and not self.unbalanced
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,8 @@ class UpdateFacts:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing is wrong: it goes on or has completed, and so have its flows, and all rows add up."""
-        return self.state in _GOOD and all(flow.is_well for flow in self.flows)
+        """Whether nothing is wrong: neither it nor a flow has failed, and all rows add up."""
+        return self.state not in _BAD and all(flow.is_well for flow in self.flows)
 
 
 def last_update(spark: SparkSession, table: str) -> UpdateFacts | None:

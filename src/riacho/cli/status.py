@@ -31,7 +31,7 @@ EXAMPLES = """[bold]Examples[/]
   riacho status systems/telecom || notify             [dim]if something is wrong[/]
 """
 _CATALOG = "spark_catalog."
-_WIDE = 100
+_WIDE, _VERY_WIDE = 100, 140
 _MARKS = {
     "COMPLETED": ("✓", "green"),
     "RUNNING": ("●", "cyan"),
@@ -42,13 +42,13 @@ _MARKS = {
     "IDLE": ("○", "dim"),
     "EXCLUDED": ("–", "dim"),
     "FAILED": ("✗", "bold red"),
-    "CANCELED": ("✗", "yellow"),
+    "CANCELED": ("–", "yellow"),
     "SKIPPED": ("–", "yellow"),
     "STOPPED": ("–", "yellow"),
 }
 _BALANCES = {"BALANCED": ("✓", "green"), "SINK_BALANCED": ("✓ sink", "green"), "UNCHECKED": ("·", "dim")}
 _NOT_OUT = ("filtered", "dropped", "late", "duplicate", "rescued")
-"""What became of rows that are in no table; on a narrow terminal their sum."""
+"""What became of rows that are in no table; their sum, where a terminal has no room for each."""
 _HUNDRED = 100.0
 _LONGEST_NAME = 40
 
@@ -63,7 +63,8 @@ def status(
 ) -> None:
     """Show how a pipeline's last update stands: its flows, where their rows went, and how many kept the rules.
 
-    The exit code is 1 if something is wrong: the update or a flow has failed, or rows of a batch do not add up.
+    The exit code is 1 if something is wrong: the update or a flow has failed, or rows of a batch do not add up. To be
+    stopped is nothing wrong.
     """
     with session(warehouse, remote, verbose=verbose) as spark:
         where = storage_of(project, storage, None if remote else warehouse)
@@ -85,7 +86,7 @@ def show(update: UpdateFacts, console: Console, now: float) -> None:
     if update.error and not any(flow.error for flow in update.flows):
         console.print(Padding(Text(printable(first_line(update.error)), "red"), (0, 0, 0, 2)))
     if update.flows:
-        console.print(_flows(update.flows, now, wide=console.width >= _WIDE))
+        console.print(_flows(update.flows, now, console.width))
     if update.rules:
         console.print(_rules(update.rules))
     console.print(Group(*_problems(update)))
@@ -104,10 +105,12 @@ def _head(update: UpdateFacts, now: float) -> Text:
     )
 
 
-def _flows(flows: tuple[FlowFacts, ...], now: float, *, wide: bool) -> Table:
+def _flows(flows: tuple[FlowFacts, ...], now: float, width: int) -> Table:
+    wide = width >= _WIDE
     quarantined = any(flow.rows.get("quarantined") for flow in flows)
     backlog = wide and any(flow.backlog_bytes for flow in flows)
     lost = [name for name in _NOT_OUT if any(flow.rows.get(name) for flow in flows)]
+    apart = wide and len(lost) <= (len(_NOT_OUT) if width >= _VERY_WIDE else 2)
     names = [_named(flow) for flow in flows]
     table = Table(box=box.SIMPLE_HEAD, header_style="cyan", pad_edge=False, padding=(0, 1), collapse_padding=True)
     table.add_column("flow", overflow="fold", min_width=min(max(map(len, names)), _LONGEST_NAME))
@@ -115,7 +118,7 @@ def _flows(flows: tuple[FlowFacts, ...], now: float, *, wide: bool) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     if quarantined:
         table.add_column("quarantined" if wide else "quar.", justify="right", no_wrap=True)
-    for name in lost if wide else ["not out"] if lost else []:
+    for name in lost if apart else ["not out"] if lost else []:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("ledger", no_wrap=True)
     if backlog:
@@ -129,7 +132,7 @@ def _flows(flows: tuple[FlowFacts, ...], now: float, *, wide: bool) -> Table:
         cells += [_number(flow.rows.get("rows_in")), _number(flow.rows.get("out"))]
         if quarantined:
             cells.append(_number(flow.rows.get("quarantined"), "yellow", zero=""))
-        cells += [_number(count, zero="") for count in (counts if wide else [sum(counts)] if lost else [])]
+        cells += [_number(count, zero="") for count in (counts if apart else [sum(counts)] if lost else [])]
         cells.append(_ledger(flow))
         if backlog:
             cells.append("" if flow.backlog_bytes is None else size(flow.backlog_bytes))
