@@ -55,7 +55,7 @@ def test_events_are_chosen(shop: Shop) -> None:
     assert lines[-1].endswith("Run is COMPLETED.")
     assert not any("METRICS" in line for line in lines)
     figures = shop.do("events", "--level", "metrics", "--flow", "sound").stdout.splitlines()
-    (at,) = (number for number, line in enumerate(figures) if "METRICS" in line)
+    (at,) = (number for number, line in enumerate(figures) if "has committed batch" in line)
     assert figures[at + 1].strip().split(" · ") == ["4 in", "1 out", "1 quarantined", "1 dropped", "1 filtered"]
 
     found = [json.loads(line) for line in shop.do("events", "--json", "--type", "update_progress").stdout.splitlines()]
