@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from riacho.server.graph.cdc.definition import END_AT, METADATA, START_AT
+from riacho.server.graph.cdc.definition import END_AT, METADATA, START_AT, ScdType
+from riacho.server.graph.cdc.scd1 import Scd1
 from riacho.server.graph.cdc.scd2 import RECORD_START_AT, Scd2
 from riacho.server.state.hashing import hash_keys
 from tests.unit.server.graph.cdc.model import Event, Values, Version, versions
@@ -197,3 +198,23 @@ def test_ignored_nulls_inside_structs_are_ignored_leaf_by_leaf() -> None:
     assert nested([third, second, first]) == expected
     assert nested([second, third, second, first]) == expected
     assert nested([(1, None, None, None), (2, None, ["u"], None)]) == [(1, None, None, None), (2, None, ["u"], None)]
+
+
+@given(
+    said_at=st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 8)), st.one_of(VALUES, st.none()), max_size=12),
+    data=st.data(),
+)
+def test_current_versions_are_the_rows_of_type_1(
+    said_at: dict[tuple[int, int], Values | None], data: st.DataObject
+) -> None:
+    """What Spark's `AutoCdcCrossScdConvergenceSuite` holds."""
+    events = [Event(key, at, values) for (key, at), values in said_at.items()]
+    order = data.draw(st.permutations(events))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=3)))
+    two, one = tables_of(), Tables(flow(stored_as=ScdType.TYPE_1), Scd1())
+    for first, last in zip([0, *cuts], [*cuts, len(order)], strict=True):
+        for tables in (one, two):
+            tables.batch(order[first:last], crash=data.draw(st.booleans()))
+            tables.batch(order[first:last])
+    current = {(v.key, *v.values) for v in versions_in(two) if v.end is None}
+    assert current == {(row["id"], *(row[name] for name in DATA)) for row in one.target.to_pylist()}
