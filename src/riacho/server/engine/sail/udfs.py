@@ -15,6 +15,8 @@ from riacho import types
 from riacho.server.formats.avro.decode import decoder
 from riacho.server.formats.avro.encode import encoder
 from riacho.server.formats.byte_pieces import substring
+from riacho.server.formats.write.json_settings import json_text
+from riacho.zones import session_zone
 
 OnColumn = Callable[[pa.Array], pa.Array]
 
@@ -46,6 +48,22 @@ def to_avro(schema: str | None, kind: str | None) -> OnColumn:
         return encoder(field.type, schema, field.nullable).encode(column.field(0))
 
     return encode
+
+
+def to_json(kind: str, options: tuple[tuple[str, str], ...], zone: str) -> OnColumn:
+    """`to_json` of a column that is in a struct by itself with other names in it; `kind`: the type that it really has.
+
+    `zone`: the session's.
+    """
+    real = types.from_json(kind)
+    text = json_text(dict(options), session_zone(zone))
+
+    def write(column: pa.Array) -> pa.Array:
+        inside = column.field(0)
+        inside = inside.cast(types.normalise(inside.type))
+        return text.values(types.relabelled(pa.record_batch([inside], names=["x"]), real).column(0))
+
+    return write
 
 
 def part_of_bytes() -> Callable[[pa.Array, pa.Array, pa.Array], pa.Array]:

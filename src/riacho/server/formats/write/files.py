@@ -8,26 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from riacho.conf import FILE_RECORDS, JSON_NULLS, GetConf
-from riacho.errors import AnalysisError, DateTimeError, IllegalArgumentError, NumberFormatError
+from riacho.conf import FILE_RECORDS, GetConf
+from riacho.errors import AnalysisError, IllegalArgumentError, NumberFormatError
 from riacho.options import Option, Options
 from riacho.server.formats.text_options import unsupported_type
 from riacho.server.formats.write.avro_files import avro
 from riacho.server.formats.write.columnar import Columnar, orc, parquet
 from riacho.server.formats.write.compression import Compressor, TextCodec, text_codec
 from riacho.server.formats.write.csv_text import CsvText
-from riacho.server.formats.write.json_text import JsonText
+from riacho.server.formats.write.json_settings import json_text_of, moment_of
 from riacho.server.formats.write.lines import content
-from riacho.server.formats.write.moments import DEFAULT_TIMESTAMP, compile_moments
 from riacho.server.formats.write.options import COMMON, WRITERS
-from riacho.server.formats.write.spelling import Moment
-from riacho.zones import UTC, Zone, session_zone
+from riacho.zones import UTC, Zone
 
 _CHARSETS: Final = ("iso-8859-1", "us-ascii", "utf-16", "utf-16be", "utf-16le", "utf-32", "utf-8")
 _SHOWN: Final = {"csv": "CSV", "json": "JSON", "text": "Text", "parquet": "Parquet", "orc": "ORC", "avro": "AVRO"}
@@ -180,29 +178,6 @@ class _TextFile:
         return text.decode().encode(python, "replace")
 
 
-def _moment(options: Options, zone: Zone) -> Moment:
-    """How dates and times are spelled. Raises SparkError for a pattern or a zone that is none."""
-    given = options.maybe("timeZone")
-    try:
-        shown = zone if given is None else session_zone(given)
-    except IllegalArgumentError:
-        raise DateTimeError.of(
-            "INVALID_TIMEZONE",
-            f"The timezone: {given} is invalid. The timezone must be either a region-based zone ID or a zone offset. "
-            "Region IDs must have the form 'area/city', such as 'America/Los_Angeles'. Zone offsets must be in the "
-            "format '(+|-)HH', '(+|-)HH:mm’ or '(+|-)HH:mm:ss', e.g '-08' , '+01:00' or '-13:33:33', and must be in "
-            "the range from -18:00 to +18:00. 'Z' and 'UTC' are accepted as synonyms for '+00:00'.",
-            sql_state="22009",
-            timeZone=given or "",
-        ) from None
-    return Moment(
-        compile_moments(options.text("dateFormat")),
-        compile_moments(options.maybe("timestampFormat") or DEFAULT_TIMESTAMP),
-        compile_moments(options.text("timestampNTZFormat")),
-        shown.engine,
-    )
-
-
 def _charset(options: Options, owner: str) -> str:
     """The encoding, in lower case. Raises INVALID_PARAMETER_VALUE.CHARSET."""
     given = options.text("encoding")
@@ -231,8 +206,7 @@ def _line_end(options: Options, longest: int | None = None) -> str:
 
 
 def _json(options: Options, get_conf: GetConf, zone: Zone) -> _LineText:
-    keep = not options.flag("ignoreNullFields", JSON_NULLS.read(get_conf))
-    text = JsonText(_moment(options, zone), keep, _line_end(options))
+    text = replace(json_text_of(options, get_conf, zone), line_end=_line_end(options))
     return _LineText(text.lines, charset=_charset(options, "JSONOptions"))
 
 
@@ -241,7 +215,7 @@ def _csv(options: Options, _: GetConf, zone: Zone) -> _LineText:
     before_escape = options.char("charToEscapeQuoteEscaping") or ("\0" if quote == escape else escape)
     separator = _separator(options.text("sep"))
     text = CsvText(
-        _moment(options, zone),
+        moment_of(options, zone),
         separator=separator,
         quote=quote,
         escape=escape,

@@ -40,6 +40,10 @@ class JsonText:
         """The text of each row. Raises UnsupportedOperationError for keys of maps that have no text."""
         return self._objects(batch.schema.names, batch.columns, batch.num_rows, self.line_end)
 
+    def values(self, column: pa.Array) -> pa.Array:
+        """The text of each value of a column of a nested type, null where it is. Raises as `lines`."""
+        return self._value(column).whole()
+
     def _objects(self, names: Sequence[str], columns: Sequence[pa.Array], rows: int, end: str = "") -> pa.Array:
         """`{"a":1,"b":"x"}` of each row, whatever of it is null."""
         if not names:

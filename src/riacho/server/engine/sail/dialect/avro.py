@@ -26,7 +26,8 @@ from riacho.server.plan.text import column_name
 
 Expression = pb.Expression
 
-NEEDS_TYPES = "to_avro"
+NAME = "to_avro"
+NEEDS_TYPES = frozenset({NAME, "to_json"})
 """What is left as it is in a stream, for `typed` comes later there, and there only."""
 
 

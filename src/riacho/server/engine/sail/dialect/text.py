@@ -149,7 +149,7 @@ class _Replacements:
         if name in NAMED and self._aggregates:
             return self._of_cast(at, behind)
         entry = FUNCTIONS.get(name)
-        if entry is None or (name in AGGREGATES and not self._aggregates) or (name == NEEDS_TYPES and self._streams):
+        if entry is None or (name in AGGREGATES and not self._aggregates) or (name in NEEDS_TYPES and self._streams):
             return at + 1, None
         has_lambda = any(token.text == "->" for token in self._tokens[at:behind])
         if name in lambdas.NAMES and (at in self._bare or not has_lambda):

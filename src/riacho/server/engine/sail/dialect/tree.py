@@ -135,7 +135,7 @@ class _TreeChange:
             return expression
         if name in lambdas.NAMES and self._in_aggregate:
             return expression
-        if name == NEEDS_TYPES and is_streaming(self._node):
+        if name in NEEDS_TYPES and is_streaming(self._node):
             return expression
         changed = entry(_arguments(expression))
         if changed is None:
@@ -143,7 +143,8 @@ class _TreeChange:
         return lambdas.bare(changed) if self._in_aggregate else changed
 
     def _text(self, text: pb.Expression.ExpressionString, role: Role) -> None:
-        streams = NEEDS_TYPES in text.expression.lower() and is_streaming(self._node)
+        lower = text.expression.lower()
+        streams = any(name in lower for name in NEEDS_TYPES) and is_streaming(self._node)
         text.expression = text_in_engine_words(
             text.expression, role, aggregates=self._aggregates, in_aggregate=self._in_aggregate, streams=streams
         )

@@ -20,7 +20,7 @@ from riacho.server.engine.sail.typed.values import Result, Values
 from riacho.server.formats.avro.sql_types import to_avro as schema_of
 from riacho.server.plan import build
 
-NAME = avro.NEEDS_TYPES
+NAME = avro.NAME
 
 
 def to_avro(values: Values, alone: pa.DataType | None, given: pb.Expression, scope: Scope) -> Result:
@@ -39,14 +39,14 @@ def to_avro(values: Values, alone: pa.DataType | None, given: pb.Expression, sco
     if not pa.types.is_nested(field.type):
         return Result(avro.to_avro(arguments), pa.binary())
     nullable = types.nullable(pa.schema([field]))[0].type
-    arguments[0] = build.cast(build.call("struct", arguments[0]), _numbered(pa.struct([pa.field("x", nullable)])))
+    arguments[0] = build.cast(build.call("struct", arguments[0]), numbered(pa.struct([pa.field("x", nullable)])))
     return Result(avro.to_avro(arguments, nullable), pa.binary())
 
 
-def _numbered(kind: pa.DataType) -> pa.DataType:
+def numbered(kind: pa.DataType) -> pa.DataType:
     """The type with numbers for the names of its fields. A cast goes by position."""
     if pa.types.is_struct(kind):
-        return pa.struct([pa.field(f"_{at}", _numbered(field.type)) for at, field in enumerate(kind)])
+        return pa.struct([pa.field(f"_{at}", numbered(field.type)) for at, field in enumerate(kind)])
     if pa.types.is_map(kind):
-        return pa.map_(_numbered(kind.key_type), _numbered(kind.item_type))
-    return pa.list_(_numbered(kind.value_type)) if pa.types.is_list(kind) else kind
+        return pa.map_(numbered(kind.key_type), numbered(kind.item_type))
+    return pa.list_(numbered(kind.value_type)) if pa.types.is_list(kind) else kind

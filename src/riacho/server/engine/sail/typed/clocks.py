@@ -41,6 +41,11 @@ def in_zone(zone: Zone) -> Iterator[None]:
         _ZONE.reset(token)
 
 
+def zone() -> Zone:
+    """The session's zone."""
+    return _ZONE.get()
+
+
 def is_utc() -> bool:
     """Whether the session is in UTC, so that nothing here makes a difference."""
     return _ZONE.get().is_utc

@@ -11,7 +11,7 @@ from riacho import types
 from riacho.errors import SparkError
 from riacho.identifiers import column_parts
 from riacho.protos import pb
-from riacho.server.engine.sail.typed import avro, clocks
+from riacho.server.engine.sail.typed import avro, clocks, json
 from riacho.server.engine.sail.typed.arithmetic import DAYS, MONTHS, TIME, is_checked
 from riacho.server.engine.sail.typed.names import type_named
 from riacho.server.engine.sail.typed.rules import checked_sum, decide, has_rule, lambda_types
@@ -132,6 +132,8 @@ class ExpressionTyper:
         if name == avro.NAME and values:
             alone = self._alone(function.arguments, values)
             made: Result | None = avro.to_avro(values, alone, function.arguments[0], self.scope)
+        elif name == json.NAME and values:
+            made = json.to_json(values, self._alone(function.arguments, values))
         else:
             made = decide(name, values)
         if name == "sum" and whole and not distinct and not self.streams:

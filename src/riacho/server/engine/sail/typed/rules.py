@@ -13,7 +13,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from riacho.errors import AnalysisError
-from riacho.server.engine.sail.typed import avro, clocks, coercion
+from riacho.server.engine.sail.typed import avro, clocks, coercion, json
 from riacho.server.engine.sail.typed.arithmetic import (
     DAYS,
     MONTHS,
@@ -450,7 +450,7 @@ def lambda_types(name: str, before: Sequence[pa.DataType | None]) -> Sequence[pa
     return ()
 
 
-NAMES = frozenset({*RULES, *ARGUMENTS, avro.NAME})
+NAMES = frozenset({*RULES, *ARGUMENTS, avro.NAME, json.NAME})
 """The functions that may have to change."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from riacho.protos import pb
-from riacho.server.engine.sail.typed import avro, clocks
+from riacho.server.engine.sail.typed import avro, clocks, json
 from riacho.server.engine.sail.typed.arithmetic import CHECKED_TEXT
 from riacho.server.engine.sail.typed.rules import RESULTS, checked_sum, decide, has_rule, lambda_types
 from riacho.server.engine.sail.typed.scope import Scope, field_of
@@ -141,6 +141,8 @@ class TextTyper:
         if rule == avro.NAME and inner:
             given = text_expression(self._piece(inner[0][0]))
             made: Result | None = avro.to_avro(values, self._alone(inner), given, self.scope)
+        elif rule == json.NAME and inner:
+            made = json.to_json(values, self._alone(inner))
         else:
             made = decide(rule, values)
         if name == "sum" and not node.fixed and not self.streams:
