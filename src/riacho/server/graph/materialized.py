@@ -23,7 +23,8 @@ from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 from riacho.server.engine.spool import FolderSpool
 from riacho.server.graph.ports import CheckedRefresh, Refreshed
-from riacho.server.graph.views.refresh import Refresher, overwrite
+from riacho.server.graph.views.refresh import Refresher
+from riacho.server.graph.views.writing import overwrite
 from riacho.server.streaming.quality import Checks
 from riacho.server.streaming.sifting import Sift, aside_schema, bits_of
 from riacho.storage import Place

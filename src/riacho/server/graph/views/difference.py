@@ -54,18 +54,40 @@ def _numbered(table: pa.Table) -> KeyHash:
     return hash_keys([pa.array(rows.high), pa.array(rows.low), pa.array(times)], table.num_rows)
 
 
+class OvertakenError(Exception):
+    """Somebody else wrote to the table while its rows were compared."""
+
+
+def can_compare(schema: pa.Schema) -> bool:
+    """Whether rows of these columns have a hash. Maps have none: their entries have no order."""
+    return not any(_holds_map(field.type) for field in schema)
+
+
+def _holds_map(kind: pa.DataType) -> bool:
+    if pa.types.is_map(kind):
+        return True
+    return any(_holds_map(kind.field(i).type) for i in range(kind.num_fields))
+
+
 def write_difference(
     writer: DeltaWriter, rows: pa.Table, engine: EngineSession, clock: Clock, operation: DeltaOperation, check: Check
 ) -> Written:
     """Make `rows` the only rows of a table, in one version; none if they are that already. `rows` counts what is new.
 
-    The table has the columns of `rows`. Raises what `check` raises, and as `Runner.apply`.
+    The table has the columns of `rows`. Raises OvertakenError, what `check` raises, and as `Runner.apply`.
     """
     written = 0
+    version = -1
+
+    def unmoved(state: TableState) -> None:
+        if state.version != version:
+            raise OvertakenError
+        check(state)
 
     def make(job: ChangeJob, change: TableChange) -> None:
-        nonlocal written
+        nonlocal written, version
         snapshot = job.snapshot
+        version = snapshot.version
         schema, batches = numbered_rows(snapshot)
         numbered = pa.Table.from_batches(batches, schema)
         wanted = rows.select(snapshot.schema.names).cast(snapshot.schema)
@@ -78,5 +100,5 @@ def write_difference(
             before = rewrite.changed(rewrite.rows_of(snapshot, hits, snapshot.schema), rewrite.DELETE)
             rewrite.record(snapshot, chain(before, rewrite.changed(new, rewrite.INSERT)), change)
 
-    applied = Runner(engine, clock).apply(writer, operation, make, check=check)
+    applied = Runner(engine, clock).apply(writer, operation, make, check=unmoved)
     return Written(applied.version, written)

@@ -77,7 +77,7 @@ class Remembered(Generic[T]):
 
 
 @dataclass
-class ViewInputs:
+class BoundInputs:
     """What stands for the inputs of a view when rows are made of changes.
 
     `pinned`: tables are read at the versions they were seen at, by number. `by_name`: those that are not, so far.

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -29,11 +29,9 @@ from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.catalog.base import CatalogReader, Table
 from riacho.server.delta.actions import AddFile
-from riacho.server.delta.changes import require_files
-from riacho.server.delta.constraints import Demands
 from riacho.server.delta.log import DeltaLog
 from riacho.server.delta.state import TableState
-from riacho.server.delta.write import DeltaOperation, RowWriter, WriteMode, Written
+from riacho.server.delta.write import RowWriter, WriteMode, Written
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 from riacho.server.engine.spool import FolderSpool
@@ -41,22 +39,19 @@ from riacho.server.graph import reads
 from riacho.server.graph.names import Identifier
 from riacho.server.graph.ports import Refreshed, RefreshWay
 from riacho.server.graph.views.added import InputNumbers, InputState, added_rows
-from riacho.server.graph.views.difference import write_difference
 from riacho.server.graph.views.groups import GroupShape, kept_groupings, with_results
 from riacho.server.graph.views.history import InputTable, TableFollower
-from riacho.server.graph.views.inputs import Remembered, ViewInputs, ViewRefresh, table_at
+from riacho.server.graph.views.inputs import BoundInputs, Remembered, ViewRefresh, table_at
 from riacho.server.graph.views.plan import NotFromChangesError, bind, plan_of
-from riacho.server.graph.views.record import NOTE, ViewContents, record_of
+from riacho.server.graph.views.record import ViewContents, record_of
 from riacho.server.graph.views.regroup import GROUPS, Groupings, remove_others
+from riacho.server.graph.views.writing import FEW_ROWS, Check, operation_of, settle
 from riacho.storage import Place
 
 _log = logging.getLogger(__name__)
 
-_COMPARED_ROWS = 1_000_000
 _NOT_OF_ROWS = ("spark.sql.pipelines.", "spark.sql.streaming.")
 """Confs that do not decide what a query gives."""
-
-Wanted = Callable[[TableState | None, int], bool]
 
 
 class _MovedError(Exception):
@@ -105,13 +100,13 @@ class Refresher:
         from_changes: bool,
     ) -> Refreshed:
         if not from_changes:
-            return self._replace(table, relation, schema, engine, f"{INCREMENTAL_VIEWS.key} is false")
+            return self._replace(table, relation, schema, engine, f"{INCREMENTAL_VIEWS.key} is false", full=True)
         try:
             view = self._view(table, relation, schema, engine)
         except NotFromChangesError as why:
-            return self._replace(table, relation, schema, engine, str(why))
+            return self._replace(table, relation, schema, engine, str(why), full=full)
         if full:
-            return self._anew(view, "a full refresh was asked for")
+            return self._anew(view, "a full refresh was asked for", full=True)
         try:
             return self._from_changes(view)
         except NotFromChangesError as why:
@@ -166,7 +161,7 @@ class Refresher:
             raise NotFromChangesError("its rows may depend on the order of the rows that it reads")
         states = {number: InputState.ADDED if files else InputState.SAME for number, files in enumerate(added)}
         numbers = InputNumbers(len(view.tables))
-        refresh: Callable[[ViewInputs], Refreshed]
+        refresh: Callable[[BoundInputs], Refreshed]
         try:
             more = added_rows(view.plan.operators, states, numbers)
             refresh = partial(self._append, view, more, writer, state.version)
@@ -180,7 +175,7 @@ class Refresher:
         for pinned in (False, True):
             try:
                 with closing(FolderSpool("view", zone=view.engine.zone.engine)) as spool:
-                    return refresh(ViewInputs(view, record, added, numbers, spool, pinned=pinned))
+                    return refresh(BoundInputs(view, record, added, numbers, spool, pinned=pinned))
             except _MovedError:
                 continue
         raise NotFromChangesError("what it reads changes all the time")
@@ -195,11 +190,11 @@ class Refresher:
         if view.is_far_from(record):
             noted = replace(view.record, state=record.state)
             row_writer = RowWriter(writer, view.engine, WriteMode(), self._clock)
-            row_writer.write([], view.schema, _operation("Append", noted))
+            row_writer.write([], view.schema, operation_of("Append", noted))
         return Refreshed(RefreshWay.NO_OP, "nothing that it reads has changed")
 
     def _append(
-        self, view: ViewRefresh, more: Sequence[pb.Relation], writer: DeltaWriter, version: int, inputs: ViewInputs
+        self, view: ViewRefresh, more: Sequence[pb.Relation], writer: DeltaWriter, version: int, inputs: BoundInputs
     ) -> Refreshed:
         bound = inputs.bound(more)
         self._require_columns(view, bound, "rows", *sorted(inputs.new))
@@ -210,11 +205,11 @@ class Refresher:
 
         row_writer = RowWriter(writer, view.engine, WriteMode(), self._clock)
         record = replace(view.record, state=inputs.record.state)
-        written = row_writer.write(bound, view.schema, _operation("Append", record), wanted=wanted)
+        written = row_writer.write(bound, view.schema, operation_of("Append", record), wanted=wanted)
         return self._done(view.table, RefreshWay.APPEND_ONLY, "rows were added to what it reads", written)
 
     def _regroup(
-        self, view: ViewRefresh, groupings: Groupings, writer: DeltaWriter, version: int, inputs: ViewInputs
+        self, view: ViewRefresh, groupings: Groupings, writer: DeltaWriter, version: int, inputs: BoundInputs
     ) -> Refreshed:
         """Merge the new rows into the groups that are kept, and write the rows of the view that differ."""
         location = view.table.location
@@ -226,22 +221,11 @@ class Refresher:
             [relation] = inputs.bound([with_results(view.plan.operators, results)])
             self._require_columns(view, [relation], "groups")
             record = replace(view.record, state={"groupings": [groups.to_json() for groups in kept]})
-            operation = _operation("Overwrite", record)
 
             def check(state: TableState) -> None:
                 self._require_unmoved(view, state, version, inputs)
 
-            state = writer.state()
-            if state is None or _is_large(state) or _demands(state):
-                written = overwrite(
-                    view.table, [relation], view.schema, view.engine, self._clock, record, _wants(check)
-                )
-            else:
-                rows = view.engine.run(relation)
-                written = write_difference(writer, rows, view.engine, self._clock, operation, check)
-                if written.version is None:  # only what is kept of the groups is another
-                    nothing = RowWriter(writer, view.engine, WriteMode(), self._clock)
-                    written = nothing.write([], view.schema, _operation("Append", record), wanted=_wants(check))
+            written = settle(writer, view.table, relation, view.schema, view.engine, self._clock, record, check)
             for groups in kept:
                 groups.groups.committed(groups.version)
         remove_others(location / GROUPS, {groups.folder for groups in kept})
@@ -250,44 +234,37 @@ class Refresher:
             return self._done(view.table, RefreshWay.COMPLETE_RECOMPUTE, why, written)
         return self._done(view.table, RefreshWay.GROUP_AGGREGATE, "rows were added to what it groups", written)
 
-    def _anew(self, view: ViewRefresh, why: str) -> Refreshed:
+    def _anew(self, view: ViewRefresh, why: str, *, full: bool = False) -> Refreshed:
         """Compute the view anew, of known versions of what it reads."""
         relation, by_name = view.relation, frozenset(range(len(view.tables)))
+        few = 0 if full else FEW_ROWS
 
-        def wanted(_state: TableState | None, _rows: int) -> bool:
-            self._require_still(view, by_name)
-            return True
+        def write(check: Check) -> Written:
+            writer = DeltaWriter(view.table.location, with_files=True)
+            return settle(
+                writer, view.table, relation, view.schema, view.engine, self._clock, view.record, check, most=few
+            )
 
         try:
-            written = self._overwrite(view.table, relation, view.schema, view.engine, view.record, wanted)
+            written = write(lambda _: self._require_still(view, by_name))
         except _MovedError:
-            relation = bind(
-                view.plan.relation, {n: table_at(each, each.at.version) for n, each in enumerate(view.tables)}
-            )
-            written = self._overwrite(view.table, relation, view.schema, view.engine, view.record)
+            pinned = {number: table_at(table, table.at.version) for number, table in enumerate(view.tables)}
+            relation = bind(view.plan.relation, pinned)
+            written = write(lambda _: None)
         if isinstance(view.table.location, Path):
             remove_others(view.table.location / GROUPS, ())
         return self._done(view.table, RefreshWay.COMPLETE_RECOMPUTE, why, written)
 
     def _replace(
-        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, why: str
+        self, table: Table, relation: pb.Relation, schema: pa.Schema, engine: EngineSession, why: str, *, full: bool
     ) -> Refreshed:
         """Compute a view anew that reads who knows what."""
-        written = self._overwrite(table, relation, schema, engine)
+        writer = DeltaWriter(table.location, with_files=True)
+        most = 0 if full else FEW_ROWS
+        written = settle(writer, table, relation, schema, engine, self._clock, None, lambda _: None, most=most)
         return self._done(table, RefreshWay.COMPLETE_RECOMPUTE, why, written)
 
-    def _overwrite(
-        self,
-        table: Table,
-        relation: pb.Relation,
-        schema: pa.Schema,
-        engine: EngineSession,
-        record: ViewContents | None = None,
-        wanted: Wanted = lambda _state, _rows: True,
-    ) -> Written:
-        return overwrite(table, [relation], schema, engine, self._clock, record, wanted)
-
-    def _require_unmoved(self, view: ViewRefresh, state: TableState | None, version: int, inputs: ViewInputs) -> None:
+    def _require_unmoved(self, view: ViewRefresh, state: TableState | None, version: int, inputs: BoundInputs) -> None:
         """Raises if the view, or what is read by name, is at another version than before."""
         if state is None or state.version != version:
             raise NotFromChangesError("somebody else wrote to it meanwhile")
@@ -315,48 +292,3 @@ class Refresher:
         if written.version is not None:
             self._after_commit(table.location, written.version)
         return Refreshed(way, why, written.version, written.rows)
-
-
-def overwrite(
-    table: Table,
-    relations: Iterable[pb.Relation],
-    schema: pa.Schema,
-    engine: EngineSession,
-    clock: Clock,
-    record: ViewContents | None = None,
-    wanted: Wanted = lambda _state, _rows: True,
-) -> Written:
-    """Make the rows of `relations`, which have the columns `schema`, a view's only rows. `wanted`: see `RowWriter`."""
-    same_columns = types.normalise_schema(table.schema).equals(schema)
-    mode = WriteMode(overwrite=True, overwrite_schema=not same_columns, partition_by=table.partition_by)
-    writer = RowWriter(DeltaWriter(table.location, with_files=True), engine, mode, clock)
-    return writer.write(relations, schema, _operation("Overwrite", record), wanted=wanted)
-
-
-def _is_large(state: TableState) -> bool:
-    """Whether a view has so many rows that they are better replaced than compared."""
-    rows = 0
-    for file in require_files(state).values():
-        rows += file.num_records or 0
-    return rows > _COMPARED_ROWS
-
-
-def _demands(state: TableState) -> bool:
-    """Whether a table checks or computes values of the rows that are written."""
-    demands = Demands.of(state.metadata)
-    return bool(demands.required or demands.rules or demands.generated)
-
-
-def _wants(check: Callable[[TableState], None]) -> Wanted:
-    def wanted(state: TableState | None, _rows: int) -> bool:
-        if state is None:
-            raise NotFromChangesError("its table has gone")
-        check(state)
-        return True
-
-    return wanted
-
-
-def _operation(mode: str, record: ViewContents | None) -> DeltaOperation:
-    notes: Mapping[str, object] = {} if record is None else {NOTE: record.to_json()}
-    return DeltaOperation("WRITE", {"mode": mode}, notes)

@@ -15,7 +15,7 @@ from riacho.protos import pb
 from riacho.server.engine.asked import asking_once
 from riacho.server.graph.views.added import InputNumbers, InputState, added_rows
 from riacho.server.graph.views.groups import GroupShape, GroupTools, KeptGroups
-from riacho.server.graph.views.inputs import Remembered, ViewInputs
+from riacho.server.graph.views.inputs import BoundInputs, Remembered
 from riacho.server.graph.views.plan import NotFromChangesError
 from riacho.server.plan.walk import Path as PlanPath
 from riacho.server.plan.walk import at
@@ -46,7 +46,7 @@ class Groupings:
     numbers: InputNumbers
     shapes: Remembered[GroupShape]
 
-    def taken(self, inputs: ViewInputs, folder: Path, open_groups: ExitStack) -> list[GroupsAt]:
+    def taken(self, inputs: BoundInputs, folder: Path, open_groups: ExitStack) -> list[GroupsAt]:
         """The groups with all that is new, for each grouping; those that cannot be followed are made anew."""
         known = inputs.record.state.get("groupings") or []
         tools = GroupTools(inputs.view.engine, inputs.spool)
@@ -82,7 +82,7 @@ class Groupings:
             return None
 
 
-def _shape(node: pb.Relation, inputs: ViewInputs, tools: GroupTools) -> GroupShape:
+def _shape(node: pb.Relation, inputs: BoundInputs, tools: GroupTools) -> GroupShape:
     with asking_once():
         [analysed] = inputs.bound([node], run=False)
         return GroupShape.of(analysed.aggregate, tools)
