@@ -30,18 +30,18 @@ UNKNOWN_S = 600.0
 
 
 @dataclass(frozen=True)
-class ViewInputs:
+class WatchedInputs:
     """The Delta tables that a view reads, and whether it reads anything else whose changes cannot be seen."""
 
     tables: tuple[Place, ...]
     others: bool = False
 
 
-def inputs_of(relation: pb.Relation, catalog: CatalogReader, scope: CurrentNamespace) -> ViewInputs:
+def inputs_of(relation: pb.Relation, catalog: CatalogReader, scope: CurrentNamespace) -> WatchedInputs:
     """What `relation` reads, by name or by path, also through views of the catalog."""
     found = _InputSearch(catalog)
     found.take(relation, scope)
-    return ViewInputs(tuple(dict.fromkeys(found.tables)), found.others)
+    return WatchedInputs(tuple(dict.fromkeys(found.tables)), found.others)
 
 
 class _InputSearch:
@@ -103,7 +103,7 @@ class ChangeWatch:
     Used by one thread. `told` is called at once by whoever of this process commits.
     """
 
-    inputs: ViewInputs
+    inputs: WatchedInputs
     told: Callable[[], None] = lambda: None
     _changed: threading.Event = field(default_factory=threading.Event)
     _subscriptions: list[Subscription] = field(default_factory=list)

@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from riacho.server.graph import events
 from riacho.server.graph.events import PipelineEvent
-from riacho.server.graph.inputs import UNKNOWN_S, ViewInputs
+from riacho.server.graph.inputs import UNKNOWN_S, WatchedInputs
 from riacho.server.graph.names import Identifier
 
 
@@ -54,7 +54,7 @@ class RefreshPace:
     """`interval_ms`: the least time between two refreshes, if anybody said."""
 
     interval_ms: int | None
-    inputs: ViewInputs
+    inputs: WatchedInputs
 
     def pause_s(self, took_s: float) -> float:
         """How long a view rests after a refresh that took so long, whatever happens."""
