@@ -97,3 +97,12 @@ def test_what_cannot_run_once(project: Project, events: Callable[[], None]) -> N
     assert "INVALID_FLOW_QUERY_TYPE.STREAMING_RELATION_FOR_ONCE_FLOW" in str(project.dry_run(events, stream).error)
     view = "CREATE TEMPORARY VIEW m AS SELECT 1 AS a; CREATE FLOW f AS INSERT INTO ONCE v BY NAME SELECT 2 AS a"
     assert project.dry_run("CREATE VIEW v AS SELECT 1 AS a", view).error is not None
+
+
+@pytest.mark.riacho_only
+def test_the_rules_of_its_target_hold(project: Project) -> None:
+    text = """CREATE STREAMING TABLE t (id BIGINT, CONSTRAINT c EXPECT (id > 0) ON VIOLATION DROP ROW);
+        CREATE FLOW f AS INSERT INTO ONCE t BY NAME SELECT id FROM range(3)"""
+    for _ in range(2):
+        assert project.run(text).completed
+        assert project.table("t") == [(1,), (2,)]
