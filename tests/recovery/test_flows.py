@@ -20,7 +20,7 @@ LIMIT_S = 120
 
 
 def run(folder: Path, *orders: str) -> int:
-    command: list[str | Path] = [sys.executable, "-m", "tests.recovery.flow_victim", folder, *orders]
+    command: list[str | Path] = [sys.executable, "-m", "tests.recovery.flow_victim", str(folder), *orders]
     return subprocess.run(command, cwd=ROOT, timeout=LIMIT_S, check=False).returncode
 
 

@@ -220,7 +220,7 @@ class SiftedRows:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Measured:
     """How many rows of a relation make it fail, are put aside, and are not written."""
 
     refused: int
@@ -269,7 +269,7 @@ class _Tally:
         self._out += rows.num_rows
         return rows
 
-    def measured(self, batches: Sequence[pa.RecordBatch]) -> _Found:
+    def measured(self, batches: Sequence[pa.RecordBatch]) -> _Measured:
         """Take in the bits of rows, without the rows."""
         refused = quarantined = lost = 0
         for batch in batches:
@@ -283,7 +283,7 @@ class _Tally:
             self._out += batch.num_rows
         self._refused += refused
         self._out -= lost
-        return _Found(refused, quarantined, lost)
+        return _Measured(refused, quarantined, lost)
 
     def look_at(self, batch: pa.RecordBatch) -> None:
         """Put rows aside whose bits have been taken in before, or keep one as the example of those that are refused."""

@@ -76,7 +76,7 @@ class TableChange:
         files.discard(table, [*self.added, *self.recorded])
 
 
-class _OvertakenError(Exception):
+class _ChangedMeanwhileError(Exception):
     """Somebody changed the table so that what was computed no longer holds."""
 
 
@@ -141,7 +141,7 @@ class Runner:
                 if change.empty:
                     return Applied(None, change.counts)
                 version = self._commit(writer, snapshot, operation, change, numbered, check)
-            except _OvertakenError:
+            except _ChangedMeanwhileError:
                 change.discard(folder)
             except BaseException:
                 change.discard(folder)
@@ -169,7 +169,7 @@ class Runner:
                 raise not_a_table(snapshot.folder)
             check(state)
             if not _still_holds(writer.log, snapshot, state.version, change):
-                raise _OvertakenError
+                raise _ChangedMeanwhileError
             now_ms = self._clock.now_ms()
             info = changes.commit_info(
                 operation.name,
