@@ -55,10 +55,21 @@ class ReplayedTable:
 
 @dataclass
 class Definitions:
-    """A registry of a pipeline's definitions that keeps those with rules and sends nothing to a server."""
+    """A registry of a pipeline's definitions that keeps its flows and sends nothing to the server of `spark`.
 
+    `graph`: the id of a graph there, to which `riacho.pipelines` counts what is defined.
+    """
+
+    spark: SparkSession
+    graph: str
     flows: list[Flow] = field(default_factory=list)
     views: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        # What `riacho.pipelines` asks of a registry, beside PySpark's own methods.
+        self._spark = self.spark
+        self._client: Any = self.spark.client
+        self._dataflow_graph_id = self.graph
 
     def register_output(self, output: Output) -> None:
         from pyspark.pipelines.output import MaterializedView

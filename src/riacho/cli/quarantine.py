@@ -214,8 +214,8 @@ def _replayed_from_here(
     from riacho.replays import Definitions
     from riacho.replays import replay as replay_from_here
 
-    found = Definitions()
     graph = create_dataflow_graph(spark, spec.catalog, spec.database, spec.configuration)
+    found = Definitions(spark, graph)
     define(spark, spec, spec_path, found, output(), graph)
     done: list[ReplayedTable] = []
     try:

@@ -67,8 +67,8 @@ class Shop:
     ) -> ReplayedTable:
         """As `riacho quarantine replay` does it on a Spark cluster."""
         spark, database = self._project.spark, self._project.database
-        found = Definitions()
         graph = create_dataflow_graph(spark, None, database, {})
+        found = Definitions(spark, graph)
         with graph_element_registration_context(found), add_pipeline_analysis_context(spark, graph, None):  # type: ignore[arg-type]
             self.definitions(quarantine, drop or {}, fail or {})()
         (done,) = replays.replay(spark, found, database, **how)
