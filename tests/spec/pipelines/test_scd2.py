@@ -192,6 +192,7 @@ def test_a_first_load_and_the_changes_since(feed: Feed, spark: SparkSession) -> 
         run = feed.project.run(define)
         assert run.completed, run.error
         assert run.of("load")[-1] == ("is IDLE." if again else "has COMPLETED.")
+        assert again or run.order("load", "t")
         assert of(feed) == [(1, "before", None, 3, 5), (1, "change", None, 7, None), (1, "dump", "x", 5, 7)]
 
 

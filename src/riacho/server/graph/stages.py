@@ -304,6 +304,12 @@ class _Decision:
         table = self._definition.quarantine_of(flow.target) if wants_quarantine(flow.expectations) else None
         return None if table is None else table.identifier.table_name
 
+    def _first_loads(self, flow: ResolvedFlow) -> list[Identifier]:
+        """Flows that run once into the target of an AUTO CDC flow, and before it: two would hinder each other."""
+        if flow.cdc is None or flow.flow.once:
+            return []
+        return [other.identifier for other in self._resolution.flows_to(flow.target) if other.flow.once]
+
     def _needs(self) -> Dag[Identifier]:
         """Which flows to tables and sinks need which others, also through views."""
         all_flows: Dag[Identifier] = Dag()
@@ -313,7 +319,7 @@ class _Decision:
         materialised = {flow.identifier for flow in self._materialised_flows()}
         needs: Dag[Identifier] = Dag()
         for flow in self._materialised_flows():
-            upstream = all_flows.upstream(flow.identifier)
+            upstream = {*all_flows.upstream(flow.identifier), *self._first_loads(flow)}
             needs.add(flow.identifier, [name for name in all_flows if name in upstream and name in materialised])
         return needs
 
