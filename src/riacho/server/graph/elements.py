@@ -23,7 +23,7 @@ class TableKind(StrEnum):
 
 @dataclass(frozen=True)
 class PipelineTable:
-    """A streaming table (fed by streaming flows, grows) or a materialized view (one batch query, recomputed).
+    """A streaming table (fed by streaming flows, grows) or a materialized view (one batch query, refreshed).
 
     `schema`: what the user declared, if anything. `format` None means the catalog's default. `expectations`: rules for
     the rows of all its flows. `quarantine_of`: the dataset whose quarantined rows it holds; its flows are that one's.

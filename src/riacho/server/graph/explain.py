@@ -42,7 +42,7 @@ def _flow(stage: stages.RunFlows, name: Identifier) -> str:
         case None:
             return f"{name}: excluded"
         case stages.RecomputeFlow():
-            return f"{name}: recompute {run.table}"
+            return f"{name}: {'recompute' if run.full else 'refresh'} {run.table}"
         case stages.SnapshotFlow():
             return f"{name}: follow snapshots in {run.table}"
         case stages.StreamFlow():

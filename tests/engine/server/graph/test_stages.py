@@ -186,5 +186,5 @@ def test_a_plan_can_be_read(pipelines: Pipelines, storage: Storage) -> None:
         "publish view spark_catalog.default.v as SELECT * FROM `spark_catalog`.`default`.`counted`",
         "run flows",
         f"    spark_catalog.default.events: stream into spark_catalog.default.events, checkpoint {checkpoint}",
-        "    spark_catalog.default.counted: recompute spark_catalog.default.counted",
+        "    spark_catalog.default.counted: refresh spark_catalog.default.counted",
     ]
