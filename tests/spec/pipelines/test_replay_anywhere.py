@@ -19,6 +19,9 @@ from riacho.replays import Definitions, ReplayedTable
 from tests.spec.pipelines.support import Project
 from tests.spec.support import files, write_json
 
+# A replay is a dozen jobs, and a busy Spark takes its time for each.
+pytestmark = pytest.mark.timeout(300)
+
 ROWS: list[dict[str, Any]] = [
     {"id": 1, "price": 5.0, "name": "a"},
     {"id": 2, "price": -1.0, "name": "b"},
