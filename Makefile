@@ -86,6 +86,7 @@ services: oracle ## install what tests/connectors run against in .services: Kafk
 	@$(IN_ROOT) $(PYTHON) -m scripts.postgres
 	@$(IN_ROOT) $(PYTHON) -m scripts.mongo
 	@$(IN_ROOT) $(PYTHON) -m scripts.s3
+	@$(IN_ROOT) $(PYTHON) -m scripts.airflow
 
 lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and lock them
 	@$(PIP) uv
@@ -95,6 +96,7 @@ lock: $(VENV)/.dev ## choose the newest versions that pyproject.toml allows and 
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/java.in -o requirements/java.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade --prerelease=explicit requirements/mongo.in -o requirements/mongo.txt
 	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/s3.in -o requirements/s3.txt
+	@$(IN_ROOT) $(VENV)/bin/$(LOCK) --upgrade requirements/airflow.in -o requirements/airflow.txt
 
 clean: ## remove what tests and builds leave behind; the environments stay
 	@$(IN_ROOT) rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist spark-warehouse

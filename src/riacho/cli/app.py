@@ -33,7 +33,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.
 
 
 _NAMES = (
-    "demo", "init", "up", "run", "status", "events", "quarantine", "sql", "tables", "connectors", "ingest",
+    "demo", "init", "up", "run", "schedule", "status", "events", "quarantine", "sql", "tables", "connectors", "ingest",
     "dead-letter", "topics", "schemas", "mongo", "anomalies", "doctor", "generate", "state",
 )  # fmt: skip
 """The commands as help lists them. Each is a module beside this one, with a function of that name or an `app`."""

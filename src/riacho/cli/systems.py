@@ -3,6 +3,7 @@
 SYSTEM/spark-pipeline.yml   the project that `riacho run` runs (see `project.py`)
 SYSTEM/generator/           what writes or sends what its source would: see `Generator`; may be missing
 SYSTEM/backtest.py          a series to try rules for anomalies on: see `Backtest`; may be missing
+SYSTEM/schedule.py          the steps of a run, for `riacho schedule`: see `SystemSchedule`; may be missing
 SYSTEM/demo.py              how `riacho demo` shows it: see `Demo`; may be missing
 
 A system is named by its folder, or by that folder's name if it lies in `systems/`: below the working folder, or in the
@@ -24,6 +25,7 @@ from typing import Any, Protocol, cast
 
 from riacho.cli.failures import CommandError
 from riacho.cli.project import SPEC_NAMES
+from riacho.storage import Place
 
 
 class Landed(Protocol):
@@ -124,6 +126,34 @@ class Backtest(Protocol):
         """An Arrow table with the columns TIME, VALUE and `attack`: the number of the attack, null outside of one."""
 
 
+@dataclass(frozen=True)
+class ScheduleSettings:
+    """What a schedule was started with: where the tables are, or the server; the profile."""
+
+    warehouse: Place
+    remote: str | None = None
+    profile: str | None = None
+
+
+@dataclass(frozen=True)
+class ScheduledTask:
+    """A step: `run` takes what the step before gave, None for the first. `told` says for people what it gave."""
+
+    name: str
+    run: Callable[[Any], Any]
+    told: Callable[[Any], str] = str
+    attempts: int = 4
+
+
+class SystemSchedule(Protocol):
+    """What `SYSTEM/schedule.py` has. `EVERY`: how often, unless the user says otherwise, such as `10m`."""
+
+    EVERY: str
+
+    def tasks(self, settings: ScheduleSettings) -> list[ScheduledTask]:
+        """The steps of a run, in order."""
+
+
 def find(name: str) -> Path:
     """The folder of a system, by its name or its path. Raises CommandError."""
     for folder in (Path(name), *(home / name for home in _homes())):
@@ -173,6 +203,13 @@ def load_backtest(system: Path) -> Backtest:
     if not (system / "backtest.py").is_file():
         raise CommandError(f"{system} has no backtest.py", "systems/access-logs shows how to write one")
     return cast("Backtest", _load(system, "backtest"))
+
+
+def load_schedule(system: Path) -> SystemSchedule:
+    """The schedule of the system in this folder. Raises CommandError if it has none."""
+    if not (system / "schedule.py").is_file():
+        raise CommandError(f"{system} has no schedule.py", "run its pipeline with `riacho run`")
+    return cast("SystemSchedule", _load(system, "schedule"))
 
 
 def part(system: Path, name: str) -> Any:

@@ -103,7 +103,7 @@ def test_help_loads_nothing_slow() -> None:
         ("generate telecom --start soon", "error: Invalid value: start is 'soon': it must be a time like 2026-01-05T"),
         (
             "generate weather",
-            "error: Invalid value: there is no system weather: one of access-logs, telecom, or",
+            "error: Invalid value: there is no system weather: one of access-logs, crypto,",
         ),
     ],
 )
