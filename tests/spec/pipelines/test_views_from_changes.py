@@ -205,6 +205,16 @@ def test_the_change_feed_of_a_view_has_what_became_of_its_rows(shop: Project) ->
 
 
 @pytest.mark.riacho_only
+def test_a_sorted_view_is_written_in_its_order(shop: Project) -> None:
+    view = "CREATE MATERIALIZED VIEW v AS SELECT name, count(*) AS n FROM sales GROUP BY name ORDER BY name DESC"
+    for id_, name in ((4, "z"), (5, "m"), (6, "b")):
+        assert shop.run(view).completed
+        sell(shop, (id_, name, 1))
+    assert shop.run(view).completed
+    assert [row.name for row in shop.spark.table(f"{shop.database}.v").collect()] == ["z", "m", "b", "a"]
+
+
+@pytest.mark.riacho_only
 def test_what_is_not_the_same_each_time_is_computed_anew(shop: Project) -> None:
     shop.spark.udf.register("twice", lambda n: n * 2, "bigint")
     views = [

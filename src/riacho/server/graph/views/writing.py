@@ -23,11 +23,16 @@ from riacho.server.delta.writer import DeltaWriter
 from riacho.server.engine.base import EngineSession
 from riacho.server.graph.views.difference import OvertakenError, can_compare, write_difference
 from riacho.server.graph.views.record import NOTE, ViewContents
+from riacho.server.plan.walk import walk
+from riacho.server.sql.pieces import outside
+from riacho.server.sql.tokens import tokenize
 
 FEW_ROWS: Final = 100_000
 """Rows of a view that are compared although all of them were computed anew."""
 MANY_ROWS: Final = 1_000_000
 """Rows of a view that are compared if a small part of them is known to have changed."""
+
+_ORDER: Final = frozenset({"ORDER"})
 
 Check = Callable[[TableState], None]
 """Told of the table that a version is to follow; raises if it must not."""
@@ -51,7 +56,7 @@ def settle(
     same, and there is a `record`, only that is committed. Raises what `check` raises, and what the writes raise.
     """
     state = writer.state()
-    if state is not None and _is_comparable(state, table, schema, most):
+    if state is not None and not _is_ordered(relation) and _is_comparable(state, table, schema, most):
         rows = _collected(engine, relation, most)
         if rows is not None:
             try:
@@ -95,6 +100,18 @@ def _is_comparable(state: TableState, table: Table, schema: pa.Schema, most: int
         return False  # what is written must be checked, or computed
     counts = [file.num_records for file in require_files(state).values()]
     return all(count is not None for count in counts) and 0 < sum(count or 0 for count in counts) <= most
+
+
+def _is_ordered(relation: pb.Relation) -> bool:
+    """Whether a query sorts its rows: then people like to find them in that order, though nothing promises it."""
+    for node in walk(relation):
+        if node.HasField("sort"):
+            return True
+        if node.HasField("sql"):
+            tokens = tokenize(node.sql.query)
+            if next(outside(tokens, 0, len(tokens), _ORDER), None) is not None:
+                return True
+    return False
 
 
 def _has_columns(table: Table, schema: pa.Schema) -> bool:
