@@ -29,10 +29,12 @@ def test_each_conf_is_read_by_somebody() -> None:
 
 
 def test_no_key_is_written_down_elsewhere() -> None:
+    """But in `riacho.pipelines`, which imports PySpark only: a definition file runs where nothing else of riacho is."""
     keys = {value.key for value in CONFS}
     found = {
         (path.name, node.value)
         for path in SOURCES
+        if path.parent.name != "pipelines"
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Constant) and node.value in keys
     }

@@ -104,9 +104,9 @@ class TestFolders:
         assert seen.schema.names == ["id", "name", "more"]
 
     def test_what_is_hidden_is_no_table(self, warehouse: WarehouseCatalog) -> None:
-        for folder in ("_hidden", ".dot", "not-a-name"):
+        for folder in ("_riacho", ".dot", "not-a-name", "_a_name"):
             write_deltalake(str(warehouse.warehouse / folder), pa.table({"a": [1]}))
-        assert found(warehouse) == {"default": []}
+        assert found(warehouse) == {"default": ["_a_name"]}
 
     def test_the_records_can_be_read_by_anybody(self, warehouse: WarehouseCatalog) -> None:
         warehouse.create_view(View(name("v"), "SELECT 1"))
