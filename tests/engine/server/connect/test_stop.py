@@ -22,6 +22,7 @@ from riacho.server.connect.server import RiachoServer
 from riacho.server.streaming.batch import BatchStep
 from riacho.server.streaming.request import StartRequest
 from riacho.server.streaming.trigger import ProcessingTime
+from riacho.testing.processes import descendants
 
 LIMIT_S = 30
 STOP_S = 18
@@ -62,17 +63,6 @@ def end(process: subprocess.Popen[str], log: Path) -> tuple[float, str]:
         assert time.monotonic() < deadline, f"processes are left behind: {left}"
         threading.Event().wait(0.05)
     return took, log.read_text()
-
-
-def descendants(pid: int) -> list[int]:
-    found = []
-    for line in subprocess.run(
-        ["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True
-    ).stdout.splitlines():
-        child, parent = map(int, line.split())
-        if parent == pid:
-            found += [child, *descendants(child)]
-    return found
 
 
 def is_zombie(pid: int) -> bool:
