@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import import_module
 from importlib.machinery import ModuleSpec
 from importlib.util import module_from_spec
@@ -66,6 +67,21 @@ class Destination:
     unit: str
     to: str
     next_command: Callable[[str], str]
+
+
+def moment(words: str | None) -> datetime | None:
+    """A time in ISO 8601, in UTC where it does not say: for an option `start`. Raises ValueError."""
+    if words is None:
+        return None
+    try:
+        found = datetime.fromisoformat(words)
+    except ValueError:
+        raise ValueError(f"start is {words!r}: it must be a time like 2026-01-05T12:00:00Z") from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+START = Words(str | None, "TIME", moment)
+"""A generator's option `start`."""
 
 
 class Generator(Protocol):

@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from riacho.cli.answers import parse
 from riacho.testing.servers import Server
@@ -104,6 +105,27 @@ def delta_table(server: Server, table: str) -> DeltaTable:
     """The Delta table behind a name, in the warehouse of a server that the tests started."""
     database, name = table.split(".")
     return DeltaTable(server.log.parent / "warehouse" / f"{database}.db" / name)
+
+
+def described(table: DeltaTable) -> dict[str, Any]:
+    """What a table's own Delta log says of it: comment, columns with their comments, whether the change feed is on."""
+    metadata = table.metadata()
+    return {
+        "comment": metadata.description,
+        "columns": [
+            (field.name, str(field.type), field.nullable, field.metadata.get("comment"))
+            for field in table.schema().fields
+        ],
+        "change_feed": metadata.configuration.get("delta.enableChangeDataFeed"),
+    }
+
+
+def quarantined(spark: SparkSession, table: str) -> list[Row]:
+    """The rows of a quarantine with the rules that they break, without what each run has anew: ids, batches, times."""
+    rules = F.col("_quarantine.rules").alias("rules")
+    found = spark.table(table)
+    kept = found.select(*[F.col(name) for name in found.columns if name != "_quarantine"], rules)
+    return sorted((tuple(row) for row in kept.collect()), key=repr)
 
 
 def ordered(some: list[Row]) -> list[Row]:

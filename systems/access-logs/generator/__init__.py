@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 
-from riacho.cli.systems import Destination, Words, shown
+from riacho.cli.systems import START, Destination, shown
 
 from .accesses import AccessOptions
 from .send import generate
@@ -44,15 +43,4 @@ TARGET = Destination(
 Options = AccessOptions
 
 
-def _moment(words: str | None) -> datetime | None:
-    """A time in ISO 8601, in UTC where it does not say. Raises ValueError."""
-    if words is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(words)
-    except ValueError:
-        raise ValueError(f"start is {words!r}: it must be a time like 2026-01-05T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-WORDS = {"start": Words(str | None, "TIME", _moment)}
+WORDS = {"start": START}

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from riacho.testing.servers import Server
-from riacho.testing.systems import columns, delta_table, rows
+from riacho.testing.systems import columns, delta_table, described, quarantined, rows
 
 TABLES = (
     "bronze.accesses",
@@ -57,34 +56,19 @@ def test_the_rows_are_equal(both: tuple[SparkSession, SparkSession], table: str)
 
     assert columns(riacho, table) == columns(spark, table)
     if table == QUARANTINE:  # ids and batches are those of the run
-        ours, theirs = (_set_aside(session) for session in both)
+        ours, theirs = (quarantined(session, table) for session in both)
         assert ours == theirs
     else:
         assert rows(riacho, table) == rows(spark, table)
-
-
-def _set_aside(spark: SparkSession) -> list[tuple[Any, ...]]:
-    kept = spark.table(QUARANTINE).withColumn("rules", F.col("_quarantine.rules")).drop("_quarantine")
-    return sorted((tuple(row) for row in kept.collect()), key=repr)
 
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table != QUARANTINE])
 @pytest.mark.usefixtures("both")
 def test_what_is_said_of_the_table_is_equal(servers: tuple[Server, Server], table: str) -> None:
     """Every table and every column has a comment, and the change data feed is on, in the tables' own Delta logs."""
-    ours, theirs = (_described(delta_table(server, table)) for server in servers)
+    ours, theirs = (described(delta_table(server, table)) for server in servers)
 
     assert ours == theirs
     assert ours["comment"]
-    assert all(ours["columns"].values())
+    assert all(comment for *_, comment in ours["columns"])
     assert ours["change_feed"] == "true"
-
-
-def _described(table: Any) -> dict[str, Any]:
-    metadata = table.metadata()
-    fields = table.schema().fields
-    return {
-        "comment": metadata.description,
-        "columns": {field.name: (field.metadata or {}).get("comment") for field in fields},
-        "change_feed": metadata.configuration.get("delta.enableChangeDataFeed"),
-    }

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
-from riacho.cli.systems import Destination, Words, is_project, shown
+from riacho.cli.systems import START, Destination, Words, is_project, shown
 
 from .source import Damage, LandedFile, TelecomOptions
 from .source import generate as write
@@ -40,17 +39,6 @@ def _next_command(target: str) -> str:
 TARGET = Destination("DIRECTORY", "Landing folder; created if missing.", "landing", "file", "below", _next_command)
 
 
-def _moment(words: str | None) -> datetime | None:
-    """A time in ISO 8601, in UTC where it does not say. Raises ValueError."""
-    if words is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(words)
-    except ValueError:
-        raise ValueError(f"start is {words!r}: it must be a time like 2026-01-05T12:00:00Z") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
 def _damages(words: list[str] | None) -> tuple[tuple[int, Damage], ...]:
     """`12:truncated` as the number of a batch and what happens to its file. Raises ValueError."""
     found: list[tuple[int, Damage]] = []
@@ -63,6 +51,6 @@ def _damages(words: list[str] | None) -> tuple[tuple[int, Damage], ...]:
 
 
 WORDS = {
-    "start": Words(str | None, "TIME", _moment),
+    "start": START,
     "damage": Words(list[str] | None, "BATCH:DAMAGE", _damages),
 }

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
-from deltalake import DeltaTable
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from riacho.testing.servers import Server
-from riacho.testing.systems import Row, columns, delta_table, ordered, rows
+from riacho.testing.systems import Row, columns, delta_table, described, ordered, rows
 from systems.telecom.tests.conftest import Run
 
 TABLES = (
@@ -94,15 +92,3 @@ def test_what_is_said_of_the_table_is_equal(servers: tuple[Server, Server], tabl
     assert ours["comment"]
     assert all(comment for _, _, _, comment in ours["columns"])
     assert ours["change_feed"] == "true"
-
-
-def described(table: DeltaTable) -> dict[str, Any]:
-    metadata = table.metadata()
-    return {
-        "comment": metadata.description,
-        "columns": [
-            (field.name, str(field.type), field.nullable, field.metadata.get("comment"))
-            for field in table.schema().fields
-        ],
-        "change_feed": metadata.configuration.get("delta.enableChangeDataFeed"),
-    }
