@@ -15,7 +15,7 @@ from riacho.ids import SessionId
 from riacho.protos import pb
 from riacho.server.catalog.base import Table
 from riacho.server.engine.base import EngineSession
-from riacho.server.graph import PipelineService, PipelineSession
+from riacho.server.graph import PipelineService, PipelineSession, service
 from riacho.server.graph.ports import CheckedRefresh, Refreshed, RefreshWay
 from riacho.server.streaming.quality import BatchQuality, Checks, RowCounts
 from riacho.testing.clock import ManualClock
@@ -250,7 +250,10 @@ def test_a_graph_runs_once_at_a_time(client: Client, tools: Tools) -> None:
     assert told(client.run(graph))[-1] == "Run is COMPLETED."
 
 
-def test_a_session_that_ends_takes_its_runs_along(client: Client, tools: Tools) -> None:
+def test_a_session_that_ends_takes_its_runs_along(
+    client: Client, tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "STOP_LIMIT_S", 0.01)  # the run waits for `may_write`
     graph = client.graph()
     client.sql(graph, "CREATE MATERIALIZED VIEW a AS SELECT 1 AS x; CREATE MATERIALIZED VIEW b AS SELECT x FROM a")
     tools.may_write.clear()
