@@ -28,9 +28,12 @@ QUERIES = {
     "chained": "SELECT next * 2 AS twice FROM kept",
     "counted": "SELECT name, count(*) AS n, sum(amount) AS amount, max(id) AS last FROM sales GROUP BY name",
     "often": "SELECT name, avg(amount) AS mean, sum(price) AS paid FROM sales GROUP BY name HAVING count(*) > 1",
+    "mean_price": "SELECT name, avg(price) AS price FROM sales GROUP BY name",
+    "total": "SELECT name, sum(CAST(amount AS DECIMAL(38, 0))) AS total FROM sales GROUP BY name",
+    "as_json": "SELECT to_json(struct(*)) AS row FROM (SELECT id, name, price FROM sales)",
     "in_all": "SELECT count(*) AS n, min(amount) AS least, count_if(amount > 2) AS many FROM sales",
     "by_place": (
-        "SELECT i.place, sum(s.amount) AS amount, avg(s.price) AS price "
+        "SELECT i.place, sum(s.amount) AS amount, sum(s.price) AS price "
         "FROM sales s JOIN items i ON s.name = i.name WHERE s.amount IS NOT NULL GROUP BY i.place"
     ),
     "share": (
@@ -148,8 +151,8 @@ def ways(project: Project) -> dict[str, set[str]]:
     return by_way
 
 
-ROWS = {"kept", "named", "inner_named", "unnamed", "pairs", "both", "chained"}
-GROUPS = {"counted", "often", "in_all", "by_place", "share", "by_day", "distinct_names"}
+ROWS = {"kept", "named", "inner_named", "unnamed", "pairs", "both", "chained", "as_json"}
+GROUPS = {"counted", "often", "in_all", "by_place", "share", "by_day", "distinct_names", "total"}
 
 
 @pytest.mark.riacho_only

@@ -50,6 +50,7 @@ def outputs(left: Feed, watch: Watch, function: Column | str) -> list[Any]:
         (F.product("v"), [3.0, 72.0, 144.0]),
         (F.try_sum("v"), [4, 15, 17]),
         (F.try_avg(V.cast("decimal(8,2)")).cast("string"), ["2.000000", "3.750000", "3.400000"]),
+        (F.sum(V.cast("decimal(38,0)")), [Decimal(4), Decimal(15), Decimal(17)]),
         (F.bit_xor("v"), [2, 9, 11]),
     ],
 )

@@ -43,7 +43,7 @@ def difference(old: pa.Table, new: pa.Table) -> Difference:
 
 def _numbered(table: pa.Table) -> KeyHash:
     """A hash for each row: equal rows of one table have different ones, the first of two tables the same."""
-    rows = hash_keys(table.columns, table.num_rows)
+    rows = hash_keys([_exactly(column) for column in table.columns], table.num_rows)
     order = np.lexsort((rows.low, rows.high))
     high, low = rows.high[order], rows.low[order]
     starts = np.ones(len(order), dtype=np.bool_)
@@ -52,6 +52,14 @@ def _numbered(table: pa.Table) -> KeyHash:
     times = np.empty(len(order), dtype=np.int64)
     times[order] = np.arange(len(order)) - first
     return hash_keys([pa.array(rows.high), pa.array(rows.low), pa.array(times)], table.num_rows)
+
+
+def _exactly(column: pa.ChunkedArray) -> pa.Array:
+    """The column so that 0.0 and -0.0, which are the same key, have different hashes."""
+    values = column.combine_chunks()
+    if not pa.types.is_floating(values.type):
+        return values
+    return values.view(f"int{values.type.bit_width}")
 
 
 class OvertakenError(Exception):

@@ -196,7 +196,11 @@ def with_results(relation: pb.Relation, results: Sequence[tuple[Path, pb.Relatio
 
 
 def _with_exact_averages(aggregate: pb.Aggregate, engine: EngineSession) -> pb.Aggregate:
-    """The aggregate with averages of whole numbers as their sum by their count, neither of which loses a digit."""
+    """The aggregate with averages of whole numbers as their sum by their count, neither of which loses a digit.
+
+    Raises NotFromChangesError for averages of decimals: the engine cuts digits off where `Partials` rounds, so the
+    view would have one value when it is computed anew, and another when it is not.
+    """
     copy = pb.Aggregate()
     copy.CopyFrom(aggregate)
     for expression in copy.aggregate_expressions:
@@ -210,6 +214,8 @@ def _with_exact_averages(aggregate: pb.Aggregate, engine: EngineSession) -> pb.A
                 total = build.cast(build.call("sum", build.cast(value, pa.int64())), pa.float64())
                 count = build.cast(build.call("nullif", build.call("count", value), build.integer(0)), pa.float64())
                 node.CopyFrom(build.call("/", total, count))
+            elif pa.types.is_decimal(kind):
+                raise NotFromChangesError("it averages decimals, which the engine does not round")
         if averages:
             inner.CopyFrom(read)
     return copy

@@ -25,7 +25,6 @@ import pyarrow as pa
 from riacho import __version__, types
 from riacho.clock import Clock
 from riacho.conf import INCREMENTAL_VIEWS
-from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.catalog.base import CatalogReader, Table
 from riacho.server.delta.actions import AddFile
@@ -105,13 +104,16 @@ class Refresher:
             view = self._view(table, relation, schema, engine)
         except NotFromChangesError as why:
             return self._replace(table, relation, schema, engine, str(why), full=full)
+        except Exception as error:  # noqa: BLE001 - as below
+            _log.warning("The query of the materialized view %s was not understood: %s", table.name, error)
+            return self._replace(table, relation, schema, engine, f"it was not understood: {error}", full=full)
         if full:
             return self._anew(view, "a full refresh was asked for", full=True)
         try:
             return self._from_changes(view)
         except NotFromChangesError as why:
             return self._anew(view, str(why))
-        except SparkError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rows can be had in another way
             _log.warning("The changes for the materialized view %s could not be used: %s", table.name, error)
             return self._anew(view, f"the changes could not be used: {error}")
 

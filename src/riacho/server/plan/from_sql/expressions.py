@@ -278,7 +278,7 @@ class _ExpressionReader:
         while self._at < end:
             if self._symbol() == "*" and self._tokens[self._at + 1].text in (")", ","):
                 self._at += 1
-                arguments.append(Expression(literal=Expression.Literal(integer=1)))  # count(*)
+                arguments.append(self._all_columns(name.name or "", alone=self._at == end and not arguments))
             else:
                 arguments.append(self._argument(end))
             if self._at < end:
@@ -289,6 +289,14 @@ class _ExpressionReader:
         if filtered:
             arguments = self._filtered(name.text.lower(), arguments)
         return self._fields_of(call(name.text.strip("`"), *arguments, distinct=distinct))
+
+    def _all_columns(self, function: str, *, alone: bool) -> pb.Expression:
+        """What `*` means among the arguments of a function: `count(*)` counts rows."""
+        if function.lower() == "count":
+            if not alone or self._tokens[self._at - 2].word == "DISTINCT":
+                raise _UnknownError
+            return Expression(literal=Expression.Literal(integer=1))
+        return Expression(unresolved_star=Expression.UnresolvedStar())
 
     def _fields_of(self, struct: pb.Expression) -> pb.Expression:
         """`.field`, behind a call."""

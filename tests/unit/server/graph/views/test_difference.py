@@ -30,3 +30,8 @@ def test_old_rows_without_those_gone_and_with_the_new_ones_are_the_new_rows(
     gone, come = Counter(old[i] for i in found.gone), Counter(new[i] for i in found.new)
     assert gone == Counter(old) - Counter(new)
     assert come == Counter(new) - Counter(old)
+
+
+def test_the_sign_of_zero_counts() -> None:
+    found = difference(table([(1, "a", 0.0), (2, "b", -0.0)]), table([(1, "a", -0.0), (2, "b", -0.0)]))
+    assert (found.gone.tolist(), found.new.tolist()) == ([0], [0])

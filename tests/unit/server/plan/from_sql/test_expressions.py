@@ -15,6 +15,8 @@ def shape(expression: pb.Expression) -> str:
             return f"«{expression.expression_string.expression}»"
         case "unresolved_attribute":
             return expression.unresolved_attribute.unparsed_identifier
+        case "unresolved_star":
+            return "*"
         case "alias":
             return f"{shape(expression.alias.expr)} AS {expression.alias.name[0]}"
         case "literal":
@@ -34,6 +36,8 @@ def shape(expression: pb.Expression) -> str:
         ("a", "a"),
         ("a.`b c`", "a.`b c`"),
         ("count(*)", "count(1)"),
+        ("struct(*)", "struct(*)"),
+        ("to_json(struct(a, *)) AS row", "to_json(struct(a, *)) AS row"),
         ("count(DISTINCT a) AS n", "count(DISTINCT a) AS n"),
         ("sum(a + 1) total", "sum(+(a, 1)) AS total"),
         ("window(ts, '1 minute')", "window(ts, '1 minute')"),
@@ -68,6 +72,8 @@ def test_known(text: str, expected: str) -> None:
         "x'1F'",
         "row_number() OVER (ORDER BY a)",
         "count(*) FILTER (WHERE a)",
+        "count(*, a)",
+        "count(DISTINCT *)",
         "(a, b)",
         "a IN (SELECT b FROM c)",
         "a AND",

@@ -19,10 +19,19 @@ from riacho.server.streaming.operators.partials.ordering import choose, larger, 
 
 
 def _add(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: ARG001
-    both = pc.add(state, batch)
     if pa.types.is_decimal(batch.type):
-        both = both.cast(batch.type, safe=False)
-    return pc.coalesce(both, state, batch)
+        return pc.coalesce(_add_decimals(state, batch), state, batch)
+    return pc.coalesce(pc.add(state, batch), state, batch)
+
+
+def _add_decimals(state: pa.Array, batch: pa.Array) -> pa.Array:
+    """Raises ARITHMETIC_OVERFLOW for a sum with more digits than the type has."""
+    kind = batch.type
+    wide = pa.decimal256(kind.precision, kind.scale)  # a sum has a digit more, which DECIMAL(38, s) has no room for
+    try:
+        return pc.add(state.cast(wide), batch.cast(wide)).cast(kind)
+    except pa.ArrowInvalid:
+        raise overflow("try_sum") from None
 
 
 def _add_checked(state: pa.Array, batch: pa.Array, known: Mask) -> pa.Array:  # noqa: ARG001
