@@ -1,8 +1,10 @@
 """Bronze: messages as they came, from the embedded queue, Kafka or the API itself, with the same columns."""
 
+import json
 import os
 
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from riacho import pipelines as dp
 from riacho.connectors import register
@@ -32,15 +34,24 @@ def from_kafka() -> DataFrame:
 
 
 def from_api() -> DataFrame:
-    """What CoinGecko says at each look, without a queue between."""
-    reader = spark.readStream.format("rest").option("url", f"{os.environ['COINGECKO_URL']}/coins/markets")
-    reader = reader.option("parameters", "vs_currency=usd").option("paging", "page").option("paging.size", 250)
-    quotes = reader.option("paging.pages", 1).schema(MARKET).load()
+    """What CoinGecko says at each look, without a queue between: of the same coins as the collector asks for."""
+    env = os.environ
+    currency = env.get("CRYPTO_CURRENCY") or "usd"
+    parameters = {"vs_currency": currency, "order": "market_cap_desc"}
+    if coins := env.get("CRYPTO_COINS"):
+        parameters["ids"] = coins
+    reader = spark.readStream.format("rest").option("url", f"{env.get('COINGECKO_URL') or PUBLIC}/coins/markets")
+    reader = reader.option("parameters", json.dumps(parameters)).option("paging", "page").option("paging.size", 250)
+    if env.get("COINGECKO_KEY"):  # filled in where the request is made: it stands in no plan and no checkpoint
+        reader = (
+            reader.option("auth", "header").option("auth.name", KEY_HEADER).option("auth.value", "${COINGECKO_KEY}")
+        )
+    quotes = reader.option("paging.pages", env.get("CRYPTO_PAGES") or "1").schema(MARKET).load()
     fields = F.struct(
         F.col("id").alias("coin"),
         "symbol",
         "name",
-        F.lit("usd").alias("currency"),
+        F.lit(currency).alias("currency"),
         F.col("current_price").alias("price"),
         "market_cap",
         F.col("total_volume").alias("volume_24h"),
@@ -60,6 +71,8 @@ MARKET = (
     "id STRING, symbol STRING, name STRING, current_price DOUBLE, market_cap DOUBLE, total_volume DOUBLE, "
     "last_updated STRING"
 )
+PUBLIC = "https://api.coingecko.com/api/v3"
+KEY_HEADER = "x-cg-demo-api-key"
 SOURCES = {"queue": from_queue, "kafka": from_kafka, "rest": from_api}
 
 # A Spark cluster learns the connectors here; riacho knows them.
