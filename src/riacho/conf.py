@@ -389,7 +389,10 @@ REPLAY: Final = Conf(
     "In a graph's confs: its run replays the quarantined rows of these tables (`a,b`, or `*`), and runs no flow.",
 )
 REPLAY_RULES: Final = Conf(
-    "riacho.pipelines.replay.rules", STRING, None, "With it: only rows that broke one of these rules (`a,b`)."
+    "riacho.pipelines.replay.rules",
+    STRING,
+    None,
+    'With it: only rows that broke one of these rules (`a,b`; a name with a comma stands in quotes: `"a, b"`).',
 )
 CONTINUOUS: Final = Conf(
     "pipelines.continuous",

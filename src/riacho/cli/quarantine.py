@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -166,16 +168,16 @@ def replay(
     """
     spec_path = find_spec(project)
     spec = load_spec(spec_path, parse_confs(conf or ()), None if remote else warehouse)
-    confs = {REPLAY.key: ",".join(table or [_EVERYTHING])}
+    confs = {REPLAY.key: _listed(table or [_EVERYTHING])}
     if rule:
-        confs[REPLAY_RULES.key] = ",".join(rule)
+        confs[REPLAY_RULES.key] = _listed(rule)
     with session(warehouse, remote, confs=spec.configuration, verbose=verbose) as spark:
         if remote is None or _knows_replays(spark, spec, spec_path, confs):
             done, failed = _replayed(spark, spec, spec_path, confs, dry=dry_run)
         else:
             done, failed = _replayed_from_here(spark, spec, spec_path, table or (), rule or (), dry=dry_run)
     if done or failed is None:
-        _print_counts(done, dry=dry_run)
+        _print_counts(done, rule or (), dry=dry_run)
     if failed is not None:
         raise CommandError(failed, "nothing of it was changed; mend it and replay again")
 
@@ -233,10 +235,18 @@ def _knows_replays(spark: SparkSession, spec: PipelineSpec, spec_path: Path, con
     return any(message.startswith("Replay ") for message in told)
 
 
-def _print_counts(done: list[ReplayedTable], *, dry: bool) -> None:
+def _listed(names: Sequence[str]) -> str:
+    """Names as a conf has them: separated by commas, in quotes where they have some."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(names)
+    return text.getvalue()
+
+
+def _print_counts(done: list[ReplayedTable], rules: Sequence[str], *, dry: bool) -> None:
     rows = [each for each in done if each.judged or each.finished or each.remark]
     if not rows:
-        aside(notes(), "nothing to replay: no quarantined rows")
+        broken = f" that broke {' or '.join(map(printable, rules))}" if rules else ""
+        aside(notes(), f"nothing to replay: no quarantined rows{broken}")
         return
     grid = Table(box=box.SIMPLE_HEAD, header_style="cyan", pad_edge=False)
     grid.add_column("table", overflow="fold")

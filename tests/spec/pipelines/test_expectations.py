@@ -198,6 +198,79 @@ def test_a_rule_that_fails_the_flow(project: Project, raw: Callable[[], None], k
     assert len(project.table("fine")) == len(ROWS)
 
 
+def test_rows_on_their_way_to_a_sink(project: Project, landing: Path, tmp_path: Path) -> None:
+    """What a sink must not get has a table in the pipeline's own database."""
+    spark = project.spark
+    out = str(tmp_path / "out")
+
+    def define() -> None:
+        dp.create_sink("Outside", "parquet", {"path": out})
+
+        @dp.append_flow(target="Outside")
+        @dp.expect_or_quarantine("positive", "price > 0")
+        @dp.expect_or_drop("named", "name IS NOT NULL")
+        def to_outside() -> DataFrame:
+            return files(spark, landing, SCHEMA)
+
+    outcome = project.run(define)
+    assert outcome.completed, (outcome.events, outcome.error)
+    assert sorted(row.price for row in spark.read.parquet(out).collect()) == [5.0, 9.0]
+    assert [row[:4] for row in noted(project, "Outside_quarantine")] == [
+        (2, -1.0, "b", ["positive"]),
+        (3, None, "c", ["positive"]),
+        (5, -2.0, None, ["positive", "named"]),
+    ]
+    again = project.run(define, full_refresh_all=True)
+    assert again.completed, (again.events, again.error)
+    assert len(noted(project, "Outside_quarantine")) == 3
+
+
+RAISING = {
+    "DIVIDE_BY_ZERO": "10 / (id - 1) > 0",
+    "CAST_INVALID_INPUT": "CAST(name AS INT) > 0",
+    "ARITHMETIC_OVERFLOW": "id + 9223372036854775807L > 0",
+}
+
+
+def raising(spark: SparkSession) -> Callable[[], None]:
+    def define() -> None:
+        for number, rule in enumerate(RAISING.values()):
+
+            @dp.table(name=f"raising_{number}", format="delta")
+            @dp.expect("fine", "id > 0")
+            @dp.expect_or_quarantine("raising", rule)
+            def stream() -> DataFrame:
+                return spark.readStream.table("raw")
+
+            @dp.materialized_view(name=f"raising_view_{number}", format="delta")
+            @dp.expect("raising", rule)
+            @dp.expect("fine", "id > 0")
+            def view() -> DataFrame:
+                return spark.read.table("raw")
+
+    return define
+
+
+def test_a_rule_that_raises_an_error_fails_its_flow(
+    spark: SparkSession, project: Project, raw: Callable[[], None]
+) -> None:
+    outcome = project.run(raw, raising(spark), conf={"spark.sql.pipelines.maxFlowRetryAttempts": "0"})
+    for number, condition in enumerate(RAISING):
+        for table in (f"raising_{number}", f"raising_view_{number}"):
+            (failed,) = (event for event in outcome.events if f"{table}' has FAILED" in event)
+            assert condition in failed
+            assert project.table(table) == []
+
+
+@pytest.mark.riacho_only
+def test_the_error_of_a_rule_says_whose_it_is(spark: SparkSession, project: Project, raw: Callable[[], None]) -> None:
+    outcome = project.run(raw, raising(spark), conf={"spark.sql.pipelines.maxFlowRetryAttempts": "0"})
+    for number, rule in enumerate(RAISING.values()):
+        for table in (f"raising_{number}", f"raising_view_{number}"):
+            (failed,) = (event for event in outcome.events if f"{table}' has FAILED" in event)
+            assert f"the expectation 'raising' ({rule}) of " in failed
+
+
 def test_rules_of_a_query_outside_a_pipeline(spark: SparkSession, landing: Path, tmp_path: Path) -> None:
     """The same operations; what was counted is in the query's progress."""
     checked = dp.checked(
@@ -289,6 +362,44 @@ def test_a_broken_rule_that_fails_the_update(spark: SparkSession, project: Proje
     outcome = project.run(raw, text)
     assert not outcome.completed
     assert project.table("strict") == []
+
+
+@pytest.mark.riacho_only
+def test_the_row_that_is_shown_keeps_its_secrets(spark: SparkSession, project: Project, landing: Path) -> None:
+    def define() -> None:
+        @dp.table
+        @dp.expect_or_fail("none", "id < 0")
+        def strict() -> DataFrame:
+            return files(spark, landing, SCHEMA).selectExpr(
+                "id",
+                "'hunter1' AS password",
+                "named_struct('Password', 'hunter2', 'inner', array(named_struct('access_key', 'hunter3'))) AS nested",
+                "map('token', 'hunter4', 'n', 'shown') AS entries",
+                "to_json(named_struct('secret', 'hunter5')) AS text",
+                "double('NaN') AS number",
+            )
+
+    outcome = project.run(define)
+    (failed,) = (event for event in outcome.events if "strict' has FAILED" in event)
+    assert "hunter" not in failed
+    assert "shown" in failed
+    record = json.loads(failed.partition("Output record: '")[2].partition("'. ")[0])
+    assert (record["id"], record["number"], record["password"]) == (1, "nan", "*********(redacted)")
+
+
+@pytest.mark.riacho_only
+def test_the_file_of_a_row_is_known_through_sql(project: Project, landing: Path) -> None:
+    rule = "CONSTRAINT positive EXPECT (price > 0) ON VIOLATION QUARANTINE ROW"
+    source = f"STREAM read_files('{landing}', format => 'json', schema => '{SCHEMA}')"
+    outcome = project.run(
+        f"CREATE STREAMING TABLE all_of_it ({rule}) AS SELECT * FROM {source};"
+        f"CREATE STREAMING TABLE some ({rule}) AS SELECT price, upper(name) AS name FROM {source} AS s WHERE s.id > 1"
+    )
+    assert outcome.completed, (outcome.events, outcome.error)
+    for table, rows in (("all_of_it", 3), ("some", 3)):
+        frame = project.spark.table(f"{project.database}.{table}_quarantine")
+        found = [row[0] for row in frame.select("_quarantine.source").collect()]
+        assert found == [f"file://{landing}/0.json"] * rows, table
 
 
 @pytest.mark.riacho_only

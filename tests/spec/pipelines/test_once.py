@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,18 @@ def test_it_waits_for_what_it_reads(spark: SparkSession, project: Project, tmp_p
     )
     assert outcome.order("m", "f", "after")
     assert (project.table("t"), project.table("after")) == ([(6,)], [(7,)])
+
+
+@pytest.mark.riacho_only
+def test_it_reads_as_any_query_does(spark: SparkSession, project: Project, tmp_path: Path) -> None:
+    """Columns of JSON files in the order of their names, times in the session's time zone."""
+    write_json(tmp_path / "old" / "0.json", [{"z": 1, "ts": "2024-03-10T04:30:00Z", "a": "x"}])
+    spark.conf.set("spark.sql.session.timeZone", "America/New_York")
+    query = f"SELECT *, to_date(CAST(ts AS TIMESTAMP)) AS day FROM json.`{tmp_path / 'old'}`"
+    outcome = project.run(f"CREATE STREAMING TABLE t; CREATE FLOW f AS INSERT INTO ONCE t BY NAME {query}")
+    assert outcome.completed, (outcome.events, outcome.error)
+    assert project.table("t") == [tuple(row) for row in spark.sql(query).collect()]
+    assert project.table("t")[0][-1] == date(2024, 3, 9)
 
 
 @pytest.mark.riacho_only

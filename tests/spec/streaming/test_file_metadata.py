@@ -80,3 +80,14 @@ def test_a_csv_has_them_too(spark: SparkSession, tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_text("1\n")
     stream = files(spark, tmp_path, "id INT", "csv").select("id", "_metadata.file_name")
     assert read(spark, stream) == [(1, "f.csv")]
+
+
+def test_the_name_is_known_above_sql(spark: SparkSession, landing: Path) -> None:
+    files(spark, landing).createOrReplaceTempView("landed")
+    for text in (
+        "SELECT * FROM landed",
+        "SELECT id FROM landed WHERE id >= 0",
+        "SELECT a.id FROM (SELECT * FROM landed) a",
+    ):
+        stream = spark.sql(text).withColumn("name", F.input_file_name())
+        assert read(spark, stream) == [(n, f"file://{landing}/{n}.json") for n in range(2)], text

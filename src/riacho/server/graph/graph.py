@@ -16,6 +16,7 @@ from riacho.server.graph.elements import (
     PersistedView,
     PipelineSink,
     PipelineTable,
+    TableKind,
     TemporaryView,
     type_name,
 )
@@ -142,29 +143,41 @@ class DataflowGraph:
             raise failures.empty_pipeline()
         _check_outputs(outputs)
         _check_flows(flows, {output.identifier: output for output in outputs})
-        outputs += _quarantines(outputs, flows)
+        outputs += _quarantines(outputs, flows, self.scope)
         _check_outputs(outputs)
         return PipelineDefinition({o.identifier: o for o in outputs}, {f.identifier: f for f in flows})
 
 
-def _quarantines(outputs: Iterable[Output], flows: Iterable[Flow]) -> list[PipelineTable]:
-    """A table for each dataset that has rows to quarantine."""
+def _quarantines(outputs: Iterable[Output], flows: Iterable[Flow], scope: CurrentNamespace) -> list[PipelineTable]:
+    """A table for each dataset that has rows to quarantine; that of a sink is in the pipeline's own database."""
     rules: dict[Identifier, list[Expectation]] = {}
     for flow in flows:
         rules.setdefault(flow.target, []).extend(flow.expectations)
-    return [
-        PipelineTable(
-            identifier=quarantine_name(table.identifier),
-            kind=table.kind,
-            format="delta",
-            comment=f"Rows that broke a rule of {table.identifier.name}",
-            properties={key: value for key, value in table.properties.items() if key.lower() == failures.RESET_ALLOWED},
-            quarantine_of=table.identifier,
-        )
-        for table in outputs
-        if isinstance(table, PipelineTable)
-        and wants_quarantine([*table.expectations, *rules.get(table.identifier, ())])
-    ]
+    tables = []
+    for output in outputs:
+        of_table = output.expectations if isinstance(output, PipelineTable) else ()
+        if not wants_quarantine([*of_table, *rules.get(output.identifier, ())]):
+            continue
+        if isinstance(output, PipelineTable):
+            kept = {key: value for key, value in output.properties.items() if key.lower() == failures.RESET_ALLOWED}
+            tables.append(_quarantine(output, quarantine_name(output.identifier), output.kind, kept))
+        elif isinstance(output, PipelineSink):
+            name = scope.qualify(quarantine_name(output.identifier))
+            tables.append(_quarantine(output, name, TableKind.STREAMING_TABLE, {}))
+    return tables
+
+
+def _quarantine(
+    output: PipelineTable | PipelineSink, name: Identifier, kind: TableKind, properties: Mapping[str, str]
+) -> PipelineTable:
+    return PipelineTable(
+        identifier=name,
+        kind=kind,
+        format="delta",
+        comment=f"Rows that broke a rule of {output.identifier.name}",
+        properties=properties,
+        quarantine_of=output.identifier,
+    )
 
 
 def _check_outputs(outputs: Iterable[Output]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 
@@ -26,7 +27,7 @@ from riacho.server.graph.ports import CheckedRefresh, Refreshed
 from riacho.server.graph.views.refresh import Refresher
 from riacho.server.graph.views.writing import overwrite
 from riacho.server.streaming.quality import Checks
-from riacho.server.streaming.sifting import Sift, aside_schema, bits_of
+from riacho.server.streaming.sifting import Sift, aside_schema, bits_of, prepared_rules
 from riacho.storage import Place
 
 
@@ -78,7 +79,8 @@ class DeltaTableWriter:
 
         spool = FolderSpool("view", zone=engine.zone.engine)
         try:
-            sift = Sift(checks, bits_of(checks.expectations), engine, spool, self._clock, checks.dataset)
+            alone = partial(prepared_rules, engine, have, checks.expectations)
+            sift = Sift(checks, bits_of(checks.expectations), alone, engine, spool, self._clock, checks.dataset)
             sifted = sift.batch([relation], version, put_aside)
             written = overwrite(table, _Aligned(sifted, have, want), want, engine, self._clock)
             if written.version is not None:

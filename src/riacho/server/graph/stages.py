@@ -294,7 +294,7 @@ class _Decision:
     def _stream(self, flow: ResolvedFlow, checkpoint: FlowCheckpoint) -> StreamFlow:
         output = self._definition.outputs[flow.target]
         if isinstance(output, PipelineSink):
-            return StreamFlow(flow, checkpoint, None, output.format, output.options)
+            return StreamFlow(flow, checkpoint, None, output.format, output.options, self._quarantine(flow))
         assert isinstance(output, PipelineTable), "validation: streaming flows feed streaming tables and sinks only"
         name, form = output.identifier.table_name, output.format or self._default_format
         return StreamFlow(flow, checkpoint, name, form, {}, self._quarantine(flow))

@@ -14,11 +14,12 @@ sees a batch in the table can see its quarantined rows.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,7 @@ import pyarrow.compute as pc
 
 from riacho import types
 from riacho.clock import Clock
-from riacho.errors import SparkRuntimeError
+from riacho.errors import SparkError, SparkRuntimeError
 from riacho.protos import pb
 from riacho.server.engine.base import EngineSession, Spool
 from riacho.server.engine.spool import empty
@@ -114,6 +115,14 @@ def prepared_bits(
     return list(session.prepared(measured, rows=False).project.expressions)
 
 
+def prepared_rules(
+    session: EngineSession, schema: pa.Schema, expectations: Sequence[Expectation]
+) -> list[pb.Expression]:
+    """A column of `bits_of` for each rule alone, as the engine is to have them."""
+    alone = [build.alias(bits_of([rule])[0].alias.expr, f"{_BROKEN}{at}") for at, rule in enumerate(expectations)]
+    return list(session.prepared(build.project(empty(schema), alone), rows=False).project.expressions)
+
+
 def prepared_tests(
     session: EngineSession, schema: pa.Schema, expectations: Sequence[Expectation]
 ) -> dict[Violation, pb.Expression]:
@@ -135,12 +144,14 @@ def _either(one: pb.Expression, other: pb.Expression) -> pb.Expression:
 class Sift:
     """The rules of a flow, ready for its batches. `bits` are `bits_of` or `prepared_bits` of them.
 
-    `identity`: what is unique to the flow's batches, before the batch's number. `bits_first`: the bits may be asked for
-    before the rows, see `alike`; `broken` is then `prepared_tests`. `has_source`: the rows have the column `SOURCE`.
+    `alone`: gives `prepared_rules`, for a batch that fails. `identity`: what is unique to the flow's batches, before
+    the batch's number. `bits_first`: the bits may be asked for before the rows, see `alike`; `broken` is then
+    `prepared_tests`. `has_source`: the rows have the column `SOURCE`.
     """
 
     checks: Checks
     bits: Sequence[pb.Expression]
+    alone: Callable[[], Sequence[pb.Expression]]
     session: EngineSession
     spool: Spool
     clock: Clock
@@ -194,7 +205,7 @@ class SiftedRows:
     def _chosen(self, relation: pb.Relation, tally: _Tally) -> pb.Relation:
         """The rows that are kept, once it is known which they are."""
         sift = self.sift
-        found = tally.measured(list(sift.session.stream(build.project(relation, sift.bits))))
+        found = tally.measured(list(self._measured(relation, sift.bits)))
         if found.refused or found.quarantined:
             wanted = sift.broken[Violation.FAIL if found.refused else Violation.QUARANTINE]
             measured = build.project(build.where(relation, wanted), [build.star(), *sift.bits])
@@ -206,8 +217,7 @@ class SiftedRows:
         return build.drop(relation, [SOURCE]) if sift.has_source else relation
 
     def _kept(self, relation: pb.Relation, tally: _Tally) -> pb.Relation:
-        measured = build.project(relation, [build.star(), *self.sift.bits])
-        batches = self.sift.session.stream(measured)
+        batches = self._measured(relation, [build.star(), *self.sift.bits])
         first = tally.kept(next(batches))
 
         def kept() -> Iterator[pa.RecordBatch]:
@@ -217,6 +227,33 @@ class SiftedRows:
 
         written, _ = self.sift.spool.put(kept(), first.schema)
         return written
+
+    def _measured(self, relation: pb.Relation, columns: Sequence[pb.Expression]) -> Iterator[pa.RecordBatch]:
+        """These columns of the rows. Of an error that a rule makes, it is told whose it is."""
+        try:
+            yield from self.sift.session.stream(build.project(relation, columns))
+        except SparkError as error:
+            rule = self._cause(relation)
+            if rule is not None:
+                named = f"the expectation '{rule.name}' ({rule.text}) of {self.sift.checks.dataset}"
+                error.message += f"\nThis is about {named}: a rule that raises an error fails its flow."
+                error.args = (error.message,)
+            raise
+
+    def _cause(self, relation: pb.Relation) -> Expectation | None:
+        """The rule that cannot be asked of these rows; None if the rows cannot even be had."""
+        if self._fails(relation):
+            return None
+        rules = zip(self.sift.checks.expectations, self.sift.alone(), strict=True)
+        return next((rule for rule, column in rules if self._fails(build.project(relation, [column]))), None)
+
+    def _fails(self, relation: pb.Relation) -> bool:
+        try:
+            for _ in self.sift.session.stream(relation):
+                pass
+        except SparkError:
+            return True
+        return False
 
 
 @dataclass(frozen=True)
@@ -430,8 +467,7 @@ def violated(
         for rule, count in zip(checks.expectations, failed, strict=True)
         if rule.on_violation is Violation.FAIL and count
     ]
-    shown = {name: _REDACTED if _SECRET.search(name) else value for name, value in example.items()}
-    record = json.dumps({name: _short(value) for name, value in shown.items()}, ensure_ascii=False, default=str)
+    record = _text({name: _short(value) for name, value in _redacted(example).items()})
     named = "; ".join(broken)
     return SparkRuntimeError.of(
         VIOLATED,
@@ -445,8 +481,29 @@ def violated(
     )
 
 
+def _redacted(value: Any) -> Any:
+    """A value without what is named like a secret, or speaks of one, however deep it lies."""
+    if isinstance(value, dict):
+        return {name: _REDACTED if _is_secret(name) else _redacted(inner) for name, inner in value.items()}
+    if isinstance(value, tuple):  # an entry of a map
+        return (value[0], _REDACTED if _is_secret(value[0]) else _redacted(value[1]))
+    if isinstance(value, list):
+        return [_redacted(inner) for inner in value]
+    return _REDACTED if _is_secret(value) else value
+
+
+def _is_secret(value: object) -> bool:
+    return isinstance(value, str) and _SECRET.search(value) is not None
+
+
 def _short(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # JSON has no such numbers
     if value is None or isinstance(value, bool | int | float):
         return value
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    text = value if isinstance(value, str) else _text(value)
     return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -108,10 +108,12 @@ class ReplayExecution:
         quarantine = self.catalog.table(quarantine_name(name).table_name)
         target = self.catalog.table(name.table_name)
         own = self.resolution.definition.table(quarantine_name(name))
-        if quarantine is None or target is None or not has_note(quarantine.schema):
+        if quarantine is None or not has_note(quarantine.schema):
             return None
         if own is not None and own.quarantine_of != name:
             return None
+        if target is None:
+            return ReplayCounts(str(name), note="the table is not there: run the pipeline, which makes it, then replay")
         if not table.is_streaming:
             note = "a materialized view: its next refresh puts all its rows through the rules of now"
             return ReplayCounts(str(name), note=note)

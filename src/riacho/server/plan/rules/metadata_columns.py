@@ -19,6 +19,7 @@ in the other. Unlike the column it may stand above a union; above an aggregate o
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from riacho.identifiers import last_part
@@ -34,8 +35,10 @@ from riacho.server.plan.facts import (
     uses_metadata,
 )
 from riacho.server.plan.from_sql.select_items import Call, Role, name_columns
+from riacho.server.plan.rules.sql_queries import as_relations
 from riacho.server.plan.text import column_name
-from riacho.server.plan.walk import children, expressions, replace, top_expressions, transform_expressions
+from riacho.server.plan.walk import children, expressions, replace, top_expressions, transform_expressions, walk
+from riacho.server.sql.pieces import UnknownSqlError
 from riacho.server.sql.tokens import Edit, Token, closing, splice, tokenize
 from riacho.server.sql.words import words
 
@@ -54,6 +57,7 @@ def metadata_columns(relation: pb.Relation, context: Context) -> pb.Relation:
         return relation
     copy = pb.Relation()
     copy.CopyFrom(relation)
+    _read_texts(copy, context)
     nodes = _nodes(copy)
     for node in reversed(nodes):
         _look(node, context)
@@ -85,6 +89,24 @@ class _MetadataNode:
     uses: bool = False
     needed: bool = False
     shown: bool = False
+
+
+def _read_texts(root: pb.Relation, context: Context) -> None:
+    """Make relations of SQL text above which a file function is called."""
+    pending = [(root, False)]
+    while pending:
+        node, asked = pending.pop()
+        if asked and _is_text_over_files(node, context):
+            with suppress(UnknownSqlError):  # then nothing can be seen through it
+                node.CopyFrom(as_relations(node))
+        asked = asked or any(map(mentions_file_function, expressions(node)))
+        pending += [(child, asked) for child in children(node)]
+
+
+def _is_text_over_files(node: pb.Relation, context: Context) -> bool:
+    if node.WhichOneof("rel_type") != "with_relations" or node.with_relations.root.WhichOneof("rel_type") != "sql":
+        return False
+    return any(is_streaming_leaf(leaf) and context.has_metadata(leaf) for leaf in walk(node))
 
 
 def _nodes(root: pb.Relation) -> list[_MetadataNode]:

@@ -40,28 +40,34 @@ def sql_queries(relation: pb.Relation, context: Context) -> pb.Relation:
         streams = sum(_streams(reference, context) for reference in beside.references)
         if not streams:
             return node
-        text = beside.root.sql
-        found = _words_of_state(text.query, several=streams > 1)
+        found = _words_of_state(beside.root.sql.query, several=streams > 1)
         if not found:
             return node
-        relations = {reference.subquery_alias.alias: reference.subquery_alias.input for reference in beside.references}
         try:
-            if text.pos_arguments or text.named_arguments or text.pos_args or text.args:
-                raise UnknownSqlError("parameters")
-            read = read_query(text.query, relations)
+            return as_relations(node)
         except UnknownSqlError as unknown:
             if found <= _PERHAPS and streams == 1:
                 return node  # a stream joined with tables keeps nothing
             raise UnsupportedOperationError(
                 f"riacho cannot read this SQL as a streaming query, because of {unknown}. Use the DataFrame API, or "
-                f"simplify the query: {text.query}"
+                f"simplify the query: {beside.root.sql.query}"
             ) from None
-        plan_id = node.common if node.common.HasField("plan_id") else beside.root.common
-        if plan_id.HasField("plan_id"):  # columns taken from this DataFrame are found by it
-            read.common.CopyFrom(plan_id)
-        return read
 
     return transform(relation, change)
+
+
+def as_relations(node: pb.Relation) -> pb.Relation:
+    """SQL text with relations beside it as the relations that it means. Raises UnknownSqlError."""
+    beside = node.with_relations
+    text = beside.root.sql
+    if text.pos_arguments or text.named_arguments or text.pos_args or text.args:
+        raise UnknownSqlError("parameters")
+    relations = {reference.subquery_alias.alias: reference.subquery_alias.input for reference in beside.references}
+    read = read_query(text.query, relations)
+    plan_id = node.common if node.common.HasField("plan_id") else beside.root.common
+    if plan_id.HasField("plan_id"):  # columns taken from this DataFrame are found by it
+        read.common.CopyFrom(plan_id)
+    return read
 
 
 def _streams(relation: pb.Relation, context: Context) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import pyarrow as pa
 
@@ -14,7 +15,14 @@ from riacho.server.delta.transactions import committed_rows
 from riacho.server.delta.write import AppTransaction, DeltaOperation, RowWriter, WriteMode
 from riacho.server.delta.writer import DeltaWriter
 from riacho.server.streaming.quality import VIOLATED, BatchQuality, Checks, CountsRows
-from riacho.server.streaming.sifting import Sift, SiftedRows, aside_schema, prepared_bits, prepared_tests
+from riacho.server.streaming.sifting import (
+    Sift,
+    SiftedRows,
+    aside_schema,
+    prepared_bits,
+    prepared_rules,
+    prepared_tests,
+)
 from riacho.server.streaming.sinks.base import OutputMode, Sink, SinkBatch, SinkContext, SinkWriter
 from riacho.storage import Place
 
@@ -60,6 +68,7 @@ class CheckedSink:
         sift = Sift(
             self.checks,
             bits,
+            partial(prepared_rules, context.session, self.schema, self.checks.expectations),
             context.session,
             context.spool,
             self.clock,

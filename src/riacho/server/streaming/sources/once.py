@@ -62,7 +62,9 @@ class OnceReader:
 
     def read(self, start: Offset | None, end: Offset) -> SourceData:  # noqa: ARG002 - there is one batch
         schema = self._source.schema
-        batches = (batch.cast(schema) for batch in self._session.stream(self._source.relation))
+        # What is sent to the session of a run is prepared already: a plan of pieces that run by themselves.
+        relation = self._session.prepared(self._source.relation)
+        batches = (batch.cast(schema) for batch in self._session.stream(relation))
         return SourceData(schema, batches)
 
     def commit(self, end: Offset) -> None:
