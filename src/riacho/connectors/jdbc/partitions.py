@@ -136,6 +136,6 @@ def _shown(value: int, kind: DataType, zone: tzinfo) -> str:
         return f"'{(_EPOCH + timedelta(days=value)).date().isoformat()}'"
     if isinstance(kind, TimestampType):
         moment = (_EPOCH + timedelta(microseconds=value)).astimezone(zone)
-        text = moment.strftime("%Y-%m-%d %H:%M:%S")
+        text = moment.replace(microsecond=0, tzinfo=None).isoformat(" ")
         return f"'{text}.{moment.microsecond:06d}".rstrip("0").rstrip(".") + "'"
     return str(value)

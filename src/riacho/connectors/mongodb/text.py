@@ -110,7 +110,7 @@ def iso_date(ms: int) -> str:
     if not -62_135_596_800_000 <= ms <= _YEAR_9999_MS:
         return _iso_far(ms)
     moment = _EPOCH + timedelta(milliseconds=ms)
-    text = moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+    text = moment.replace(tzinfo=None).isoformat("T", "seconds")
     fraction = f".{ms % 1000:03}".rstrip("0") if ms % 1000 else ""
     return f"{text}{fraction}Z"
 

@@ -85,9 +85,9 @@ def to_text(value: Any) -> str | None:
             return "true" if value else "false"
         case datetime():
             # In UTC and said so; without a zone for TIMESTAMP_NTZ.
-            zone = "" if value.tzinfo is None else "Z"
-            moment = value if value.tzinfo is None else value.astimezone(UTC)
-            return f"{moment:%Y-%m-%d %H:%M:%S.%f}" if not zone else f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+            if value.tzinfo is None:
+                return value.isoformat(" ", "microseconds")
+            return value.astimezone(UTC).replace(tzinfo=None).isoformat("T", "microseconds") + "Z"
         case date():
             return value.isoformat()
         case Decimal():

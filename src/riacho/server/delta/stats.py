@@ -115,7 +115,10 @@ def _high(value: Any, arrow: pa.DataType) -> Any:
         return None
     if isinstance(value, datetime):
         # Milliseconds are all that the log keeps: round up, so that the bound still holds.
-        return _stamp(value + timedelta(microseconds=-value.microsecond % 1000), arrow)
+        try:
+            return _stamp(value + timedelta(microseconds=-value.microsecond % 1000), arrow)
+        except OverflowError:
+            return None  # 9999-12-31 23:59:59.999999: what comes after it has no place here
     return _plain(value)
 
 
@@ -133,7 +136,7 @@ def _plain(value: Any) -> Any:
 
 
 def _stamp(value: datetime, arrow: pa.DataType) -> str:
-    text = f"{value:%Y-%m-%dT%H:%M:%S}.{value.microsecond // 1000:03d}"
+    text = value.replace(tzinfo=None).isoformat(timespec="milliseconds")
     return text + "Z" if arrow.tz is not None else text
 
 

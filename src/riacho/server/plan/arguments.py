@@ -106,6 +106,6 @@ _WRITERS: Mapping[str, Callable[[Any], str]] = {
     "decimal": _decimal,
     "binary": lambda value: f"X'{value.hex()}'",
     "date": lambda value: f"DATE'{_EPOCH + timedelta(days=value)}'",
-    "timestamp": lambda value: f"TIMESTAMP'{_moment(value):%Y-%m-%d %H:%M:%S.%f}Z'",
-    "timestamp_ntz": lambda value: f"TIMESTAMP_NTZ'{_moment(value):%Y-%m-%d %H:%M:%S.%f}'",
+    "timestamp": lambda value: f"TIMESTAMP'{_moment(value)}Z'",
+    "timestamp_ntz": lambda value: f"TIMESTAMP_NTZ'{_moment(value)}'",
 }

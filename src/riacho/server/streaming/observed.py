@@ -90,7 +90,7 @@ def _named(value: Any, arrow: pa.DataType) -> Any:
         if pa.types.is_list(arrow):
             return [_named(item, arrow.value_type) for item in value]
         if isinstance(value, datetime):
-            return f"{_utc(value):%Y-%m-%d %H:%M:%S}"
+            return _utc(value).replace(tzinfo=None).isoformat(" ", "seconds")
         if isinstance(value, date):
             return value.isoformat()
     return _plain(value)

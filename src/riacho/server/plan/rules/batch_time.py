@@ -198,10 +198,15 @@ def _sql(literal: pb.Expression.Literal) -> str:
     """A literal as SQL text."""
     match literal.WhichOneof("literal_type"):
         case "timestamp":
-            return f"TIMESTAMP '{_EPOCH + timedelta(microseconds=literal.timestamp):%Y-%m-%d %H:%M:%S.%f}Z'"
+            return f"TIMESTAMP '{_moment(literal.timestamp)}Z'"
         case "timestamp_ntz":
-            return f"TIMESTAMP_NTZ '{_EPOCH + timedelta(microseconds=literal.timestamp_ntz):%Y-%m-%d %H:%M:%S.%f}'"
+            return f"TIMESTAMP_NTZ '{_moment(literal.timestamp_ntz)}'"
         case "date":
-            return f"DATE '{date(1970, 1, 1) + timedelta(days=literal.date):%Y-%m-%d}'"
+            return f"DATE '{date(1970, 1, 1) + timedelta(days=literal.date)}'"
         case _:
             return f"{literal.long}L"
+
+
+def _moment(micros: int) -> str:
+    """A moment in UTC as text."""
+    return (_EPOCH + timedelta(microseconds=micros)).replace(tzinfo=None).isoformat(" ", "microseconds")
