@@ -1,4 +1,4 @@
-"""Times at the ends of what SQL has: the sentinel 9999-12-31 23:59:59.999999, and years that have fewer than four digits."""
+"""Times at the ends of what SQL has: the last microsecond of the year 9999, and years of fewer than four digits."""
 
 from __future__ import annotations
 

@@ -11,7 +11,9 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from copy import copy
+from datetime import date, datetime
 from functools import reduce
+from numbers import Number
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -25,16 +27,17 @@ from pyspark.errors import (
 from pyspark.pipelines.flow import Flow
 from pyspark.pipelines.graph_element_registry import get_active_graph_element_registry
 from pyspark.pipelines.source_code_location import get_caller_source_code_location
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from riacho.pipelines.changes import comes_of_spark
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import Column, SparkSession
 
 Version = Any
 """Of any type that has an order: a number, text, a date, a time."""
-SnapshotSource = Callable[[Version | None], "tuple[DataFrame, Version] | None"]
+SnapshotSource = Callable[[Version | None], tuple[DataFrame, Version] | None]
 
 HINT: Final = "riacho_snapshots"
 VERSION: Final = "__riacho_snapshot_version"
@@ -138,8 +141,8 @@ def _snapshots(source: SnapshotSource, last: Version | None) -> list[tuple[DataF
         snapshot = source(last)
         if snapshot is None:
             break
-        rows, version = snapshot
-        if last is not None and not version > last:
+        rows, version = _taken_apart(snapshot)
+        if last is not None and not _is_after(version, last):
             raise PySparkValueError(
                 f"The source of snapshots returned version {version!r} after {last!r}: versions must rise. "
                 "Return None when there is no newer snapshot."
@@ -147,6 +150,32 @@ def _snapshots(source: SnapshotSource, last: Version | None) -> list[tuple[DataF
         found.append((rows, _literal(version)))
         last = version
     return found
+
+
+def _taken_apart(snapshot: Any) -> tuple[DataFrame, Version]:
+    """A snapshot and its version. Raises PySparkTypeError for what is none."""
+    if isinstance(snapshot, tuple) and len(snapshot) == 2 and isinstance(snapshot[0], DataFrame):
+        rows, version = snapshot
+        if isinstance(version, datetime) and version.tzinfo is not None:
+            # Versions come back as Spark gives times: local ones without a zone.
+            version = version.astimezone().replace(tzinfo=None)
+        if isinstance(version, Number | date | str | bytes):
+            return rows, version
+    raise PySparkTypeError(
+        f"The source of snapshots returned {snapshot!r:.200}. Return a DataFrame and its version (a number, a date, a "
+        "time or text), as in `return rows, version`, or None when there is no newer snapshot."
+    )
+
+
+def _is_after(version: Version, last: Version) -> bool:
+    """Raises PySparkTypeError for versions of different kinds."""
+    try:
+        return bool(version > last)
+    except TypeError as error:
+        raise PySparkTypeError(
+            f"The source of snapshots returned version {version!r} after {last!r}, which cannot be compared: return "
+            "versions of one type. To begin with others, refresh the table in full."
+        ) from error
 
 
 def _literal(version: Version) -> Column:

@@ -372,6 +372,23 @@ def test_in_sql(feed: Feed) -> None:
     assert feed.project.table("below") == [(1,)]
 
 
+@pytest.mark.riacho_only
+@pytest.mark.parametrize(
+    ("clauses", "text"),
+    [
+        ("SEQUENCE BY seq KEYS (id)", "near 'SEQUENCE': missing 'KEYS'; the clauses of AUTO CDC are"),
+        ("KEYS (id)", "near end of input: missing 'SEQUENCE BY'; the clauses of AUTO CDC are"),
+        ("KEYS (id) KEYS (id) SEQUENCE BY seq", "near 'KEYS': missing 'SEQUENCE BY'; the clauses"),
+        ("KEYS (id) SEQUENCE BY seq APPLY AS DELETE WHEN op = 'D'", "near 'APPLY': the clauses of AUTO CDC are"),
+        ("KEYS (id) SEQUENCE BY seq STORED AS SCD TYPE 1 COLUMNS id, seq", "near 'COLUMNS': the clauses of AUTO CDC"),
+        ("KEYS (id, `ID`) SEQUENCE BY seq", "the AutoCDC flow names this key twice. Name each key once."),
+    ],
+)
+def test_clauses_that_are_wrong(feed: Feed, clauses: str, text: str) -> None:
+    statement = f"CREATE STREAMING TABLE t FLOW AUTO CDC FROM STREAM feed {clauses}"
+    assert text in str(feed.project.dry_run(feed.define, statement).error)
+
+
 def project_rows(feed: Feed, table: str) -> list[tuple[Any, ...]]:
     frame = feed.project.spark.sql(f"SELECT id, name FROM {feed.project.database}.{table} ORDER BY id")
     return [tuple(row) for row in frame.collect()]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-from pyspark.errors import PySparkException, PySparkNotImplementedError
+from pyspark.errors import PySparkException, PySparkNotImplementedError, PySparkTypeError
 from pyspark.sql import DataFrame, SparkSession
 
 from riacho import pipelines as rp
@@ -137,6 +137,12 @@ def test_what_a_source_must_not_do(spark: SparkSession, project: Project) -> Non
         following_now(project, same)
     with pytest.raises(PySparkException, match="returned None at its first call"):
         following_now(project, lambda last: None)
+    for wrong in (spark.range(1), (spark.range(1), None), (spark.range(1), 1, 2), "x"):
+        with pytest.raises(PySparkTypeError, match="Return a DataFrame and its version"):
+            following_now(project, lambda last, wrong=wrong: wrong)
+    mixed: list[Any] = [dt.date(2026, 1, 1), "2026-01-02"]
+    with pytest.raises(PySparkTypeError, match="which cannot be compared"):
+        following_now(project, lambda last: (spark.range(1), mixed.pop(0)))
     twice = Snapshots(spark, [(1, "a", "x"), (1, "b", "x")])
     assert "AUTOCDC_SNAPSHOT_DUPLICATE_KEYS" in str(
         project.run(following("t", twice), conf={"spark.sql.pipelines.maxFlowRetryAttempts": "0"}).error
@@ -150,6 +156,27 @@ def following_now(project: Project, source: Any) -> None:
     error = project.run(following("wrong", source)).error
     assert error is not None
     raise error
+
+
+@pytest.mark.riacho_only
+def test_versions_may_be_times_with_a_zone(spark: SparkSession, project: Project) -> None:
+    start = dt.datetime(2026, 1, 1, 12, tzinfo=dt.timezone(dt.timedelta(hours=3)))
+    asked: list[Any] = []
+    ready: list[int] = []
+
+    def hourly(last: dt.datetime | None) -> tuple[DataFrame, dt.datetime] | None:
+        asked.append(last)
+        number = 0 if last is None else (last.astimezone(dt.UTC) - start) // dt.timedelta(hours=1) + 1
+        return (spark.range(number, 3), start + dt.timedelta(hours=number)) if number < len(ready) else None
+
+    for more in (1, 2):
+        ready += [0] * more
+        outcome = project.run(following("t", hourly, stored_as_scd_type=2))
+        assert outcome.completed, outcome.error
+    local = [None, *((start + dt.timedelta(hours=hour)).astimezone().replace(tzinfo=None) for hour in range(3))]
+    assert asked == [*local[:2], *local[1:]]
+    ends = {row.id: row["__END_AT"] for row in spark.table(f"{project.database}.t").collect()}
+    assert ends == {0: local[2], 1: local[3], 2: None}
 
 
 @pytest.mark.riacho_only

@@ -77,7 +77,10 @@ def _bounds(stats: Mapping[str, Any], name: str, kind: pa.DataType) -> _Bounds:
     at_most = None if high is None else read(high)
     if isinstance(at_most, datetime):
         # Some writers cut, others round up. In the last millisecond of the year 9999 there is no bound.
-        at_most = at_most + _MILLISECOND if at_most.replace(tzinfo=None) <= datetime.max - _MILLISECOND else None
+        try:
+            at_most += _MILLISECOND
+        except OverflowError:
+            at_most = None
     if isinstance(at_most, str) and len(at_most) >= _CUT:
         at_most += chr(0x10FFFF)  # it may be the beginning of a longer text
     return _Bounds(at_least, at_most, all_null, no_null)

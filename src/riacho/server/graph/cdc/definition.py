@@ -283,7 +283,7 @@ def resolved(definition: AutoCdc, source: pa.Schema, *, case_sensitive: bool = F
     """The flow over a source with these columns. The type of its sequence is yet to be found out.
 
     Raises AUTOCDC_RESERVED_COLUMN_NAME_PREFIX_CONFLICT, for SCD type 2 AUTOCDC_RESERVED_COLUMN_NAME_CONFLICT,
-    AUTOCDC_COLUMNS_NOT_FOUND_IN_SCHEMA, AUTOCDC_KEY_NOT_IN_SELECTED_SCHEMA.
+    AUTOCDC_COLUMNS_NOT_FOUND_IN_SCHEMA, AUTOCDC_KEY_NOT_IN_SELECTED_SCHEMA, COLUMN_ALREADY_EXISTS.
     """
     check_reserved(source, case_sensitive)
     if definition.stored_as is ScdType.TYPE_2:
@@ -295,6 +295,8 @@ def resolved(definition: AutoCdc, source: pa.Schema, *, case_sensitive: bool = F
         name = find(selected, key, case_sensitive)
         if name is None:
             raise failures.key_not_selected(key, case_sensitive)
+        if name in keys:
+            raise failures.key_named_twice(name)
         keys.append(name)
     others = pa.schema([field for field in selected if field.name not in keys])
     for listed in (definition.ignore_nulls, definition.track_history):

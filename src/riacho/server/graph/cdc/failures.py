@@ -217,6 +217,15 @@ def key_column_missing(flow: str, table: str, column: str, name: str) -> Analysi
     )
 
 
+def key_named_twice(key: str) -> AnalysisError:
+    return AnalysisError.of(
+        "COLUMN_ALREADY_EXISTS",
+        f"The column `{key}` already exists: the AutoCDC flow names this key twice. Name each key once.",
+        sql_state="42711",
+        columnName=f"`{key}`",
+    )
+
+
 def _invalid_batch(kind: str, table: str, batch_id: int, text: str, **parameters: str) -> AnalysisError:
     return AnalysisError.of(
         f"AUTOCDC_MICROBATCH_VALIDATION.{kind}",

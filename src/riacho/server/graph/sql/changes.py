@@ -14,8 +14,13 @@ from riacho.server.graph.cdc.definition import EVERY, AutoCdc, ColumnSelection, 
 from riacho.server.graph.names import Identifier
 from riacho.server.sql.cursor import Cursor
 
-_BEHIND_CONDITION = (("APPLY", "AS"), ("SEQUENCE", "BY"))
-_BEHIND_SEQUENCE = (("COLUMNS",), ("STORED", "AS"), ("TRACK", "HISTORY"))
+_BEHIND_EITHER = (("IGNORE", "NULL", "UPDATES"), ("APPLY", "AS"), ("STORED", "AS"), ("TRACK", "HISTORY"))
+_BEHIND_CONDITION = (("SEQUENCE", "BY"), *_BEHIND_EITHER)
+_BEHIND_SEQUENCE = (("COLUMNS",), *_BEHIND_EITHER)
+_ORDER = (
+    "the clauses of AUTO CDC are, each once and in this order: FROM, KEYS, [IGNORE NULL UPDATES], [APPLY AS DELETE "
+    "WHEN], [APPLY AS TRUNCATE WHEN], SEQUENCE BY, [COLUMNS], [STORED AS SCD TYPE], [TRACK HISTORY ON]"
+)
 
 
 def auto_cdc(cursor: Cursor, *, once: bool = False) -> AutoCdc:
@@ -25,17 +30,20 @@ def auto_cdc(cursor: Cursor, *, once: bool = False) -> AutoCdc:
     """
     cursor.expect("FROM", then="name")
     source = _source(cursor)
-    cursor.expect("KEYS", then="bracket")
+    if not cursor.accept("KEYS"):
+        raise cursor.error(f": missing 'KEYS'; {_ORDER}")
     keys = _names(cursor)
     ignore_nulls = EVERY if cursor.accept("IGNORE", "NULL", "UPDATES") else None
     deletes = _when(cursor, "DELETE")
     truncates = _when(cursor, "TRUNCATE")
-    cursor.expect("SEQUENCE", "BY")
+    if not cursor.accept("SEQUENCE", "BY"):
+        raise cursor.error(f": missing 'SEQUENCE BY'; {_ORDER}")
     sequence = _expression(cursor, *_BEHIND_SEQUENCE)
     columns = _columns(cursor) if cursor.accept("COLUMNS") else None
     stored_as = _stored_as(cursor) if cursor.accept("STORED", "AS") else ScdType.TYPE_1
     track_history = _columns(cursor) if cursor.accept("TRACK", "HISTORY", "ON") else None
-    cursor.expect_end()
+    if cursor.token is not None:
+        raise cursor.error(f": {_ORDER}")
     return AutoCdc(
         source=source,
         keys=keys,
