@@ -89,8 +89,10 @@ def _floating(kind: str) -> Callable[[float], str]:
     return lambda value: f"CAST('{value!r}' AS {kind})"
 
 
-def _moment(micros: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+def _moment(micros: int) -> str:
+    """A moment in UTC as text."""
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
 
 
 _WRITERS: Mapping[str, Callable[[Any], str]] = {
