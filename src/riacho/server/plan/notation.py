@@ -45,9 +45,18 @@ def sql(expression: Expression) -> str:
                     return f"({arguments[0]} BETWEEN {arguments[1]} AND {arguments[2]})"
                 case "not":
                     return f"(NOT {arguments[0]})"
+                case "when":
+                    return _case(arguments)
             return f"{function.function_name}({', '.join(arguments)})"
         case other:
             raise AssertionError(f"the table of functions makes no {other}")
+
+
+def _case(arguments: list[str]) -> str:
+    """Condition, value, condition, value, …, the value of ELSE, if there is one."""
+    pairs = zip(arguments[::2], arguments[1::2], strict=False)
+    cases = "".join(f" WHEN {condition} THEN {value}" for condition, value in pairs)
+    return f"CASE{cases}{f' ELSE {arguments[-1]}' if len(arguments) % 2 else ''} END"
 
 
 def _literal(literal: Expression.Literal) -> str:
@@ -60,5 +69,7 @@ def _literal(literal: Expression.Literal) -> str:
             return str(literal.boolean).lower()
         case "long":
             return f"{literal.long}L"
+        case "double":
+            return f"{literal.double!r}D"
         case _:
             return str(literal.integer)

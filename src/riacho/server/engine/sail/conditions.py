@@ -112,14 +112,18 @@ def java_double(text: str) -> str:
 
 
 def _too_large(found: re.Match[str]) -> SparkError:
+    return _too_large_for(found[1], found[2], "0")
+
+
+def _too_large_for(value: str, precision: str, scale: str) -> SparkError:
     return errors.ArithmeticFailure.of(
         "NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION",
-        f' {found[1]} cannot be represented as Decimal({found[2]}, 0). If necessary set {_ANSI} to "false" to bypass '
-        "this error, and return NULL instead.",
+        f" {value} cannot be represented as Decimal({precision}, {scale}). If necessary set {_ANSI} to "
+        '"false" to bypass this error, and return NULL instead.',
         sql_state="22003",
-        value=found[1],
-        precision=found[2],
-        scale="0",
+        value=value,
+        precision=precision,
+        scale=scale,
         config=_ANSI,
     )
 
@@ -234,6 +238,10 @@ _TABLE: Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], SparkError]]] 
         (r"Can't cast value (.+) to type (\w+)", _number_overflow),
         (r"value of (\S+) is out of range (\w+)", _decimal_overflow),
         (r"(\S+) is too (?:large|small) to store in a Decimal\d+ of precision (\d+)", _too_large),
+        (
+            r"\[NUMERIC_VALUE_OUT_OF_RANGE\.WITH_SUGGESTION\] (\S+) cannot be represented as Decimal\((\d+), (\d+)\)",
+            lambda found: _too_large_for(found[1], found[2], found[3]),
+        ),
         (r"(?i)\b(?:division|divide) by zero", _by_zero("DIVIDE_BY_ZERO", "Division", "try_divide")),
         (r"(?i)\bremainder by zero", _by_zero("REMAINDER_BY_ZERO", "Remainder", "try_mod")),
         (r"\[INVALID_ARRAY_INDEX\] The index (-?\d+) is out of bounds\. The array has (\d+) elements", _array_index),

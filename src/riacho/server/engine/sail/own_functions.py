@@ -64,7 +64,7 @@ class _Made:
 
 def own_function(name: str, make: Callable[..., OnColumns], constants: tuple[Any, ...], type: pa.DataType) -> str:
     """The name of a function under which it may be called in a plan that is being prepared."""
-    digest = blake2s(json.dumps(constants).encode(), digest_size=8).hexdigest()
+    digest = blake2s(json.dumps([*constants, str(type)]).encode(), digest_size=8).hexdigest()
     function = OwnFunction(f"riacho_{name}_{digest}", make, constants, type)
     if (make_in_session := _MAKE.get()) is not None:
         make_in_session(function)

@@ -12,9 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from riacho import types
+from riacho.server.formats import doubles
 from riacho.server.formats.avro.decode import decoder
 from riacho.server.formats.avro.encode import encoder
 from riacho.server.formats.byte_pieces import substring
+from riacho.server.formats.number_texts import without_exponents
 from riacho.server.formats.write.json_settings import json_text
 from riacho.zones import session_zone
 
@@ -69,6 +71,29 @@ def to_json(kind: str, options: tuple[tuple[str, str], ...], zone: str) -> OnCol
 def part_of_bytes() -> Callable[[pa.Array, pa.Array, pa.Array], pa.Array]:
     """`substring` of BINARY: the bytes from a position, which counts from 1, or from the end if it is negative."""
     return substring
+
+
+def rounded(digits: int, even: bool) -> OnColumn:
+    """`round` and `bround` of FLOAT and DOUBLE."""
+
+    def round_all(column: pa.Array) -> pa.Array:
+        return doubles.rounded(column, digits, even)
+
+    return round_all
+
+
+def to_decimal(precision: int, scale: int, strict: bool) -> OnColumn:
+    """The cast of FLOAT and DOUBLE to DECIMAL."""
+
+    def cast_all(column: pa.Array) -> pa.Array:
+        return doubles.to_decimal(column, precision, scale, strict)
+
+    return cast_all
+
+
+def plain_numbers() -> OnColumn:
+    """Texts of numbers without exponents."""
+    return without_exponents
 
 
 def spark_type(text: str) -> Any:

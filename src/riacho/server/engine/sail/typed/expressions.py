@@ -11,13 +11,13 @@ from riacho import types
 from riacho.errors import SparkError
 from riacho.identifiers import column_parts
 from riacho.protos import pb
-from riacho.server.engine.sail.typed import avro, clocks, json
+from riacho.server.engine.sail.typed import avro, clocks, json, numbers
 from riacho.server.engine.sail.typed.arithmetic import DAYS, MONTHS, TIME, is_checked
 from riacho.server.engine.sail.typed.names import type_named
 from riacho.server.engine.sail.typed.rules import checked_sum, decide, has_rule, lambda_types
 from riacho.server.engine.sail.typed.scope import Scope, field_of
 from riacho.server.engine.sail.typed.text import TextTyper
-from riacho.server.engine.sail.typed.values import Result, Typed
+from riacho.server.engine.sail.typed.values import Result, Typed, special_cast
 from riacho.server.plan import build
 from riacho.server.plan.literals import string_of
 
@@ -115,6 +115,8 @@ class ExpressionTyper:
             return Typed(expression, self.typed(first.arguments[0]).type if first.arguments else None)
         if clocks.is_by_calendar(expression):
             return Typed(expression, types.TIMESTAMP)
+        if (known := numbers.made_type(expression)) is not None:
+            return Typed(expression, known)
         values: list[Typed] = []
         for argument in function.arguments:
             is_lambda = argument.HasField("lambda_function")
@@ -186,7 +188,10 @@ class ExpressionTyper:
         cast = expression.cast
         inner = self.typed(cast.expr)
         kind = type_named(cast.type_str) if cast.HasField("type_str") else _from_proto(cast.type)
-        made = None if cast.eval_mode == cast.EVAL_MODE_TRY else clocks.cast(inner.expression, inner.type, kind)
+        if numbers.needs_source(kind):
+            inner = self._known(inner)
+        lenient = cast.eval_mode == cast.EVAL_MODE_TRY
+        made = special_cast(inner.expression, inner.type, kind, lenient=lenient)
         if made is not None:
             return Typed(made, kind)
         if inner.expression is cast.expr:

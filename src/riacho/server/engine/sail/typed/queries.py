@@ -9,7 +9,7 @@ names, clauses, and every expression that is not understood.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -39,7 +39,7 @@ _SUSPECTS = re.compile(
     + r")\b",
     re.IGNORECASE,
 )
-_CASTS = re.compile(r"\bcast\b|::", re.IGNORECASE)
+_CASTS = re.compile(r"\b(?:try_)?cast\b|::", re.IGNORECASE)
 _CLOCKS = re.compile(r"\b(?:timestamp|date_?|try_)(?:add|diff)", re.IGNORECASE)
 """What else depends on the session's time zone."""
 _ORDER_WORDS = words("ASC DESC NULLS FIRST LAST")
@@ -175,6 +175,7 @@ class _TypedQuery:
             return []
         aliases: dict[str, pa.DataType | None] = {}
         edits = list(self._listed(tokens, start + 1, listed_end, typer, aliases))
+        listed_at = _positions(tokens, start + 1, listed_end)
         for word, (at, behind) in places.items():
             match word:
                 case "FROM":
@@ -191,8 +192,17 @@ class _TypedQuery:
                     edits += self._one(tokens, at + 1, behind, own)
                 case "ORDER" | "SORT":
                     own = TextTyper(typer.scope.with_aliases(aliases), typer.ask, streams=self.streams)
-                    edits += self._several(tokens, at + 2, behind, own)
+                    found_edits = self._several(tokens, at + 2, behind, own)
+                    edits += [self._by_position(tokens, edit, listed_at) for edit in found_edits]
         return edits
+
+    def _by_position(self, tokens: Sequence[Token], edit: Edit, positions: Mapping[tuple[str, ...], int]) -> Edit:
+        """What rows are sorted by, as a position in the SELECT list if it stands there: the engine may lose track of
+        long expressions in a sort.
+        """
+        words_of = tuple(token.text for token in tokens if edit.start <= token.start < edit.end)
+        position = positions.get(words_of)
+        return edit if position is None else Edit(edit.start, edit.end, str(position))
 
     def _listed(
         self, tokens: Sequence[Token], start: int, end: int, typer: TextTyper, aliases: dict[str, pa.DataType | None]
@@ -273,6 +283,20 @@ class _TypedQuery:
 
     def _text(self, tokens: Sequence[Token], start: int, end: int) -> str:
         return self.text[tokens[start].start : tokens[end - 1].end] if start < end else ""
+
+
+def _positions(tokens: Sequence[Token], start: int, end: int) -> dict[tuple[str, ...], int]:
+    """The texts of the items of a SELECT list without their aliases, with their positions; none if one may be many."""
+    if start < end and tokens[start].word in ("DISTINCT", "ALL"):
+        start += 1
+    found: dict[tuple[str, ...], int] = {}
+    for position, (first, behind) in enumerate(_columns(tokens, start, end), start=1):
+        if tokens[behind - 1].is_symbol("*"):
+            return {}
+        named = has_alias(tokens[first:behind])
+        end_of_value = behind - (named and 1 + (tokens[behind - 2].word == "AS"))
+        found.setdefault(tuple(token.text for token in tokens[first:end_of_value]), position)
+    return found
 
 
 def _opens_windows(tokens: Sequence[Token], at: int) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from riacho.errors import AnalysisError
-from riacho.server.engine.sail.typed import avro, clocks, coercion, json
+from riacho.server.engine.sail.typed import avro, clocks, coercion, json, numbers
 from riacho.server.engine.sail.typed.arithmetic import (
     DAYS,
     MONTHS,
@@ -326,16 +326,35 @@ def _average(name: str, values: Values) -> Result | None:
 
 def _round(name: str, values: Values) -> Result | None:
     kind = values[0].type
-    if kind is not None and (coercion.is_integral(kind) or coercion.is_fraction(kind)):
+    if kind is not None and coercion.is_integral(kind):
         return Result(None, kind)
+    digits = numbers.digits_of(values[1].expression) if len(values) > 1 else 0
+    if kind is not None and coercion.is_text(kind):
+        values, kind = [to(values[0], pa.float64()), *values[1:]], pa.float64()
+    if kind is not None and coercion.is_fraction(kind):
+        if len(values) > 1 and values[1].type == pa.null():
+            return Result(build.cast(build.null(), kind), kind)
+        return Result(numbers.rounded(name, values[0].expression, kind, digits), kind)
     if kind is not None and coercion.is_decimal(kind):
-        digits = values[1].number if len(values) > 1 else 0
         if digits is None or digits < 0:
             return None
         scale = min(kind.scale, digits)
         meant = coercion.bounded(kind.precision - kind.scale + 1 + scale, scale)
         return Result(build.cast(build.call(name, *(value.expression for value in values)), meant), meant)
     return _text_arguments(name, values)
+
+
+def _up_or_down(name: str, values: Values) -> Result | None:
+    """`ceil` and `floor`; to a number of digits, FLOAT and DOUBLE as decimals."""
+    kind = values[0].type
+    if len(values) != 2 or kind is None or not coercion.is_fraction(kind):
+        return _text_arguments(name, values)
+    return Result(build.call(name, numbers.as_decimal(values[0].expression, kind), values[1].expression), None)
+
+
+def _decimal(name: str, values: Values) -> Result | None:  # noqa: ARG001
+    meant = pa.decimal128(10, 0)
+    return Result(to(values[0], meant).expression, meant) if len(values) == 1 and values[0].type is not None else None
 
 
 def _substring(name: str, values: Values) -> Result | None:
@@ -376,6 +395,8 @@ RULES: Mapping[str, Rule] = {
     "concat_ws": _concat_ws,
     "date_diff": _as_int,
     "datediff": _as_int,
+    **dict.fromkeys(("ceil", "ceiling", "floor"), _up_or_down),
+    "decimal": _decimal,
     "div": whole_division,
     "elt": elt,
     "greatest": _greatest,

@@ -221,9 +221,11 @@ class Reader:
             elif symbol == "::":
                 first = self._at + 1
                 self._at += 2
-                if self._symbol() in ("(", "<"):
+                if self._symbol() == "<":
                     raise UnknownSyntaxError
-                kind = type_named(self._tokens[first].text)
+                if self._symbol() == "(":
+                    self._at = self._closing()
+                kind = type_named(" ".join(token.text for token in self._tokens[first : self._at]))
                 node = Node("cast", node.start, self._at, "::", [node], kind_of=kind)
             else:
                 return node

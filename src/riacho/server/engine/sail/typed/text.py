@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from riacho.protos import pb
-from riacho.server.engine.sail.typed import avro, clocks, json
+from riacho.server.engine.sail.typed import avro, clocks, json, numbers
 from riacho.server.engine.sail.typed.arithmetic import CHECKED_TEXT
 from riacho.server.engine.sail.typed.rules import RESULTS, checked_sum, decide, has_rule, lambda_types
 from riacho.server.engine.sail.typed.scope import Scope, field_of
 from riacho.server.engine.sail.typed.syntax import Node, Reader, UnknownSyntaxError
-from riacho.server.engine.sail.typed.values import Result, Typed
+from riacho.server.engine.sail.typed.values import Result, Typed, special_cast
 from riacho.server.plan import build
 from riacho.server.plan.from_sql.expressions import text_expression
 from riacho.server.plan.notation import sql
@@ -84,9 +84,11 @@ class TextTyper:
 
     def _cast(self, node: Node) -> tuple[Typed, bool]:
         inner = [(child, *self._typed(child)) for child in node.children]
-        if node.name != "try_cast" and len(inner) == 1:
+        if len(inner) == 1:
             value = inner[0][1]
-            made = clocks.cast(value.expression, value.type, node.kind_of)
+            if numbers.needs_source(node.kind_of):
+                value = self._known(value)
+            made = special_cast(value.expression, value.type, node.kind_of, lenient=node.name == "try_cast")
             if made is not None:
                 return Typed(made, node.kind_of), True
         return self._spliced(node, inner, node.kind_of)
@@ -128,6 +130,8 @@ class TextTyper:
             return self._same(node, self._checked_type(node)), False
         if node.name == "if" and clocks.CALENDAR_TEXT in self._piece(node.children[0]):
             return self._same(node, TIMESTAMP), False
+        if node.name == "if" and (kind := numbers.type_in_text(self._piece(node.children[0]))) is not None:
+            return self._same(node, kind), False
         inner = self._arguments(node)
         values = [value for _, value, _ in inner]
         negated = node.name.startswith("not ")

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pyarrow as pa
 
 from riacho.protos import pb
-from riacho.server.engine.sail.typed import clocks, coercion
+from riacho.server.engine.sail.typed import clocks, coercion, numbers
 from riacho.server.plan import build
 from riacho.server.plan.literals import integer_of
 
@@ -57,6 +57,14 @@ Rule = Callable[[str, Values], Result | None]
 """Takes a call's name and arguments; None if it does not apply. Raises SparkError for what Spark refuses."""
 
 
+def special_cast(
+    value: Expression, old: pa.DataType | None, new: pa.DataType | None, *, lenient: bool = False
+) -> Expression | None:
+    """The replacement for a cast, or for a TRY_CAST if `lenient`; None if the engine's own means the same."""
+    made = None if lenient else clocks.cast(value, old, new)
+    return made or numbers.cast(value, old, new, lenient=lenient)
+
+
 def to(value: Typed, kind: pa.DataType) -> Typed:
     """The value cast to that type; unchanged if it has that type already."""
     if value.type == kind or value.type == pa.null():
@@ -64,7 +72,7 @@ def to(value: Typed, kind: pa.DataType) -> Typed:
     if value.number is not None and kind == pa.int64():
         return Typed(build.integer(value.number), kind)
     plain = None if value.plain is None else build.cast(value.plain, kind)
-    made = clocks.cast(value.expression, value.type, kind) or build.cast(value.expression, kind)
+    made = special_cast(value.expression, value.type, kind) or build.cast(value.expression, kind)
     return Typed(made, kind, plain)
 
 
