@@ -113,9 +113,8 @@ class ExpressionTyper:
         if is_checked(expression):
             first = function.arguments[0].unresolved_function
             return Typed(expression, self.typed(first.arguments[0]).type if first.arguments else None)
-        if clocks.is_by_calendar(expression):
-            return Typed(expression, types.TIMESTAMP)
-        if (known := numbers.made_type(expression)) is not None:
+        known = types.TIMESTAMP if clocks.is_by_calendar(expression) else numbers.made_type(expression)
+        if known is not None:
             return Typed(expression, known)
         values: list[Typed] = []
         for argument in function.arguments:
