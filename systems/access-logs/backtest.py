@@ -34,10 +34,11 @@ RULES: Final[Mapping[str, Callable[[DataFrame], DataFrame]]] = {
 }
 
 
-def series(days: int, attacks: int, seed: int) -> pa.Table:
+def series(days: int, attacks: int, seed: int, sizes: tuple[int, int] = SIZES) -> pa.Table:
     """Accesses per minute of so many days: `minute`, `accesses`, and `attack`, the number of the attack or null.
 
     Attacks begin on the second day at the earliest, and are at least an hour apart where there is room for that.
+    `sizes`: accesses a minute that an attack adds, from and to.
     """
     rng = np.random.default_rng([seed, 2])
     minutes = [START + timedelta(minutes=number) for number in range(days * 1_440)]
@@ -48,7 +49,7 @@ def series(days: int, attacks: int, seed: int) -> pa.Table:
     for number, slot in enumerate(sorted(slots.tolist())):
         length = int(rng.integers(MINUTES[0], MINUTES[1] + 1))
         first = slot * 60 + int(rng.integers(0, 60 - length))
-        size = round(float(np.exp(rng.uniform(*np.log(SIZES)))))
+        size = round(float(np.exp(rng.uniform(*np.log(sizes)))))
         counts[first : first + length] += rng.poisson(size, length)
         attack[first : first + length] = number
     return pa.table(

@@ -19,7 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 THRESHOLD: Final = 6.0
 """A score from which a value stands out. A normal evening stays below 3."""
@@ -70,27 +70,26 @@ def scored(series: DataFrame, *, time: str, value: str, days: int = DAYS, fewest
 
     points = series.select(
         F.col(time).alias("_time"),
+        F.col(value).alias("_as_given"),
         F.col(value).cast("double").alias("_value"),
         F.to_date(time).alias("_day"),
         F.hour(time).alias("_hour"),
         F.floor(F.unix_timestamp(time) / 3600).alias("_bucket"),
     )
     by_day = _baseline(_same_hour(points, days), ["_day", "_hour"], fewest)
-    by_hour = _baseline(_hour_before(points), ["_time"], 10)
-    compared = points.join(by_day, ["_day", "_hour"], "left").join(
-        by_hour.select("_time", F.col("_median").alias("_recent"), F.col("_scale").alias("_recent_scale")),
-        "_time",
-        "left",
+    # Few rows are left for this, which has an hour of values for each row instead of each hour.
+    others = points.join(by_day, ["_day", "_hour"], "left_anti")
+    by_hour = _baseline(_hour_before(others, points), ["_time"], 10)
+    columns = ("_time", "_as_given", "_value", "_median", "_scale")
+    compared = (
+        points.join(by_day, ["_day", "_hour"]).select(*columns).union(others.join(by_hour, "_time").select(*columns))
     )
-    expected = F.coalesce("_median", "_recent")
-    scale = F.when(F.col("_median").isNull(), F.col("_recent_scale")).otherwise(F.col("_scale"))
-    found = compared.where(expected.isNotNull()).select(
+    return compared.select(
         F.col("_time").alias(time),
-        expected.alias("expected"),
-        ((F.col("_value") - expected) / scale).alias("score"),
-    )
-    return found.join(series.select(time, value), time).select(
-        time, value, F.lit("history").alias("rule"), "expected", "score"
+        F.col("_as_given").alias(value),
+        F.lit("history").alias("rule"),
+        F.col("_median").alias("expected"),
+        ((F.col("_value") - F.col("_median")) / F.col("_scale")).alias("score"),
     )
 
 
@@ -105,24 +104,35 @@ def _same_hour(points: DataFrame, days: int) -> DataFrame:
     return before.withColumn("_day", F.expr("date_add(_then, _ahead)")).join(wanted, ["_day", "_hour"])
 
 
-def _hour_before(points: DataFrame) -> DataFrame:
-    """For each moment, the values of the sixty minutes before it."""
+def _hour_before(moments: DataFrame, points: DataFrame) -> DataFrame:
+    """For each of the moments, the values of the sixty minutes before it."""
     from pyspark.sql import functions as F
 
-    wanted = points.select("_time", F.explode(F.expr("array(_bucket, _bucket - 1)")).alias("_bucket"))
+    wanted = moments.select("_time", F.explode(F.expr("array(_bucket, _bucket - 1)")).alias("_bucket"))
     before = points.select(F.col("_time").alias("_then"), "_bucket", "_value")
     near = wanted.join(before, "_bucket")
     return near.where("_then < _time AND _then >= _time - INTERVAL 60 MINUTES")
 
 
 def _baseline(values: DataFrame, keys: list[str], fewest: int) -> DataFrame:
-    """By `keys`: the `_median` of the values and the `_scale` of the score, where there are `fewest` of them."""
+    """By `keys`: the `_median` of the values and the `_scale` of the score, where there are `fewest` of them.
+
+    In one go over the values: a second one, for their distances from the median, would read all of them again.
+    """
     from pyspark.sql import functions as F
 
-    middle = F.percentile("_value", 0.5)
-    medians = values.groupBy(*keys).agg(middle.alias("_median"), F.count("*").alias("_values"))
-    known = medians.where(F.col("_values") >= fewest)
-    apart = values.join(known, keys).withColumn("_apart", F.abs(F.col("_value") - F.col("_median")))
-    spread = apart.groupBy(*keys, "_median").agg(F.percentile("_apart", 0.5).alias("_mad"))
+    sorted_values = F.sort_array(F.collect_list("_value"))
+    known = values.groupBy(*keys).agg(sorted_values.alias("_values")).where(F.size("_values") >= fewest)
+    medians = known.withColumn("_median", _middle("_values"))
+    apart = F.sort_array(F.transform("_values", lambda value: F.abs(value - F.col("_median"))))
+    spread = medians.withColumn("_apart", apart).withColumn("_mad", _middle("_apart"))
     scale = F.greatest(F.col("_mad") * _NORMAL, F.sqrt("_median"), F.col("_median") / 10, F.lit(1.0))
     return spread.select(*keys, "_median", scale.alias("_scale"))
+
+
+def _middle(column: str) -> Column:
+    """The median of a sorted array."""
+    from pyspark.sql import functions as F
+
+    lower, upper = (f"element_at({column}, int((size({column}) + {one}) / 2))" for one in (1, 2))
+    return F.expr(f"({lower} + {upper}) / 2")

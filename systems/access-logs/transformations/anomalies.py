@@ -1,24 +1,25 @@
 """Gold: minutes that are out of line, by two rules, with the users and the countries that stand out in them."""
 
 from pyspark import pipelines as dp
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from riacho.quality import anomalies
 
+FOUND = ("minute", "rule", "accesses", "expected", "score")
+NAMED = ("user_id", "country")
 TOP = 5
-"""So many users and countries are named."""
+"""So many of each are named."""
 
 
-def most(accesses: DataFrame, of: str) -> DataFrame:
-    """By minute, the values of column `of` with the most accesses, as an array of structs, the most first."""
-    counted = accesses.groupBy("minute", of).agg(F.count("*").alias("n"))
-    ordered = F.sort_array(F.collect_list(F.struct((-F.col("n")).alias("minus"), F.col(of).alias("name"))))
-    top = F.transform(
+def most(of: str) -> Column:
+    """The values of `name` in rows of that kind with the highest `n`, as an array of structs, the highest first."""
+    counted = F.struct((-F.col("n")).alias("minus"), "name")
+    ordered = F.sort_array(F.collect_list(F.when((F.col("kind") == of) & F.col("name").isNotNull(), counted)))
+    return F.transform(
         F.slice(ordered, 1, TOP),
         lambda each: F.struct(each["name"].alias(of), (-each["minus"]).alias("accesses")),
     )
-    return counted.groupBy("minute").agg(top.alias("found"))
 
 
 @dp.materialized_view(
@@ -41,10 +42,10 @@ def out_of_line() -> DataFrame:
     found = anomalies.above_limit(minutes, time="minute", value="accesses", limit=limit).unionByName(
         anomalies.out_of_line(minutes, time="minute", value="accesses")
     )
-    accesses = spark.table("silver.accesses").withColumn("minute", F.date_trunc("minute", "accessed_at"))
-    noted = accesses.join(found.select("minute"), "minute", "left_semi")
-    return (
-        found.join(most(noted, "user_id").withColumnRenamed("found", "users"), "minute", "left")
-        .join(most(noted, "country").withColumnRenamed("found", "countries"), "minute", "left")
-        .select("minute", "rule", "accesses", "expected", F.round("score", 2).alias("score"), "users", "countries")
-    )
+    found = found.withColumn("score", F.round("score", 2))
+    accesses = spark.table("silver.accesses").select(F.date_trunc("minute", "accessed_at").alias("minute"), *NAMED)
+    each = F.explode(F.array(*(F.struct(F.lit(of).alias("kind"), F.col(of).alias("name")) for of in NAMED)))
+    # What was found stands here once: it is worked out anew at each place where it stands.
+    joined = found.join(accesses, "minute", "left").select(*FOUND, each.alias("each"))
+    counted = joined.groupBy(*FOUND, "each.kind", "each.name").agg(F.count("*").alias("n"))
+    return counted.groupBy(*FOUND).agg(most("user_id").alias("users"), most("country").alias("countries"))
