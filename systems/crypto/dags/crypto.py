@@ -2,7 +2,8 @@
 
 Tasks run with the Python that has riacho (RIACHO_PYTHON), so that Airflow's own packages and riacho's need not agree.
 Addresses come from the environment of the worker, as `.env.example` names them; CRYPTO_WAREHOUSE is where the tables
-are, or CRYPTO_REMOTE the address of a Spark Connect server.
+are, or CRYPTO_REMOTE the address of a Spark Connect server. CRYPTO_CONFS has settings of the pipeline, KEY=VALUE with
+blanks between.
 """
 
 from __future__ import annotations
@@ -105,7 +106,10 @@ def crypto() -> None:
         from tasks.processing import transform_data
 
         printed = transform_data(
-            os.environ.get("CRYPTO_WAREHOUSE", "warehouse"), profile="services", remote=os.environ.get("CRYPTO_REMOTE")
+            os.environ.get("CRYPTO_WAREHOUSE", "warehouse"),
+            profile="services",
+            remote=os.environ.get("CRYPTO_REMOTE"),
+            confs=os.environ.get("CRYPTO_CONFS", "").split(),
         )
         print(printed)
         return f"update after {sent} quotes"
