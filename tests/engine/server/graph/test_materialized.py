@@ -13,6 +13,7 @@ from riacho.protos import pb
 from riacho.server.catalog.base import Table, TableName
 from riacho.server.engine.spool import empty
 from riacho.server.graph.materialized import DeltaTableWriter, aligned
+from riacho.server.graph.views.refresh import Refresher, _MovedError
 from riacho.testing.clock import ManualClock
 from tests.engine.server.graph.support import Pipelines
 from tests.unit.server.graph.support import FakeCatalog
@@ -52,6 +53,37 @@ def test_a_failure_leaves_the_old_rows(pipelines: Pipelines, table: Table) -> No
     after = DeltaTable(str(table.location))
     assert after.version() == 0
     assert after.to_pyarrow_table().num_rows == 2
+
+
+@pytest.mark.parametrize("checkpoints", [False, True], ids=["", "checkpoints"])
+def test_a_view_of_a_table_that_is_written_all_the_time(
+    pipelines: Pipelines, table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checkpoints: bool
+) -> None:
+    """Once its log has a checkpoint, the engine cannot read every older version of the table."""
+    place = tmp_path / "read"
+    for n in range(5):
+        write_deltalake(place, pa.table({"id": pa.array([n], pa.int64())}), mode="append")
+
+    moved = 0
+
+    def move(*_: object) -> None:
+        nonlocal moved
+        moved += 1
+        for _turn in range(3):
+            write_deltalake(place, pa.table({"id": pa.array([7], pa.int64())}), mode="append")
+        if checkpoints:
+            DeltaTable(place).create_checkpoint()
+        raise _MovedError
+
+    monkeypatch.setattr(Refresher, "_require_still", move)
+    pipelines.session.run(sql(f"CREATE TABLE read USING delta LOCATION '{place}'"))
+    relation = sql("SELECT id FROM spark_catalog.default.read")
+    ids = pa.schema([("id", pa.int64())])
+    catalog = FakeCatalog(Table(TableName("spark_catalog", "default", "read"), place, "delta", ids))
+    DeltaTableWriter(catalog, ManualClock()).refresh(table, relation, ids, pipelines.session)  # type: ignore[arg-type]
+    pipelines.session.run(sql("DROP TABLE read"))
+    assert moved == 3
+    assert DeltaTable(str(table.location)).to_pyarrow_table().num_rows >= 5
 
 
 def test_other_formats_are_refused(pipelines: Pipelines, tmp_path: Path) -> None:

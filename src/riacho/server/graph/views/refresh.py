@@ -15,7 +15,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ import pyarrow as pa
 from riacho import __version__, types
 from riacho.clock import Clock
 from riacho.conf import INCREMENTAL_VIEWS
+from riacho.errors import SparkError
 from riacho.protos import pb
 from riacho.server.catalog.base import CatalogReader, Table
 from riacho.server.delta.actions import AddFile
@@ -49,6 +50,8 @@ from riacho.storage import Place
 
 _log = logging.getLogger(__name__)
 
+_LOOKS = 3
+"""How often a view is computed from tables by their names, if they get new versions meanwhile."""
 _NOT_OF_ROWS = ("spark.sql.pipelines.", "spark.sql.streaming.")
 """Confs that do not decide what a query gives."""
 
@@ -237,22 +240,36 @@ class Refresher:
         return self._done(view.table, RefreshWay.GROUP_AGGREGATE, "rows were added to what it groups", written)
 
     def _anew(self, view: ViewRefresh, why: str, *, full: bool = False) -> Refreshed:
-        """Compute the view anew, of known versions of what it reads."""
-        relation, by_name = view.relation, frozenset(range(len(view.tables)))
+        """Compute the view anew, of known versions of what it reads.
+
+        Versions are looked up and then checked; reading them by number comes last, for the engine cannot read every
+        older version of a table whose log has a checkpoint.
+        """
         few = 0 if full else FEW_ROWS
 
-        def write(check: Check) -> Written:
+        def write(view: ViewRefresh, relation: pb.Relation, check: Check) -> Written:
             writer = DeltaWriter(view.table.location, with_files=True)
             return settle(
                 writer, view.table, relation, view.schema, view.engine, self._clock, view.record, check, most=few
             )
 
-        try:
-            written = write(lambda _: self._require_still(view, by_name))
-        except _MovedError:
+        by_name = frozenset(range(len(view.tables)))
+        written = None
+        for looked in range(_LOOKS):
+            if looked:
+                view = replace(view, tables=[self._table(name) for name in view.plan.inputs])
+            with suppress(_MovedError):
+                written = write(view, view.relation, self._still(view, by_name))
+                break
+        if written is None:
             pinned = {number: table_at(table, table.at.version) for number, table in enumerate(view.tables)}
-            relation = bind(view.plan.relation, pinned)
-            written = write(lambda _: None)
+            try:
+                written = write(view, bind(view.plan.relation, pinned), lambda _: None)
+            except SparkError as error:
+                _log.warning(
+                    "Versions of what the materialized view %s reads could not be read: %s", view.table.name, error
+                )
+                return self._replace(view.table, view.relation, view.schema, view.engine, why, full=full)
         if isinstance(view.table.location, Path):
             remove_others(view.table.location / GROUPS, ())
         return self._done(view.table, RefreshWay.COMPLETE_RECOMPUTE, why, written)
@@ -282,6 +299,12 @@ class Refresher:
 
         if not self._columns.get(view.known_by(how), look):
             raise NotFromChangesError("its query, taken apart, has other columns")
+
+    def _still(self, view: ViewRefresh, numbers: Iterable[int]) -> Check:
+        def check(_: TableState) -> None:
+            self._require_still(view, numbers)
+
+        return check
 
     def _require_still(self, view: ViewRefresh, numbers: Iterable[int]) -> None:
         """Raises _MovedError if one of these inputs is not at the version any more that it was at."""
