@@ -92,3 +92,20 @@ def test_unions_of_a_stream_below_an_aggregation(spark: SparkSession, tmp_path: 
         counted[pair] = [(id_, n) for id_, n, _ in rows(spark.table(name))]
         assert spark.table(name).schema["m"] == left.union(right).groupBy("id").agg(F.max("x").alias("m")).schema["m"]
     assert all(each == [(1, 1), (2, 2), (3, 1)] for each in counted.values())
+
+
+@pytest.mark.parametrize("form", ["parquet", "orc", "json"])
+def test_nulls_of_one_side_can_be_written(spark: SparkSession, tmp_path: Path, form: str) -> None:
+    values = {
+        "array({})": "ARRAY<INT>",
+        "map('k', {})": "MAP<STRING, INT>",
+        "struct(array({}) AS a)": "STRUCT<a: ARRAY<INT>>",
+    }
+    found = []
+    for number, (value, kind) in enumerate(values.items()):
+        one, two = (spark.range(1).selectExpr(f"{value.format(inner)} AS x") for inner in ("1", "CAST(NULL AS INT)"))
+        folder = str(tmp_path / str(number))
+        one.union(two).coalesce(1).write.format(form).save(folder)
+        read = spark.read.schema(f"x {kind}").format(form).load(folder)
+        found.append(sorted((str(row.x) for row in read.collect()), key=len))
+    assert found == [["[1]", "[None]"], ["{'k': 1}", "{'k': None}"], ["Row(a=[1])", "Row(a=[None])"]]

@@ -178,6 +178,12 @@ def test_read_files_in_a_batch(spark: SparkSession, landing: Path) -> None:
 def test_what_is_wrong_is_said_of_the_flow(project: Project) -> None:
     outcome = project.dry_run("CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('/x')")
     assert any("Failed to resolve flow" in event and "needs a format" in event for event in outcome.events)
+    twice = project.dry_run(
+        "CREATE STREAMING TABLE t AS SELECT * FROM STREAM read_files('/x', format => 'json', FORMAT => 'csv')"
+    )
+    assert any("DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT" in event for event in twice.events) or "Please assign a" in str(
+        twice.error
+    )
 
 
 @pytest.mark.riacho_only

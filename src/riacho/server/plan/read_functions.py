@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from riacho.errors import IllegalArgumentError, UnsupportedOperationError
+from riacho.errors import AnalysisError, IllegalArgumentError, UnsupportedOperationError
 from riacho.protos import pb
 from riacho.server.sql.cursor import Cursor
 
@@ -42,7 +42,8 @@ _STREAMS_ONLY: Final = frozenset(_CLOUD_FILES) - {"partitioncolumns"}
 def arguments(name: str, call: str) -> dict[str, str]:
     """The arguments of a call, by name: literals as text.
 
-    Raises ParseError for what is no literal, IllegalArgumentError for an argument without a name.
+    Raises ParseError for what is no literal, IllegalArgumentError for an argument without a name,
+    DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT for one that is given twice.
     """
     cursor = Cursor(call)
     cursor.name()
@@ -58,9 +59,22 @@ def arguments(name: str, call: str) -> dict[str, str]:
             key = _POSITIONAL[name][number]
         else:
             raise IllegalArgumentError(f"{name} takes this argument by its name: write `name => value` in `{call}`")
+        if any(known.lower() == key.lower() for known in found):
+            raise _given_twice(name, key)
         found[key] = part.value()
         part.expect_end()
     return found
+
+
+def _given_twice(name: str, key: str) -> AnalysisError:
+    return AnalysisError.of(
+        "DUPLICATE_ROUTINE_PARAMETER_ASSIGNMENT.DOUBLE_NAMED_ARGUMENT_REFERENCE",
+        f"Call to routine `{name}` is invalid because it includes multiple argument assignments to the same parameter "
+        f"name `{key}`. More than one named argument referred to the same parameter. Please assign a value only once.",
+        sql_state="4274K",
+        routineName=f"`{name}`",
+        parameterName=f"`{key}`",
+    )
 
 
 def relation(name: str, given: Mapping[str, str], *, streaming: bool) -> pb.Relation:

@@ -75,16 +75,17 @@ class _ParquetFile:
 
 def _below_null(field: pa.Field, may_be_null: bool = False) -> pa.Field:
     """The field with all of a struct nullable where the struct is: a null struct has nulls in it, which Arrow's writer
-    takes for values of the fields.
+    takes for values of the fields. What is in lists and maps is nullable too: of a union of two, the engine asks the
+    first one alone whether there are nulls.
     """
     arrow = field.type
     if pa.types.is_struct(arrow):
         may_be = may_be_null or field.nullable
         field = field.with_type(pa.struct([_below_null(child, may_be) for child in arrow]))
     elif pa.types.is_map(arrow):
-        field = field.with_type(pa.map_(arrow.key_field, _below_null(arrow.item_field)))
+        field = field.with_type(pa.map_(arrow.key_field, _below_null(arrow.item_field, True)))
     elif pa.types.is_list(arrow):
-        field = field.with_type(pa.list_(_below_null(arrow.value_field)))
+        field = field.with_type(pa.list_(_below_null(arrow.value_field, True)))
     return field.with_nullable(True) if may_be_null else field
 
 
