@@ -455,3 +455,5 @@ def test_rules_of_a_target_are_about_its_events(feed: Feed) -> None:
     assert feed.rows() == [(1, "a"), (3, "c")]
     quarantined = feed.project.spark.sql(f"SELECT id, _quarantine.rules FROM {feed.project.database}.t_quarantine")
     assert sorted((row[0], row[1]) for row in quarantined.collect()) == [(1, ["named"]), (2, ["named"])]
+    columns = feed.project.spark.table(f"{feed.project.database}.t_quarantine").columns
+    assert not [name for name in columns if name.startswith("__")], "what AUTO CDC adds for itself"

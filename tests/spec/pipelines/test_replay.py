@@ -120,6 +120,23 @@ def test_rules_that_drop_fail_or_are_gone(spark: SparkSession, project: Project,
     assert counts(replay(project, raw, kept()))["kept"]["judged"] == 0
 
 
+def test_names_errors_and_a_table_that_is_gone(spark: SparkSession, project: Project, raw: Callable[[], None]) -> None:
+    """A rule is chosen by a name with a comma; a rule that raises an error is named; and no table is no empty one."""
+    assert project.run(raw, kept("`a, b` EXPECT (price > 0) ON VIOLATION QUARANTINE ROW")).completed
+    raising = kept("fine EXPECT (id > 0)", "raising EXPECT (CAST(name AS INT) > 0)")
+    outcome = replay(project, raw, raising)
+    assert "[CAST_INVALID_INPUT]" in str(outcome.error)
+    assert "the expectation 'raising' (CAST(name AS INT) > 0) of " in str(outcome.error)
+    assert ids(project, "kept_quarantine") == [2, 3, 4]
+
+    none = kept("`a, b` EXPECT (id > 2)")
+    assert counts(replay(project, raw, none, rules="a, b", dry=True))["kept"]["judged"] == 0, "two rules"
+    assert counts(replay(project, raw, none, rules='"a, b"', dry=True))["kept"]["judged"] == 3
+    spark.sql(f"DROP TABLE {project.database}.kept").collect()
+    told = counts(replay(project, raw, none))["kept"]
+    assert (told["judged"], "not there" in told["remark"]) == (0, True)
+
+
 def test_several_flows_and_a_view(spark: SparkSession, project: Project, raw: Callable[[], None]) -> None:
     text = """
         CREATE STREAMING TABLE two (id BIGINT, CONSTRAINT small EXPECT (id < 3) ON VIOLATION QUARANTINE ROW);

@@ -46,6 +46,14 @@ _DUPLICATES: Final = "numDroppedDuplicateRows"
 SOURCE: Final = "__riacho_source"
 """A column that a flow's query may have for its sink alone: the file that a row came from, "" if it is of none."""
 
+_HELPERS: Final = (SOURCE, "__spark_autocdc_")
+"""How the names of columns begin that a query has for its sink; the second is reserved in Spark too."""
+
+
+def is_of_query(column: str) -> bool:
+    """Whether a column is one that the user's query gives, and none that its sink needs."""
+    return not column.lower().startswith(_HELPERS)
+
 
 class Violation(StrEnum):
     """What happens to a row that breaks a rule. Of several rules, the one whose word stands last here decides."""

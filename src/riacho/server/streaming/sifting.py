@@ -49,6 +49,7 @@ from riacho.server.streaming.quality import (
     ExpectationCount,
     RowCounts,
     Violation,
+    is_of_query,
 )
 
 _BROKEN: Final = "__riacho_broken_"
@@ -378,7 +379,7 @@ class _Aside:
         mask = pa.array(wanted)
         chosen = batch.filter(mask)
         note = self._note(chosen, [column[wanted] for column in bits])
-        names = [name for name in batch.schema.names[:width] if name != SOURCE]
+        names = [name for name in batch.schema.names[:width] if is_of_query(name)]
         whole = chosen.select(names).append_column(pa.field(NOTE, NOTE_TYPE), note)
         self.schema = whole.schema
         self.rows += whole.num_rows
@@ -454,7 +455,7 @@ def _meets(bits: Sequence[Bits], masks: Sequence[int]) -> npt.NDArray[np.bool_]:
 
 def aside_schema(schema: pa.Schema) -> pa.Schema:
     """The columns of the quarantine table of a dataset whose flow gives `schema`."""
-    own = [column for column in types.nullable(types.normalise_schema(schema)) if column.name != SOURCE]
+    own = [column for column in types.nullable(types.normalise_schema(schema)) if is_of_query(column.name)]
     return pa.schema([*own, pa.field(NOTE, NOTE_TYPE)])
 
 
@@ -467,7 +468,7 @@ def violated(
         for rule, count in zip(checks.expectations, failed, strict=True)
         if rule.on_violation is Violation.FAIL and count
     ]
-    record = _text({name: _short(value) for name, value in _redacted(example).items()})
+    record = _text({name: _short(value) for name, value in _redacted(example).items() if is_of_query(name)})
     named = "; ".join(broken)
     return SparkRuntimeError.of(
         VIOLATED,

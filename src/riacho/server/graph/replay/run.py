@@ -225,7 +225,12 @@ class TableReplay:
         number = have.field(ROW)
         relation = aligned(relation, have, flow.schema.append(number))
         columns = [build.col(ROW), *(_is_broken(rule, place) for place, rule in enumerate(flow.rules))]
-        found = pa.Table.from_batches(self._engine.stream(build.project(relation, columns)))
+        try:
+            found = pa.Table.from_batches(self._engine.stream(build.project(relation, columns)))
+        except SparkError as error:
+            error.message += self._cause(relation, flow.rules)
+            error.args = (error.message,)
+            raise
         rows = found.column(0).to_numpy().astype(np.int64)
         broken = np.zeros((len(rows), len(flow.rules)), dtype=bool)
         for place in range(len(flow.rules)):
@@ -234,6 +239,15 @@ class TableReplay:
         if verdicts.fatal:
             raise rule_violated(self._table, verdicts.fatal)
         return verdicts
+
+    def _cause(self, rows: pb.Relation, rules: Sequence[Expectation]) -> str:
+        """Whose error it is that rules cannot be asked of rows."""
+        for place, rule in enumerate(rules):
+            try:
+                self._engine.run(build.project(rows, [_is_broken(rule, place)]))
+            except SparkError:
+                return f"\nThis is about the expectation '{rule.name}' ({rule.text}) of {self._table}."
+        return ""
 
 
 def joined(parts: Sequence[Verdicts]) -> Verdicts:
