@@ -7,21 +7,30 @@ Source: `DeltaTimeTravelSpec`, `DeltaHistoryManager`.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
-from riacho.errors import AnalysisError, IllegalArgumentError
+from riacho.errors import AnalysisError, IllegalArgumentError, SparkError
 from riacho.protos import pb
 from riacho.server.catalog.moments import timestamp_ms
 from riacho.server.catalog.warehouse import WarehouseCatalog
+from riacho.server.delta.delta_rs import open_table, translated
 from riacho.server.delta.history import last_version_until, require_version
 from riacho.server.delta.log import DeltaLog
+from riacho.server.delta.state import load_state
 from riacho.server.engine.base import Surroundings
 from riacho.server.plan.walk import transform, walk
 from riacho.server.sql.references import table_references
 from riacho.server.sql.tokens import Edit, Token, parse_identifier, splice, string_value, tokenize
 from riacho.storage import Place, place_of
 
+_log = logging.getLogger(__name__)
+
+_FIRST_OUT_OF_SIGHT = 2
+"""For earlier versions the engine begins with the first commit anyway."""
+_PLAIN = frozenset({"timestampNtz"})
+"""Features of tables whose checkpoints are as simple as ever."""
 _VERSION, _TIMESTAMP = "versionasof", "timestampasof"
 _CLAUSES = {"VERSION": _VERSION, "SYSTEM_VERSION": _VERSION, "TIMESTAMP": _TIMESTAMP, "SYSTEM_TIME": _TIMESTAMP}
 
@@ -149,6 +158,33 @@ def _resolved(log: DeltaLog, options: Mapping[str, str], zone: tzinfo) -> dict[s
 
 
 def _version(log: DeltaLog, kind: str, value: str, zone: tzinfo) -> int:
+    version = _number(log, kind, value, zone)
+    make_readable(log, version)
+    return version
+
+
+def make_readable(log: DeltaLog, version: int) -> None:
+    """Write a checkpoint of an older version if the engine needs one.
+
+    It looks for commits from the one before `version` on if a later version has a checkpoint, and says that the first
+    are missing. A checkpoint of any version may be written at any time. Where that cannot be done, or riacho writes no
+    checkpoints of such tables, the engine says what it says.
+    """
+    latest = log.latest_checkpoint()
+    if latest is None or latest.version <= version or version < _FIRST_OUT_OF_SIGHT:
+        return
+    near = log.latest_checkpoint(at_most=version)
+    if near is None or near.version < version - 1:
+        try:
+            if not load_state(log).protocol.reader_features <= _PLAIN:
+                return
+            with translated(log.table):
+                open_table(log.table, version).create_checkpoint()
+        except (SparkError, OSError) as error:
+            _log.warning("Could not write a checkpoint of version %d of %s: %s", version, log.table, error)
+
+
+def _number(log: DeltaLog, kind: str, value: str, zone: tzinfo) -> int:
     if kind == _TIMESTAMP:
         return last_version_until(log, timestamp_ms(value, zone))
     if not value.strip().removeprefix("-").isdigit():
