@@ -15,8 +15,7 @@ from .generator.accesses import AccessOptions
 from .generator.send import generate
 
 HOURS = 3.0
-FEWEST_MINUTES = 10.0
-"""A second run sends what would have come since the first, at least that much and at most `HOURS`."""
+"""At most so much is sent. A second run sends what came since the first: the same minutes again look like an attack."""
 RATE = 2.0
 LIVE_S = 4
 LIVE_RATE = 5.0
@@ -40,7 +39,7 @@ class Demo:
     @contextmanager
     def services(self) -> Iterator[None]:
         self._logs.mkdir(parents=True, exist_ok=True)
-        server = IngestChild("127.0.0.1:0", None, self._logs)
+        server = IngestChild("127.0.0.1:0", None, self._logs, log=self._mark.with_name("ingest.log"))
         self._url = server.url
         try:
             yield
@@ -52,10 +51,13 @@ class Demo:
         start = now - timedelta(hours=HOURS)
         if self._mark.exists():
             last = datetime.fromisoformat(self._mark.read_text(encoding="utf-8"))
-            start = max(start, min(last, now - timedelta(minutes=FEWEST_MINUTES)))
+            start = max(start, min(last, now))
         minutes = int((now - start).total_seconds() // 60)
-        options = AccessOptions(rate=RATE, interval_s=600.0, start=start, seed=_seed(start))
-        rows = self._send(options, stretches=max(1, minutes // 10))
+        if minutes == 0:
+            yield "nothing yet: the last run was less than a minute ago"
+            return
+        options = AccessOptions(rate=RATE, interval_s=60.0, start=start, seed=_seed(start))
+        rows = self._send(options, stretches=minutes)
         yield f"{counted(rows, 'event')} of the last {_shown(minutes)}, posted to {self._url}/ingest/accesses"
 
     @contextmanager

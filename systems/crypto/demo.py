@@ -44,7 +44,7 @@ class Demo:
     def services(self) -> Iterator[None]:
         self._logs.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            queue = IngestChild("127.0.0.1:0", None, self._logs)
+            queue = IngestChild("127.0.0.1:0", None, self._logs, log=self._mark.with_name("ingest.log"))
             stack.callback(queue.stop)
             self._queue = queue.url
             self._api = stack.enter_context(serving(self._standin))

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -27,9 +28,13 @@ LONGEST_PAUSE_S: Final = 30.0
 
 
 class IngestChild:
-    """An ingest server that lives until `stop`, or as long as this process. Raises CommandError if none starts."""
+    """An ingest server that lives until `stop`, or as long as this process. Raises CommandError if none starts.
 
-    def __init__(self, http: str, file: Path | None, folder: Path) -> None:
+    What it says goes to the file `log`, or to the terminal.
+    """
+
+    def __init__(self, http: str, file: Path | None, folder: Path, *, log: Path | None = None) -> None:
+        self._log = log
         self._command = [sys.executable, "-P", "-m", "riacho", "ingest", "serve"]
         self._command += [str(file.absolute())] if file else []
         self._command += ["--folder", str(folder), "--until-eof", "--http"]
@@ -56,19 +61,21 @@ class IngestChild:
             if url:
                 return url
             if time.monotonic() > deadline:
-                raise CommandError("the ingest server did not start", "the line above says why")
+                raise CommandError("the ingest server did not start", f"{self._log or 'the line above'} says why")
             time.sleep(0.5)
 
     def _started(self, http: str) -> str:
         """Start a process; its address, or nothing if it ended."""
-        self._process = subprocess.Popen(
-            [*self._command, http],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # Its own group: a Ctrl-C in the terminal is for us, who then stop it in order.
-            start_new_session=True,
-            env={**environment(), "PYTHONUNBUFFERED": "1"},
-        )
+        with self._log.open("ab") if self._log else nullcontext() as log:
+            self._process = subprocess.Popen(
+                [*self._command, http],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                # Its own group: a Ctrl-C in the terminal is for us, who then stop it in order.
+                start_new_session=True,
+                env={**environment(), "PYTHONUNBUFFERED": "1"},
+            )
         stdout = self._process.stdout
         assert stdout is not None
         ready, _, _ = select.select([stdout], [], [], START_LIMIT_S)

@@ -6,9 +6,7 @@ SELECT
   accesses,
   round(expected) AS expected,
   score,
-  countries[0].country AS most_from,
-  countries[0].accesses AS from_there,
-  size(users) AS users_named
+  concat(countries[0].country, ': ', format_number(countries[0].accesses, 0)) AS most_from
 FROM gold.anomalies
 ORDER BY gold.anomalies.minute DESC, rule
 LIMIT 10;
