@@ -4,8 +4,8 @@
                                                                           └────► those put aside ──► <table>_quarantine
 
 The engine evaluates all rules together with the query, and what becomes of a row is decided on columns of Arrow. If the
-query treats each row by itself and always alike, the rows need not leave the engine: it gives the bits alone, then
-writes the rows that keep the rules. Else the rows come along, and go back.
+query treats each row by itself and always alike, the rows need not leave the engine: it says how many rows there are of
+each set of bits, then writes the rows that keep the rules. Else the rows come along, and go back.
 
 Rows that are put aside are committed before the sink hears that there are no more rows, so before it commits: whoever
 sees a batch in the table can see its quarantined rows.
@@ -54,6 +54,7 @@ from riacho.server.streaming.quality import (
 
 _BROKEN: Final = "__riacho_broken_"
 """Columns of the flow's rows: bit i is set if the row breaks rule i of those that the column is about."""
+_TIMES: Final = "__riacho_times"
 _BITS: Final = 62
 _ASIDE_BYTES: Final = 32 << 20
 """Rows put aside are held in memory up to this size, then go to the spool."""
@@ -206,7 +207,7 @@ class SiftedRows:
     def _chosen(self, relation: pb.Relation, tally: _Tally) -> pb.Relation:
         """The rows that are kept, once it is known which they are."""
         sift = self.sift
-        found = tally.measured(list(self._measured(relation, sift.bits)))
+        found = tally.measured(self._measured(relation, _counted(relation, sift.bits)))
         if found.refused or found.quarantined:
             wanted = sift.broken[Violation.FAIL if found.refused else Violation.QUARANTINE]
             measured = build.project(build.where(relation, wanted), [build.star(), *sift.bits])
@@ -218,7 +219,7 @@ class SiftedRows:
         return build.drop(relation, [SOURCE]) if sift.has_source else relation
 
     def _kept(self, relation: pb.Relation, tally: _Tally) -> pb.Relation:
-        batches = self._measured(relation, [build.star(), *self.sift.bits])
+        batches = self._measured(relation, build.project(relation, [build.star(), *self.sift.bits]))
         first = tally.kept(next(batches))
 
         def kept() -> Iterator[pa.RecordBatch]:
@@ -229,10 +230,10 @@ class SiftedRows:
         written, _ = self.sift.spool.put(kept(), first.schema)
         return written
 
-    def _measured(self, relation: pb.Relation, columns: Sequence[pb.Expression]) -> Iterator[pa.RecordBatch]:
-        """These columns of the rows. Of an error that a rule makes, it is told whose it is."""
+    def _measured(self, relation: pb.Relation, measured: pb.Relation) -> Iterator[pa.RecordBatch]:
+        """Rows of `measured`, which are of those of `relation`. Of an error that a rule makes, it is told whose it is."""
         try:
-            yield from self.sift.session.stream(build.project(relation, columns))
+            yield from self.sift.session.stream(measured)
         except SparkError as error:
             rule = self._cause(relation)
             if rule is not None:
@@ -292,7 +293,7 @@ class _Tally:
         if not any(column.any() for column in bits):
             self._out += rows.num_rows
             return rows
-        self._count(bits)
+        self._count(*_histogram(bits))
         refused = _meets(bits, self.fail)
         if refused.any():
             if self._example is None:
@@ -307,20 +308,19 @@ class _Tally:
         self._out += rows.num_rows
         return rows
 
-    def measured(self, batches: Sequence[pa.RecordBatch]) -> _Measured:
-        """Take in the bits of rows, without the rows."""
-        refused = quarantined = lost = 0
-        for batch in batches:
-            bits = [column.to_numpy(zero_copy_only=False) for column in batch.columns]
-            self._rows += batch.num_rows
-            if any(column.any() for column in bits):
-                self._count(bits)
-                refused += int(np.count_nonzero(_meets(bits, self.fail)))
-                quarantined += int(np.count_nonzero(_meets(bits, self.quarantine)))
-                lost += int(np.count_nonzero(_meets(bits, self.lost)))
-            self._out += batch.num_rows
+    def measured(self, counts: Iterable[pa.RecordBatch]) -> _Measured:
+        """Take in how many rows have which bits, as `_counted` gives it."""
+        rows = refused = quarantined = lost = 0
+        for batch in counts:
+            *bits, times = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
+            self._count(bits, times)
+            rows += int(times.sum())
+            refused += int(times[_meets(bits, self.fail)].sum())
+            quarantined += int(times[_meets(bits, self.quarantine)].sum())
+            lost += int(times[_meets(bits, self.lost)].sum())
+        self._rows += rows
         self._refused += refused
-        self._out -= lost
+        self._out += rows - lost
         return _Measured(refused, quarantined, lost)
 
     def look_at(self, batch: pa.RecordBatch) -> None:
@@ -353,12 +353,11 @@ class _Tally:
             ],
         )
 
-    def _count(self, bits: Sequence[Bits]) -> None:
-        """Count each rule once for all rows that break the same ones."""
+    def _count(self, bits: Sequence[Bits], times: Bits) -> None:
+        """Count each rule once for all rows that break the same ones: `times` rows have `bits`."""
         for number, column in enumerate(bits):
-            found, times = np.unique(column[column != 0], return_counts=True)
             for place in range(min(_BITS, len(self._failed) - number * _BITS)):
-                self._failed[number * _BITS + place] += times[(found >> place) & 1 == 1].sum()
+                self._failed[number * _BITS + place] += times[(column >> place) & 1 == 1].sum()
 
 
 class _Aside:
@@ -437,6 +436,22 @@ class _Aside:
             for number, rule in enumerate(self._rules)
             if int(bits[number // _BITS]) >> (number % _BITS) & 1 and rule.on_violation is not Violation.WARN
         ]
+
+
+def _counted(relation: pb.Relation, bits: Sequence[pb.Expression]) -> pb.Relation:
+    """How many rows have which bits: the columns of bits, and the number of rows."""
+    measured = build.project(relation, bits)
+    names = [build.col(f"{_BROKEN}{number}") for number in range(len(bits))]
+    return build.group(measured, names, [build.alias(build.call("count", build.integer(1)), _TIMES)])
+
+
+def _histogram(bits: Sequence[Bits]) -> tuple[list[Bits], Bits]:
+    """The distinct sets of bits, column by column, and how many rows have each: few, however many rows there are."""
+    if len(bits) == 1:
+        found, times = np.unique(bits[0], return_counts=True)
+        return [found], times
+    sets, times = np.unique(np.stack(bits, axis=1), axis=0, return_counts=True)
+    return list(sets.T), times
 
 
 def _mask(rules: Sequence[Expectation], violation: Violation, columns: int) -> list[int]:
