@@ -1,9 +1,9 @@
 """What expectations cost: JSON files into a Delta table by one flow, without rules and with ten.
 
 `python -m bench.expectations` starts a server; `--files 8 --rows 50000` is the size, all of it one batch, or with
-`--per-trigger N` batches of so many files. With `--clean` no row breaks a rule; else each batch has rows to drop and to
-quarantine. Each job runs `--times` times, the two in turn, and the quickest counts; processor time, of the server and
-its engine, says more than the clock where other programs run too.
+`--per-trigger N` batches of so many files. With `--clean` no row breaks a rule, though each is evaluated; else each
+batch has rows to drop and to quarantine. Each job runs `--times` times, the two in turn, and the quickest counts;
+processor time, of the server and its engine, says more than the clock where other programs run too.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ RULES = (
     ("note", "note IS NULL OR note NOT LIKE '% '", Violation.WARN),
     ("together", "value > 10 OR kind <> 'buy'", Violation.WARN),
 )
+KEPT = {
+    "value": "value IS NULL OR value <= 100",
+    "country": "user.country <> 'XX'",
+    "together": "value >= 0 OR kind <> 'nothing'",
+}
+"""Instead of rules that some rows break: those that no row does, and that the engine has to evaluate."""
 
 
 def leaf(landing: Path, per_trigger: int | None) -> pb.Relation:
@@ -63,7 +69,7 @@ def seconds(
     server: RiachoServer, landing: Path, folder: Path, per_trigger: int | None, *, checked: bool, clean: bool = False
 ) -> tuple[float, float]:
     """How long one flow takes from its start to its end: by the clock, and of the processors."""
-    rules = tuple(from_text(name, f"({text}) OR true" if clean else text, action) for name, text, action in RULES)
+    rules = tuple(from_text(name, KEPT.get(name, text) if clean else text, action) for name, text, action in RULES)
     begun, needed = time.perf_counter(), processor_s(server)
     query = server.backend.start_query(
         new_uuid(),

@@ -72,18 +72,26 @@ def bits_of(expectations: Sequence[Expectation]) -> list[pb.Expression]:
     """The columns that say which rules a row breaks; a rule that is NULL is broken."""
     groups = [expectations[start : start + _BITS] for start in range(0, len(expectations), _BITS)]
     return [
-        build.alias(
-            reduce(
-                lambda one, other: build.call("|", one, other),
-                (
-                    build.call("when", rule.condition, build.integer(0), build.integer(1 << place))
-                    for place, rule in enumerate(group)
-                ),
-            ),
-            f"{_BROKEN}{number}",
-        )
+        build.alias(_together([_bit(rule, place) for place, rule in enumerate(group)]), f"{_BROKEN}{number}")
         for number, group in enumerate(groups)
     ]
+
+
+def _bit(rule: Expectation, place: int) -> pb.Expression:
+    return _as_bits(build.call("when", rule.condition, build.integer(0), build.integer(1 << place)))
+
+
+def _together(bits: Sequence[pb.Expression]) -> pb.Expression:
+    """All of them, in an expression that is no deeper than need be."""
+    if len(bits) == 1:
+        return bits[0]
+    half = len(bits) // 2
+    return _as_bits(build.call("|", _together(bits[:half]), _together(bits[half:])))
+
+
+def _as_bits(expression: pb.Expression) -> pb.Expression:
+    """With its type said, so that the engine need not be asked for it, once for each rule."""
+    return build.cast(expression, pa.int64())
 
 
 _CLOCK: Final = words("NOW CURDATE CURRENT_DATE CURRENT_TIME CURRENT_TIMESTAMP LOCALTIMESTAMP UNIX_TIMESTAMP")
@@ -231,7 +239,7 @@ class SiftedRows:
         return written
 
     def _measured(self, relation: pb.Relation, measured: pb.Relation) -> Iterator[pa.RecordBatch]:
-        """Rows of `measured`, which are of those of `relation`. Of an error that a rule makes, it is told whose it is."""
+        """What `measured` asks of the rows of `relation`. Of an error that a rule makes, it is told whose it is."""
         try:
             yield from self.sift.session.stream(measured)
         except SparkError as error:
