@@ -36,7 +36,7 @@ TARGET = Destination(
     help="Where events go: an ingest server (http://HOST:PORT), MongoDB (mongodb://…, or mongodb for MONGODB_URI), or "
     "a folder.",
     default="http://127.0.0.1:8089",
-    unit="delivery",
+    unit="part",
     to="to",
     next_command=_next_command,
 )
