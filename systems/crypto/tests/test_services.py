@@ -23,12 +23,14 @@ from riacho.testing.kafka import KafkaBroker
 from riacho.testing.mongo import MongoServer
 from riacho.testing.registry_server import SchemaRegistryServer
 from riacho.testing.servers import riacho_server
-from riacho.testing.systems import System, connected, run_python
+from riacho.testing.systems import System, connected, rows, run_python
 from systems.crypto.generator.market import Market
 from systems.crypto.generator.standin import Faults, StandIn, serving
 from systems.crypto.tasks import producer, store
 from systems.crypto.tests.conftest import SYSTEM, Queue
 from tests.connectors.services import laid
+
+SAME = ("gold.market", "gold.candles", "gold.indicators", "gold.movers")
 
 
 @dataclass
@@ -122,6 +124,15 @@ def test_a_coin_is_always_in_one_partition_and_bad_records_are_dead_letters(
     assert len({next(iter(of)) for of in partitions.values()}) == 3
     assert len(letters) == len(bad) > 10
     assert b"last_updated must be like" in dict(letters[0].headers())["reason"]
+
+
+@pytest.mark.parametrize("table", SAME)
+def test_the_answers_are_those_of_the_embedded_system(
+    from_kafka: SparkSession, run_system: Any, start_server: Any, table: str
+) -> None:
+    embedded: SparkSession = run_system(start_server("riacho"))
+
+    assert rows(from_kafka, table) == rows(embedded, table)
 
 
 def test_candles_are_documents_that_are_replaced_when_they_are_written_again(
