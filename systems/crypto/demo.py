@@ -31,6 +31,7 @@ LIVE_LIMIT_S = 60.0
 class Demo:
     """See `riacho.cli.systems.Demo`: an embedded queue stands for Kafka, a local server for CoinGecko."""
 
+    continuous = True
     question = "SELECT * FROM gold.movers ORDER BY position"
 
     def __init__(self, folder: Path) -> None:

@@ -118,9 +118,10 @@ class Steps:
 
     def print_times(self) -> None:
         self._console.print(Text("\nHow long it took", style="bold"))
+        width = max(len(title) for title, _ in self._times)
         for title, seconds in (*self._times, ("total", sum(seconds for _, seconds in self._times))):
             style = "bold" if title == "total" else ""
-            self._console.print(Text(f"   {title:<42} {duration(seconds):>9}", style=style))
+            self._console.print(Text(f"   {title:<{width}} {duration(seconds):>9}", style=style))
 
 
 def _print_next(console: Console, system: str, folder: Path, question: str, quarantined: Path | None) -> None:

@@ -76,12 +76,14 @@ def serve(
     output().print(service.url, style="bold cyan", soft_wrap=True)
     sys.stdout.flush()
     names = ", ".join(config.endpoints) + (" and any other name" if config.endpoints and config.open else "")
-    aside(notes(), f"endpoints: {names or 'any name'} · kept in {place.absolute()} · Ctrl-C stops")
+    if not until_eof:  # who started us says what there is to say
+        aside(notes(), f"endpoints: {names or 'any name'} · kept in {place.absolute()} · Ctrl-C stops")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: service.stop())
     service.run()
-    aside(notes(), "stopped")
-    if until_eof:
+    if not until_eof:
+        aside(notes(), "stopped")
+    else:
         # Not by returning: a thread still reads standard input.
         sys.stdout.flush()
         os._exit(0)

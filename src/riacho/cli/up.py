@@ -145,6 +145,7 @@ def _taking_events(
     if stopping.is_set():
         child.stop()
     output().print(child.url, style="bold cyan", soft_wrap=True)
+    aside(notes(), f"events are kept in {wanted[2]}")
     return child
 
 
