@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+from riacho.cli import systems
 
-from generator.market import Market
-from generator.standin import Faults, StandIn, serving
+market: Any = systems.part(Path(__file__).parent, "generator.market")
+standin: Any = systems.part(Path(__file__).parent, "generator.standin")
 
 PORT = 8099
 REQUESTS_A_MINUTE = 30
@@ -18,7 +19,8 @@ REQUESTS_A_MINUTE = 30
 def main() -> None:
     port = int(sys.argv[1]) if len(sys.argv) > 1 else PORT
     speed = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
-    with serving(StandIn(Market(), Faults(limit=REQUESTS_A_MINUTE), speed), port) as address:
+    api = standin.StandIn(market.Market(), standin.Faults(limit=REQUESTS_A_MINUTE), speed)
+    with standin.serving(api, port) as address:
         print(f"{address}/coins/markets?vs_currency=usd", flush=True)
         try:
             while True:

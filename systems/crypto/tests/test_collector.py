@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from riacho.testing.servers import running
 from systems.crypto.generator.market import COINS, Market
 from systems.crypto.generator.standin import Faults, StandIn, serving
 from systems.crypto.tasks.collector import CollectorError, Settings, extract_data, quote_of
+from systems.crypto.tests.conftest import SYSTEM
 
 Serve = Callable[..., tuple[StandIn, Settings]]
 
@@ -118,3 +123,10 @@ def test_what_coingecko_does_not_know_is_null() -> None:
     quote = quote_of(record, "usd")
     assert (quote["price"], quote["market_cap"], quote["volume_24h"]) == (None, 0.0, None)
     assert quote["last_updated"] == "2026-01-05T12:00:00.123Z"
+
+
+def test_the_stand_in_is_a_program_too(tmp_path: Path) -> None:
+    command = [sys.executable, str(SYSTEM / "standin.py"), "0"]
+    shows = re.compile(r"(http://\S+)/coins/markets")
+    with running("the stand-in", command, {}, tmp_path / "standin.log", shows, 60) as found:
+        assert len(extract_data(Settings(url=found[1]))) == 25
