@@ -88,11 +88,12 @@ def run_telecom(telecom_landing: Landing) -> Iterator[Run]:
 
 
 def telecom(folder: Path, server: Server, landing: Path) -> System:
-    """The system in `folder`. Stock Spark has no Auto Loader: there it reads the same files as plain Parquet."""
+    """The system in `folder`. Stock Spark reads the files as plain Parquet, and finds copies in all events."""
     configuration = {
         "telecom.landing": str(landing),
         "telecom.schemas": str(folder / "schemas"),
         "telecom.landing.format": "parquet" if server.name == "spark" else "cloudFiles",
+        "telecom.deduplication": "batch" if server.name == "spark" else "stream",
     }
     return System(Path(__file__).parents[1], folder, server, configuration)
 

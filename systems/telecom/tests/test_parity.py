@@ -19,6 +19,7 @@ TABLES = (
     "bronze.computador_desconectado",
     "silver.valid_events",
     "silver.valid_events_quarantine",
+    "silver.unique_events",
     "silver.servers",
     "silver.events",
     "silver.connections",

@@ -11,14 +11,12 @@ COMMENT 'Answer 1: devices connected and disconnected, per minute and device typ
 TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')
 AS
 SELECT
-  date_trunc('MINUTE', e.hora_conexao) AS minute,
-  e.dispositivo_de_acesso,
-  count_if(e.status_conexao = 'Conectado') AS connected,
-  count_if(e.status_conexao = 'Desconectado') AS disconnected
-FROM silver.events AS e
-CROSS JOIN gold.clock AS c
-WHERE e.hora_conexao <= c.as_of
-GROUP BY date_trunc('MINUTE', e.hora_conexao), e.dispositivo_de_acesso;
+  date_trunc('MINUTE', hora_conexao) AS minute,
+  dispositivo_de_acesso,
+  count_if(status_conexao = 'Conectado') AS connected,
+  count_if(status_conexao = 'Desconectado') AS disconnected
+FROM events_so_far
+GROUP BY date_trunc('MINUTE', hora_conexao), dispositivo_de_acesso;
 
 CREATE MATERIALIZED VIEW gold.devices_total (
   dispositivo_de_acesso STRING COMMENT 'Celular (phone) or Computador (computer)',

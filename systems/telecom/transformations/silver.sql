@@ -1,5 +1,5 @@
--- Silver, the half that looks at all events together: no event twice, each with its server, and connections from
--- their beginning to their end.
+-- Silver, the half that looks at tables as a whole: each event with its server, and connections from their beginning
+-- to their end.
 
 CREATE MATERIALIZED VIEW silver.events (
   nome STRING COMMENT 'Customer name',
@@ -17,24 +17,14 @@ CREATE MATERIALIZED VIEW silver.events (
 COMMENT 'Valid events, each once, with the server of their address'
 TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')
 AS
-WITH copies AS (
-  SELECT
-    *,
-    row_number() OVER (
-      PARTITION BY nome, endereco, ip, hora_conexao, dispositivo_de_acesso, status_conexao
-      ORDER BY data_arquivo_ingestao, rastreamento_source, velocidade_de_conexao
-    ) AS copy
-  FROM silver.valid_events
-),
-addressed AS (
+WITH addressed AS (
   SELECT
     *,
     CAST(split_part(ip, '.', 1) AS BIGINT) * 16777216
       + CAST(split_part(ip, '.', 2) AS BIGINT) * 65536
       + CAST(split_part(ip, '.', 3) AS BIGINT) * 256
       + CAST(split_part(ip, '.', 4) AS BIGINT) AS address
-  FROM copies
-  WHERE copy = 1
+  FROM silver.unique_events
 )
 SELECT
   e.nome,
