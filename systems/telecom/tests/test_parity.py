@@ -19,7 +19,6 @@ TABLES = (
     "bronze.computador_desconectado",
     "silver.valid_events",
     "silver.valid_events_quarantine",
-    "silver.unique_events",
     "silver.servers",
     "silver.events",
     "silver.connections",

@@ -43,7 +43,7 @@ CREATE MATERIALIZED VIEW gold.recently_connected (
   connections BIGINT COMMENT 'Connect events in the last ten minutes'
 )
 COMMENT 'Answer 2: devices that connected in the ten minutes up to the clock'
-TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true')
+TBLPROPERTIES ('delta.enableChangeDataFeed' = 'true', 'pipelines.trigger.interval' = '5 seconds')
 AS
 SELECT
   e.nome,
@@ -58,12 +58,6 @@ WHERE e.status_conexao = 'Conectado'
   AND e.hora_conexao > c.as_of - INTERVAL 10 MINUTES
   AND e.hora_conexao <= c.as_of
 GROUP BY e.nome, e.endereco, e.ip, e.dispositivo_de_acesso;
-
-CREATE TEMPORARY VIEW open_connections AS
-SELECT n.nome, n.endereco, n.ip, n.dispositivo_de_acesso, n.velocidade_de_conexao, n.server
-FROM silver.connections AS n
-CROSS JOIN gold.clock AS c
-WHERE n.connected_at <= c.as_of AND (n.disconnected_at IS NULL OR n.disconnected_at > c.as_of);
 
 -- 3. Bandwidth in use now, by server and in total.
 CREATE MATERIALIZED VIEW gold.bandwidth_in_use (

@@ -24,13 +24,23 @@ def clock() -> DataFrame:
 
 @dp.temporary_view(name="events_so_far")
 def events_so_far() -> DataFrame:
-    """The events up to the clock: without asking it where the answer is known, so that counts can go on from counts."""
+    """The events up to the clock. It is not asked where it is known: so counts can go on from counts."""
     events, now = spark.table("silver.events"), spark.conf.get("telecom.now")
     if now == "event":
         return events  # The clock is the newest of them.
     if now == "wall":
         return events.join(spark.table("gold.clock"), F.col("hora_conexao") <= F.col("as_of")).drop("as_of")
     return events.where(F.col("hora_conexao") <= F.lit(now).cast("timestamp"))
+
+
+@dp.temporary_view(name="open_connections")
+def open_connections() -> DataFrame:
+    """The connections that are open at the clock; at the newest event these are the ones that nothing has closed."""
+    connections = spark.table("silver.connections")
+    if spark.conf.get("telecom.now") == "event":
+        return connections.where("disconnected_at IS NULL")
+    at_the_clock = F.expr("connected_at <= as_of AND (disconnected_at IS NULL OR disconnected_at > as_of)")
+    return connections.join(spark.table("gold.clock"), at_the_clock).drop("as_of")
 
 
 @dp.table(

@@ -1,13 +1,13 @@
-"""Silver, the streaming half: each event is judged once, when it arrives, and let through once.
+"""Silver, first step: each event is judged once, when it arrives.
 
 `silver.valid_events` takes those that meet every rule, `silver.valid_events_quarantine` the others, with the rules that
-they break, so the rows of the two are the rows of bronze. `silver.unique_events` leaves out copies. A dataset's
-function runs when the file is read: what it calls, or takes its columns from, stands above it.
+they break, so the rows of the two are the rows of bronze. A dataset's function runs when the file is read: what it
+calls, or takes its columns from, stands above it.
 """
 
 from functools import reduce
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from riacho import pipelines as dp
@@ -35,12 +35,9 @@ EVENT = """
     status_conexao STRING COMMENT 'Conectado (connected) or Desconectado (disconnected)',
     source STRING COMMENT 'Device type and status, as the landing folder names them',
     rastreamento_source STRING COMMENT 'Path of the file that the row came from',
-    data_arquivo_ingestao TIMESTAMP COMMENT 'When the file was last written'
+    data_arquivo_ingestao TIMESTAMP COMMENT 'When the file was last written',
+    _rescued_data STRING COMMENT 'Values that did not fit the schema, as JSON'
 """
-RESCUED = "_rescued_data STRING COMMENT 'Values that did not fit the schema, as JSON'"
-COLUMNS = [line.split()[0] for line in EVENT.strip().splitlines()]
-SENT = COLUMNS[:7]
-"""What the device sent. Events that are equal in all of it are one event; in the others they may differ."""
 
 
 def event_columns() -> list[Column]:
@@ -64,7 +61,7 @@ def event_columns() -> list[Column]:
 @dp.table(
     name="silver.valid_events",
     comment="Events that meet every rule, as they arrive; one that was sent twice is here twice",
-    schema=f"{EVENT}, {RESCUED}",
+    schema=EVENT,
     table_properties=CHANGE_FEED,
 )
 @dp.expect_all_or_quarantine(RULES)
@@ -72,28 +69,3 @@ def valid_events() -> DataFrame:
     """The events of all four bronze tables, typed."""
     streams = [spark.readStream.table(f"bronze.{name}").select(*event_columns()) for name in BRONZE]
     return reduce(lambda left, right: left.unionByName(right), streams)
-
-
-def each_once() -> DataFrame:
-    """As a stream, which remembers for an hour what has come, by its own clock: so nothing is ever too late for it."""
-    valid = spark.readStream.table("silver.valid_events").withColumn("arrived_at", F.current_timestamp())
-    return valid.withWatermark("arrived_at", "1 hour").dropDuplicatesWithinWatermark(SENT).select(*COLUMNS)
-
-
-def each_once_of_all() -> DataFrame:
-    """The same from all events together. Apache Spark 4.2 takes no watermark on a table of the same pipeline."""
-    copy = F.row_number().over(Window.partitionBy(*SENT).orderBy("data_arquivo_ingestao", "rastreamento_source"))
-    return spark.read.table("silver.valid_events").withColumn("copy", copy).where("copy = 1").select(*COLUMNS)
-
-
-if spark.conf.get("telecom.deduplication") == "stream":
-    define, query = dp.table, each_once
-else:
-    define, query = dp.materialized_view, each_once_of_all
-
-define(
-    name="silver.unique_events",
-    comment="Valid events, each once",
-    schema=EVENT,
-    table_properties=CHANGE_FEED,
-)(query)
