@@ -29,7 +29,7 @@ def events_so_far() -> DataFrame:
     if now == "event":
         return events  # The clock is the newest of them.
     if now == "wall":
-        return events.join(spark.table("gold.clock"), F.col("hora_conexao") <= F.col("as_of")).drop("as_of")
+        return events.join(spark.table("gold.clock"), F.col("hora_conexao") <= F.col("as_of"), "left_semi")
     return events.where(F.col("hora_conexao") <= F.lit(now).cast("timestamp"))
 
 
@@ -40,7 +40,7 @@ def open_connections() -> DataFrame:
     if spark.conf.get("telecom.now") == "event":
         return connections.where("disconnected_at IS NULL")
     at_the_clock = F.expr("connected_at <= as_of AND (disconnected_at IS NULL OR disconnected_at > as_of)")
-    return connections.join(spark.table("gold.clock"), at_the_clock).drop("as_of")
+    return connections.join(spark.table("gold.clock"), at_the_clock, "left_semi")
 
 
 @dp.table(

@@ -59,15 +59,19 @@ def each_once() -> DataFrame:
 
 
 def each_once_of_all() -> DataFrame:
-    """The same from all events together. Apache Spark 4.2 takes no watermark on a table of the same pipeline."""
+    """The same from all events together. Apache Spark 4.2 takes no watermark on a table of the same pipeline.
+
+    What it is told by `withColumn`, or `drop`, it analyses while it reads this file: if the table is there already, it
+    does not see that this flow is to wait for it. `select` does not have that fault.
+    """
     copy = F.row_number().over(Window.partitionBy(*SENT).orderBy("data_arquivo_ingestao", "rastreamento_source"))
-    return spark.read.table("silver.valid_events").withColumn("copy", copy).where("copy = 1")
+    return spark.read.table("silver.valid_events").select("*", copy.alias("copy")).where("copy = 1")
 
 
 def events() -> DataFrame:
     """Where servers stand is read from the file, not from `silver.servers`: a stream does not wait for a view."""
     unique = each_once() if AS_A_STREAM else each_once_of_all()
-    addressed = unique.withColumn("address", number(F.split("ip", "[.]")))
+    addressed = unique.select("*", number(F.split("ip", "[.]")).alias("address"))
     theirs = F.col("address").between(F.col("first_address"), F.col("last_address"))
     servers = F.broadcast(read_servers().select("server", "first_address", "last_address"))
     placed = addressed.join(servers, theirs, "left")
