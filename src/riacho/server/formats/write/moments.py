@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -20,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from riacho.errors import IllegalArgumentError, SparkRuntimeError
-from riacho.zones import DAY_US, zone_offset_us
+from riacho.zones import DAY_US, tzinfo_of, zone_offset_us
 
 Ints: TypeAlias = npt.NDArray[np.int64]
 Bytes: TypeAlias = npt.NDArray[np.uint8]
@@ -36,6 +37,11 @@ _MONTHS: Final = (
 )  # fmt: skip
 _DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _QUARTERS: Final = ("1st quarter", "2nd quarter", "3rd quarter", "4th quarter")
+_LAST_KNOWN_S: Final = 2_114_380_800
+"""The beginning of 2037: files of zones list changes up to there, and Arrow knows no others."""
+_LAST_OF_PYTHON_S: Final = 253_370_764_800
+"""The beginning of 9999."""
+_FOUR_CENTURIES_S: Final = 146_097 * 86_400
 _TOKEN: Final = re.compile(r"'(?:[^']|'')*'|([A-Za-z])\1*|.", re.DOTALL)
 _ILLEGAL: Final = frozenset("ABnNp")
 _WEEK_BASED: Final = frozenset("YWwuec")
@@ -177,7 +183,24 @@ def _offsets_s(micros: Ints, zone: str) -> Ints:
         fixed = zone_offset_us(zone, 0)
         assert fixed is not None, "checked when the option was read"
         offsets = np.full(len(quarters), fixed // 1_000_000)
+    else:
+        late = quarters >= _LAST_KNOWN_S // 900
+        if late.any():
+            offsets = offsets.copy()
+            offsets[late] = _late_offsets_s(quarters[late] * 900, zone)
     return np.asarray(offsets[places], np.int64)
+
+
+def _late_offsets_s(seconds: Ints, zone: str) -> Ints:
+    """The offsets at moments after the last that is listed, by the zone's rule for the years to come.
+
+    A rule gives the same after four hundred years, which brings years after 9999 to those that Python has.
+    """
+    rule = tzinfo_of(zone)
+    beyond = np.maximum(seconds - _LAST_OF_PYTHON_S, 0)
+    known = seconds - -(-beyond // _FOUR_CENTURIES_S) * _FOUR_CENTURIES_S
+    found = [datetime.fromtimestamp(second, rule).utcoffset() for second in known.tolist()]
+    return np.array([offset.total_seconds() if offset else 0 for offset in found], np.int64)
 
 
 @lru_cache(maxsize=64)

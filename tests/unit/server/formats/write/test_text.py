@@ -11,6 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -63,11 +64,13 @@ def test_doubles_are_what_they_say(values: list[float | None]) -> None:
             assert "." in text
 
 
-@given(st.lists(st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1)), max_size=20))  # noqa: DTZ001
-def test_times_are_those_of_the_zone(values: list[datetime]) -> None:
+@pytest.mark.parametrize("name", [MOMENT.zone, "America/New_York", "Europe/Berlin", "Australia/Lord_Howe"])
+@given(values=st.lists(st.datetimes(datetime(1930, 1, 1), datetime(9999, 12, 30)), max_size=20))  # noqa: DTZ001
+def test_times_are_those_of_the_zone(name: str, values: list[datetime]) -> None:
+    """Also of years for which no list has the zone's changes, only its rule. (Earlier, offsets had seconds.)"""
     moments = [value.replace(tzinfo=UTC) for value in values]
-    texts = MOMENT.timestamp.timestamps(pa.array(moments, pa.timestamp("us", "UTC")), MOMENT.zone).to_pylist()
-    zone = ZoneInfo(MOMENT.zone)
+    texts = MOMENT.timestamp.timestamps(pa.array(moments, pa.timestamp("us", "UTC")), name).to_pylist()
+    zone = ZoneInfo(name)
     for moment, text in zip(moments, texts, strict=True):
         millis = moment - timedelta(microseconds=moment.microsecond % 1000)
         assert text == millis.astimezone(zone).isoformat(timespec="milliseconds")
