@@ -127,6 +127,10 @@ def _follow(
     from pyspark.sql import functions as F
 
     seen = {row.id: row.timestamp for row in shown}
+    if shown:  # those just before them are not new, although they were not shown
+        near = wanted(frame, chosen).where(F.col("timestamp") >= F.lit(max(seen.values()) - 2 * _OVERLAP))
+        newest = shown[-1].sequence.data_plane_id.seq_no
+        seen.update((row.id, row.timestamp) for row in near.where(F.col(NUMBER) <= newest).collect())
     room = room or LARGEST
     while room > 0 and (end is None or time.monotonic() < end):
         time.sleep(POLL_S)
