@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 
 
 def descendants(pid: int) -> dict[int, str]:
@@ -24,17 +25,23 @@ def descendants(pid: int) -> dict[int, str]:
     return below(pid)
 
 
-def kill_descendant(*words: str) -> int:
+def kill_descendant(*words: str, of: Sequence[str] = ()) -> int:
     """Kill (-9) the one descendant of this process whose command has all `words`; its process id.
 
+    `of`: words of the command of the descendant that it belongs to, for a run has servers of other tests besides.
     Raises AssertionError if there is none, or more than one. One that waits for another by `lifeline` does not count.
     """
+    pid = _only(words, _only(of, os.getpid()) if of else os.getpid())
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def _only(words: Sequence[str], above: int) -> int:
     found = {
         pid: command
-        for pid, command in descendants(os.getpid()).items()
+        for pid, command in descendants(above).items()
         if all(word in command for word in words) and "lifeline.py" not in command
     }
     assert len(found) == 1, f"{len(found)} processes have {words} in their command: {found}"
     (pid,) = found
-    os.kill(pid, signal.SIGKILL)
     return pid

@@ -200,7 +200,7 @@ def test_embedded(embedded: tuple[Live, Ingest], victim: str) -> None:
             live.stop()
             live.start()
         elif victim == "engine":
-            kill_descendant("riacho.server.engine")
+            kill_descendant("riacho.server.engine", of=("riacho up", str(live.warehouse)))
         else:
             kill_descendant("riacho ingest serve", ingest.address)
             ingest.stop()

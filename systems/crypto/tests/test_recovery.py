@@ -192,7 +192,7 @@ def test_embedded(embedded: tuple[Live, Ingest], victim: str) -> None:
             live.stop()
             live.start()
         elif victim == "engine":
-            kill_descendant("riacho.server.engine")
+            kill_descendant("riacho.server.engine", of=("riacho up", str(live.warehouse)))
         else:
             kill_descendant("riacho ingest serve", queue.address)
             queue.stop()
@@ -252,7 +252,7 @@ def from_kafka(tmp_path: Path) -> Iterator[tuple[Live, KafkaBroker]]:
 def test_the_broker(from_kafka: tuple[Live, KafkaBroker]) -> None:
     live, broker = from_kafka
     with live.killed_under_way():
-        kill_descendant("kafka.Kafka")
+        kill_descendant("kafka.Kafka", str(broker.log.parent))
         broker.stop()
         broker.start()
     live.check(STRETCHES * IN_STRETCH)
