@@ -65,10 +65,12 @@ def test_the_query_goes_on_without_its_engine_or_its_process(folder: Path, victi
 @pytest.mark.parametrize("victim", ["engine", "worker"])
 def test_a_batch_is_given_again_from_its_beginning(folder: Path, victim: str) -> None:
     assert run(folder, victim, "part", "1") == 0
-    first, again = seen(folder)
+    *cut_off, again = seen(folder)
     rows = [str(row) for row in range(FILES * ROWS)]
-    assert first[0] == again[0] == "open 0"
-    assert again[1:] == [*rows, "close NoneType"]
-    if victim == "engine":
-        assert first.pop() == "close CutOffError"
-    assert first[1:] == rows[: len(first) - 1]
+    assert again == ["open 0", *rows, "close NoneType"]
+    # The engine may die before the first rows have reached the function.
+    assert len(cut_off) == 1 or (victim == "engine" and not cut_off)
+    for first in cut_off:
+        if victim == "engine":
+            assert first.pop() == "close CutOffError"
+        assert first == ["open 0", *rows[: len(first) - 1]]
