@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -26,6 +25,7 @@ from riacho.testing.processes import kill_descendant
 from riacho.testing.servers import running
 from riacho.testing.services import free_ports
 from riacho.testing.systems import run_python
+from riacho.testing.waiting import until
 from tests.connectors.services import laid
 
 SYSTEM = Path(__file__).parents[1]
@@ -44,13 +44,6 @@ GOLD: Mapping[str, Sequence[str]] = {
 }
 accesses: Any = systems.part(SYSTEM, "generator.accesses")
 sending: Any = systems.part(SYSTEM, "generator.send")
-
-
-def until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not happened():
-        assert time.monotonic() < deadline, f"not within {LIMIT_S:.0f} s: {what}"
-        threading.Event().wait(0.1)
 
 
 class Live:
@@ -128,21 +121,21 @@ class Live:
     def wait_for_more(self) -> None:
         """Wait until accesses that come in now have begun to pass."""
         before = self.rows("silver.accesses")
-        until(lambda: self.rows("silver.accesses") > before, "more accesses in silver")
+        until(lambda: self.rows("silver.accesses") > before, "more accesses in silver", LIMIT_S)
 
     def check(self) -> None:
         """Wait until all that was sent has arrived, then hold every table against it."""
         sent = pa.concat_tables(self.sent)
         ids = Counter(sent["_id"].to_pylist())
         assert set(ids.values()) == {1}
-        until(lambda: self.rows("silver.accesses") >= len(ids), f"{len(ids):,} accesses in silver")
+        until(lambda: self.rows("silver.accesses") >= len(ids), f"{len(ids):,} accesses in silver", LIMIT_S)
         for name, column in (("bronze.accesses", "_id"), ("silver.valid_accesses", "event_id"),
                              ("silver.accesses", "event_id")):  # fmt: skip
             found = self.table(name)
             assert found is not None
             assert Counter(found[column].to_pylist()) == ids, name
         wanted = {name: counts(sent, keys) for name, keys in GOLD.items()}
-        until(lambda: self._gold() == wanted, "the same counts in gold")
+        until(lambda: self._gold() == wanted, "the same counts in gold", LIMIT_S)
         assert self.rows("silver.valid_accesses_quarantine") == 0
 
     def _gold(self) -> dict[str, Counter[tuple[Any, ...]]]:
@@ -218,7 +211,11 @@ def from_mongodb(tmp_path: Path) -> Iterator[tuple[Live, MongoServer]]:
         live = Live(tmp_path, f"{server.uri}/platform.accesses", ["--profile", "services"], environment)
         live.start()
         try:
-            until(lambda: any(live.warehouse.rglob("bronze/accesses/*/*/offsets/0")), "a position in the collection")
+            until(
+                lambda: any(live.warehouse.rglob("bronze/accesses/*/*/offsets/0")),
+                "a position in the collection",
+                LIMIT_S,
+            )
             yield live, server
         finally:
             live.stop()

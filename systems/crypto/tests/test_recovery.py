@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 import sys
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +29,7 @@ from riacho.testing.registry_server import SchemaRegistryServer
 from riacho.testing.servers import running
 from riacho.testing.services import free_ports
 from riacho.testing.systems import run_python
+from riacho.testing.waiting import until
 from systems.crypto.generator.market import COINS
 from systems.crypto.generator.quotes import QuoteOptions, stretches
 from systems.crypto.tasks import producer
@@ -49,13 +48,6 @@ STRETCHES = MINUTES // STRETCH_MINUTES // len(VICTIMS)
 RETRY_SOON = "spark.sql.pipelines.execution.watchdog.minRetryTime=1s"
 Send = Callable[[Sequence[Mapping[str, Any]]], object]
 Candle = tuple[Any, ...]
-
-
-def until(happened: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + LIMIT_S
-    while not happened():
-        assert time.monotonic() < deadline, f"not within {LIMIT_S:.0f} s: {what}"
-        threading.Event().wait(0.1)
 
 
 class Live:
@@ -97,7 +89,7 @@ class Live:
         """The block kills something: half of the quotes are on their way then, and half are sent meanwhile."""
         before = len(self.rows("silver.quotes"))
         self.send(STRETCHES // 2)
-        until(lambda: len(self.rows("silver.quotes")) > before, "the first quotes in silver")
+        until(lambda: len(self.rows("silver.quotes")) > before, "the first quotes in silver", LIMIT_S)
         with ThreadPoolExecutor(1) as pool:
             sending = pool.submit(self.send, STRETCHES // 2)
             yield
@@ -115,9 +107,9 @@ class Live:
     def check(self, quotes: int) -> None:
         """Wait until all that was sent has arrived, then hold silver and gold against it."""
         assert len(self.sent) == quotes
-        until(lambda: len(self.rows("silver.quotes")) >= quotes, f"{quotes:,} quotes in silver")
+        until(lambda: len(self.rows("silver.quotes")) >= quotes, f"{quotes:,} quotes in silver", LIMIT_S)
         wanted = candles(self.sent)
-        until(lambda: found(self.rows("gold.candles")) == wanted, "the same candles in gold")
+        until(lambda: found(self.rows("gold.candles")) == wanted, "the same candles in gold", LIMIT_S)
         assert Counter(key(quote) for quote in self.rows("silver.quotes")) == Counter(key(quote) for quote in self.sent)
         assert not self.rows("silver.valid_quotes_quarantine")
         minutes = Counter(candle["minutes"] for candle in self.rows("gold.candles"))
@@ -212,7 +204,7 @@ def test_mongodb_while_candles_are_written(embedded: tuple[Live, Ingest], tmp_pa
         target, collection = MongoDB(server.uri), client.crypto.candles
         with ThreadPoolExecutor(1) as pool:
             loading = pool.submit(load_data, str(live.warehouse), target, everything=True)
-            until(lambda: collection.estimated_document_count() > 0, "the first candles in MongoDB")
+            until(lambda: collection.estimated_document_count() > 0, "the first candles in MongoDB", LIMIT_S)
             kill_descendant("secantusd", f"--port {server.port}")
             server.stop()
             server.start()
